@@ -1,0 +1,20 @@
+"""The contract: the one place where training and functions meet.
+
+A registry is a root URL in object storage and holds three kinds of objects:
+
+    blobs/sha256/<hex>                  immutable bytes, named by their SHA-256, written once
+    models/<name>/versions/<n>.json     the manifest of version n (1, 2, 3 ...), written once
+    models/<name>/aliases/<alias>.json  a movable name for a version, replaced by compare-and-swap
+
+Rules that every reader and writer keeps:
+
+1.  A name (of a model or an alias) is `[a-z0-9][a-z0-9._-]{0,62}`; an alias is not all digits.
+2.  Documents are UTF-8 JSON objects with a `schema` number. A reader refuses a number that it does not know and
+    ignores a field that it does not know; a change that readers must not ignore raises the number.
+3.  A writer puts the blobs first, then the manifest (only if absent), then the alias (only if unchanged). What an alias
+    names is therefore always complete.
+4.  An alias holds the whole manifest of its version, so that one GET resolves it, and its own append-only history.
+5.  Bytes are checked against the manifest's SHA-256 and size before ONNX Runtime sees them.
+
+`tensors` says what a tensor is, `manifest` and `alias` what the documents hold, `layout` where they lie.
+"""

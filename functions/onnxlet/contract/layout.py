@@ -1,0 +1,86 @@
+"""The registry's layout: which key holds what, and which names are possible."""
+
+import re
+
+from onnxlet.errors import InvalidNameError
+
+LIVE = "live"
+"""The alias that is served where a request names neither a version nor an alias."""
+
+MODELS_PREFIX = "models"
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
+_VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_VERSION_KEY = re.compile(r"versions/([1-9][0-9]{0,8})\.json", re.ASCII)
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` is a possible name of a model."""
+    return _NAME.fullmatch(text) is not None
+
+
+def parse_name(text: str, what: str = "model") -> str:
+    """Return `text` where it is a possible name of a model.
+
+    Raises:
+        InvalidNameError: it is not.
+    """
+    if not is_name(text):
+        raise InvalidNameError(
+            f"{what} name {text[:80]!r}: expected 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit"
+        )
+    return text
+
+
+def parse_alias(text: str) -> str:
+    """Return `text` where it is a possible alias: a name that cannot be read as a version.
+
+    Raises:
+        InvalidNameError: it is not.
+    """
+    if text.isdigit():
+        raise InvalidNameError(f"alias {text[:80]!r}: expected a name that is not a number")
+    return parse_name(text, "alias")
+
+
+def parse_version(text: str) -> int:
+    """Return the version that `text` names: 1, 2, 3 ...
+
+    Raises:
+        InvalidNameError: it names none.
+    """
+    if not _VERSION.fullmatch(text):
+        raise InvalidNameError(f"version {text[:80]!r}: expected a number from 1 to 999999999")
+    return int(text)
+
+
+def is_sha256(text: str) -> bool:
+    """Whether `text` is a SHA-256 as this contract writes it: 64 lower-case hexadecimal digits."""
+    return _SHA256.fullmatch(text) is not None
+
+
+def blob_key(sha256: str) -> str:
+    """The key of the immutable bytes with this SHA-256."""
+    return f"blobs/sha256/{sha256}"
+
+
+def model_prefix(name: str) -> str:
+    """The prefix under which everything of one model lies."""
+    return f"{MODELS_PREFIX}/{name}"
+
+
+def version_key(name: str, version: int) -> str:
+    """The key of a version's manifest."""
+    return f"{model_prefix(name)}/versions/{version}.json"
+
+
+def alias_key(name: str, alias: str) -> str:
+    """The key of an alias."""
+    return f"{model_prefix(name)}/aliases/{alias}.json"
+
+
+def version_of_key(name: str, key: str) -> int | None:
+    """The version whose manifest `key` holds, or None for any other key."""
+    match = _VERSION_KEY.fullmatch(key.removeprefix(f"{model_prefix(name)}/"))
+    return int(match[1]) if match else None

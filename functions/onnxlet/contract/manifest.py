@@ -1,0 +1,262 @@
+"""The manifest: the JSON document of one version of a model."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from onnxlet.contract import layout
+from onnxlet.contract.document import Document, to_json
+from onnxlet.contract.tensors import DATATYPES, Dimension, TensorSpec
+
+SCHEMA = 1
+
+Role = Literal["model", "preprocess", "postprocess"]
+ROLES: tuple[Role, ...] = ("model", "preprocess", "postprocess")
+ACTIVATIONS = ("none", "softmax")
+CHANNELS = {1: "L", 3: "RGB"}
+"""Numbers of channels that an image may be decoded to, with Pillow's name for each."""
+
+MAX_SIDE_PIXELS = 4096
+MAX_TENSORS = 256
+MAX_RANK = 16
+MAX_ARTIFACT_BYTES = 2 * 1024**3
+"""ONNX's own bound: a protobuf message holds at most 2 GiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """The bytes of one ONNX graph of a version, found by their SHA-256."""
+
+    role: str
+    """`model`, or one of the small graphs beside it: `preprocess`, `postprocess`."""
+    variant: str
+    """`fp32`, `int8`, ...: a version may have its model in several."""
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePreprocess:
+    """How an image becomes the model's input: `(pixel * scale - mean) / std` after resizing to height x width.
+
+    The same declaration generates the graph that training evaluates with and that the functions run.
+    """
+
+    height: int
+    """Pixels."""
+    width: int
+    """Pixels."""
+    channels: int
+    """1 (grey) or 3 (red, green, blue)."""
+    layout: str = "NHWC"
+    """`NHWC` (Keras) or `NCHW` (PyTorch)."""
+    scale: float = 1 / 255
+    mean: tuple[float, ...] = (0.0,)
+    """One value, or one for each channel."""
+    std: tuple[float, ...] = (1.0,)
+    """One value, or one for each channel; none is zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """How the model's output, shape (batch, classes), becomes labels with probabilities."""
+
+    labels: tuple[str, ...]
+    """One for each class, in the order of the output."""
+    activation: str = "none"
+    """What turns the output into probabilities: `none` (they are), or `softmax`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a version came from."""
+
+    created_at: str
+    """UTC, RFC 3339."""
+    source: str
+    """`recipe:<name>`, or the name of the file that was brought."""
+    publication: str
+    """A random identifier, by which a publisher knows its own manifest again after a lost reply."""
+    data_sha256: str | None = None
+    seed: int | None = None
+    frameworks: Mapping[str, str] = field(default_factory=dict)
+    git_revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One immutable version of a model: its tensors, its graphs, how good it is and where it came from."""
+
+    model: str
+    version: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    artifacts: tuple[Artifact, ...]
+    provenance: Provenance
+    preprocess: ImagePreprocess | None = None
+    classification: Classification | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def artifact(self, role: Role) -> Artifact | None:
+        """The first artifact with this role, or None."""
+        return next((artifact for artifact in self.artifacts if artifact.role == role), None)
+
+    def to_document(self) -> dict[str, Any]:
+        """The manifest as the JSON object that `from_document` reads."""
+        return {
+            "schema": SCHEMA,
+            "model": self.model,
+            "version": self.version,
+            "inputs": [_spec_to_document(spec) for spec in self.inputs],
+            "outputs": [_spec_to_document(spec) for spec in self.outputs],
+            "artifacts": [asdict(artifact) for artifact in self.artifacts],
+            "preprocess": None if self.preprocess is None else asdict(self.preprocess),
+            "classification": None if self.classification is None else asdict(self.classification),
+            "metrics": dict(self.metrics),
+            "provenance": asdict(self.provenance),
+        }
+
+    def to_json(self) -> bytes:
+        """The bytes that the registry stores."""
+        return to_json(self.to_document())
+
+    @classmethod
+    def from_json(cls, data: bytes, path: str) -> "Manifest":
+        """Read the bytes that the registry stores; `path` names them in errors.
+
+        Raises:
+            ManifestError: an unknown schema, or anything malformed.
+        """
+        return cls.from_document(Document.parse(data, path, SCHEMA))
+
+    @classmethod
+    def from_document(cls, document: Document) -> "Manifest":
+        """Read a parsed manifest, trusting nothing in it.
+
+        Raises:
+            ManifestError: anything malformed.
+        """
+        manifest = cls(
+            model=_parse_model(document),
+            version=document.integer("version", 1, 999_999_999),
+            inputs=_parse_specs(document, "inputs"),
+            outputs=_parse_specs(document, "outputs"),
+            artifacts=tuple(_parse_artifact(item) for item in document.documents("artifacts")),
+            provenance=_parse_provenance(document.document("provenance")),
+            preprocess=_parse_preprocess(document.optional_document("preprocess")),
+            classification=_parse_classification(document.optional_document("classification")),
+            metrics=document.number_map("metrics"),
+        )
+        _check_artifacts(document, manifest)
+        return manifest
+
+
+def parse_preprocess(document: Document) -> ImagePreprocess:
+    """Read the declaration of an image's preprocessing.
+
+    Raises:
+        ManifestError: anything malformed.
+    """
+    defaults = ImagePreprocess(1, 1, 1)
+    channels = document.integer("channels", 1, max(CHANNELS))
+    if channels not in CHANNELS:
+        raise document.error("channels", " or ".join(map(str, CHANNELS)))
+    per_channel = (1, channels)
+    has = document.content.__contains__
+    std = document.numbers("std", per_channel) if has("std") else defaults.std
+    if 0 in std:
+        raise document.error("std", "numbers other than 0")
+    return ImagePreprocess(
+        height=document.integer("height", 1, MAX_SIDE_PIXELS),
+        width=document.integer("width", 1, MAX_SIDE_PIXELS),
+        channels=channels,
+        layout=document.choice("layout", ("NHWC", "NCHW")) if has("layout") else defaults.layout,
+        scale=document.number("scale") if has("scale") else defaults.scale,
+        mean=document.numbers("mean", per_channel) if has("mean") else defaults.mean,
+        std=std,
+    )
+
+
+def _parse_model(document: Document) -> str:
+    name = document.text("model")
+    if not layout.is_name(name):
+        raise document.error("model", "a model's name")
+    return name
+
+
+def _parse_specs(document: Document, tensors: str) -> tuple[TensorSpec, ...]:
+    specs = tuple(_parse_spec(item) for item in document.documents(tensors))
+    names = {spec.name for spec in specs}
+    if not 0 < len(specs) <= MAX_TENSORS or len(names) != len(specs):
+        raise document.error(tensors, f"1 to {MAX_TENSORS} tensors with different names")
+    return specs
+
+
+def _parse_spec(document: Document) -> TensorSpec:
+    datatype = DATATYPES[document.choice("datatype", tuple(DATATYPES))]
+    shape: tuple[Dimension, ...] | None = None
+    if document.content.get("shape") is not None:
+        shape = tuple(document.items("shape"))
+        if len(shape) > MAX_RANK or not all(map(_is_dimension, shape)):
+            raise document.error("shape", f"at most {MAX_RANK} sizes or names")
+    return TensorSpec(document.text("name"), datatype, shape)
+
+
+def _is_dimension(size: object) -> bool:
+    if isinstance(size, str):
+        return 0 < len(size) <= 256
+    return isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= 2**31
+
+
+def _spec_to_document(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": spec.datatype.name, "shape": spec.shape}
+
+
+def _parse_artifact(document: Document) -> Artifact:
+    sha256 = document.text("sha256")
+    if not layout.is_sha256(sha256):
+        raise document.error("sha256", "64 hexadecimal digits")
+    return Artifact(
+        role=document.choice("role", ROLES),
+        variant=document.text("variant", at_most=63),
+        sha256=sha256,
+        size_bytes=document.integer("size_bytes", 1, MAX_ARTIFACT_BYTES),
+    )
+
+
+def _parse_classification(document: Document | None) -> Classification | None:
+    if document is None:
+        return None
+    labels = document.texts("labels")
+    if not labels:
+        raise document.error("labels", "at least one label")
+    return Classification(labels, document.choice("activation", ACTIVATIONS))
+
+
+def _parse_provenance(document: Document) -> Provenance:
+    return Provenance(
+        created_at=document.text("created_at"),
+        source=document.text("source"),
+        publication=document.text("publication"),
+        data_sha256=document.optional_text("data_sha256"),
+        seed=document.optional_integer("seed", 0),
+        frameworks=document.text_map("frameworks"),
+        git_revision=document.optional_text("git_revision"),
+    )
+
+
+def _parse_preprocess(document: Document | None) -> ImagePreprocess | None:
+    return None if document is None else parse_preprocess(document)
+
+
+def _check_artifacts(document: Document, manifest: Manifest) -> None:
+    """A model graph is there, and each declaration has the graph that carries it out."""
+    required: list[Role] = ["model"]
+    if manifest.preprocess is not None:
+        required.append("preprocess")
+    if manifest.classification is not None:
+        required.append("postprocess")
+    missing = [role for role in required if manifest.artifact(role) is None]
+    if missing:
+        raise document.error("artifacts", f"one with the role {missing[0]}")
+

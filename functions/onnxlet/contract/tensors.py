@@ -1,0 +1,198 @@
+"""Tensors as they pass between rooms: a datatype, a shape and the bytes; never a numpy array.
+
+The bytes are those of the V2 protocol's binary extension: little endian, row major, without padding; a BYTES element is
+its length as four bytes, then its bytes.
+
+Source: Open Inference Protocol V2, `inference_rest.md` (datatypes, tensor data) and Triton's `extension_binary_data.md`.
+"""
+
+import math
+import struct
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from onnxlet.errors import InvalidTensorError
+
+Dimension = int | str
+"""A fixed size, or the name of a dimension that the request decides ("batch"); `ANY` where the graph names none."""
+
+ANY = "?"
+
+
+@dataclass(frozen=True, slots=True)
+class DataType:
+    """One row of the table that every conversion of datatypes reads."""
+
+    name: str
+    """As the V2 protocol writes it."""
+    onnx: int
+    """ONNX's `TensorProto.DataType`."""
+    numpy: str
+    """numpy's name for it."""
+    size_bytes: int
+    """Of one element; 0 where elements differ in size."""
+    code: str | None
+    """The `array` and `memoryview` code; None where JSON has no form for it (FP16) or it is not of fixed size."""
+
+
+DATATYPES = {
+    row.name: row
+    for row in (
+        DataType("BOOL", 9, "bool", 1, "?"),
+        DataType("UINT8", 2, "uint8", 1, "B"),
+        DataType("UINT16", 4, "uint16", 2, "H"),
+        DataType("UINT32", 12, "uint32", 4, "I"),
+        DataType("UINT64", 13, "uint64", 8, "Q"),
+        DataType("INT8", 3, "int8", 1, "b"),
+        DataType("INT16", 5, "int16", 2, "h"),
+        DataType("INT32", 6, "int32", 4, "i"),
+        DataType("INT64", 7, "int64", 8, "q"),
+        DataType("FP16", 10, "float16", 2, None),
+        DataType("FP32", 1, "float32", 4, "f"),
+        DataType("FP64", 11, "float64", 8, "d"),
+        DataType("BYTES", 8, "object", 0, None),
+    )
+}
+BY_ONNX = {row.onnx: row for row in DATATYPES.values()}
+BY_NUMPY = {row.numpy: row for row in DATATYPES.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor: `buffer` holds its bytes in the protocol's binary form."""
+
+    datatype: DataType
+    shape: tuple[int, ...]
+    buffer: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """What a model declares of one input or output."""
+
+    name: str
+    datatype: DataType
+    shape: tuple[Dimension, ...] | None
+    """None where the graph does not even say the rank."""
+
+    def __str__(self) -> str:
+        """As errors show it: `FP32 (batch, 4)`."""
+        return f"{self.datatype.name} {_shape_text(self.shape)}"
+
+
+def check(tensor: Tensor, spec: TensorSpec) -> None:
+    """Hold a tensor against its declaration.
+
+    Raises:
+        InvalidTensorError: another datatype, rank or size.
+    """
+    fits = tensor.datatype is spec.datatype and (
+        spec.shape is None
+        or (
+            len(tensor.shape) == len(spec.shape)
+            and all(isinstance(want, str) or size == want for size, want in zip(tensor.shape, spec.shape, strict=True))
+        )
+    )
+    if not fits:
+        raise InvalidTensorError(
+            f'input "{spec.name}": expected {spec}, got {tensor.datatype.name} {_shape_text(tensor.shape)}'
+        )
+
+
+def zeros(spec: TensorSpec) -> Tensor:
+    """A tensor of zeros (or empty strings) that fits `spec`, with 1 for every free dimension."""
+    shape = tuple(1 if isinstance(size, str) else size for size in spec.shape or ())
+    return Tensor(spec.datatype, shape, memoryview(bytes(math.prod(shape) * (spec.datatype.size_bytes or 4))))
+
+
+def from_values(name: str, datatype: DataType, shape: tuple[int, ...], data: object) -> Tensor:
+    """Make a tensor of JSON values, nested like `shape` or flat in row-major order.
+
+    Raises:
+        InvalidTensorError: the data do not have this shape or are not of this datatype.
+    """
+    values = _flatten(name, shape, data)
+    if datatype.name == "BYTES":
+        return Tensor(datatype, shape, _pack_strings(name, values))
+    if datatype.code is None:
+        raise InvalidTensorError(f'input "{name}": {datatype.name} has no JSON form; send it as binary tensor data')
+    is_boolean = datatype.code == "?"
+    if is_boolean and not all(value is True or value is False for value in values):
+        raise InvalidTensorError(f'input "{name}": expected true or false for BOOL')
+    try:
+        buffer = bytes(values) if is_boolean else array(datatype.code, values).tobytes()
+    except (TypeError, OverflowError) as error:
+        raise InvalidTensorError(f'input "{name}": expected {datatype.name} values, but {error}') from error
+    return Tensor(datatype, shape, memoryview(buffer))
+
+
+def to_values(tensor: Tensor) -> list[Any]:
+    """The tensor's elements as JSON values, flat in row-major order.
+
+    Raises:
+        InvalidTensorError: FP16, which has no JSON form.
+    """
+    if tensor.datatype.name == "BYTES":
+        return [element.decode("utf-8", "replace") for element in unpack_strings(tensor.buffer)]
+    if tensor.datatype.code is None:
+        raise InvalidTensorError(f"an output is {tensor.datatype.name}, which has no JSON form; ask for binary data")
+    values: list[Any] = tensor.buffer.cast(tensor.datatype.code).tolist()
+    return values
+
+
+def pack_strings(elements: Iterable[bytes]) -> memoryview:
+    """The binary form of BYTES elements."""
+    return memoryview(b"".join(struct.pack("<I", len(element)) + element for element in elements))
+
+
+def unpack_strings(buffer: memoryview) -> list[bytes]:
+    """The elements of a BYTES tensor.
+
+    Raises:
+        InvalidTensorError: a length that leaves the buffer.
+    """
+    elements = []
+    offset = 0
+    while offset < len(buffer):
+        start = offset + 4
+        end = start + int.from_bytes(buffer[offset:start], "little")
+        if start > len(buffer) or end > len(buffer):
+            raise InvalidTensorError(f"BYTES data: element {len(elements)} ends at byte {end} of {len(buffer)}")
+        elements.append(bytes(buffer[start:end]))
+        offset = end
+    return elements
+
+
+def _pack_strings(name: str, values: Sequence[object]) -> memoryview:
+    if not all(isinstance(value, str) for value in values):
+        raise InvalidTensorError(f'input "{name}": expected strings for BYTES')
+    return pack_strings(str(value).encode() for value in values)
+
+
+def _flatten(name: str, shape: tuple[int, ...], data: object) -> list[Any]:
+    """The elements in row-major order; each level of nesting must have exactly the size that the shape says."""
+    values = data if isinstance(data, list) else [data]
+    count = math.prod(shape)
+    if len(values) == count and not (values and isinstance(values[0], list)):
+        return values
+    for axis, size in enumerate(shape):
+        if axis > 0:
+            if not all(isinstance(row, list) and len(row) == size for row in values):
+                raise InvalidTensorError(f'input "{name}": data are not nested as the shape {_shape_text(shape)} says')
+            values = list(chain.from_iterable(values))
+        elif len(values) != size:
+            break
+    if len(values) != count or (values and isinstance(values[0], list)):
+        raise InvalidTensorError(
+            f'input "{name}": expected {count} values for the shape {_shape_text(shape)}, got {len(values)}'
+        )
+    return values
+
+
+def _shape_text(shape: Sequence[Dimension] | None) -> str:
+    if shape is None:
+        return "of any rank"
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"

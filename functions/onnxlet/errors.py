@@ -1,0 +1,155 @@
+"""The error tree: each error says what was found, what was expected and where.
+
+OnnxletError
+├── InvalidRequestError      400  invalid_request       the request is not of the form that its route takes
+│   ├── InvalidJsonError     400  invalid_json          the body is not JSON
+│   ├── InvalidTensorError   400  invalid_tensor        a tensor's name, datatype, shape or data is wrong
+│   └── InvalidNameError     400  invalid_name          a model, alias or version is not a possible name
+├── NotFoundError            404  not_found             nothing answers at this path
+│   ├── ModelNotFoundError   404  model_not_found       the registry has no such model, version or alias
+│   ├── ObjectNotFoundError  404  object_not_found      the object store has no such key
+│   └── BucketNotFoundError  404  bucket_not_found      the object store has no such bucket
+├── MethodNotAllowedError    405  method_not_allowed    the path exists, for another method
+├── TooLargeError            413  too_large             a body or an image over the stated limit
+├── UnsupportedMediaError    415  unsupported_media     a payload of a kind that the model does not take
+├── UnreadablePayloadError   422  unreadable_payload    the payload is not what its type says
+├── InferenceError           422  inference_failed      ONNX Runtime could not run the model on these tensors
+├── ConflictError            409  conflict              somebody else wrote first
+├── ManifestError            500  invalid_manifest      a registry document breaks the contract
+├── ArtifactError            500  invalid_artifact      bytes that are not the published ones, or that do not load
+├── SettingsError            500  invalid_settings      an environment variable is missing or malformed
+└── StoreError               503  store_unavailable     the object store does not answer, or not to us
+    └── CredentialsError     503  no_credentials        the object store does not know or does not trust us
+
+`status` is the HTTP status of the answer, `code` the stable name that clients and alarms may rely on.
+"""
+
+
+class OnnxletError(Exception):
+    """Any error that onnxlet raises on purpose; its text is one line, fit for a client."""
+
+    status = 500
+    code = "internal"
+
+
+class InvalidRequestError(OnnxletError):
+    """The request is not of the form that its route takes."""
+
+    status = 400
+    code = "invalid_request"
+
+
+class InvalidJsonError(InvalidRequestError):
+    """The body is not JSON, or not a JSON object."""
+
+    code = "invalid_json"
+
+
+class InvalidTensorError(InvalidRequestError):
+    """A tensor's name, datatype, shape or data is not what the model takes."""
+
+    code = "invalid_tensor"
+
+
+class InvalidNameError(InvalidRequestError):
+    """A model, alias or version is not a possible name."""
+
+    code = "invalid_name"
+
+
+class NotFoundError(OnnxletError):
+    """Nothing answers at this path."""
+
+    status = 404
+    code = "not_found"
+
+
+class ModelNotFoundError(NotFoundError):
+    """The registry has no such model, version or alias."""
+
+    code = "model_not_found"
+
+
+class ObjectNotFoundError(NotFoundError):
+    """The object store has no such key."""
+
+    code = "object_not_found"
+
+
+class BucketNotFoundError(NotFoundError):
+    """The object store has no such bucket."""
+
+    code = "bucket_not_found"
+
+
+class MethodNotAllowedError(OnnxletError):
+    """The path exists, for another method."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class TooLargeError(OnnxletError):
+    """A body or an image over the stated limit."""
+
+    status = 413
+    code = "too_large"
+
+
+class UnsupportedMediaError(OnnxletError):
+    """A payload of a kind that the model does not take."""
+
+    status = 415
+    code = "unsupported_media"
+
+
+class UnreadablePayloadError(OnnxletError):
+    """The payload is not what its type says."""
+
+    status = 422
+    code = "unreadable_payload"
+
+
+class InferenceError(OnnxletError):
+    """ONNX Runtime could not run the model on these tensors."""
+
+    status = 422
+    code = "inference_failed"
+
+
+class ConflictError(OnnxletError):
+    """Somebody else wrote first."""
+
+    status = 409
+    code = "conflict"
+
+
+class ManifestError(OnnxletError):
+    """A registry document breaks the contract."""
+
+    code = "invalid_manifest"
+
+
+class ArtifactError(OnnxletError):
+    """Bytes that are not the published ones, or that ONNX Runtime does not load."""
+
+    code = "invalid_artifact"
+
+
+class SettingsError(OnnxletError):
+    """An environment variable is missing or malformed."""
+
+    code = "invalid_settings"
+
+
+class StoreError(OnnxletError):
+    """The object store does not answer, or not to us."""
+
+    status = 503
+    code = "store_unavailable"
+
+
+class CredentialsError(StoreError):
+    """The object store does not know or does not trust us."""
+
+    code = "no_credentials"
