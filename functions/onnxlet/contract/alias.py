@@ -41,12 +41,7 @@ class Alias:
         The history is a stack: a publish or promote puts a version on it, a rollback takes one off. Rolling back twice
         therefore goes back two versions, and not to and fro.
         """
-        stack: list[int] = []
-        for move in self.history:
-            if move.action == ROLLBACK:
-                stack.pop()
-            elif not stack or stack[-1] != move.version:
-                stack.append(move.version)
+        stack = _replay(self.history)
         return stack[-2] if len(stack) > 1 else None
 
     def to_json(self) -> bytes:
@@ -67,7 +62,8 @@ class Alias:
         Raises:
             ManifestError: an unknown schema, or anything malformed or contradicting itself.
         """
-        document = Document.parse(data, path, SCHEMA)
+        document = Document.parse(data, path)
+        document.require_schema(SCHEMA)
         name = document.text("alias")
         if not layout.is_name(name):
             raise document.error("alias", "an alias's name")
@@ -75,7 +71,7 @@ class Alias:
         if document.integer("version", 1) != manifest.version:
             raise document.error("version", f"{manifest.version}, the manifest's")
         history = tuple(_parse_move(item) for item in document.documents("history"))
-        if not _is_consistent(history, manifest.version):
+        if _replay(history)[-1:] != [manifest.version]:
             raise document.error("history", f"moves that lead to version {manifest.version}")
         return cls(name, manifest, history)
 
@@ -89,11 +85,14 @@ def _parse_move(document: Document) -> Move:
     )
 
 
-def _is_consistent(history: tuple[Move, ...], version: int) -> bool:
-    """Whether the last move names `version` and no rollback takes more than was put."""
-    depth = 0
+def _replay(history: tuple[Move, ...]) -> list[int]:
+    """The stack of versions after these moves; empty where they contradict themselves."""
+    stack: list[int] = []
     for move in history:
-        depth += -1 if move.action == ROLLBACK else 1
-        if depth < 1:
-            return False
-    return bool(history) and history[-1].version == version
+        if move.action == ROLLBACK:
+            if len(stack) < 2 or stack[-2] != move.version:
+                return []
+            stack.pop()
+        elif not stack or stack[-1] != move.version:
+            stack.append(move.version)
+    return stack

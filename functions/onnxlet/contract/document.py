@@ -31,11 +31,11 @@ class Document:
         self.path = path
 
     @classmethod
-    def parse(cls, data: bytes, path: str, schema: int) -> "Document":
-        """Read the bytes of a document that declares schema number `schema`.
+    def parse(cls, data: bytes, path: str) -> "Document":
+        """Read the bytes of a document.
 
         Raises:
-            ManifestError: not JSON, not an object, too large or of another schema.
+            ManifestError: too large, not JSON or not an object.
         """
         if len(data) > MAX_DOCUMENT_BYTES:
             raise ManifestError(f"{path}: expected at most {MAX_DOCUMENT_BYTES} bytes, got {len(data)}")
@@ -43,11 +43,17 @@ class Document:
             content = orjson.loads(data)
         except orjson.JSONDecodeError as error:
             raise ManifestError(f"{path}: expected JSON, got {error}") from error
-        document = cls(content, path)
-        found = document.content.get("schema")
+        return cls(content, path)
+
+    def require_schema(self, schema: int) -> None:
+        """Refuse any schema number but this one.
+
+        Raises:
+            ManifestError: another number, or none.
+        """
+        found = self.content.get("schema")
         if found != schema or isinstance(found, bool):
-            raise ManifestError(f"{path}.schema: expected {schema}, got {found!r} (a newer onnxlet may have written it)")
-        return document
+            raise self.error("schema", f"{schema} (another onnxlet may have written this)")
 
     def text(self, field: str, *, at_most: int = 1024) -> str:
         """A string of 1 to `at_most` characters."""

@@ -16,6 +16,15 @@ ACTIVATIONS = ("none", "softmax")
 CHANNELS = {1: "L", 3: "RGB"}
 """Numbers of channels that an image may be decoded to, with Pillow's name for each."""
 
+PREPROCESS_INPUT = "images"
+"""The preprocess graph takes UINT8 (batch, height, width, channels), any height and width ..."""
+PREPROCESS_OUTPUT = "tensor"
+"""... and gives the model's one input."""
+POSTPROCESS_INPUTS = ("output", "k")
+"""The postprocess graph takes the model's first output, (batch, classes), and how many classes to name, INT64 (1,) ..."""
+POSTPROCESS_OUTPUTS = ("indices", "probabilities")
+"""... and gives INT64 and FP32 (batch, k), most probable first."""
+
 MAX_SIDE_PIXELS = 4096
 MAX_TENSORS = 256
 MAX_RANK = 16
@@ -127,15 +136,16 @@ class Manifest:
         Raises:
             ManifestError: an unknown schema, or anything malformed.
         """
-        return cls.from_document(Document.parse(data, path, SCHEMA))
+        return cls.from_document(Document.parse(data, path))
 
     @classmethod
     def from_document(cls, document: Document) -> "Manifest":
         """Read a parsed manifest, trusting nothing in it.
 
         Raises:
-            ManifestError: anything malformed.
+            ManifestError: an unknown schema, or anything malformed.
         """
+        document.require_schema(SCHEMA)
         manifest = cls(
             model=_parse_model(document),
             version=document.integer("version", 1, 999_999_999),

@@ -173,21 +173,17 @@ def _pack_strings(name: str, values: Sequence[object]) -> memoryview:
 
 
 def _flatten(name: str, shape: tuple[int, ...], data: object) -> list[Any]:
-    """The elements in row-major order; each level of nesting must have exactly the size that the shape says."""
+    """The elements in row-major order; where they are nested, each level must have the size that the shape says."""
     values = data if isinstance(data, list) else [data]
-    count = math.prod(shape)
-    if len(values) == count and not (values and isinstance(values[0], list)):
-        return values
-    for axis, size in enumerate(shape):
-        if axis > 0:
+    if values and isinstance(values[0], list):
+        values = [values]
+        for size in shape:
             if not all(isinstance(row, list) and len(row) == size for row in values):
                 raise InvalidTensorError(f'input "{name}": data are not nested as the shape {_shape_text(shape)} says')
             values = list(chain.from_iterable(values))
-        elif len(values) != size:
-            break
-    if len(values) != count or (values and isinstance(values[0], list)):
+    if len(values) != math.prod(shape):
         raise InvalidTensorError(
-            f'input "{name}": expected {count} values for the shape {_shape_text(shape)}, got {len(values)}'
+            f'input "{name}": expected {math.prod(shape)} values for the shape {_shape_text(shape)}, got {len(values)}'
         )
     return values
 

@@ -1,0 +1,218 @@
+"""The registry: (name, alias or version) -> manifest -> verified artifact; publish, promote, rollback."""
+
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from onnxlet.contract import alias as actions
+from onnxlet.contract import layout
+from onnxlet.contract.alias import Alias, Move
+from onnxlet.contract.manifest import Artifact, Manifest
+from onnxlet.errors import ArtifactError, ConflictError, ManifestError, ModelNotFoundError, ObjectNotFoundError
+from onnxlet.store import Revision, Store
+
+MAX_SWAPS = 100
+"""How often a writer tries again to move an alias that others move at the same time."""
+
+
+class Registry:
+    """The models under one root of object storage; `onnxlet.contract` states its layout and rules."""
+
+    def __init__(self, store: Store) -> None:
+        """Take the store whose root is the registry's."""
+        self.store = store
+
+    def resolve(self, name: str, alias: str = layout.LIVE) -> Manifest:
+        """The manifest that an alias names, in one read.
+
+        Raises:
+            ModelNotFoundError: no such model, or no such alias of it.
+            ManifestError: the alias breaks the contract.
+            StoreError: the store does not answer.
+        """
+        return self.alias(name, alias).manifest
+
+    def alias(self, name: str, alias: str = layout.LIVE) -> Alias:
+        """An alias with its history; raises as `resolve` does."""
+        found = self._read_alias(name, alias)
+        if found is None:
+            raise self._not_found(name, f'no alias "{alias}"')
+        return found[0]
+
+    def version(self, name: str, version: int) -> Manifest:
+        """The manifest of one version; raises as `resolve` does."""
+        key = layout.version_key(layout.parse_name(name), version)
+        try:
+            data = self.store.read(key).data
+        except ObjectNotFoundError as error:
+            raise self._not_found(name, f"no version {version}") from error
+        manifest = Manifest.from_json(data, key)
+        if (manifest.model, manifest.version) != (name, version):
+            raise ManifestError(f"{key}: expected {name} version {version}, got {manifest.model} {manifest.version}")
+        return manifest
+
+    def models(self) -> list[str]:
+        """The names of all models, sorted."""
+        return [name for name in self.store.children(layout.MODELS_PREFIX) if layout.is_name(name)]
+
+    def versions(self, name: str) -> list[int]:
+        """The versions of a model, ascending; empty where there is no such model."""
+        prefix = f"{layout.model_prefix(layout.parse_name(name))}/versions"
+        found = (layout.version_of_key(name, f"{prefix}/{child}") for child in self.store.children(prefix))
+        return sorted(version for version in found if version is not None)
+
+    def aliases(self, name: str) -> list[Alias]:
+        """The aliases of a model, by name."""
+        children = self.store.children(f"{layout.model_prefix(layout.parse_name(name))}/aliases")
+        return [self.alias(name, child.removesuffix(".json")) for child in children if child.endswith(".json")]
+
+    @contextmanager
+    def open_artifact(self, artifact: Artifact) -> Iterator[str]:
+        """Fetch an artifact, verify it and give a path by which ONNX Runtime can open it while the context lasts.
+
+        On Linux the bytes lie in anonymous memory and not on a disk; ONNX Runtime loads a path faster than bytes.
+
+        Raises:
+            ArtifactError: the bytes are not the published ones, or not there.
+            StoreError: the store does not answer.
+        """
+        with _scratch_file() as (file, path):
+            digest = hashlib.sha256()
+            size_bytes = 0
+            try:
+                for chunk in self.store.chunks(layout.blob_key(artifact.sha256)):
+                    digest.update(chunk)
+                    size_bytes += file.write(chunk)
+                    if size_bytes > artifact.size_bytes:
+                        break
+            except ObjectNotFoundError as error:
+                raise ArtifactError(f"{artifact.role} artifact: {error}") from error
+            if (digest.hexdigest(), size_bytes) != (artifact.sha256, artifact.size_bytes):
+                raise ArtifactError(
+                    f"{artifact.role} artifact: expected {artifact.size_bytes} bytes with SHA-256 {artifact.sha256}, "
+                    f"got {size_bytes} bytes with {digest.hexdigest()}"
+                )
+            file.flush()
+            yield path
+
+    def publish(self, draft: Manifest, blobs: Mapping[str, bytes | Path], alias: str | None = layout.LIVE) -> Manifest:
+        """Store a new version and, unless `alias` is None, make the alias name it.
+
+        The order of the writes is what keeps a half-finished publication invisible: blobs, manifest, alias.
+
+        Args:
+            draft: The manifest; its version is replaced by the next free one.
+            blobs: The bytes of the draft's artifacts, by their SHA-256.
+            alias: The alias that shall name the new version.
+
+        Returns:
+            The manifest as it was stored.
+
+        Raises:
+            ConflictError: an alias that others move faster than we can.
+            StoreError: the store does not answer.
+        """
+        layout.parse_name(draft.model)
+        for sha256, data in blobs.items():
+            self.store.put_if_absent(layout.blob_key(sha256), data)
+        manifest = self._put_manifest(draft)
+        if alias is not None:
+            self._move(manifest.model, alias, actions.PUBLISH, lambda _current: manifest)
+        return manifest
+
+    def promote(self, name: str, version: int, alias: str = layout.LIVE) -> Manifest:
+        """Make an alias name an existing version; returns that version's manifest, raises as `resolve` does."""
+        manifest = self.version(name, version)
+        return self._move(name, alias, actions.PROMOTE, lambda _current: manifest)
+
+    def rollback(self, name: str, alias: str = layout.LIVE) -> Manifest:
+        """Make an alias name the version that it named before; returns its manifest, raises as `resolve` does.
+
+        Raises:
+            ModelNotFoundError: also where no earlier version is left to go back to.
+        """
+
+        def previous(current: Alias | None) -> Manifest:
+            if current is None:
+                raise self._not_found(name, f'no alias "{alias}"')
+            version = current.previous_version()
+            if version is None:
+                raise ModelNotFoundError(
+                    f'model "{name}": nothing to roll back to, "{alias}" has named no version before '
+                    f"{current.manifest.version}"
+                )
+            return self.version(name, version)
+
+        return self._move(name, alias, actions.ROLLBACK, previous)
+
+    def _put_manifest(self, draft: Manifest) -> Manifest:
+        """Store a manifest under the next free version: no two publishers can ever share a number."""
+        version = max(self.versions(draft.model), default=0) + 1
+        while True:
+            manifest = replace(draft, version=version)
+            try:
+                self.store.put_if_absent(layout.version_key(draft.model, version), manifest.to_json())
+            except ConflictError:
+                version += 1
+            else:
+                return manifest
+
+    def _move(self, name: str, alias: str, action: str, target: Callable[[Alias | None], Manifest]) -> Manifest:
+        """Make an alias name the version that `target` picks, seeing the alias as it is at that moment."""
+        key = layout.alias_key(layout.parse_name(name), layout.parse_alias(alias))
+        for attempt in range(MAX_SWAPS):
+            current, revision = self._read_alias(name, alias) or (None, None)
+            manifest = target(current)
+            move = Move(action, manifest.version, _now(), os.urandom(8).hex())
+            moved = Alias(alias, manifest, (move,)) if current is None else current.moved(move, manifest)
+            try:
+                self.store.replace(key, moved.to_json(), revision)
+            except ConflictError:
+                time.sleep(_backoff_s(attempt))
+            else:
+                return manifest
+        raise ConflictError(f"{self.store.url}/{key}: others moved it {MAX_SWAPS} times while we tried to")
+
+    def _read_alias(self, name: str, alias: str) -> tuple[Alias, Revision] | None:
+        key = layout.alias_key(layout.parse_name(name), layout.parse_alias(alias))
+        try:
+            stored = self.store.read(key)
+        except ObjectNotFoundError:
+            return None
+        found = Alias.from_json(stored.data, key)
+        if (found.manifest.model, found.name) != (name, alias):
+            raise ManifestError(f"{key}: expected {name}@{alias}, got {found.manifest.model}@{found.name}")
+        return found, stored.revision
+
+    def _not_found(self, name: str, what: str) -> ModelNotFoundError:
+        versions = self.versions(name)
+        if versions:
+            return ModelNotFoundError(f'model "{name}": {what}; it has the versions {", ".join(map(str, versions))}')
+        return ModelNotFoundError(f'model "{name}": not in the registry {self.store.url}')
+
+
+@contextmanager
+def _scratch_file() -> Iterator[tuple[BinaryIO, str]]:
+    """A private file that vanishes, and a path to open it by."""
+    if hasattr(os, "memfd_create"):
+        with open(os.memfd_create("onnxlet"), "wb") as file:
+            yield file, f"/proc/self/fd/{file.fileno()}"
+    else:
+        with tempfile.NamedTemporaryFile(suffix=".onnx") as temporary:
+            yield temporary.file, temporary.name
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _backoff_s(attempt: int) -> float:
+    """A random wait that grows to at most half a second."""
+    return min(0.5, 0.01 * 2 ** min(attempt, 6)) * os.urandom(1)[0] / 255

@@ -1,0 +1,249 @@
+"""Bytes in and out of object storage: one face for s3://, gs://, file:// and memory://.
+
+Source: obstore (https://developmentseed.org/obstore), whose errors become ours here and nowhere else.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import obstore
+import obstore.exceptions
+from obstore.store import GCSStore, LocalStore, MemoryStore, S3Store
+
+from onnxlet.config import StorageSettings
+from onnxlet.errors import (
+    BucketNotFoundError,
+    ConflictError,
+    CredentialsError,
+    InvalidNameError,
+    ObjectNotFoundError,
+    OnnxletError,
+    StoreError,
+    TooLargeError,
+)
+
+SCHEMES = ("s3://", "gs://", "file://", "memory://")
+
+CHUNK_BYTES = 4 * 1024 * 1024
+"""How much of a large object is in memory at a time while it is read."""
+
+RETRY: Any = {
+    "max_retries": 4,
+    "retry_timeout": timedelta(seconds=10),
+    "backoff": {"init_backoff": timedelta(milliseconds=50), "max_backoff": timedelta(seconds=1), "base": 2},
+}
+"""obstore's own default waits up to three minutes, longer than any caller of a function does."""
+
+_METADATA_HOSTS = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
+"""Where the clouds' libraries look for credentials last: an error from there means that there are none."""
+
+_memory_stores: dict[str, MemoryStore] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """Which state of an object was read: what a compare-and-swap compares."""
+
+    etag: str | None
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object's bytes, and the state that they are of."""
+
+    data: bytes
+    revision: Revision
+
+
+class Store:
+    """A root URL in object storage; keys are relative to it."""
+
+    def __init__(self, url: str, backend: Any) -> None:
+        """Wrap an obstore store; see `open_store`."""
+        self.url = url.rstrip("/")
+        self.backend = backend
+
+    def read(self, key: str, version: str | None = None, at_most: int | None = None) -> Stored:
+        """Read an object whole; `version` asks for one version or generation of it.
+
+        Raises:
+            ObjectNotFoundError, BucketNotFoundError, StoreError
+            TooLargeError: more than `at_most` bytes; nothing of it was read.
+        """
+        with self._translated(key):
+            result = obstore.get(self.backend, key, options={"version": version} if version else None)
+            meta = result.meta
+            if at_most is not None and meta["size"] > at_most:
+                raise TooLargeError(f"{self.url}/{key}: expected at most {at_most} bytes, got {meta['size']}")
+            return Stored(result.bytes().to_bytes(), Revision(meta["e_tag"], meta["version"]))
+
+    def chunks(self, key: str) -> Iterator[memoryview]:
+        """Read a large object piece by piece.
+
+        Raises:
+            ObjectNotFoundError, BucketNotFoundError, StoreError
+        """
+        with self._translated(key):
+            for chunk in obstore.get(self.backend, key).stream(min_chunk_size=CHUNK_BYTES):
+                yield memoryview(chunk)
+
+    def put_if_absent(self, key: str, data: bytes | Path) -> None:
+        """Write an object that nobody has written before.
+
+        Raises:
+            ConflictError: other bytes are there already.
+            BucketNotFoundError, StoreError
+        """
+        self._put(key, data, "create")
+
+    def replace(self, key: str, data: bytes, revision: Revision | None) -> None:
+        """Write an object that nobody has written since `revision` was read (None: that was not there).
+
+        Raises:
+            ConflictError: somebody has.
+            BucketNotFoundError, StoreError
+        """
+        if revision is None:
+            self.put_if_absent(key, data)
+            return
+        state = {"e_tag": revision.etag, "version": revision.version}
+        self._put(key, data, {name: value for name, value in state.items() if value is not None})
+
+    def children(self, prefix: str) -> list[str]:
+        """The names directly under `prefix`, of objects and of further prefixes, sorted; empty where there are none.
+
+        Raises:
+            BucketNotFoundError, StoreError
+        """
+        with self._translated(prefix):
+            found = obstore.list_with_delimiter(self.backend, prefix)
+        paths = [*found["common_prefixes"], *(item["path"] for item in found["objects"])]
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
+
+    def _put(self, key: str, data: bytes | Path, mode: Any) -> None:
+        try:
+            with self._translated(key):
+                obstore.put(self.backend, key, data, mode=mode)
+        except ConflictError:
+            # A retried request whose first reply was lost conflicts with itself.
+            if not self._holds(key, data):
+                raise
+
+    def _holds(self, key: str, data: bytes | Path) -> bool:
+        expected = data.read_bytes() if isinstance(data, Path) else data
+        try:
+            return self.read(key).data == expected
+        except ObjectNotFoundError:
+            return False
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, ValueError, obstore.exceptions.BaseError) as error:
+            raise _translate(error, f"{self.url}/{key}") from error
+
+
+class LocalFiles(Store):
+    """Files of this machine, whose compare-and-swap is made of a lock: no file system has one."""
+
+    def replace(self, key: str, data: bytes, revision: Revision | None) -> None:
+        """As `Store.replace`, among all processes that use this class."""
+        import fcntl
+
+        with (Path(self.backend.prefix) / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                found = self.read(key).revision
+            except ObjectNotFoundError:
+                found = None
+            if found != revision:
+                raise ConflictError(f"{self.url}/{key}: somebody else wrote it since it was read")
+            self._put(key, data, "overwrite")
+
+
+def open_store(
+    url: str, settings: StorageSettings | None = None, *, create: bool = False, credential_provider: Any = None
+) -> Store:
+    """Open a root URL: `s3://bucket/prefix`, `gs://bucket/prefix`, `file:///folder` or `memory://name`.
+
+    Args:
+        url: The root.
+        settings: How the clouds' stores are reached.
+        create: Make the folder of a `file://` root where it is missing.
+        credential_provider: For `s3://`, a callable as obstore takes it; by default the environment's credentials.
+
+    Raises:
+        InvalidNameError: not such a URL.
+        BucketNotFoundError: the folder of a `file://` root is missing.
+    """
+    settings = settings or StorageSettings()
+    if not url.startswith(SCHEMES):
+        raise InvalidNameError(f"{url!r}: expected a URL that begins with one of {', '.join(SCHEMES)}")
+    try:
+        if url.startswith("memory://"):
+            return Store(url, _memory_stores.setdefault(url, MemoryStore()))
+        if url.startswith("file://"):
+            return LocalFiles(url, LocalStore.from_url(url, mkdir=create))
+        if url.startswith("s3://"):
+            return Store(url, _open_s3(url, settings, credential_provider))
+        return Store(url, _open_gcs(url, settings))
+    except (FileNotFoundError, ValueError, obstore.exceptions.BaseError) as error:
+        if url.startswith("file://"):
+            raise BucketNotFoundError(f"{url}: no such folder") from error
+        raise InvalidNameError(f"{url!r}: {_first_line(error)}") from error
+
+
+def _open_s3(url: str, settings: StorageSettings, credential_provider: Any) -> S3Store:
+    config: Any = {}
+    if settings.s3_endpoint:
+        config = {"endpoint": settings.s3_endpoint, "virtual_hosted_style_request": False}
+    return S3Store.from_url(
+        url,
+        config=config,
+        client_options={"allow_http": (settings.s3_endpoint or "").startswith("http://")},
+        retry_config=RETRY,
+        credential_provider=credential_provider,
+    )
+
+
+def _open_gcs(url: str, settings: StorageSettings) -> GCSStore:
+    if not settings.gcs_endpoint:
+        return GCSStore.from_url(url, retry_config=RETRY)
+    account = (
+        f'{{"gcs_base_url": "{settings.gcs_endpoint}", "disable_oauth": true, '
+        '"client_email": "", "private_key": "", "private_key_id": ""}'
+    )
+    return GCSStore.from_url(
+        url,
+        config={"service_account_key": account},
+        client_options={"allow_http": True},
+        retry_config=RETRY,
+    )
+
+
+def _translate(error: Exception, url: str) -> OnnxletError:
+    """Our error for one of obstore's."""
+    text = _first_line(error)
+    if "NoSuchBucket" in str(error):
+        return BucketNotFoundError(f"{url}: no such bucket")
+    if isinstance(error, FileNotFoundError):
+        return ObjectNotFoundError(f"{url}: no such object")
+    if isinstance(error, obstore.exceptions.AlreadyExistsError | obstore.exceptions.PreconditionError):
+        return ConflictError(f"{url}: somebody else wrote it first")
+    if isinstance(error, ValueError):
+        return InvalidNameError(f"{url}: {text}")
+    if isinstance(error, obstore.exceptions.PermissionDeniedError | obstore.exceptions.UnauthenticatedError):
+        return CredentialsError(f"{url}: the store refuses our credentials")
+    if any(host in str(error) for host in _METADATA_HOSTS):
+        return CredentialsError(f"{url}: no credentials found in the environment, nor from the cloud's metadata service")
+    return StoreError(f"{url}: the store does not answer as it should: {text}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].partition(": <?xml")[0].strip()
