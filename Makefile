@@ -1,0 +1,45 @@
+# Targets with a line each; `make` alone lists them. Everything installs into .venv in this folder.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+RECIPE ?= digits
+CLOUD ?= gcp
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint serve train clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(BIN)/.ready ## Make .venv with the onnxlet command in it
+
+$(BIN)/.ready: pyproject.toml constraints.txt
+ifneq ($(UV),)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[training,dev]'
+else
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[training,dev]'
+endif
+	@touch $@
+
+demo: setup ## Train on real digits, publish, and ask both clouds' runtimes on this machine
+	$(BIN)/python -m cli.demo
+
+test: setup ## Run the tests (no network, GPU or Docker needed)
+	$(BIN)/python -m pytest -m "not gpu and not perf"
+
+lint: setup ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+serve: setup ## Serve the local registry on this machine (CLOUD=gcp or aws)
+	$(BIN)/onnxlet serve --cloud $(CLOUD)
+
+train: setup ## Train and publish a model (RECIPE=digits)
+	$(BIN)/onnxlet train $(RECIPE)
+
+clean: ## Remove what the targets made, the local registry and runs too
+	rm -rf $(VENV) .onnxlet runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,86 @@
+"""An object in -> one result object out, however often the event is delivered."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from onnxlet import payloads
+from onnxlet.app import App, signature
+from onnxlet.contract.document import to_json
+from onnxlet.errors import ConflictError, OnnxletError, SettingsError
+from onnxlet.models import Model
+from onnxlet.store import Store, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectReference:
+    """An object that an event speaks of."""
+
+    scheme: str
+    """`s3` or `gs`."""
+    bucket: str
+    key: str
+    """As it is, not URL-encoded."""
+    version: str | None = None
+    """S3's version id or Cloud Storage's generation; None where the bucket keeps no versions."""
+
+    @property
+    def url(self) -> str:
+        """The object's URL as it is, not encoded."""
+        return f"{self.scheme}://{self.bucket}/{self.key}"
+
+
+def process(app: App, reference: ObjectReference) -> str | None:
+    """Read an object, predict, and write one JSON result.
+
+    What can never succeed (not an image, too large, gone) leaves a result that says so. What may succeed later (a store
+    or a registry that does not answer) is raised, so that the platform delivers the event again.
+
+    Returns:
+        The URL of the result; None where the object is itself a result, which is never answered.
+
+    Raises:
+        OnnxletError: with a status of 500 or more, or because of the settings: deliver the event again.
+    """
+    results = _open_results(app)
+    if f"{reference.url}/".startswith(f"{results.url}/"):
+        return None
+    model = app.default_model()
+    document, etag = _answer_object(app, model, reference)
+    key = result_key(reference, etag, model)
+    try:
+        results.put_if_absent(key, to_json(document))
+    except ConflictError:
+        pass  # an earlier delivery of the same event has answered it
+    return f"{results.url}/{key}"
+
+
+def result_key(reference: ObjectReference, etag: str | None, model: Model) -> str:
+    """The key of the result: the same for every delivery of one object's one version to one version of the model."""
+    name, version = model.manifest.model, model.manifest.version
+    identity = "\0".join([reference.url, reference.version or "", etag or "", name, str(version)])
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    return f"{reference.key}.{name}-{version}.{digest}.json"
+
+
+def _answer_object(app: App, model: Model, reference: ObjectReference) -> tuple[dict[str, Any], str | None]:
+    """The result's document, and the etag of the bytes that it speaks of."""
+    etag: str | None = None
+    outcome: dict[str, Any]
+    try:
+        bucket = open_store(f"{reference.scheme}://{reference.bucket}", app.settings.storage)
+        stored = bucket.read(reference.key, reference.version, at_most=payloads.MAX_BODY_BYTES)
+        etag = stored.revision.etag
+        outcome = {"predictions": payloads.predict(model, payloads.media_type_of(reference.key), stored.data)}
+    except OnnxletError as error:
+        if error.status >= 500:
+            raise
+        outcome = {"error": str(error), "code": error.code}
+    identity = {"version": reference.version, "etag": etag}
+    return {"source": reference.url, "identity": identity, **signature(model), **outcome}, etag
+
+
+def _open_results(app: App) -> Store:
+    if app.settings.results is None:
+        raise SettingsError("ONNXLET_RESULTS: expected the root URL under which results are written, got nothing")
+    return open_store(app.settings.results, app.settings.storage, create=True)
