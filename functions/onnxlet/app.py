@@ -95,7 +95,7 @@ class App:
         try:
             self.models.get(self.settings.model)
         except OnnxletError as error:
-            logger.error("the default model was not loaded: %s", error)
+            logger.error("the default model was not loaded: %s", error)  # noqa: TRY400 - the line says it all
 
     def default_model(self) -> Model:
         """The model that answers where nothing names one.
@@ -116,8 +116,7 @@ class App:
         """
         try:
             request = to_request(event)
-            if len(request.body) > payloads.MAX_BODY_BYTES:
-                raise TooLargeError(f"expected a body of at most {payloads.MAX_BODY_BYTES} bytes, got {len(request.body)}")
+            _check_size(request.body)
             endpoint, arguments = _route(request.method, request.path)
             return endpoint(self, request, **arguments)
         except OnnxletError as error:
@@ -226,6 +225,11 @@ def _route(method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
     if allowed:
         raise MethodNotAllowedError(f"{path}: expected {' or '.join(allowed)}, got {method}")
     raise NotFoundError(f"{path[:200]}: nothing answers here")
+
+
+def _check_size(body: bytes) -> None:
+    if len(body) > payloads.MAX_BODY_BYTES:
+        raise TooLargeError(f"expected a body of at most {payloads.MAX_BODY_BYTES} bytes, got {len(body)}")
 
 
 def _match(pattern: str, path: str) -> dict[str, str] | None:

@@ -57,7 +57,9 @@ def to_objects(event: Mapping[str, Any]) -> list[ObjectReference]:
     try:
         return [_to_object(record["s3"]) for record in event["Records"]]
     except (KeyError, TypeError) as error:
-        raise InvalidRequestError("expected an S3 notification with Records[].s3.bucket.name and .object.key") from error
+        raise InvalidRequestError(
+            "expected an S3 notification: Records[].s3 with bucket.name and object.key"
+        ) from error
 
 
 def _to_object(notification: Mapping[str, Any]) -> ObjectReference:

@@ -46,7 +46,9 @@ class Settings:
         """
         registry = environment.get("ONNXLET_REGISTRY")
         if not registry:
-            raise SettingsError("ONNXLET_REGISTRY: expected the root URL of a registry (s3://, gs:// or file://), got nothing")
+            raise SettingsError(
+                "ONNXLET_REGISTRY: expected a registry's root URL (s3://, gs:// or file://), got nothing"
+            )
         return cls(
             registry=registry,
             model=_parse_model(environment.get("ONNXLET_MODEL")),

@@ -1,6 +1,7 @@
 """An object in -> one result object out, however often the event is delivered."""
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,10 +49,8 @@ def process(app: App, reference: ObjectReference) -> str | None:
     model = app.default_model()
     document, etag = _answer_object(app, model, reference)
     key = result_key(reference, etag, model)
-    try:
+    with suppress(ConflictError):  # an earlier delivery of the same event has answered it
         results.put_if_absent(key, to_json(document))
-    except ConflictError:
-        pass  # an earlier delivery of the same event has answered it
     return f"{results.url}/{key}"
 
 

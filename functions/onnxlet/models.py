@@ -45,10 +45,10 @@ class Model:
         """
         declared = {spec.name: spec for spec in self.manifest.inputs}
         _check_names("input", inputs, declared)
-        for name in declared:
+        for name, spec in declared.items():
             if name not in inputs:
-                raise InvalidTensorError(f'input "{name}": expected {declared[name]}, got nothing')
-            tensors.check(inputs[name], declared[name])
+                raise InvalidTensorError(f'input "{name}": expected {spec}, got nothing')
+            tensors.check(inputs[name], spec)
         known = {spec.name: spec for spec in self.manifest.outputs}
         wanted = list(known) if outputs is None else list(outputs)
         _check_names("output", wanted, known)

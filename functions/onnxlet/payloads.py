@@ -37,7 +37,7 @@ def predict(model: Model, media_type: str, body: bytes, top_k: int = DEFAULT_TOP
     declaration = model.manifest.preprocess
     if declaration is None:
         raise UnsupportedMediaError(
-            f'model "{model.manifest.model}" takes tensors, not images: POST them to /v2/models/{model.manifest.model}/infer'
+            f'model "{model.manifest.model}" takes tensors, not images: POST /v2/models/{model.manifest.model}/infer'
         )
     if media_type not in IMAGE_FORMATS:
         raise UnsupportedMediaError(f"expected {' or '.join(IMAGE_FORMATS)}, got {media_type or 'no media type'}")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from onnxlet.contract import alias as actions
 from onnxlet.contract import layout
@@ -199,10 +199,10 @@ class Registry:
 
 
 @contextmanager
-def _scratch_file() -> Iterator[tuple[BinaryIO, str]]:
+def _scratch_file() -> Iterator[tuple[IO[bytes], str]]:
     """A private file that vanishes, and a path to open it by."""
     if hasattr(os, "memfd_create"):
-        with open(os.memfd_create("onnxlet"), "wb") as file:
+        with os.fdopen(os.memfd_create("onnxlet"), "wb") as file:
             yield file, f"/proc/self/fd/{file.fileno()}"
     else:
         with tempfile.NamedTemporaryFile(suffix=".onnx") as temporary:
@@ -215,4 +215,5 @@ def _now() -> str:
 
 def _backoff_s(attempt: int) -> float:
     """A random wait that grows to at most half a second."""
-    return min(0.5, 0.01 * 2 ** min(attempt, 6)) * os.urandom(1)[0] / 255
+    longest_s: float = min(0.5, 0.01 * 2 ** min(attempt, 6))
+    return longest_s * os.urandom(1)[0] / 255

@@ -1,7 +1,10 @@
 """The ONNX Runtime session: the only room that knows how ONNX Runtime is called."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 # Wheels from 1.29 on report to Microsoft by default, from the moment of the import (onnxruntime PR #27379).
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -11,6 +14,9 @@ import onnxruntime as ort
 
 from onnxlet.contract.tensors import BY_NUMPY, Tensor, pack_strings, unpack_strings
 from onnxlet.errors import ArtifactError, InferenceError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 ort.set_default_logger_severity(4)  # fatal only: what matters comes back as an exception
 
@@ -51,18 +57,18 @@ class Session:
         return [_from_array(array) for array in arrays]
 
 
-def _to_array(tensor: Tensor) -> np.ndarray:
+def _to_array(tensor: Tensor) -> npt.NDArray[Any]:
     if tensor.datatype.name == "BYTES":
         elements = [element.decode("utf-8", "replace") for element in unpack_strings(tensor.buffer)]
         return np.array(elements, dtype=object).reshape(tensor.shape)
     return np.frombuffer(tensor.buffer, dtype=tensor.datatype.numpy).reshape(tensor.shape)
 
 
-def _from_array(array: np.ndarray) -> Tensor:
+def _from_array(array: npt.NDArray[Any]) -> Tensor:
     datatype = BY_NUMPY[array.dtype.name]
     if datatype.name == "BYTES":
         return Tensor(datatype, array.shape, pack_strings(str(element).encode() for element in array.flat))
-    return Tensor(datatype, array.shape, memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8)))
+    return Tensor(datatype, array.shape, np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def _reason(error: Exception) -> str:

@@ -241,7 +241,7 @@ def _translate(error: Exception, url: str) -> OnnxletError:
     if isinstance(error, obstore.exceptions.PermissionDeniedError | obstore.exceptions.UnauthenticatedError):
         return CredentialsError(f"{url}: the store refuses our credentials")
     if any(host in str(error) for host in _METADATA_HOSTS):
-        return CredentialsError(f"{url}: no credentials found in the environment, nor from the cloud's metadata service")
+        return CredentialsError(f"{url}: no credentials in the environment, nor from the cloud's metadata service")
     return StoreError(f"{url}: the store does not answer as it should: {text}")
 
 

@@ -28,7 +28,7 @@ def parse_name(text: str, what: str = "model") -> str:
     """
     if not is_name(text):
         raise InvalidNameError(
-            f"{what} name {text[:80]!r}: expected 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit"
+            f"{what} name {text[:80]!r}: expected 1 to 63 of a-z, 0-9, '.', '_', '-', beginning with a letter or digit"
         )
     return text
 

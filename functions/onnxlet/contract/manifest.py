@@ -17,13 +17,13 @@ CHANNELS = {1: "L", 3: "RGB"}
 """Numbers of channels that an image may be decoded to, with Pillow's name for each."""
 
 PREPROCESS_INPUT = "images"
-"""The preprocess graph takes UINT8 (batch, height, width, channels), any height and width ..."""
+"""The preprocess graph takes UINT8 (batch, height, width, channels) of any height and width"""
 PREPROCESS_OUTPUT = "tensor"
-"""... and gives the model's one input."""
+"""and gives the model's one input."""
 POSTPROCESS_INPUTS = ("output", "k")
-"""The postprocess graph takes the model's first output, (batch, classes), and how many classes to name, INT64 (1,) ..."""
+"""The postprocess graph takes the model's first output, (batch, classes), and how many classes to name, INT64 (1,)"""
 POSTPROCESS_OUTPUTS = ("indices", "probabilities")
-"""... and gives INT64 and FP32 (batch, k), most probable first."""
+"""and gives INT64 and FP32 (batch, k), most probable first."""
 
 MAX_SIDE_PIXELS = 4096
 MAX_TENSORS = 256
@@ -269,4 +269,3 @@ def _check_artifacts(document: Document, manifest: Manifest) -> None:
     missing = [role for role in required if manifest.artifact(role) is None]
     if missing:
         raise document.error("artifacts", f"one with the role {missing[0]}")
-

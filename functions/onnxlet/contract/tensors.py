@@ -1,7 +1,7 @@
 """Tensors as they pass between rooms: a datatype, a shape and the bytes; never a numpy array.
 
-The bytes are those of the V2 protocol's binary extension: little endian, row major, without padding; a BYTES element is
-its length as four bytes, then its bytes.
+The bytes are those of the V2 protocol's binary extension: little endian, row major, without padding; a BYTES element
+is its length as four bytes, then its bytes.
 
 Source: Open Inference Protocol V2, `inference_rest.md` (datatypes, tensor data) and Triton's `extension_binary_data.md`.
 """
@@ -139,7 +139,7 @@ def to_values(tensor: Tensor) -> list[Any]:
         return [element.decode("utf-8", "replace") for element in unpack_strings(tensor.buffer)]
     if tensor.datatype.code is None:
         raise InvalidTensorError(f"an output is {tensor.datatype.name}, which has no JSON form; ask for binary data")
-    values: list[Any] = tensor.buffer.cast(tensor.datatype.code).tolist()
+    values: list[Any] = tensor.buffer.cast(tensor.datatype.code).tolist()  # type: ignore[call-overload]
     return values
 
 
@@ -154,7 +154,7 @@ def unpack_strings(buffer: memoryview) -> list[bytes]:
     Raises:
         InvalidTensorError: a length that leaves the buffer.
     """
-    elements = []
+    elements: list[bytes] = []
     offset = 0
     while offset < len(buffer):
         start = offset + 4
@@ -174,7 +174,7 @@ def _pack_strings(name: str, values: Sequence[object]) -> memoryview:
 
 def _flatten(name: str, shape: tuple[int, ...], data: object) -> list[Any]:
     """The elements in row-major order; where they are nested, each level must have the size that the shape says."""
-    values = data if isinstance(data, list) else [data]
+    values: list[Any] = data if isinstance(data, list) else [data]
     if values and isinstance(values[0], list):
         values = [values]
         for size in shape:
