@@ -1,0 +1,1 @@
+"""The training job: from data to a published version; `run` reads like its table of contents."""

@@ -1,0 +1,139 @@
+"""Graphs: the small ONNX graphs around a model, generated from the manifest's declarations.
+
+The functions run them as they are and training evaluates with them, so that what answers is what was measured.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from onnxlet.contract.manifest import (
+    POSTPROCESS_INPUTS,
+    POSTPROCESS_OUTPUTS,
+    PREPROCESS_INPUT,
+    PREPROCESS_OUTPUT,
+    Classification,
+    ImagePreprocess,
+)
+from onnxlet.contract.tensors import BY_NUMPY, Tensor
+from onnxlet.session import Session
+
+OPSET = 18
+"""The first in which `Resize` smooths when it shrinks an image (`antialias`)."""
+IR_VERSION = 10
+
+BATCH_SIZE = 256
+"""Rows that `Graph.run` gives to ONNX Runtime at a time."""
+
+
+class Graph:
+    """A graph run by the functions' own session, on numpy arrays of any number of rows."""
+
+    def __init__(self, data: bytes) -> None:
+        """Load the graph.
+
+        Raises:
+            ArtifactError: ONNX Runtime does not load it.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "graph.onnx"
+            path.write_bytes(data)
+            self._session = Session(str(path))
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], output: str) -> npt.NDArray[np.float32]:
+        """Run the graph on all rows, batch by batch.
+
+        Args:
+            inputs: Arrays with the same number of rows.
+            output: The name of the wanted output, which must be FP32.
+        """
+        count = len(next(iter(inputs.values())))
+        parts = []
+        for start in range(0, count, BATCH_SIZE):
+            batch = {name: _to_tensor(array[start : start + BATCH_SIZE]) for name, array in inputs.items()}
+            (result,) = self._session.run(batch, [output])
+            parts.append(np.frombuffer(result.buffer, np.float32).reshape(result.shape))
+        return np.concatenate(parts)
+
+
+def preprocess_graph(declaration: ImagePreprocess) -> bytes:
+    """The graph from UINT8 (batch, height, width, channels) of any size to the model's input."""
+    channels = declaration.channels
+    # (pixel * scale - mean) / std as one multiplication and one addition
+    factor = declaration.scale / np.array(declaration.std)
+    shift = -np.array(declaration.mean) / np.array(declaration.std)
+    last = PREPROCESS_OUTPUT if declaration.layout == "NCHW" else "normalized"
+    nodes = [
+        helper.make_node("Cast", [PREPROCESS_INPUT], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Shape", ["planes"], ["batch_and_channels"], start=0, end=2),
+        helper.make_node("Concat", ["batch_and_channels", "height_and_width"], ["size"], axis=0),
+        helper.make_node("Resize", ["planes", "", "", "size"], ["resized"], mode="linear", antialias=1),
+        helper.make_node("Mul", ["resized", "factor"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "shift"], [last]),
+    ]
+    shape: list[int | str] = ["batch", channels, declaration.height, declaration.width]
+    if declaration.layout == "NHWC":
+        nodes.append(helper.make_node("Transpose", [last], [PREPROCESS_OUTPUT], perm=[0, 2, 3, 1]))
+        shape = ["batch", declaration.height, declaration.width, channels]
+    constants: dict[str, npt.NDArray[Any]] = {
+        "height_and_width": np.array([declaration.height, declaration.width], np.int64),
+        "factor": np.broadcast_to(factor, channels).astype(np.float32).reshape(1, channels, 1, 1),
+        "shift": np.broadcast_to(shift, channels).astype(np.float32).reshape(1, channels, 1, 1),
+    }
+    images = helper.make_tensor_value_info(
+        PREPROCESS_INPUT, TensorProto.UINT8, ["batch", "image_height", "image_width", channels]
+    )
+    tensor = helper.make_tensor_value_info(PREPROCESS_OUTPUT, TensorProto.FLOAT, shape)
+    return _serialize("preprocess", nodes, [images], [tensor], constants)
+
+
+def postprocess_graph(classification: Classification) -> bytes:
+    """The graph from the model's output, FP32 (batch, classes), to the indices and probabilities of the best k."""
+    output, k = POSTPROCESS_INPUTS
+    indices, probabilities = POSTPROCESS_OUTPUTS
+    nodes = []
+    scores = output
+    if classification.activation == "softmax":
+        scores = "activated"
+        nodes.append(helper.make_node("Softmax", [output], [scores], axis=-1))
+    nodes.append(helper.make_node("TopK", [scores, k], [probabilities, indices], axis=-1))
+    classes = len(classification.labels)
+    return _serialize(
+        "postprocess",
+        nodes,
+        [
+            helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", classes]),
+            helper.make_tensor_value_info(k, TensorProto.INT64, [1]),
+        ],
+        [
+            helper.make_tensor_value_info(indices, TensorProto.INT64, ["batch", "k"]),
+            helper.make_tensor_value_info(probabilities, TensorProto.FLOAT, ["batch", "k"]),
+        ],
+        {},
+    )
+
+
+def _serialize(
+    name: str,
+    nodes: list[onnx.NodeProto],
+    inputs: list[onnx.ValueInfoProto],
+    outputs: list[onnx.ValueInfoProto],
+    constants: Mapping[str, npt.NDArray[Any]],
+) -> bytes:
+    initializers = [numpy_helper.from_array(np.ascontiguousarray(array), key) for key, array in constants.items()]
+    graph = helper.make_graph(nodes, name, inputs, outputs, initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    onnx.checker.check_model(model, full_check=True)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def _to_tensor(array: npt.NDArray[Any]) -> Tensor:
+    return Tensor(BY_NUMPY[array.dtype.name], array.shape, np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

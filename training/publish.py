@@ -1,0 +1,112 @@
+"""Publish: a candidate passes the gate and becomes a version in the registry."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+
+from onnxlet.contract import layout
+from onnxlet.contract.manifest import Artifact, Classification, ImagePreprocess, Manifest, Provenance, Role
+from onnxlet.errors import ArtifactError
+from onnxlet.models import Model, load
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from training.graphs import postprocess_graph, preprocess_graph
+from training.onnx_file import OnnxFile
+
+_gates = count()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What may become a version: a model, how it is used, how good it is and where it came from."""
+
+    name: str
+    model: OnnxFile
+    source: str
+    """`recipe:<name>`, or the name of the file that was brought."""
+    preprocess: ImagePreprocess | None = None
+    classification: Classification | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    data_sha256: str | None = None
+    seed: int | None = None
+    frameworks: Mapping[str, str] = field(default_factory=dict)
+    git_revision: str | None = None
+    variant: str = "fp32"
+
+
+def publish(registry: Registry, candidate: Candidate, alias: str | None = layout.LIVE) -> Manifest:
+    """Let a candidate through the gate and store it as the next version.
+
+    Raises:
+        ArtifactError, InvalidNameError: refused, and nothing was uploaded.
+        StoreError: the store does not answer.
+    """
+    check(candidate)
+    return _store(registry, candidate, alias)
+
+
+def check(candidate: Candidate) -> Model:
+    """The gate: publish to a registry in memory, and load from there as a function does.
+
+    Returns:
+        The model, loaded.
+
+    Raises:
+        ArtifactError: the functions' runtime cannot load it, or it does not fit its declarations.
+        InvalidNameError: not a possible name.
+    """
+    _check_declarations(candidate)
+    registry = Registry(open_store(f"memory://gate-{next(_gates)}"))
+    model = load(registry, _store(registry, candidate, layout.LIVE), threads=1)
+    if candidate.preprocess is not None:
+        try:
+            model.warm_up()
+        except Exception as error:
+            raise ArtifactError(f"{candidate.source}: does not take the images that it declares: {error}") from error
+    return model
+
+
+def _check_declarations(candidate: Candidate) -> None:
+    if candidate.preprocess is not None and len(candidate.model.inputs) != 1:
+        raise ArtifactError(f"{candidate.source}: expected one input for images, got {len(candidate.model.inputs)}")
+    if candidate.classification is None:
+        return
+    output = candidate.model.outputs[0]
+    classes = len(candidate.classification.labels)
+    if output.datatype.name != "FP32" or (output.shape is not None and output.shape[1:] != (classes,)):
+        raise ArtifactError(
+            f'{candidate.source}: output "{output.name}": expected FP32 (batch, {classes}) for {classes} labels, '
+            f"got {output}"
+        )
+
+
+def _store(registry: Registry, candidate: Candidate, alias: str | None) -> Manifest:
+    graphs: dict[Role, bytes] = {"model": candidate.model.data}
+    if candidate.preprocess is not None:
+        graphs["preprocess"] = preprocess_graph(candidate.preprocess)
+    if candidate.classification is not None:
+        graphs["postprocess"] = postprocess_graph(candidate.classification)
+    digests = {role: hashlib.sha256(data).hexdigest() for role, data in graphs.items()}
+    draft = Manifest(
+        model=layout.parse_name(candidate.name),
+        version=0,
+        inputs=candidate.model.inputs,
+        outputs=candidate.model.outputs,
+        artifacts=tuple(Artifact(role, candidate.variant, digests[role], len(data)) for role, data in graphs.items()),
+        provenance=Provenance(
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            source=candidate.source,
+            publication=os.urandom(16).hex(),
+            data_sha256=candidate.data_sha256,
+            seed=candidate.seed,
+            frameworks=candidate.frameworks,
+            git_revision=candidate.git_revision,
+        ),
+        preprocess=candidate.preprocess,
+        classification=candidate.classification,
+        metrics=candidate.metrics,
+    )
+    return registry.publish(draft, {digests[role]: data for role, data in graphs.items()}, alias)
