@@ -1,0 +1,202 @@
+"""The command `onnxlet`: each subcommand reads its options, calls the room that does the work, and prints."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import output
+from cli.brought import candidates
+from cli.registry import open_registry
+from onnxlet.contract import layout
+from onnxlet.contract.manifest import Manifest
+from onnxlet.errors import OnnxletError
+
+app = typer.Typer(
+    name="onnxlet",
+    help="Put an ONNX model behind a cloud function.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RegistryOption = Annotated[
+    str | None,
+    typer.Option("--registry", metavar="URL", envvar="ONNXLET_REGISTRY", help="Root URL: s3://, gs:// or file://."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+StageOption = Annotated[bool, typer.Option("--stage", help="Publish without making the version live.")]
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="The recipe's name, for instance digits.")],
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's number.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="For the split, the weights and the order.")] = 0,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run's folder, by default a new one.")] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Little data and few epochs, only to try it.")] = False,
+    stage: StageOption = False,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Train, evaluate, export, verify and publish a model."""
+    from training.recipe import Options
+    from training.recipes import find_recipe
+
+    found = find_recipe(recipe)
+    options = Options(epochs=epochs, seed=seed, is_fast=fast)
+    # Imported only now: Keras and its backend take seconds.
+    from training.run import default_folder, run
+
+    target = open_registry(registry, create=True)
+    done = run(found, options, target, out or default_folder(found), output.progress(), _alias(stage))
+    if json:
+        output.print_json({**_published(done.manifest, stage), "folder": str(done.folder)})
+    else:
+        output.print_line(f"The run's record and plots are in {done.folder}")
+
+
+@app.command()
+def publish(
+    path: Annotated[Path, typer.Argument(metavar="MODEL.onnx|DIR", help="One model, or a folder of them.")],
+    name: Annotated[str | None, typer.Option(help="The model's name, by default the file's.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Class labels, a line each or a JSON list.")
+    ] = None,
+    preprocess: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="How images become the input, as in a manifest (JSON).")
+    ] = None,
+    stage: StageOption = False,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Check ONNX models in the functions' own runtime, then publish them."""
+    from training.publish import check
+    from training.publish import publish as publish_candidate
+
+    found = candidates(path, name, labels, preprocess)
+    for candidate in found:
+        check(candidate)  # all of them, before any is uploaded
+    target = open_registry(registry, create=True)
+    published = []
+    for candidate in found:
+        manifest = publish_candidate(target, candidate, _alias(stage))
+        published.append(_published(manifest, stage))
+        if not json:
+            for left_out in candidate.model.left_out:
+                output.print_warning(f'{manifest.model}: the output "{left_out}" is no tensor and is not served')
+            output.print_line(f"{manifest.model} version {manifest.version} {'staged' if stage else 'is live'}")
+    if json:
+        output.print_json(published)
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="One model's versions, instead of all models.")] = None,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List the models of the registry, or the versions of one."""
+    source = open_registry(registry)
+    if name is None:
+        rows = [output.model_row(source, found) for found in source.models()]
+    else:
+        rows = output.version_rows(source, name)
+    if json:
+        output.print_json(rows)
+    elif rows:
+        output.print_table(rows)
+    else:
+        output.print_line(f"No models in {source.store.url} yet: onnxlet train digits, or onnxlet publish MODEL.onnx")
+
+
+@app.command()
+def promote(
+    name: Annotated[str, typer.Argument(help="The model.")],
+    version: Annotated[int, typer.Argument(min=1, help="The version that shall be live.")],
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a version live."""
+    _report_move(open_registry(registry).promote(name, version), json)
+
+
+@app.command()
+def rollback(
+    name: Annotated[str, typer.Argument(help="The model.")],
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make the version live that was live before."""
+    _report_move(open_registry(registry).rollback(name), json)
+
+
+@app.command()
+def predict(
+    name: Annotated[str, typer.Argument(help="The model: NAME or NAME@ALIAS.")],
+    file: Annotated[Path, typer.Argument(help="An image, or the JSON body of a V2 infer request.")],
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Answer a file as the functions would, in this process."""
+    from cli.predict import predict_file
+
+    answer = predict_file(open_registry(registry).store.url, name, file)
+    if json or "predictions" not in answer:
+        output.print_json(answer)
+    else:
+        output.print_predictions(answer)
+
+
+@app.command()
+def serve(
+    cloud: Annotated[str, typer.Option(help="gcp (functions-framework) or aws (awslambdaric).")] = "gcp",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
+    model: Annotated[
+        str | None, typer.Option(envvar="ONNXLET_MODEL", help="Loaded at once, and used where nothing names one.")
+    ] = None,
+    inbox: Annotated[Path | None, typer.Option(metavar="DIR", help="Files dropped here become object events.")] = None,
+    outbox: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="For results, by default beside the inbox.")
+    ] = None,
+    registry: RegistryOption = None,
+) -> None:
+    """Run the functions on this machine."""
+    from cli.local.serve import LocalSettings, serve, wait
+
+    source = open_registry(registry)
+    settings = LocalSettings(source.store.url, model or output.only_model(source), port, inbox, outbox)
+    with serve(cloud, settings) as server:
+        output.print_line(f"Serving {source.store.url} at {server.url} (Ctrl-C stops)")
+        wait()
+
+
+def main() -> None:
+    """Run the command; an error is one line and exit code 1."""
+    try:
+        app()
+    except OnnxletError as error:
+        output.print_error(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _alias(is_staged: bool) -> str | None:
+    return None if is_staged else layout.LIVE
+
+
+def _published(manifest: Manifest, is_staged: bool) -> dict[str, object]:
+    return {"model": manifest.model, "version": manifest.version, "live": not is_staged}
+
+
+def _report_move(manifest: Manifest, json: bool) -> None:
+    if json:
+        output.print_json(_published(manifest, is_staged=False))
+    else:
+        output.print_line(f"{manifest.model} version {manifest.version} is live")
+
+
+if __name__ == "__main__":
+    main()

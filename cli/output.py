@@ -1,0 +1,124 @@
+"""What the command prints: lines and tables for people, JSON for machines, errors on one line."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from onnxlet.contract import layout
+from onnxlet.errors import ModelNotFoundError
+from onnxlet.registry import Registry
+
+Row = dict[str, Any]
+
+
+def progress() -> Console:
+    """Where long work reports: the error stream, so that `--json` alone has the output."""
+    return Console(stderr=True, soft_wrap=True)
+
+
+def print_line(text: str) -> None:
+    """A line for people."""
+    Console(soft_wrap=True).print(escape(text), highlight=False)
+
+
+def print_warning(text: str) -> None:
+    """A line that should be read, on the error stream."""
+    progress().print(f"[yellow]warning:[/] {escape(text)}", highlight=False)
+
+
+def print_error(error: Exception) -> None:
+    """An error on one line of the error stream."""
+    progress().print(f"[red]onnxlet:[/] {escape(' '.join(str(error).split()))}", highlight=False)
+
+
+def print_json(content: object) -> None:
+    """A document for machines."""
+    print(json.dumps(content, indent=2))  # noqa: T201 - not for a terminal's eyes
+
+
+def print_table(rows: Sequence[Row]) -> None:
+    """A table with the rows' keys as its head."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for key in rows[0]:
+        table.add_column(key)
+    for row in rows:
+        table.add_row(*(escape(_cell(value)) for value in row.values()))
+    Console(soft_wrap=True).print(table, highlight=False)
+
+
+def print_predictions(answer: Row) -> None:
+    """The answer to an image: the labels, most probable first."""
+    print_line(f"{answer['model']} version {answer['version']}")
+    for prediction in answer["predictions"]:
+        for entry in prediction.get("top", [prediction]):
+            print_line("  " + "  ".join(_cell(value) for value in entry.values()))
+
+
+def model_row(registry: Registry, name: str) -> Row:
+    """What a list of models says of one."""
+    versions = registry.versions(name)
+    live = live_version(registry, name)
+    metrics = {} if live is None else dict(registry.version(name, live).metrics)
+    return {"model": name, "live": live, "versions": versions, "metrics": metrics}
+
+
+def version_rows(registry: Registry, name: str) -> list[Row]:
+    """What a list of versions says of each, the newest first.
+
+    Raises:
+        ModelNotFoundError: there are none.
+    """
+    live = live_version(registry, name)
+    rows = []
+    for version in reversed(registry.versions(name)):
+        manifest = registry.version(name, version)
+        rows.append(
+            {
+                "version": version,
+                "live": version == live,
+                "created": manifest.provenance.created_at,
+                "source": manifest.provenance.source,
+                "metrics": dict(manifest.metrics),
+            }
+        )
+    if not rows:
+        raise ModelNotFoundError(f'model "{name}": not in the registry {registry.store.url}')
+    return rows
+
+
+def live_version(registry: Registry, name: str) -> int | None:
+    """The version that `live` names, or None where no version is live."""
+    try:
+        return registry.resolve(name, layout.LIVE).version
+    except ModelNotFoundError:
+        return None
+
+
+def only_model(registry: Registry) -> str | None:
+    """The model to serve where the user names none: the only one there is."""
+    names = registry.models()
+    return names[0] if len(names) == 1 else None
+
+
+def _headline(metrics: Row) -> str:
+    """The one metric that a table has room for."""
+    name = "accuracy" if "accuracy" in metrics else next(iter(metrics), None)
+    return "-" if name is None else f"{name} {_cell(metrics[name])}"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "live" if value else ""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, dict):
+        return _headline(value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value)
