@@ -89,11 +89,14 @@ class App:
         return self._models
 
     def warm_up(self) -> None:
-        """Load the default model and run it once; a failure is logged, and found again by the first request."""
+        """Make ready for the first request: load the default model, run it once, import its payloads' decoder.
+
+        A failure is logged, and found again by the first request.
+        """
         if self.settings.model is None:
             return
         try:
-            self.models.get(self.settings.model)
+            payloads.prepare(self.models.get(self.settings.model))
         except OnnxletError as error:
             logger.error("the default model was not loaded: %s", error)  # noqa: TRY400 - the line says it all
 

@@ -23,6 +23,14 @@ MAX_PIXELS = 50_000_000
 DEFAULT_TOP_K = 5
 
 
+def prepare(model: Model) -> None:
+    """Import what this model's payloads need, before the first of them arrives."""
+    if model.manifest.preprocess is not None:
+        from PIL import Image
+
+        Image.preinit()
+
+
 def predict(model: Model, media_type: str, body: bytes, top_k: int = DEFAULT_TOP_K) -> list[dict[str, Any]]:
     """Answer a payload: one prediction for each image in it.
 
@@ -54,7 +62,7 @@ def decode_image(body: bytes, media_type: str, declaration: ImagePreprocess) -> 
         UnreadablePayloadError: not an image of this type, or a damaged one.
         TooLargeError: more than `MAX_PIXELS`.
     """
-    # Imported here: a function that only answers tensors never pays for it.
+    # Imported here, and by `prepare`: a function that only answers tensors never pays for it.
     from io import BytesIO
 
     from PIL import Image, ImageOps, UnidentifiedImageError

@@ -3,7 +3,7 @@
 The bytes are those of the V2 protocol's binary extension: little endian, row major, without padding; a BYTES element
 is its length as four bytes, then its bytes.
 
-Source: Open Inference Protocol V2, `inference_rest.md` (datatypes, tensor data) and Triton's `extension_binary_data.md`.
+Source: Open Inference Protocol V2, `inference_rest.md` (datatypes, tensor data); Triton, `extension_binary_data.md`.
 """
 
 import math

@@ -1,0 +1,53 @@
+"""A child process that runs the functions, and is gone when its context ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import onnxlet
+
+FUNCTIONS = Path(onnxlet.__file__).parents[1]
+"""The folder that both clouds take whole."""
+
+STOP_TIMEOUT_S = 5
+
+
+@contextmanager
+def running(
+    command: Sequence[str], environment: Mapping[str, str], log: IO[bytes] | None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command in the functions' folder, in a process group of its own that ends with the context.
+
+    Args:
+        command: The program and its arguments; `python` stands for this interpreter.
+        environment: Variables beside those of this process.
+        log: Where its output goes; None lets it through to our own error stream.
+    """
+    output = log or sys.stderr.buffer
+    process = subprocess.Popen(
+        [sys.executable if word == "python" else word for word in command],
+        cwd=FUNCTIONS,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        _signal_group(process, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_TIMEOUT_S)
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

@@ -1,0 +1,165 @@
+"""Serve: the functions of one cloud on this machine, over HTTP and for files dropped into an inbox."""
+
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from cli.local import inbox
+from cli.local.bucket import serve_bucket
+from cli.local.cloud_function import serve_cloud_function
+from cli.local.function_url import serve_function_url
+from cli.local.lambda_function import LambdaFunction
+from onnxlet.errors import SettingsError
+
+READY_TIMEOUT_S = 60
+EVENT_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """What is served, and where."""
+
+    registry: str
+    """The registry's root URL."""
+    model: str | None
+    """The default model."""
+    port: int
+    """0 takes a free one."""
+    inbox: Path | None = None
+    outbox: Path | None = None
+    """None takes `outbox` beside the inbox."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """The functions, running."""
+
+    url: str
+
+
+Deliver = Callable[[str], None]
+
+
+@contextmanager
+def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Iterator[Server]:
+    """Run one cloud's functions while the context lasts; gives them as soon as they answer.
+
+    Args:
+        cloud: `aws` or `gcp`.
+        settings: What is served, and where.
+        log: The file for the functions' output; None lets it through to the error stream.
+
+    Raises:
+        SettingsError: settings that contradict each other, a port that is taken, a function that does not start.
+    """
+    if cloud not in CLOUDS:
+        raise SettingsError(f"cloud {cloud!r}: expected one of {', '.join(CLOUDS)}")
+    start_http, start_objects, scheme = CLOUDS[cloud]
+    environment = {"ONNXLET_REGISTRY": settings.registry}
+    if settings.model is not None:
+        environment["ONNXLET_MODEL"] = settings.model
+    with ExitStack() as stack:
+        output = stack.enter_context(_open_log(log)) if log else None
+        if settings.inbox is not None:
+            outbox = _prepare_inbox(settings.inbox, settings, scheme)
+            object_environment = {**environment, "ONNXLET_RESULTS": outbox.absolute().as_uri()}
+            deliver = stack.enter_context(start_objects(settings.inbox, object_environment, output))
+            stack.enter_context(inbox.watching(settings.inbox, deliver))
+        url = stack.enter_context(start_http(environment, settings.port, output))
+        _await_ready(url)
+        yield Server(url)
+
+
+def wait() -> None:
+    """Wait until the user stops it."""
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
+
+
+@contextmanager
+def _serve_aws_http(environment: dict[str, str], port: int, log: IO[bytes] | None) -> Iterator[str]:
+    with (
+        LambdaFunction("main.aws_http", environment, log) as function,
+        serve_function_url(function.invoke, port) as url,
+    ):
+        yield url
+
+
+@contextmanager
+def _serve_aws_objects(folder: Path, environment: dict[str, str], log: IO[bytes] | None) -> Iterator[Deliver]:
+    with serve_bucket(folder) as endpoint:
+        credentials = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_REGION": "us-east-1"}
+        environment = {**environment, **credentials, "AWS_ENDPOINT_URL_S3": endpoint}
+        with LambdaFunction("main.aws_objects", environment, log) as function:
+            yield lambda key: function.invoke(inbox.s3_notification(folder, key))
+
+
+@contextmanager
+def _serve_gcp_http(environment: dict[str, str], port: int, log: IO[bytes] | None) -> Iterator[str]:
+    with serve_cloud_function("gcp_http", "http", environment, port, log) as url:
+        yield url
+
+
+@contextmanager
+def _serve_gcp_objects(folder: Path, environment: dict[str, str], log: IO[bytes] | None) -> Iterator[Deliver]:
+    with serve_bucket(folder) as endpoint:
+        environment = {**environment, "STORAGE_EMULATOR_HOST": endpoint}
+        with serve_cloud_function("gcp_objects", "cloudevent", environment, log=log) as url:
+            yield lambda key: _post(url, *inbox.storage_cloud_event(folder, key))
+
+
+CLOUDS = {
+    "aws": (_serve_aws_http, _serve_aws_objects, "s3://"),
+    "gcp": (_serve_gcp_http, _serve_gcp_objects, "gs://"),
+}
+
+
+def _prepare_inbox(folder: Path, settings: LocalSettings, scheme: str) -> Path:
+    """Make the inbox and the outbox, and refuse what cannot work; gives the outbox."""
+    outbox = settings.outbox or folder.absolute().parent / "outbox"
+    if settings.model is None:
+        raise SettingsError("--inbox: object events need a model, expected --model NAME")
+    if settings.registry.startswith(scheme):
+        # The function is told that this scheme's endpoint is the inbox.
+        raise SettingsError(f"--inbox: expected a registry that is not {scheme}, got {settings.registry}")
+    if outbox.resolve().is_relative_to(folder.resolve()):
+        raise SettingsError(f"--outbox: expected a folder outside the inbox {folder}, got {outbox}")
+    for path in (folder, outbox):
+        path.mkdir(parents=True, exist_ok=True)
+    return outbox
+
+
+@contextmanager
+def _open_log(path: Path) -> Iterator[IO[bytes]]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        yield file
+
+
+def _await_ready(url: str) -> None:
+    """Wait until the function answers, well or not: a missing model is its answer, not our failure."""
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/v2/health/ready", timeout=READY_TIMEOUT_S):  # noqa: S310 - loopback
+                return
+        except urllib.error.HTTPError as error:
+            if error.code != 502:
+                return
+            raise SettingsError(f"{url}: the function does not start; its log says why") from error
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise SettingsError(f"{url}: no answer within {READY_TIMEOUT_S} s") from error
+            time.sleep(0.05)
+
+
+def _post(url: str, headers: dict[str, str], body: bytes) -> None:
+    request = urllib.request.Request(url, body, headers)  # noqa: S310 - an address of this machine
+    with urllib.request.urlopen(request, timeout=EVENT_TIMEOUT_S):  # noqa: S310 - as above
+        pass

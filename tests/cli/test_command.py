@@ -1,0 +1,134 @@
+"""The command `onnxlet`, as a user runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def onnxlet(tmp_path: Path) -> Command:
+    """Run the command in an empty folder, with no AWS credentials of the machine's."""
+    hidden = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ONNXLET_"))}
+    environment = {**kept, **hidden, "AWS_EC2_METADATA_DISABLED": "true", "COLUMNS": "200"}
+
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "cli.main", *arguments]
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**environment, **more}, capture_output=True, text=True, timeout=60
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+def fails(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """The command failed with one line that holds these words."""
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    for word in words:
+        assert word in done.stderr
+
+
+def write_classifier(path: Path, op_type: str = "MatMul") -> Path:
+    weights = np.random.default_rng(0).normal(size=(16, 2)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["x"], ["flat"]),
+            helper.make_node(op_type, ["flat", "w"], ["y"]),
+        ],
+        "classifier",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4, 4, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 2])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+    return path
+
+
+def test_a_brought_model_is_published_moved_and_listed(onnxlet: Command, tmp_path: Path) -> None:
+    write_classifier(tmp_path / "Shapes.onnx")
+    assert onnxlet("publish", "Shapes.onnx").stdout == "shapes version 1 is live\n"
+    assert onnxlet("publish", "Shapes.onnx", "--stage").stdout == "shapes version 2 staged\n"
+    (listed,) = json.loads(onnxlet("models", "--json").stdout)
+    assert (listed["model"], listed["live"], listed["versions"]) == ("shapes", 1, [1, 2])
+    assert json.loads(onnxlet("promote", "shapes", "2", "--json").stdout)["version"] == 2
+    assert onnxlet("rollback", "shapes").stdout == "shapes version 1 is live\n"
+    fails(onnxlet("rollback", "shapes"), "nothing to roll back to")
+    table = onnxlet("models", "shapes").stdout
+    assert table.splitlines()[0].split() == ["version", "live", "created", "source", "metrics"]
+    assert "Shapes.onnx" in table
+
+
+def test_images_get_labels_and_tensors_get_tensors(onnxlet: Command, tmp_path: Path) -> None:
+    write_classifier(tmp_path / "shapes.onnx")
+    (tmp_path / "labels.txt").write_text("circle\nsquare\n")
+    (tmp_path / "preprocess.json").write_text('{"height": 4, "width": 4, "channels": 1}')
+    Image.new("L", (10, 12), 200).save(tmp_path / "grey.png")
+    onnxlet("publish", "shapes.onnx", "--labels", "labels.txt", "--preprocess", "preprocess.json")
+    answer = json.loads(onnxlet("predict", "shapes", "grey.png", "--json").stdout)
+    (prediction,) = answer["predictions"]
+    assert prediction["label"] in {"circle", "square"}
+    assert sum(entry["probability"] for entry in prediction["top"]) == pytest.approx(1)
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 4, 4, 1], "data": [0.5] * 16}
+    (tmp_path / "request.json").write_text(json.dumps({"inputs": [tensor]}))
+    answer = json.loads(onnxlet("predict", "shapes", "request.json").stdout)
+    assert answer["outputs"][0]["shape"] == [1, 2]
+
+
+def test_a_folder_is_published_whole_or_not_at_all(onnxlet: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "catalogue"
+    folder.mkdir()
+    for name in ("a", "b"):
+        write_classifier(folder / f"{name}.onnx")
+    write_classifier(folder / "c.onnx", op_type="NoSuchOperator")
+    fails(onnxlet("publish", "catalogue"), "NoSuchOperator")
+    assert json.loads(onnxlet("models", "--json").stdout) == []
+    (folder / "c.onnx").unlink()
+    assert [row["model"] for row in json.loads(onnxlet("publish", "catalogue", "--json").stdout)] == ["a", "b"]
+
+
+def test_bad_files_are_refused_in_one_line(onnxlet: Command, tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("I am no model")
+    (tmp_path / "empty").mkdir()
+    whole = write_classifier(tmp_path / "whole.onnx").read_bytes()
+    (tmp_path / "half.onnx").write_bytes(whole[: len(whole) // 2])
+    fails(onnxlet("publish", "text.onnx"), "text.onnx", "not an ONNX file")
+    fails(onnxlet("publish", "half.onnx"), "half.onnx", "truncated")
+    fails(onnxlet("publish", "missing.onnx"), "missing.onnx", "no such file")
+    fails(onnxlet("publish", "empty"), "found none")
+    fails(onnxlet("publish", "whole.onnx", "--name", "../up"), "'../up'", "expected 1 to 63")
+    fails(onnxlet("publish", "whole.onnx", "--labels", "nope.txt"), "nope.txt")
+    assert json.loads(onnxlet("models", "--json").stdout) == []
+
+
+def test_bad_registries_and_names_are_refused_in_one_line(onnxlet: Command, tmp_path: Path) -> None:
+    write_classifier(tmp_path / "whole.onnx")
+    fails(onnxlet("models", "--registry", "ftp://host/root"), "ftp://host/root", "s3://")
+    fails(onnxlet("models", "--registry", "file:///no/such/folder"), "no such folder")
+    fails(onnxlet("models", "--registry", "s3://bucket"), "s3://bucket", "no AWS credentials")
+    fails(onnxlet("predict", "nope", "whole.onnx"), "expected image/jpeg")
+    fails(onnxlet("promote", "nope", "1"), 'model "nope"', "not in the registry")
+    fails(onnxlet("models", "nope"), 'model "nope"')
+    fails(onnxlet("train", "nope"), "recipe 'nope'", "digits")
+
+
+def test_a_missing_bucket_is_named(onnxlet: Command, tmp_path: Path, s3_endpoint: str) -> None:
+    write_classifier(tmp_path / "whole.onnx")
+    credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": s3_endpoint}
+    registry = ("--registry", "s3://no-such-bucket/models")
+    fails(onnxlet("publish", "whole.onnx", *registry, **credentials), "no-such-bucket", "no such bucket")
+    fails(onnxlet("models", *registry, **credentials), "no-such-bucket", "no such bucket")

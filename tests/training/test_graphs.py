@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from onnxlet.contract.manifest import (
+    POSTPROCESS_INPUTS,
+    POSTPROCESS_OUTPUTS,
+    PREPROCESS_INPUT,
+    PREPROCESS_OUTPUT,
+    Classification,
+    ImagePreprocess,
+)
+from training.graphs import Graph, postprocess_graph, preprocess_graph
+
+
+def preprocess(declaration: ImagePreprocess, images: np.ndarray) -> np.ndarray:
+    return Graph(preprocess_graph(declaration)).run({PREPROCESS_INPUT: images}, PREPROCESS_OUTPUT)
+
+
+def test_an_image_of_the_right_size_is_only_scaled() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), np.uint8)
+    result = preprocess(ImagePreprocess(28, 28, 1), images)
+    np.testing.assert_allclose(result, images / 255, atol=1e-6)
+
+
+def test_mean_and_std_apply_to_each_channel_in_either_layout() -> None:
+    mean, std = (0.5, 0.4, 0.3), (0.1, 0.2, 0.4)
+    images = np.random.default_rng(1).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    expected = (images / 255 - mean) / std
+    nhwc = preprocess(ImagePreprocess(8, 8, 3, mean=mean, std=std), images)
+    nchw = preprocess(ImagePreprocess(8, 8, 3, layout="NCHW", mean=mean, std=std), images)
+    np.testing.assert_allclose(nhwc, expected, atol=1e-5)
+    np.testing.assert_allclose(nchw, expected.transpose(0, 3, 1, 2), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(7, 9), (28, 28), (200, 60)])
+def test_an_image_of_any_size_is_resized(size: tuple[int, int]) -> None:
+    images = np.full((1, *size, 3), 51, np.uint8)
+    result = preprocess(ImagePreprocess(28, 30, 3), images)
+    assert result.shape == (1, 28, 30, 3)
+    np.testing.assert_allclose(result, 0.2, atol=1e-5)
+
+
+def test_shrinking_averages_instead_of_skipping_pixels() -> None:
+    checkerboard = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)[np.newaxis, ..., np.newaxis]
+    result = preprocess(ImagePreprocess(8, 8, 1), checkerboard)
+    np.testing.assert_allclose(result, 0.5, atol=0.02)
+
+
+def test_more_rows_than_one_batch_are_all_run() -> None:
+    images = np.random.default_rng(2).integers(0, 256, (600, 4, 4, 1), np.uint8)
+    np.testing.assert_allclose(preprocess(ImagePreprocess(4, 4, 1), images), images / 255, atol=1e-6)
+
+
+def test_softmax_is_applied_only_where_it_is_declared() -> None:
+    scores = np.array([[1.0, 3.0, 2.0]], np.float32)
+    output, k = POSTPROCESS_INPUTS
+    probabilities = POSTPROCESS_OUTPUTS[1]
+    labels = ("a", "b", "c")
+
+    def best(activation: str) -> np.ndarray:
+        graph = Graph(postprocess_graph(Classification(labels, activation)))
+        return graph.run({output: scores, k: np.array([3], np.int64)}, probabilities)
+
+    np.testing.assert_allclose(best("none"), [[3, 2, 1]])
+    softmax = np.exp(scores) / np.exp(scores).sum()
+    np.testing.assert_allclose(best("softmax"), -np.sort(-softmax), atol=1e-6)

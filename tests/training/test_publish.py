@@ -1,0 +1,85 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from onnxlet.contract.manifest import Classification, ImagePreprocess
+from onnxlet.errors import ArtifactError, InvalidNameError
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from training.onnx_file import read_onnx
+from training.publish import Candidate, publish
+
+
+@pytest.fixture
+def candidate(tmp_path: Path) -> Candidate:
+    """An image classifier: 4x4 grey pixels to three classes."""
+    weights = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["x"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "w"], ["y"]),
+        ],
+        "classifier",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4, 4, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    path = tmp_path / "classifier.onnx"
+    onnx.save(model, path)
+    labels = Classification(("a", "b", "c"), "softmax")
+    return Candidate("classifier", read_onnx(path), path.name, ImagePreprocess(4, 4, 1), labels)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(open_store((tmp_path / "registry").as_uri(), create=True))
+
+
+def test_a_candidate_becomes_the_live_version_with_its_graphs(registry: Registry, candidate: Candidate) -> None:
+    manifest = publish(registry, candidate)
+    assert registry.resolve("classifier") == manifest
+    assert {artifact.role for artifact in manifest.artifacts} == {"model", "preprocess", "postprocess"}
+
+
+def test_a_staged_candidate_is_not_live(registry: Registry, candidate: Candidate) -> None:
+    publish(registry, candidate)
+    publish(registry, candidate, alias=None)
+    assert registry.versions("classifier") == [1, 2]
+    assert registry.resolve("classifier").version == 1
+
+
+def refused(registry: Registry, candidate: Candidate, match: str) -> None:
+    with pytest.raises((ArtifactError, InvalidNameError), match=match):
+        publish(registry, candidate)
+    assert registry.store.children("") == [], "nothing may be uploaded"
+
+
+def test_a_graph_that_the_runtime_cannot_load_is_refused(registry: Registry, candidate: Candidate) -> None:
+    model = onnx.load_from_string(candidate.model.data)
+    model.graph.node[1].op_type = "NoSuchOperator"
+    broken = replace(candidate.model, data=model.SerializeToString())
+    refused(registry, replace(candidate, model=broken), "NoSuchOperator")
+
+
+def test_an_opset_of_the_future_is_refused(registry: Registry, candidate: Candidate) -> None:
+    model = onnx.load_from_string(candidate.model.data)
+    model.opset_import[0].version = 999
+    future = replace(candidate.model, data=model.SerializeToString())
+    refused(registry, replace(candidate, model=future), "999")
+
+
+def test_images_of_another_size_than_the_input_are_refused(registry: Registry, candidate: Candidate) -> None:
+    refused(registry, replace(candidate, preprocess=ImagePreprocess(5, 5, 1)), "does not take the images")
+
+
+def test_labels_that_do_not_fit_the_output_are_refused(registry: Registry, candidate: Candidate) -> None:
+    refused(registry, replace(candidate, classification=Classification(("a", "b"))), r"for 2 labels, got FP32")
+
+
+def test_an_impossible_name_is_refused(registry: Registry, candidate: Candidate) -> None:
+    refused(registry, replace(candidate, name="../other"), "model name")

@@ -1,0 +1,75 @@
+"""The whole training job, as the command runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from onnxlet.app import App, Request
+from onnxlet.config import Settings
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from training.recipes import digits
+from training.verify import to_png
+
+pytestmark = pytest.mark.training
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `onnxlet train digits --fast` has run."""
+    folder = tmp_path_factory.mktemp("training")
+    command = [sys.executable, "-m", "cli.main", "train", "digits", "--fast", "--out", "run", "--seed", "1"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def registry_url(root: Path) -> str:
+    return (root / ".onnxlet/registry").as_uri()
+
+
+def test_the_run_folder_holds_what_is_needed_to_judge_and_repeat_it(root: Path) -> None:
+    record = json.loads((root / "run/run.json").read_text())
+    assert record["options"] == {"epochs": None, "seed": 1, "fast": True}
+    assert len(record["train"]["history"]["val_loss"]) == 3
+    assert record["evaluation"]["accuracy"] > 0.8
+    assert sum(map(sum, record["evaluation"]["confusion"])) == 90
+    for name in ("curves.png", "confusion.png"):
+        assert (root / "run" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_manifest_says_how_good_it_is_and_where_it_came_from(root: Path, registry_url: str) -> None:
+    record = json.loads((root / "run/run.json").read_text())
+    manifest = Registry(open_store(registry_url)).resolve("digits")
+    assert manifest.metrics["accuracy"] == record["evaluation"]["accuracy"]
+    assert manifest.metrics["export_max_difference"] < 1e-5
+    assert manifest.provenance.source == "recipe:digits"
+    assert manifest.provenance.seed == 1
+    assert manifest.provenance.data_sha256 == record["data_sha256"]
+    assert {"keras", "onnx", "onnxruntime", "python"} <= set(manifest.provenance.frameworks)
+
+
+def test_the_graph_has_named_tensors_and_a_free_batch_axis(root: Path) -> None:
+    graph = onnx.load(root / "run/model.onnx").graph
+    onnx.checker.check_model(root / "run/model.onnx", full_check=True)
+    assert [value.name for value in (*graph.input, *graph.output)] == ["input", "output"]
+    assert graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
+def test_the_functions_know_most_digits(registry_url: str) -> None:
+    app = App(Settings(registry_url))
+    images, labels = digits.load()
+    chosen = np.random.default_rng(0).choice(len(labels), 100, replace=False)
+    right = 0
+    for index in chosen:
+        request = Request("POST", "/predict/digits", to_png(images[index]), {"content-type": "image/png"})
+        response = app.handle(request)
+        assert response.status == 200
+        right += json.loads(response.body)["predictions"][0]["label"] == str(labels[index])
+    assert right > 80
