@@ -120,7 +120,7 @@ def test_bad_registries_and_names_are_refused_in_one_line(onnxlet: Command, tmp_
     fails(onnxlet("models", "--registry", "ftp://host/root"), "ftp://host/root", "s3://")
     fails(onnxlet("models", "--registry", "file:///no/such/folder"), "no such folder")
     fails(onnxlet("models", "--registry", "s3://bucket"), "s3://bucket", "no AWS credentials")
-    fails(onnxlet("predict", "nope", "whole.onnx"), "expected image/jpeg")
+    fails(onnxlet("predict", "nope", "whole.onnx"), 'model "nope"', "not in the registry")
     fails(onnxlet("promote", "nope", "1"), 'model "nope"', "not in the registry")
     fails(onnxlet("models", "nope"), 'model "nope"')
     fails(onnxlet("train", "nope"), "recipe 'nope'", "digits")

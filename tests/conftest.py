@@ -1,0 +1,68 @@
+"""What all tests share: an S3 (moto's server), a Cloud Storage, and a registry with a published model."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+# Real credentials of the machine must never be used by a test, and moto takes any.
+for _name in [name for name in os.environ if name.startswith(("AWS_", "ONNXLET_", "GOOGLE_"))]:
+    del os.environ[_name]
+os.environ.update(
+    AWS_ACCESS_KEY_ID="test",
+    AWS_SECRET_ACCESS_KEY="test",
+    AWS_REGION="us-east-1",
+    AWS_CONFIG_FILE="/dev/null",
+    AWS_SHARED_CREDENTIALS_FILE="/dev/null",
+    AWS_EC2_METADATA_DISABLED="true",
+)
+
+from moto.server import ThreadedMotoServer
+
+from onnxlet.config import StorageSettings
+from tests.fake_gcs import FakeGcs
+
+BUCKET = "onnxlet-test"
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """moto's S3 over real HTTP, with the bucket `BUCKET`."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    endpoint = f"http://localhost:{server.get_host_and_port()[1]}"
+    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket=BUCKET)
+    yield endpoint
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def gcs_endpoint() -> Iterator[str]:
+    """A Cloud Storage over real HTTP, with the bucket `BUCKET`."""
+    with FakeGcs(BUCKET).serving() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def storage(s3_endpoint: str, gcs_endpoint: str) -> StorageSettings:
+    return StorageSettings(s3_endpoint, gcs_endpoint)
+
+
+@pytest.fixture(params=["memory", "file", "s3", "gs"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty root URL in each kind of object storage."""
+    return {
+        "memory": f"memory://{uuid.uuid4()}",
+        "file": (tmp_path / "store").as_uri(),
+        "s3": f"s3://{BUCKET}/{uuid.uuid4()}",
+        "gs": f"gs://{BUCKET}/{uuid.uuid4()}",
+    }[request.param]
+
+
+@pytest.fixture(params=["file", "s3"])
+def shared_root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty root URL that several processes reach."""
+    return (tmp_path / "store").as_uri() if request.param == "file" else f"s3://{BUCKET}/{uuid.uuid4()}"

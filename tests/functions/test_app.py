@@ -1,0 +1,333 @@
+import io
+import json
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+from PIL import Image
+
+from onnxlet.app import App, Request
+from onnxlet.config import Settings
+from onnxlet.contract import layout
+from onnxlet.payloads import MAX_BODY_BYTES
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from tests import graphs
+from training.publish import publish
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
+    for seed in range(2):
+        publish(registry, graphs.digits_candidate(seed))
+    publish(registry, graphs.digits_candidate(2), alias="beta")
+    publish(registry, graphs.candidate("two", graphs.two_inputs()))
+    publish(registry, graphs.candidate("gather", graphs.gather()))
+    publish(registry, graphs.candidate("half", graphs.identity(TensorProto.FLOAT16)))
+    publish(registry, graphs.candidate("text", graphs.identity(TensorProto.STRING)))
+    publish(registry, graphs.digits_candidate(name="staged"), alias=None)
+    return registry
+
+
+@pytest.fixture(scope="module")
+def app(registry: Registry) -> App:
+    return App(Settings(registry.store.url, model="digits"))
+
+
+def png(size: tuple[int, int] = (28, 28), mode: str = "L") -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], len(mode)), np.uint8)
+    buffer = io.BytesIO()
+    Image.frombytes(mode, size, pixels.tobytes()).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def get(app: App, path: str) -> tuple[int, Any]:
+    response = app.handle(Request("GET", path))
+    return response.status, json.loads(response.body)
+
+
+def post(app: App, path: str, body: bytes | dict[str, Any], media_type: str = "", **query: str) -> tuple[int, Any]:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    response = app.handle(Request("POST", path, data, {"content-type": media_type}, query))
+    return response.status, json.loads(response.body)
+
+
+def tensor(name: str, data: object, datatype: str = "INT32", shape: object = (1, 2)) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": shape, "data": data}
+
+
+A_AND_B = [tensor("a", [5, 7]), tensor("b", [1, 2])]
+
+
+class TestServer:
+    def test_metadata_and_health(self, app: App) -> None:
+        assert get(app, "/v2")[1]["name"] == "onnxlet"
+        assert get(app, "/v2/health/live") == (200, {"live": True, "ready": True})
+        assert get(app, "/v2/health/ready") == (200, {"live": True, "ready": True})
+
+    def test_a_function_without_its_default_model_is_not_ready_and_says_why(self, registry: Registry) -> None:
+        status, body = get(App(Settings(registry.store.url, model="nope")), "/v2/health/ready")
+        assert (status, body["ready"], body["code"]) == (503, False, "model_not_found")
+
+    def test_a_trailing_slash_does_not_matter(self, app: App) -> None:
+        assert get(app, "/v2/")[0] == 200
+
+    def test_an_unknown_path_is_a_404(self, app: App) -> None:
+        for path in ("/", "/v3", "/v2/models", "/v2/models/digits/nope", "/predict/a/b"):
+            status, body = get(app, path)
+            assert (status, body["code"]) == (404, "not_found")
+
+    def test_another_method_is_a_405_that_names_the_right_one(self, app: App) -> None:
+        status, body = get(app, "/v2/models/digits/infer")
+        assert (status, body["code"]) == (405, "method_not_allowed")
+        assert "expected POST, got GET" in body["error"]
+
+
+class TestModels:
+    def test_metadata_names_the_tensors(self, app: App) -> None:
+        assert get(app, "/v2/models/digits") == (
+            200,
+            {
+                "name": "digits",
+                "versions": ["2"],
+                "platform": "onnx_onnxv1",
+                "inputs": [{"name": "input", "datatype": "FP32", "shape": [-1, 28, 28, 1]}],
+                "outputs": [{"name": "output", "datatype": "FP32", "shape": [-1, 10]}],
+            },
+        )
+
+    def test_a_version_or_an_alias_may_be_named(self, app: App) -> None:
+        assert get(app, "/v2/models/digits/versions/1")[1]["versions"] == ["1"]
+        assert get(app, "/v2/models/digits@beta")[1]["versions"] == ["3"]
+        assert get(app, "/v2/models/digits@beta/ready") == (200, {"name": "digits", "ready": True})
+        assert get(app, "/v2/models/digits/versions/2/ready")[0] == 200
+
+    def test_versions_answer_differently(self, app: App) -> None:
+        body = {"inputs": [tensor("input", [0.5] * 784, "FP32", [1, 28, 28, 1])]}
+        answers = [post(app, f"/v2/models/digits/versions/{version}/infer", body)[1] for version in (1, 2)]
+        assert [answer["model_version"] for answer in answers] == ["1", "2"]
+        assert answers[0]["outputs"] != answers[1]["outputs"]
+
+    @pytest.mark.parametrize(
+        ("path", "words"),
+        [
+            ("/v2/models/nope", 'model "nope": not in the registry'),
+            ("/v2/models/digits/versions/9", "no version 9; it has the versions 1, 2, 3"),
+            ("/v2/models/digits@gamma", 'no alias "gamma"'),
+            ("/v2/models/staged", 'no alias "live"; it has the versions 1'),
+        ],
+    )
+    def test_what_is_not_there_is_a_404(self, app: App, path: str, words: str) -> None:
+        status, body = get(app, path)
+        assert (status, body["code"]) == (404, "model_not_found")
+        assert words in body["error"]
+
+    @pytest.mark.parametrize(
+        "path", ["..", "Digits", "a" * 100, "digits@", "digits@1", "digits/versions/0", "digits/versions/x", "d%00"]
+    )
+    def test_an_impossible_name_is_a_400(self, app: App, path: str) -> None:
+        status, body = get(app, f"/v2/models/{path}")
+        assert (status, body["code"]) == (400, "invalid_name")
+
+    def test_an_alias_with_a_version_is_a_400(self, app: App) -> None:
+        assert get(app, "/v2/models/digits@live/versions/1")[1]["code"] == "invalid_request"
+
+    def test_a_registry_that_is_not_there_is_a_404(self, tmp_path: Path) -> None:
+        app = App(Settings((tmp_path / "nowhere").as_uri()))
+        assert get(app, "/v2/models/digits")[1]["code"] == "bucket_not_found"
+
+    def test_a_damaged_artifact_is_never_served(self, tmp_path: Path) -> None:
+        registry = Registry(open_store(tmp_path.as_uri()))
+        manifest = publish(registry, graphs.digits_candidate())
+        blob = tmp_path / layout.blob_key(manifest.artifacts[0].sha256)
+        blob.write_bytes(blob.read_bytes()[:-1] + b"?")
+        status, body = get(App(Settings(registry.store.url)), "/v2/models/digits")
+        assert (status, body["code"]) == (500, "invalid_artifact")
+
+    def test_many_first_requests_load_the_model_once(self, registry: Registry) -> None:
+        app = App(Settings(registry.store.url))
+        found = []
+        threads = [threading.Thread(target=lambda: found.append(app.find("digits"))) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 16
+        assert len(set(map(id, found))) == 1
+
+
+class TestInfer:
+    def test_tensors_in_tensors_out(self, app: App) -> None:
+        status, body = post(app, "/v2/models/two/infer", {"id": "7", "inputs": A_AND_B})
+        assert status == 200
+        assert body == {
+            "model_name": "two",
+            "model_version": "1",
+            "id": "7",
+            "outputs": [
+                {"name": "sum", "datatype": "INT32", "shape": [1, 2], "data": [6, 9]},
+                {"name": "difference", "datatype": "INT32", "shape": [1, 2], "data": [4, 5]},
+            ],
+        }
+
+    def test_only_the_wanted_outputs_come_back(self, app: App) -> None:
+        request = {"inputs": A_AND_B, "outputs": [{"name": "difference"}]}
+        assert [output["name"] for output in post(app, "/v2/models/two/infer", request)[1]["outputs"]] == ["difference"]
+
+    def test_strings_pass_unchanged(self, app: App) -> None:
+        words = ["", "a", "日本", "x" * 1000]
+        request = {"inputs": [tensor("x", words, "BYTES", [4])]}
+        assert post(app, "/v2/models/text/infer", request)[1]["outputs"][0]["data"] == words
+
+    def test_unknown_fields_are_tolerated(self, app: App) -> None:
+        # KServe's client sends model_name
+        request = {"model_name": "two", "parameters": {"x": 1}, "inputs": A_AND_B}
+        assert post(app, "/v2/models/two/infer", request)[0] == 200
+
+    @pytest.mark.parametrize(
+        ("inputs", "words"),
+        [
+            ([A_AND_B[0]], 'input "b": expected INT32 (batch, 2), got nothing'),
+            ([*A_AND_B, tensor("c", [1, 2])], 'input "c": the model has no such input, expected a, b'),
+            ([A_AND_B[0], tensor("b", [1, 2], "INT64")], 'input "b": expected INT32 (batch, 2), got INT64 (1, 2)'),
+            ([A_AND_B[0], tensor("b", [1, 2], shape=[2])], 'input "b": expected INT32 (batch, 2), got INT32 (2,)'),
+            ([A_AND_B[0], tensor("b", [1, 2, 3], shape=[1, 3])], "got INT32 (1, 3)"),
+            ([A_AND_B[0], tensor("b", [1, 2, 3])], "expected 2 values for the shape (1, 2), got 3"),
+            ([A_AND_B[0], tensor("b", [[1], [2]])], "not nested as the shape (1, 2) says"),
+            ([A_AND_B[0], tensor("b", [1, 2.5])], "expected INT32 values"),
+            ([A_AND_B[0], tensor("b", [1, "x"])], "expected INT32 values"),
+            ([A_AND_B[0], tensor("b", [1, 2**31])], "expected INT32 values"),
+            ([A_AND_B[0], tensor("b", [1, None])], "expected INT32 values"),
+            ([A_AND_B[0], tensor("b", [1, 2], shape=[1, -2])], "expected a shape of sizes"),
+            ([A_AND_B[0], tensor("b", [1, 2], shape="12")], "expected a shape of sizes"),
+            ([A_AND_B[0], tensor("b", [1, 2], "FLOAT")], "expected a datatype of BOOL"),
+            ([A_AND_B[0], {"name": "b", "datatype": "INT32", "shape": [1, 2]}], "expected data"),
+            ([*A_AND_B, A_AND_B[0]], 'input "a": given twice'),
+        ],
+    )
+    def test_a_wrong_tensor_is_a_400_naming_the_input(self, app: App, inputs: object, words: str) -> None:
+        status, body = post(app, "/v2/models/two/infer", {"inputs": inputs})
+        assert (status, body["code"]) == (400, "invalid_tensor")
+        assert words in body["error"]
+
+    def test_an_unknown_output_is_a_400(self, app: App) -> None:
+        request = {"inputs": A_AND_B, "outputs": [{"name": "product"}]}
+        assert 'output "product"' in post(app, "/v2/models/two/infer", request)[1]["error"]
+
+    def test_fp16_has_no_json_form(self, app: App) -> None:
+        request = {"inputs": [tensor("x", [1.0], "FP16", [1])]}
+        status, body = post(app, "/v2/models/half/infer", request)
+        assert (status, body["code"]) == (400, "invalid_tensor")
+        assert "FP16 has no JSON form" in body["error"]
+
+    def test_what_onnx_runtime_cannot_run_is_a_422(self, app: App) -> None:
+        status, body = post(app, "/v2/models/gather/infer", {"inputs": [tensor("index", [9], "INT64", [1])]})
+        assert (status, body["code"]) == (422, "inference_failed")
+        assert "\n" not in body["error"]
+
+    @pytest.mark.parametrize(
+        ("body", "code"),
+        [
+            (b"", "invalid_json"),
+            (b"{", "invalid_json"),
+            (b"\xff\xfe", "invalid_json"),
+            (b"[]", "invalid_json"),
+            (b"[" * 100_000, "invalid_json"),
+            (b'{"inputs": 1}', "invalid_request"),
+            (b'{"inputs": [1]}', "invalid_request"),
+            (b'{"inputs": [{"name": 1}]}', "invalid_request"),
+            (b'{"id": 1, "inputs": []}', "invalid_request"),
+            (b'{"inputs": [], "outputs": {}}', "invalid_request"),
+            (b"{}", "invalid_request"),
+        ],
+    )
+    def test_what_is_no_infer_request_is_a_400(self, app: App, body: bytes, code: str) -> None:
+        status, answer = post(app, "/v2/models/two/infer", body)
+        assert (status, answer["code"]) == (400, code)
+
+
+class TestPredict:
+    @pytest.mark.parametrize(("size", "mode"), [((28, 28), "L"), ((300, 200), "RGB"), ((1, 1), "RGBA")])
+    def test_an_image_gets_ranked_labels(self, app: App, size: tuple[int, int], mode: str) -> None:
+        status, body = post(app, "/predict/digits", png(size, mode), "image/png")
+        assert (status, body["model"], body["version"]) == (200, "digits", 2)
+        (prediction,) = body["predictions"]
+        probabilities = [entry["probability"] for entry in prediction["top"]]
+        assert len(probabilities) == 5
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert prediction["top"][0] == {"label": prediction["label"], "probability": prediction["probability"]}
+
+    def test_the_answer_is_the_one_of_the_tensors(self, app: App) -> None:
+        image = png()
+        pixels = np.asarray(Image.open(io.BytesIO(image)), np.float32) / 255
+        request = {"inputs": [tensor("input", pixels.ravel().tolist(), "FP32", [1, 28, 28, 1])]}
+        (output,) = post(app, "/v2/models/digits/infer", request)[1]["outputs"]
+        (prediction,) = post(app, "/predict/digits", image, "image/png", top_k="10")[1]["predictions"]
+        assert len(prediction["top"]) == 10
+        assert prediction["label"] == str(np.argmax(output["data"]))
+        assert prediction["probability"] == pytest.approx(max(output["data"]), rel=1e-4)
+
+    def test_a_jpeg_that_is_turned_by_its_camera_is_turned_back(self, app: App) -> None:
+        image = Image.open(io.BytesIO(png()))
+        turned, upright = io.BytesIO(), io.BytesIO()
+        exif = Image.Exif()
+        exif[0x0112] = 6  # the camera was held a quarter turn to the right
+        image.transpose(Image.Transpose.ROTATE_90).save(turned, "JPEG", quality=100, exif=exif)
+        image.save(upright, "JPEG", quality=100)
+        answers = [post(app, "/predict/digits", file.getvalue(), "image/jpeg")[1] for file in (turned, upright)]
+        labels = [answer["predictions"][0]["label"] for answer in answers]
+        assert labels[0] == labels[1]
+
+    def test_without_a_name_the_default_model_answers(self, app: App, registry: Registry) -> None:
+        assert post(app, "/predict", png(), "image/png")[1]["model"] == "digits"
+        status, body = post(App(Settings(registry.store.url)), "/predict", png(), "image/png")
+        assert (status, body["code"]) == (404, "model_not_found")
+
+    def test_media_types_may_have_parameters_and_capitals(self, app: App) -> None:
+        assert post(app, "/predict/digits", png(), "Image/PNG; q=1")[0] == 200
+
+    @pytest.mark.parametrize(
+        ("body", "media_type", "status", "code"),
+        [
+            (b"", "image/png", 400, "invalid_request"),
+            (b"I am no image", "image/png", 422, "unreadable_payload"),
+            (png()[:200], "image/png", 422, "unreadable_payload"),
+            (png(), "image/jpeg", 422, "unreadable_payload"),
+            (png(), "", 415, "unsupported_media"),
+            (png(), "image/gif", 415, "unsupported_media"),
+            (bytes(MAX_BODY_BYTES + 1), "image/png", 413, "too_large"),
+        ],
+    )
+    def test_a_bad_payload_is_a_4xx(self, app: App, body: bytes, media_type: str, status: int, code: str) -> None:
+        answer = post(app, "/predict/digits", body, media_type)
+        assert (answer[0], answer[1]["code"]) == (status, code)
+
+    def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(self, app: App) -> None:
+        buffer = io.BytesIO()
+        Image.new("1", (8000, 8000)).save(buffer, "PNG")
+        status, body = post(app, "/predict/digits", buffer.getvalue(), "image/png")
+        assert (status, body["code"]) == (413, "too_large")
+        assert "8000 x 8000" in body["error"]
+
+    def test_a_model_of_tensors_says_where_they_go(self, app: App) -> None:
+        status, body = post(app, "/predict/two", png(), "image/png")
+        assert (status, body["code"]) == (415, "unsupported_media")
+        assert "/v2/models/two/infer" in body["error"]
+
+    @pytest.mark.parametrize("top_k", ["0", "-1", "x", "", "1001", "²"])
+    def test_an_impossible_top_k_is_a_400(self, app: App, top_k: str) -> None:
+        assert post(app, "/predict/digits", png(), "image/png", top_k=top_k)[0] == 400
+
+
+def test_an_error_of_our_own_is_a_500_without_its_insides(app: App) -> None:
+    def broken(_event: object) -> Request:
+        raise RuntimeError("a secret")
+
+    response = app.handle(None, broken)
+    assert response.status == 500
+    assert b"secret" not in response.body

@@ -1,0 +1,29 @@
+import re
+
+from onnxlet import errors
+from onnxlet.errors import OnnxletError
+
+
+def family(error: type[OnnxletError]) -> list[type[OnnxletError]]:
+    return [error, *(member for child in error.__subclasses__() for member in family(child))]
+
+
+def test_the_drawn_tree_is_the_real_one() -> None:
+    drawn = re.findall(r"── (\w+) +(\d{3})  (\w+)", errors.__doc__ or "")
+    real = [(error.__name__, str(error.status), error.code) for error in family(OnnxletError)[1:]]
+    assert sorted(drawn) == sorted(real)
+
+
+def test_the_drawn_branches_are_the_real_parents() -> None:
+    lines = (errors.__doc__ or "").splitlines()
+    parents = {0: "OnnxletError"}
+    for line in lines:
+        if found := re.match(r"([│ ]*)[├└]── (\w+)", line):
+            depth = len(found[1]) // 4 + 1
+            parents[depth] = found[2]
+            assert getattr(errors, found[2]).__bases__[0].__name__ == parents[depth - 1]
+
+
+def test_codes_are_unique() -> None:
+    codes = [error.code for error in family(OnnxletError)]
+    assert len(codes) == len(set(codes))

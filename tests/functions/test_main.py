@@ -1,0 +1,40 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import onnxlet
+
+FUNCTIONS = Path(onnxlet.__file__).parents[1]
+HEAVY = ("boto3", "flask", "keras", "tensorflow", "torch", "onnx", "pydantic", "PIL", "training", "cli")
+
+
+def import_main(**environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "import main"],
+        cwd=FUNCTIONS,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_importing_main_imports_nothing_heavy() -> None:
+    done = import_main(ONNXLET_REGISTRY="memory://import")
+    assert done.returncode == 0, done.stderr
+    modules = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "onnxruntime" in modules
+    assert modules.isdisjoint(HEAVY)
+
+
+def test_without_a_registry_it_says_what_is_missing() -> None:
+    done = import_main()
+    assert done.returncode == 1
+    assert "ONNXLET_REGISTRY: expected a registry's root URL" in done.stderr
+
+
+def test_a_default_model_that_cannot_be_loaded_is_logged_and_does_not_stop_the_function() -> None:
+    done = import_main(ONNXLET_REGISTRY="memory://empty", ONNXLET_MODEL="digits", AWS_LAMBDA_RUNTIME_API="host")
+    assert done.returncode == 0
+    assert 'the default model was not loaded: model "digits": not in the registry memory://empty' in done.stderr

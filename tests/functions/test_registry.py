@@ -1,0 +1,184 @@
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from onnxlet.config import StorageSettings
+from onnxlet.contract import layout
+from onnxlet.errors import ArtifactError, InvalidNameError, ManifestError, ModelNotFoundError
+from onnxlet.registry import Registry
+from onnxlet.store import Revision, Store, open_store
+from tests.graphs import digits_candidate
+from training.publish import publish
+
+spawn = multiprocessing.get_context("spawn")  # obstore does not survive a fork
+
+
+@pytest.fixture
+def registry(root: str, storage: StorageSettings) -> Registry:
+    return Registry(open_store(root, storage, create=True))
+
+
+def test_a_published_version_is_live(registry: Registry) -> None:
+    manifest = publish(registry, digits_candidate())
+    assert manifest.version == 1
+    assert registry.resolve("digits") == registry.version("digits", 1) == manifest
+
+
+def test_promote_and_rollback_move_live_and_are_remembered(registry: Registry) -> None:
+    for seed in range(3):
+        publish(registry, digits_candidate(seed))
+    assert registry.promote("digits", 1).version == 1
+    assert registry.rollback("digits").version == 3
+    assert registry.rollback("digits").version == 2
+    moves = [(move.action, move.version) for move in registry.alias("digits").history]
+    expected = [("publish", 1), ("publish", 2), ("publish", 3), ("promote", 1), ("rollback", 3), ("rollback", 2)]
+    assert moves == expected
+    assert registry.resolve("digits").version == 2
+
+
+def test_a_rollback_without_an_earlier_version_is_refused(registry: Registry) -> None:
+    publish(registry, digits_candidate())
+    with pytest.raises(ModelNotFoundError, match="nothing to roll back to"):
+        registry.rollback("digits")
+    assert registry.resolve("digits").version == 1
+
+
+def test_lists_are_complete_and_in_order(registry: Registry) -> None:
+    for name in ("zebra", "ant"):
+        publish(registry, digits_candidate(name=name))
+    for _ in range(10):
+        publish(registry, digits_candidate(name="ant"), alias=None)
+    assert registry.models() == ["ant", "zebra"]
+    assert registry.versions("ant") == list(range(1, 12))
+    assert [alias.name for alias in registry.aliases("ant")] == ["live"]
+
+
+def test_what_is_missing_is_named_with_what_there_is(registry: Registry) -> None:
+    publish(registry, digits_candidate())
+    for call, words in (
+        (lambda: registry.resolve("nope"), 'model "nope": not in the registry'),
+        (lambda: registry.version("digits", 9), "no version 9; it has the versions 1"),
+        (lambda: registry.resolve("digits", "beta"), 'no alias "beta"; it has the versions 1'),
+        (lambda: registry.promote("digits", 9), "no version 9"),
+        (lambda: registry.rollback("nope"), 'model "nope"'),
+    ):
+        with pytest.raises(ModelNotFoundError, match=words):
+            call()
+
+
+@pytest.mark.parametrize("name", ["", "../digits", "a/b", "Digits", "a" * 64, "a\0b", "dígits"])
+def test_an_impossible_name_never_reaches_the_store(registry: Registry, name: str) -> None:
+    for call in (registry.resolve, registry.versions, registry.rollback):
+        with pytest.raises(InvalidNameError):
+            call(name)
+
+
+def test_a_manifest_under_another_key_is_refused(registry: Registry) -> None:
+    manifest = publish(registry, digits_candidate())
+    registry.store.put_if_absent(layout.version_key("digits", 2), manifest.to_json())
+    with pytest.raises(ManifestError, match="expected digits version 2, got digits 1"):
+        registry.version("digits", 2)
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "append", "remove"])
+def test_bytes_that_are_not_the_published_ones_are_never_given_out(tmp_path: Path, damage: str) -> None:
+    registry = Registry(open_store(tmp_path.as_uri()))
+    artifact = publish(registry, digits_candidate()).artifacts[0]
+    blob = tmp_path / layout.blob_key(artifact.sha256)
+    data = blob.read_bytes()
+    if damage == "flip":
+        blob.write_bytes(data[:5000] + bytes([data[5000] ^ 1]) + data[5001:])
+    elif damage == "truncate":
+        blob.write_bytes(data[:-1])
+    elif damage == "append":
+        blob.write_bytes(data + b"\0")
+    else:
+        blob.unlink()
+    with pytest.raises(ArtifactError, match="model artifact"), registry.open_artifact(artifact):
+        pytest.fail("the bytes were given out")
+
+
+def publish_in_process(
+    root: str, storage: StorageSettings, seed: int, barrier: "multiprocessing.synchronize.Barrier"
+) -> None:
+    candidate = digits_candidate(seed)
+    registry = Registry(open_store(root, storage, create=True))
+    barrier.wait()
+    publish(registry, candidate)
+
+
+def test_eight_publishers_at_once_make_eight_versions(shared_root: str, storage: StorageSettings) -> None:
+    barrier = spawn.Barrier(8)
+    arguments = [(shared_root, storage, seed, barrier) for seed in range(8)]
+    processes = [spawn.Process(target=publish_in_process, args=each) for each in arguments]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 8
+
+    registry = Registry(open_store(shared_root, storage))
+    assert registry.versions("digits") == list(range(1, 9))
+    blobs = {registry.version("digits", version).artifacts[0].sha256 for version in range(1, 9)}
+    assert len(blobs) == 8, "each publisher's model has a version of its own"
+    live = registry.alias("digits")
+    assert sorted(move.version for move in live.history) == list(range(1, 9))
+    assert live.history[-1].version == live.manifest.version
+
+
+class DyingStore:
+    """A store whose process is killed before its `writes_left`-th write."""
+
+    def __init__(self, store: Store, writes_left: int) -> None:
+        self.store = store
+        self.url = store.url
+        self.writes_left = writes_left
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.store, name)
+
+    def put_if_absent(self, key: str, data: bytes) -> None:
+        self.count_down()
+        self.store.put_if_absent(key, data)
+
+    def replace(self, key: str, data: bytes, revision: Revision | None) -> None:
+        self.count_down()
+        self.store.replace(key, data, revision)
+
+    def count_down(self) -> None:
+        self.writes_left -= 1
+        if self.writes_left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+WRITES = 5
+"""Of a publication: three blobs (model, preprocess, postprocess), the manifest, the alias."""
+
+
+def publish_and_die(root: str, storage: StorageSettings, write: int) -> None:
+    # seed 1: the model's blob is a new one
+    publish(Registry(DyingStore(open_store(root, storage), write)), digits_candidate(seed=1))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("write", range(1, WRITES + 2))
+def test_a_publisher_killed_between_two_writes_changes_nothing(
+    shared_root: str, storage: StorageSettings, write: int
+) -> None:
+    registry = Registry(open_store(shared_root, storage, create=True))
+    before = publish(registry, digits_candidate(seed=0))
+    process = spawn.Process(target=publish_and_die, args=(shared_root, storage, write))
+    process.start()
+    process.join()
+    was_killed = write <= WRITES
+    assert process.exitcode == (-signal.SIGKILL if was_killed else 0)
+
+    assert registry.resolve("digits").version == (1 if was_killed else 2)
+    assert not was_killed or registry.resolve("digits") == before
+    after = publish(registry, digits_candidate(seed=2))
+    assert registry.resolve("digits") == after
+    for artifact in after.artifacts:
+        with registry.open_artifact(artifact) as path:
+            assert Path(path).stat().st_size == artifact.size_bytes

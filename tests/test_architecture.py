@@ -1,0 +1,139 @@
+"""The arrows between the rooms, read from the imports: who may import whom, inside and outside."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FUNCTIONS = ROOT / "functions"
+PACKAGE = FUNCTIONS / "onnxlet"
+
+MAY_IMPORT = {
+    "onnxlet": set(),
+    "errors": set(),
+    "contract": {"errors"},
+    "config": {"contract", "errors"},
+    "store": {"config", "errors"},
+    "registry": {"contract", "errors", "store"},
+    "session": {"contract", "errors"},
+    "models": {"contract", "errors", "registry", "session"},
+    "payloads": {"contract", "errors", "models"},
+    "v2": {"contract", "errors", "onnxlet"},
+    "app": {"config", "contract", "errors", "models", "payloads", "registry", "store", "v2"},
+    "events": {"app", "contract", "errors", "models", "payloads", "store"},
+    "aws": {"app", "errors", "events"},
+    "gcp": {"app", "errors", "events"},
+    "main": {"app", "aws", "config", "events", "gcp"},
+}
+"""The rooms of `functions/`, and all that each may import of the others."""
+
+LIBRARIES = {
+    "contract": {"orjson"},
+    "store": {"obstore"},
+    "session": {"numpy", "onnxruntime"},
+    "payloads": {"PIL"},
+    "v2": {"orjson"},
+    "app": {"orjson"},
+}
+"""What each room may import beside the standard library: anything else costs every cold start."""
+
+READS_ENVIRONMENT = {"main", "session"}
+"""`main` hands the environment to `config`; `session` switches ONNX Runtime's telemetry off."""
+
+NEVER_IN_TRAINING = {"main", "onnxlet.aws", "onnxlet.gcp", "cli"}
+
+
+def imported(source: str) -> Iterator[str]:
+    """The dotted names that a module imports, at its top and inside its functions."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def violations(room: str, source: str) -> list[str]:
+    """What is wrong with a module of `functions/`: one line for each import that its room may not make."""
+    if room not in MAY_IMPORT:
+        return [f"{room}: not in the table of rooms"]
+    found = []
+    for name in imported(source):
+        top, _, rest = name.partition(".")
+        if top == "onnxlet":
+            other = rest.partition(".")[0]
+            other = other if other in MAY_IMPORT else "onnxlet"
+            if other != room and other not in MAY_IMPORT[room]:
+                found.append(f"{room} imports {name}")
+        elif not is_standard(top) and top not in LIBRARIES.get(room, set()):
+            found.append(f"{room} imports {name}")
+    if room not in READS_ENVIRONMENT and any(map(is_environment, ast.walk(ast.parse(source)))):
+        found.append(f"{room} reads the environment")
+    return found
+
+
+def is_environment(node: ast.AST) -> bool:
+    """Whether a node reads the process's environment."""
+    return isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"}
+
+
+def is_standard(top: str) -> bool:
+    return top in sys.stdlib_module_names
+
+
+def room_of(path: Path) -> str:
+    parts = path.relative_to(FUNCTIONS).with_suffix("").parts
+    if parts == ("onnxlet", "__init__"):
+        return "onnxlet"
+    return parts[0] if parts[0] != "onnxlet" else parts[1]
+
+
+@pytest.mark.parametrize("path", sorted(FUNCTIONS.rglob("*.py")), ids=lambda path: str(path.relative_to(FUNCTIONS)))
+def test_a_room_imports_only_what_its_arrows_allow(path: Path) -> None:
+    assert violations(room_of(path), path.read_text()) == []
+
+
+def test_the_table_has_no_cycle() -> None:
+    left = dict(MAY_IMPORT)
+    while left:
+        free = {room for room, others in left.items() if not others & left.keys()}
+        assert free, f"a cycle among {sorted(left)}"
+        left = {room: others for room, others in left.items() if room not in free}
+
+
+def test_the_table_names_no_room_that_is_gone() -> None:
+    assert set(MAY_IMPORT) == {room_of(path) for path in FUNCTIONS.rglob("*.py")}
+
+
+@pytest.mark.parametrize(
+    ("room", "source"),
+    [
+        ("contract", "from onnxlet.registry import Registry"),
+        ("contract", "import onnxlet.store"),
+        ("registry", "from onnxlet import app"),
+        ("session", "from onnxlet.app import App"),
+        ("aws", "import boto3"),
+        ("gcp", "import flask"),
+        ("models", "def f():\n    import numpy"),
+        ("payloads", "from training.graphs import preprocess_graph"),
+        ("app", "import os\nos.environ['X']"),
+        ("store", "import os\nos.getenv('X')"),
+        ("newcomer", ""),
+    ],
+)
+def test_a_planted_violation_is_found(room: str, source: str) -> None:
+    assert len(violations(room, source)) == 1
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "training").rglob("*.py")), ids=lambda path: path.stem)
+def test_training_knows_no_cloud_and_no_command(path: Path) -> None:
+    found = {name for name in imported(path.read_text()) if name.startswith(tuple(NEVER_IN_TRAINING))}
+    assert found == set()
+
+
+def test_deployed_and_tested_versions_are_the_same() -> None:
+    tested = set((ROOT / "constraints.txt").read_text().splitlines())
+    deployed = [line for line in (FUNCTIONS / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    assert set(deployed) <= tested
