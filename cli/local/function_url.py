@@ -19,6 +19,11 @@ from cli.local.runtime_api import FunctionError
 MAX_EVENT_BYTES = 6 * 1024 * 1024
 """Of a synchronous invocation, the event's JSON and base64 included."""
 
+TOO_LARGE = f"Request must be smaller than {MAX_EVENT_BYTES} bytes for the InvokeFunction operation"
+
+MAX_DRAINED_BYTES = 64 * 1024 * 1024
+DRAIN_CHUNK_BYTES = 64 * 1024
+
 logger = logging.getLogger("onnxlet")
 
 TEXT_TYPES = ("application/json", "application/javascript", "application/xml")
@@ -36,7 +41,7 @@ def serve_function_url(invoke: Callable[[object], Any], port: int = 0) -> Iterat
             path, _, query = self.path.partition("?")
             event = to_event(self.command, path, query, self.headers, body)
             if len(json.dumps(event)) > MAX_EVENT_BYTES:
-                _refuse(self, 413, "Request must be smaller than 6291456 bytes for the InvokeFunction operation")
+                _refuse(self, 413, TOO_LARGE)
                 return
             try:
                 status, headers, reply = from_result(invoke(event))
@@ -115,12 +120,20 @@ def _read_body(handler: Handler) -> bytes | None:
         _refuse(handler, 400, "Bad Request")
         return None
     if int(length) > MAX_EVENT_BYTES:
-        _refuse(handler, 413, "Request must be smaller than 6291456 bytes for the InvokeFunction operation")
+        _drain(handler, min(int(length), MAX_DRAINED_BYTES))
+        _refuse(handler, 413, TOO_LARGE)
         return None
     return handler.rfile.read(int(length))
+
+
+def _drain(handler: Handler, length: int) -> None:
+    """Read a body away: a client that still sends does not see an answer."""
+    while length > 0 and (chunk := handler.rfile.read(min(length, DRAIN_CHUNK_BYTES))):
+        length -= len(chunk)
 
 
 def _refuse(handler: Handler, status: int, message: str) -> None:
     """Answer as Lambda itself does, without the function; what is unread goes with the connection."""
     handler.close_connection = True
-    handler.reply(status, json.dumps({"Message": message}).encode(), {"content-type": "application/json"})
+    headers = {"content-type": "application/json", "connection": "close"}
+    handler.reply(status, json.dumps({"Message": message}).encode(), headers)

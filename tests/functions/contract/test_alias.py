@@ -1,0 +1,71 @@
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+
+from onnxlet.contract.alias import Alias, Move
+from onnxlet.contract.manifest import Artifact, Manifest, Provenance
+from onnxlet.contract.tensors import DATATYPES, TensorSpec
+from onnxlet.errors import ManifestError
+
+TENSOR = (TensorSpec("x", DATATYPES["FP32"], (1,)),)
+MANIFEST = Manifest("m", 1, TENSOR, TENSOR, (Artifact("model", "fp32", "0" * 64, 1),), Provenance("now", "test", "id"))
+
+
+def alias(*moves: tuple[str, int]) -> Alias:
+    history = tuple(Move(action, version, "now", f"id{index}") for index, (action, version) in enumerate(moves))
+    return Alias("live", replace(MANIFEST, version=moves[-1][1]), history)
+
+
+def read(changed: Alias, **fields: Any) -> Alias:
+    return Alias.from_json(orjson.dumps({**orjson.loads(changed.to_json()), **fields}), "alias")
+
+
+@pytest.mark.parametrize(
+    ("moves", "previous"),
+    [
+        ([("publish", 1)], None),
+        ([("publish", 1), ("publish", 2)], 1),
+        ([("publish", 1), ("publish", 2), ("rollback", 1)], None),
+        ([("publish", 1), ("publish", 2), ("publish", 3), ("rollback", 2)], 1),
+        ([("publish", 1), ("publish", 2), ("rollback", 1), ("publish", 3)], 1),
+        ([("publish", 1), ("publish", 3), ("promote", 2), ("rollback", 3)], 1),
+        ([("publish", 1), ("promote", 1), ("promote", 1)], None),
+    ],
+)
+def test_a_rollback_goes_to_what_was_named_before(moves: list[tuple[str, int]], previous: int | None) -> None:
+    found = alias(*moves)
+    assert found.previous_version() == previous
+    assert read(found) == found
+
+
+@pytest.mark.parametrize(
+    "moves",
+    [
+        [("rollback", 1)],
+        [("publish", 1), ("rollback", 1)],
+        [("publish", 1), ("promote", 1), ("rollback", 1)],
+        [("publish", 1), ("publish", 2), ("rollback", 2)],
+        [("publish", 1), ("publish", 2), ("publish", 3), ("rollback", 1)],
+    ],
+)
+def test_a_history_that_contradicts_itself_is_refused(moves: list[tuple[str, int]]) -> None:
+    with pytest.raises(ManifestError, match=r"alias\.history: expected moves that lead to version"):
+        read(alias(*moves))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("schema", 2),
+        ("alias", "Live"),
+        ("version", 9),
+        ("history", []),
+        ("history", [{"action": "steal", "version": 1, "at": "now", "id": "x"}]),
+        ("manifest", {**MANIFEST.to_document(), "schema": 2}),
+    ],
+)
+def test_a_malformed_field_is_refused_and_named(field: str, value: Any) -> None:
+    with pytest.raises(ManifestError, match=rf"alias\.{field}"):
+        read(alias(("publish", 1)), **{field: value})

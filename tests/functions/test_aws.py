@@ -1,0 +1,82 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onnxlet import aws
+from onnxlet.app import Request, Response
+from onnxlet.errors import InvalidRequestError
+from onnxlet.events import ObjectReference
+
+EVENTS = Path(__file__).parents[1] / "events"
+
+
+def load(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    return document
+
+
+def test_a_function_url_event_is_a_request() -> None:
+    request = aws.to_request(load("aws_function_url"))
+    assert (request.method, request.path) == ("POST", "/predict/digits@beta")
+    assert request.body == b"\x89PNG\r\n\x1a\n"
+    assert request.headers["content-type"] == "image/png"
+    assert request.query == {"top_k": "3", "tag": "a b", "empty": ""}
+
+
+def test_an_http_api_event_is_a_request() -> None:
+    request = aws.to_request(load("aws_http_api_v2"))
+    assert request.path == "/v2/models/digits/infer"
+    assert request.headers["content-type"] == "application/json"
+    assert json.loads(request.body) == {"inputs": [], "id": "ü"}
+
+
+@pytest.mark.parametrize("absent", ["body", "headers", "rawQueryString"])
+def test_what_a_request_need_not_have_may_be_absent_or_null(absent: str) -> None:
+    event = load("aws_function_url")
+    for value in (None, ...):
+        event[absent] = value
+        if value is ...:
+            del event[absent]
+        assert isinstance(aws.to_request(event), Request)
+
+
+@pytest.mark.parametrize("body", ["!!!", "iVBORw0KGgo", "ü", "iVBO\nRw0KGgo="])
+def test_a_body_that_is_not_the_base64_it_claims_to_be_is_refused(body: str) -> None:
+    with pytest.raises(InvalidRequestError, match="base64"):
+        aws.to_request({**load("aws_function_url"), "body": body})
+
+
+@pytest.mark.parametrize("event", [{}, {"requestContext": {}}, {"requestContext": None}, {"Records": []}])
+def test_another_event_is_refused(event: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError, match=r"payload format 2\.0"):
+        aws.to_request(event)
+
+
+def test_json_goes_as_text_and_anything_else_as_base64() -> None:
+    assert aws.from_response(Response(404, '{"é": 1}'.encode())) == {
+        "statusCode": 404,
+        "headers": {"content-type": "application/json"},
+        "body": '{"é": 1}',
+        "isBase64Encoded": False,
+    }
+    binary = aws.from_response(Response(200, b"\xff\x00", "application/octet-stream"))
+    assert (binary["body"], binary["isBase64Encoded"]) == ("/wA=", True)
+
+
+def test_a_notification_names_the_object_as_it_is() -> None:
+    (reference,) = aws.to_objects(load("aws_s3_put"))
+    version = "096fKKXTRTtl3on89fVO.nfljtsv6qko"
+    assert reference == ObjectReference("s3", "onnxlet-input", "in/a photo of 100% café+1.png", version)
+    assert reference.url == "s3://onnxlet-input/in/a photo of 100% café+1.png"
+
+
+def test_s3s_test_event_names_nothing() -> None:
+    assert aws.to_objects(load("aws_s3_test_event")) == []
+
+
+@pytest.mark.parametrize("event", [{}, {"Records": None}, {"Records": [{}]}, {"Records": [{"s3": {"bucket": {}}}]}])
+def test_what_is_no_notification_is_refused(event: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError, match="S3 notification"):
+        aws.to_objects(event)

@@ -1,0 +1,133 @@
+import io
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from onnxlet.app import App
+from onnxlet.config import Settings, StorageSettings
+from onnxlet.errors import ModelNotFoundError, SettingsError, StoreError
+from onnxlet.events import ObjectReference, process
+from onnxlet.registry import Registry
+from onnxlet.store import Store, open_store
+from tests import graphs
+from tests.conftest import BUCKET
+from training.publish import publish
+
+
+@pytest.fixture(params=["s3", "gs"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    scheme: str = request.param
+    return scheme
+
+
+@pytest.fixture
+def results(scheme: str, storage: StorageSettings) -> Store:
+    return open_store(f"{scheme}://{BUCKET}/results-{uuid.uuid4()}", storage)
+
+
+@pytest.fixture
+def app(results: Store, storage: StorageSettings) -> App:
+    url = f"memory://{uuid.uuid4()}"
+    publish(Registry(open_store(url)), graphs.digits_candidate())
+    return App(Settings(url, "digits", results.url, storage))
+
+
+def put(scheme: str, storage: StorageSettings, name: str, data: bytes) -> ObjectReference:
+    key = f"in-{uuid.uuid4()}/{name}"
+    open_store(f"{scheme}://{BUCKET}", storage).put_if_absent(key, data)
+    return ObjectReference(scheme, BUCKET, key)
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (28, 28), 90).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def result(results: Store, url: str | None) -> dict[str, Any]:
+    assert url is not None
+    document: dict[str, Any] = json.loads(results.read(url.removeprefix(f"{results.url}/")).data)
+    return document
+
+
+def test_an_object_gets_one_result_that_names_it(
+    app: App, results: Store, scheme: str, storage: StorageSettings
+) -> None:
+    reference = put(scheme, storage, "a digit, 100%+1.PNG", png())
+    document = result(results, process(app, reference))
+    assert document["source"] == f"{scheme}://{BUCKET}/{reference.key}"
+    assert (document["model"], document["version"]) == ("digits", 1)
+    assert document["identity"]["etag"]
+    assert document["predictions"][0]["label"] in set("0123456789")
+
+
+def test_a_second_delivery_changes_nothing(app: App, results: Store, scheme: str, storage: StorageSettings) -> None:
+    reference = put(scheme, storage, "digit.png", png())
+    first, second = process(app, reference), process(app, reference)
+    assert first == second
+    assert len(results.children(reference.key.split("/")[0])) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "code"),
+    [
+        ("text.png", b"I am no image", "unreadable_payload"),
+        ("half.png", png()[:50], "unreadable_payload"),
+        ("empty.png", b"", "invalid_request"),
+        ("document.pdf", png(), "unsupported_media"),
+        ("noname", png(), "unsupported_media"),
+    ],
+)
+def test_what_can_never_succeed_leaves_a_result_that_says_so(
+    app: App, results: Store, scheme: str, storage: StorageSettings, name: str, data: bytes, code: str
+) -> None:
+    reference = put(scheme, storage, name, data)
+    document = result(results, process(app, reference))
+    assert (document["code"], document["source"]) == (code, reference.url)
+    assert "predictions" not in document
+    assert "\n" not in document["error"]
+
+
+def test_an_object_that_is_gone_leaves_a_result_too(app: App, results: Store, scheme: str) -> None:
+    document = result(results, process(app, ObjectReference(scheme, BUCKET, "gone.png")))
+    assert document["code"] == "object_not_found"
+    document = result(results, process(app, ObjectReference(scheme, "no-such-bucket", "gone.png")))
+    assert document["code"] == "bucket_not_found"
+
+
+def test_a_result_is_never_answered(app: App, results: Store, scheme: str) -> None:
+    key = results.url.removeprefix(f"{scheme}://{BUCKET}/")
+    assert process(app, ObjectReference(scheme, BUCKET, f"{key}/digit.png.json")) is None
+
+
+def test_a_store_that_does_not_answer_is_left_to_a_later_delivery(app: App, tmp_path: Path) -> None:
+    settings = Settings(app.settings.registry, "digits", tmp_path.as_uri(), StorageSettings("http://127.0.0.1:9"))
+    with pytest.raises(StoreError):
+        process(App(settings), ObjectReference("s3", BUCKET, "digit.png"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_model_is_left_to_a_later_delivery(tmp_path: Path) -> None:
+    settings = Settings(f"memory://{uuid.uuid4()}", "digits", tmp_path.as_uri())
+    with pytest.raises(ModelNotFoundError):
+        process(App(settings), ObjectReference("s3", BUCKET, "digit.png"))
+
+
+def test_without_a_place_for_results_it_says_which_setting_is_missing() -> None:
+    with pytest.raises(SettingsError, match="ONNXLET_RESULTS"):
+        process(App(Settings("memory://x", "digits")), ObjectReference("s3", BUCKET, "digit.png"))
+
+
+def test_another_generation_gets_a_result_of_its_own(app: App, results: Store, storage: StorageSettings) -> None:
+    bucket = open_store(f"gs://{BUCKET}", storage)
+    key = f"in-{uuid.uuid4()}/digit.png"
+    bucket.replace(key, png(), None)
+    generation = bucket.read(key).revision.version
+    first = process(app, ObjectReference("gs", BUCKET, key, generation))
+    bucket.replace(key, png() + b"\0", bucket.read(key).revision)
+    second = process(app, ObjectReference("gs", BUCKET, key, bucket.read(key).revision.version))
+    assert first != second

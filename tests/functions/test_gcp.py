@@ -1,0 +1,55 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cloudevents.http import CloudEvent, from_json
+from flask import Flask, request
+
+from onnxlet import gcp
+from onnxlet.app import Request, Response
+from onnxlet.errors import InvalidRequestError
+from onnxlet.events import ObjectReference
+
+EVENT = (Path(__file__).parents[1] / "events/gcp_storage_finalized.json").read_text()
+
+
+def translate(**arguments: Any) -> Request:
+    with Flask("test").test_request_context(**arguments):
+        return gcp.to_request(request)
+
+
+def test_a_flask_request_is_a_request() -> None:
+    found = translate(
+        path="/predict/digits%40beta?top_k=3&tag=a%20b",
+        method="POST",
+        data=b"\x89PNG",
+        headers={"Content-Type": "image/png"},
+    )
+    assert (found.method, found.path, found.body) == ("POST", "/predict/digits@beta", b"\x89PNG")
+    assert found.headers["content-type"] == "image/png"
+    assert found.query == {"top_k": "3", "tag": "a b"}
+
+
+def test_a_form_is_not_parsed_away() -> None:
+    found = translate(method="POST", data=b"a=1", headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert found.body == b"a=1"
+
+
+def test_flask_takes_the_response() -> None:
+    app = Flask("test")
+    app.add_url_rule("/", view_func=lambda: gcp.from_response(Response(404, b'{"error":"x"}')))
+    reply = app.test_client().get("/")
+    assert (reply.status_code, reply.data, reply.headers["content-type"]) == (404, b'{"error":"x"}', "application/json")
+
+
+def test_a_cloud_event_names_the_object_as_it_is() -> None:
+    reference = gcp.to_object(from_json(EVENT))
+    assert reference == ObjectReference("gs", "onnxlet-input", "in/a photo of 100% café+1.png", "1768213230123456")
+
+
+@pytest.mark.parametrize("data", [None, {}, {"bucket": "b"}, "text", []])
+def test_another_event_is_refused(data: Any) -> None:
+    attributes = {name: value for name, value in json.loads(EVENT).items() if name in {"type", "source"}}
+    with pytest.raises(InvalidRequestError, match=r"data\.bucket"):
+        gcp.to_object(CloudEvent(attributes, data))

@@ -1,0 +1,154 @@
+"""The same bytes through both clouds' real runtimes must come back the same."""
+
+import http.client
+import io
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image
+
+from cli.local.serve import LocalSettings, serve
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from tests import graphs
+from training.publish import publish
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request, and the status that it must get."""
+
+    method: str
+    path: str
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def infer(shape: list[int], name: str = "input", datatype: str = "FP32") -> bytes:
+    data = [index % 7 / 7 for index in range(shape[0] * 784)]
+    tensor = {"name": name, "shape": shape, "datatype": datatype, "data": data}
+    return json.dumps({"id": "é", "inputs": [tensor]}).encode()
+
+
+PNG = {"Content-Type": "image/png"}
+JSON = {"Content-Type": "application/json"}
+INFER = "/v2/models/digits/infer"
+
+EXCHANGES = [
+    Exchange("GET", "/v2", 200),
+    Exchange("GET", "/v2/health/live", 200),
+    Exchange("GET", "/v2/health/ready", 200),
+    Exchange("GET", "/v2/models/digits", 200),
+    Exchange("GET", "/v2/models/digits%40live", 200),
+    Exchange("GET", "/v2/models/digits/versions/1/ready", 200),
+    Exchange("POST", INFER, 200, infer([2, 28, 28, 1]), JSON),
+    Exchange("POST", INFER, 200, infer([1, 28, 28, 1])),  # as tritonclient: without a content type
+    Exchange("POST", INFER, 200, infer([1, 28, 28, 1]), {"Content-Type": "text/plain; charset=utf-8"}),
+    Exchange("POST", "/v2/models/digits/versions/1/infer", 200, infer([1, 28, 28, 1]), JSON),
+    Exchange("POST", "/predict/digits", 200, png(), PNG),
+    Exchange("POST", "/predict?top_k=2", 200, png(), PNG),
+    Exchange("POST", "/predict/digits?top_k=a%20b", 400, png(), PNG),
+    Exchange("POST", "/predict/digits", 400, b"", PNG),
+    Exchange("POST", "/predict/digits", 415, png()),
+    Exchange("POST", "/predict/digits", 422, b"\xff\xd8\xff no image", {"Content-Type": "image/jpeg"}),
+    Exchange("POST", INFER, 400, b"", JSON),
+    Exchange("POST", INFER, 400, b"{", JSON),
+    Exchange("POST", INFER, 400, b"\xff\xfe\x00", JSON),
+    Exchange("POST", INFER, 400, infer([1, 28, 28, 1], name="pixels"), JSON),
+    Exchange("POST", INFER, 400, infer([1, 28, 28, 1], datatype="FP64"), JSON),
+    Exchange("POST", INFER, 400, infer([1, 784]), JSON),
+    Exchange("GET", INFER, 405),
+    Exchange("GET", "/", 404),
+    Exchange("GET", "/v2/models/nope", 404),
+    Exchange("GET", "/v2/models/digits/versions/9", 404),
+    Exchange("GET", "/v2/models/%2e%2e%2fetc", 404),
+    Exchange("GET", "/v2/models/D%C3%AFgits", 400),
+    Exchange("DELETE", "/v2/models/digits", 405),
+]
+
+Answer = tuple[int, str, bytes]
+
+
+def send(url: str, exchange: Exchange) -> Answer:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    connection.request(exchange.method, exchange.path, exchange.body or None, exchange.headers)
+    reply = connection.getresponse()
+    answer = reply.status, reply.headers["content-type"], reply.read()
+    connection.close()
+    return answer
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[Answer]]]:
+    """What each cloud answers, with the registry removed as soon as the functions run."""
+    root = tmp_path_factory.mktemp("clouds")
+    url = (root / "registry").as_uri()
+    publish(Registry(open_store(url, create=True)), graphs.digits_candidate())
+    found = {}
+    for cloud in ("aws", "gcp"):
+        with serve(cloud, LocalSettings(url, "digits", 0), log=root / f"{cloud}.log") as server:
+            found[cloud] = [send(server.url, exchange) for exchange in EXCHANGES]
+    yield found
+    shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("index", range(len(EXCHANGES)), ids=lambda index: f"{EXCHANGES[index].path}-{index}")
+def test_both_clouds_give_the_same_bytes(answers: dict[str, list[Answer]], index: int) -> None:
+    assert answers["aws"][index] == answers["gcp"][index]
+    status, content_type, body = answers["aws"][index]
+    assert (status, content_type) == (EXCHANGES[index].status, "application/json")
+    document = json.loads(body)
+    if status != 200:
+        assert document["error"]
+        assert document["code"]
+        assert "\n" not in document["error"]
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp"])
+def test_the_default_model_is_loaded_before_the_first_request(cloud: str, tmp_path: Path) -> None:
+    url = (tmp_path / "registry").as_uri()
+    publish(Registry(open_store(url, create=True)), graphs.digits_candidate())
+    with serve(cloud, LocalSettings(url, "digits", 0), log=tmp_path / "log") as server:
+        shutil.rmtree(tmp_path / "registry")
+        status, _, body = send(server.url, Exchange("POST", "/predict", 200, png(), PNG))
+    assert status == 200, body
+
+
+@pytest.mark.parametrize(("cloud", "scheme"), [("aws", "s3"), ("gcp", "gs")])
+def test_a_file_dropped_into_the_inbox_is_answered_in_the_outbox(cloud: str, scheme: str, tmp_path: Path) -> None:
+    url = (tmp_path / "registry").as_uri()
+    publish(Registry(open_store(url, create=True)), graphs.digits_candidate())
+    inbox = tmp_path / "inbox"
+    settings = LocalSettings(url, "digits", 0, inbox)
+    with serve(cloud, settings, log=tmp_path / "log"):
+        (inbox / "a folder").mkdir()
+        (inbox / "a folder/photo 100%.png").write_bytes(png())
+        (inbox / "broken.png").write_bytes(b"I am no image")
+        results = await_results(tmp_path / "outbox", 2)
+    good = results[f"{scheme}://inbox/a folder/photo 100%.png"]
+    assert (good["model"], good["version"]) == ("digits", 1)
+    assert good["predictions"][0]["label"] in set("0123456789")  # type: ignore[index]
+    assert results[f"{scheme}://inbox/broken.png"]["code"] == "unreadable_payload"
+
+
+def await_results(outbox: Path, count: int) -> dict[str, dict[str, object]]:
+    """The results by their source, as soon as there are `count`."""
+    deadline = time.monotonic() + 30
+    while len(files := list(outbox.rglob("*.json"))) < count:
+        assert time.monotonic() < deadline, f"{len(files)} of {count} results"
+        time.sleep(0.05)
+    documents = [json.loads(file.read_text()) for file in files]
+    return {document["source"]: document for document in documents}
