@@ -37,58 +37,8 @@ class FakeGcs:
 
     @contextmanager
     def serving(self) -> Iterator[str]:
-        fake = self
-
-        class GcsHandler(Handler):
-            def do_GET(self) -> None:
-                address = urlsplit(self.path)
-                bucket, _, key = unquote(address.path).lstrip("/").partition("/")
-                query = {name: values[0] for name, values in parse_qs(address.query).items()}
-                with fake.lock:
-                    self.answer(bucket, key, query)
-
-            do_HEAD = do_GET
-
-            def do_PUT(self) -> None:
-                bucket, _, key = unquote(urlsplit(self.path).path).lstrip("/").partition("/")
-                data = self.rfile.read(int(self.headers["content-length"]))
-                with fake.lock:
-                    self.store(bucket, key, data)
-
-            def answer(self, bucket: str, key: str, query: dict[str, str]) -> None:
-                if bucket not in fake.buckets:
-                    self.fail(404, "NoSuchBucket")
-                elif not key:
-                    self.reply(200, fake.list(bucket, query), {"content-type": "application/xml"})
-                elif (blob := fake.find(bucket, key, query.get("generation"))) is None:
-                    self.fail(404, "NoSuchKey")
-                else:
-                    self.reply(200, blob.data, self.headers_of(blob))
-
-            def store(self, bucket: str, key: str, data: bytes) -> None:
-                if bucket not in fake.buckets:
-                    self.fail(404, "NoSuchBucket")
-                    return
-                old = fake.buckets[bucket].get(key)
-                wanted = self.headers.get("x-goog-if-generation-match")
-                if wanted is not None and int(wanted) != (old.generation if old else 0):
-                    self.fail(412, "PreconditionFailed")
-                    return
-                blob = fake.buckets[bucket][key] = Blob(data, next(fake.generations))
-                self.reply(200, b"", self.headers_of(blob))
-
-            def headers_of(self, blob: Blob) -> dict[str, str]:
-                return {
-                    "etag": blob.etag,
-                    "last-modified": blob.modified,
-                    "x-goog-generation": str(blob.generation),
-                    "content-type": "application/octet-stream",
-                }
-
-            def fail(self, status: int, code: str) -> None:
-                self.reply(status, f"<Error><Code>{code}</Code></Error>".encode(), {"content-type": "application/xml"})
-
-        with serving(GcsHandler) as url:
+        handler = type("BoundGcsHandler", (GcsHandler,), {"fake": self})
+        with serving(handler) as url:
             yield url
 
     def find(self, bucket: str, key: str, generation: str | None) -> Blob | None:
@@ -113,3 +63,52 @@ class FakeGcs:
             f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>" for name in sorted(prefixes)
         )
         return f"<ListBucketResult>{''.join(contents)}{common}</ListBucketResult>".encode()
+
+
+class GcsHandler(Handler):
+    """What one request reads or writes."""
+
+    fake: FakeGcs
+
+    def do_GET(self) -> None:
+        address = urlsplit(self.path)
+        bucket, _, key = unquote(address.path).lstrip("/").partition("/")
+        query = {name: values[0] for name, values in parse_qs(address.query).items()}
+        with self.fake.lock:
+            if bucket not in self.fake.buckets:
+                self.fail(404, "NoSuchBucket")
+            elif not key:
+                self.reply(200, self.fake.list(bucket, query), {"content-type": "application/xml"})
+            elif (blob := self.fake.find(bucket, key, query.get("generation"))) is None:
+                self.fail(404, "NoSuchKey")
+            else:
+                self.reply(200, blob.data, headers_of(blob))
+
+    do_HEAD = do_GET
+
+    def do_PUT(self) -> None:
+        bucket, _, key = unquote(urlsplit(self.path).path).lstrip("/").partition("/")
+        data = self.rfile.read(int(self.headers["content-length"]))
+        with self.fake.lock:
+            if bucket not in self.fake.buckets:
+                self.fail(404, "NoSuchBucket")
+                return
+            old = self.fake.buckets[bucket].get(key)
+            wanted = self.headers.get("x-goog-if-generation-match")
+            if wanted is not None and int(wanted) != (old.generation if old else 0):
+                self.fail(412, "PreconditionFailed")
+                return
+            blob = self.fake.buckets[bucket][key] = Blob(data, next(self.fake.generations))
+            self.reply(200, b"", headers_of(blob))
+
+    def fail(self, status: int, code: str) -> None:
+        self.reply(status, f"<Error><Code>{code}</Code></Error>".encode(), {"content-type": "application/xml"})
+
+
+def headers_of(blob: Blob) -> dict[str, str]:
+    return {
+        "etag": blob.etag,
+        "last-modified": blob.modified,
+        "x-goog-generation": str(blob.generation),
+        "content-type": "application/octet-stream",
+    }

@@ -1,6 +1,7 @@
 """Small ONNX models, and candidates made of them, for the tests."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +53,13 @@ def two_inputs() -> onnx.ModelProto:
     return model(nodes, inputs, [(name, TensorProto.INT32, shape) for name in ("sum", "difference")])
 
 
-Value = tuple[str, int, list[int | str]]
+Value = tuple[str, int, Sequence[int | str]]
 
 
 def model(
     nodes: list[onnx.NodeProto],
-    inputs: list[Value],
-    outputs: list[Value],
+    inputs: Sequence[Value],
+    outputs: Sequence[Value],
     weights: dict[str, "np.ndarray"] | None = None,
 ) -> onnx.ModelProto:
     graph = helper.make_graph(

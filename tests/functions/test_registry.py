@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,13 +59,14 @@ def test_lists_are_complete_and_in_order(registry: Registry) -> None:
 
 def test_what_is_missing_is_named_with_what_there_is(registry: Registry) -> None:
     publish(registry, digits_candidate())
-    for call, words in (
+    calls: list[tuple[Callable[[], object], str]] = [
         (lambda: registry.resolve("nope"), 'model "nope": not in the registry'),
         (lambda: registry.version("digits", 9), "no version 9; it has the versions 1"),
         (lambda: registry.resolve("digits", "beta"), 'no alias "beta"; it has the versions 1'),
         (lambda: registry.promote("digits", 9), "no version 9"),
         (lambda: registry.rollback("nope"), 'model "nope"'),
-    ):
+    ]
+    for call, words in calls:
         with pytest.raises(ModelNotFoundError, match=words):
             call()
 

@@ -3,6 +3,8 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from onnxlet.errors import (
     StoreError,
     TooLargeError,
 )
-from onnxlet.store import Store, open_store
+from onnxlet.store import Revision, Store, open_store
 
 ODD_KEYS = ("a b.png", "ü/日本.png", "100%.png", "50%25.png", "a+b.png", "a#1.png", "a?b&c=d.png", "x;y,z.png", "~.png")
 
@@ -92,25 +94,22 @@ def test_keys_may_hold_any_character(store: Store, key: str) -> None:
 
 
 def test_one_of_many_writers_wins_each_round(store: Store) -> None:
-    store.put_if_absent("counter", b"0")
-    for round_number in range(3):
-        revision = store.read("counter").revision
-        winners = []
+    store.put_if_absent("key", b"0")
+    for _ in range(3):
+        revision = store.read("key").revision
+        winners: list[bytes] = []
 
-        def write(number: int, revision: object = revision, winners: list[int] = winners) -> None:
-            try:
-                store.replace("counter", b"%d by %d" % (round_number, number), revision)  # type: ignore[arg-type]
-                winners.append(number)
-            except ConflictError:
-                pass
+        def write(data: bytes, revision: Revision = revision, winners: list[bytes] = winners) -> None:
+            with suppress(ConflictError):
+                store.replace("key", data, revision)
+                winners.append(data)
 
-        threads = [threading.Thread(target=write, args=(number,)) for number in range(16)]
+        threads = [threading.Thread(target=write, args=(uuid.uuid4().bytes,)) for _ in range(16)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(winners) == 1
-        assert store.read("counter").data == b"%d by %d" % (round_number, winners[0])
+        assert winners == [store.read("key").data]
 
 
 def count_up(root: str, times: int) -> None:

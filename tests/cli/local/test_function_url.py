@@ -88,7 +88,9 @@ def test_an_event_over_lambdas_limit_is_a_413(connection: http.client.HTTPConnec
 
 
 def test_a_body_of_unknown_length_is_a_411(connection: http.client.HTTPConnection) -> None:
-    connection.request("POST", "/", iter([b"a", b"b"]), encode_chunked=True)
+    connection.putrequest("POST", "/")
+    connection.putheader("transfer-encoding", "chunked")
+    connection.endheaders()
     reply = connection.getresponse()
     assert reply.status == 411
     reply.read()

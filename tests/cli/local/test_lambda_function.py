@@ -50,6 +50,9 @@ def test_a_handler_that_raises_is_an_error_that_says_why(log: Path) -> None:
 
 
 def test_a_function_that_does_not_start_is_an_error_that_says_why(log: Path) -> None:
-    with log.open("wb") as file, LambdaFunction("main.aws_http", {}, file) as function:
-        with pytest.raises(FunctionError, match="ONNXLET_REGISTRY"):
-            function.invoke(event(), timeout_s=20)
+    with (
+        log.open("wb") as file,
+        LambdaFunction("main.aws_http", {}, file) as function,
+        pytest.raises(FunctionError, match="ONNXLET_REGISTRY"),
+    ):
+        function.invoke(event(), timeout_s=20)

@@ -135,7 +135,7 @@ def test_a_malformed_field_is_refused_and_named(path: str, value: Any) -> None:
     at(path, value)(document)
     with pytest.raises(ManifestError) as caught:
         read(document)
-    assert path.split(".")[0] in str(caught.value)
+    assert path.partition(".")[0] in str(caught.value)
     assert len(str(caught.value)) < 300
 
 
@@ -176,7 +176,6 @@ def test_hostile_documents_are_read_or_refused_but_never_crash(place: tuple[Any,
     parent[place[-1]] = value
     try:
         alias = Alias.from_json(orjson.dumps(document), "alias")
-    except ManifestError as error:
-        assert "\n" not in str(error)
-    else:
-        assert Alias.from_json(alias.to_json(), "alias") == alias
+    except ManifestError:
+        return
+    assert Alias.from_json(alias.to_json(), "alias") == alias
