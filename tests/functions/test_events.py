@@ -122,7 +122,7 @@ def test_without_a_place_for_results_it_says_which_setting_is_missing() -> None:
         process(App(Settings("memory://x", "digits")), ObjectReference("s3", BUCKET, "digit.png"))
 
 
-def test_another_generation_gets_a_result_of_its_own(app: App, results: Store, storage: StorageSettings) -> None:
+def test_another_generation_gets_a_result_of_its_own(app: App, storage: StorageSettings) -> None:
     bucket = open_store(f"gs://{BUCKET}", storage)
     key = f"in-{uuid.uuid4()}/digit.png"
     bucket.replace(key, png(), None)
