@@ -1,5 +1,6 @@
 """The command `onnxlet`: each subcommand reads its options, calls the room that does the work, and prints."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -165,6 +166,7 @@ def serve(
     """Run the functions on this machine."""
     from cli.local.serve import LocalSettings, serve, wait
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop what was started then, too
     source = open_registry(registry)
     settings = LocalSettings(source.store.url, model or output.only_model(source), port, inbox, outbox)
     with serve(cloud, settings) as server:

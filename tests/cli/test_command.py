@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,20 +14,27 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from tests.conftest import BUCKET
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def onnxlet(tmp_path: Path) -> Command:
-    """Run the command in an empty folder, with no AWS credentials of the machine's."""
+def onnxlet_environment() -> dict[str, str]:
+    """An environment with no AWS credentials of the machine's."""
     hidden = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ONNXLET_"))}
-    environment = {**kept, **hidden, "AWS_EC2_METADATA_DISABLED": "true", "COLUMNS": "200"}
+    return {**kept, **hidden, "AWS_EC2_METADATA_DISABLED": "true", "COLUMNS": "200"}
+
+
+@pytest.fixture
+def onnxlet(tmp_path: Path, onnxlet_environment: dict[str, str]) -> Command:
+    """Run the command in an empty folder."""
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "cli.main", *arguments]
         done = subprocess.run(
-            command, cwd=tmp_path, env={**environment, **more}, capture_output=True, text=True, timeout=60
+            command, cwd=tmp_path, env={**onnxlet_environment, **more}, capture_output=True, text=True, timeout=60
         )
         assert "Traceback" not in done.stderr
         return done
@@ -124,6 +132,31 @@ def test_bad_registries_and_names_are_refused_in_one_line(onnxlet: Command, tmp_
     fails(onnxlet("promote", "nope", "1"), 'model "nope"', "not in the registry")
     fails(onnxlet("models", "nope"), 'model "nope"')
     fails(onnxlet("train", "nope"), "recipe 'nope'", "digits")
+
+
+def test_a_bucket_is_a_registry_too(onnxlet: Command, tmp_path: Path, s3_endpoint: str) -> None:
+    write_classifier(tmp_path / "shapes.onnx")
+    credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": s3_endpoint}
+    more = {**credentials, "ONNXLET_REGISTRY": f"s3://{BUCKET}/{tmp_path.name}"}
+    assert onnxlet("publish", "shapes.onnx", **more).stdout == "shapes version 1 is live\n"
+    assert json.loads(onnxlet("models", "--json", **more).stdout)[0]["live"] == 1
+    assert not (tmp_path / ".onnxlet").exists()
+
+
+def test_serve_stops_what_it_started(onnxlet_environment: dict[str, str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cli.main", "serve", "--cloud", "aws", "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=onnxlet_environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split(" at ")[1].split()[0]
+        with urllib.request.urlopen(f"{url}/v2") as reply:
+            assert json.load(reply)["name"] == "onnxlet"
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert children
+        process.terminate()
+        assert process.wait(20) == 0
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
 
 
 def test_a_missing_bucket_is_named(onnxlet: Command, tmp_path: Path, s3_endpoint: str) -> None:
