@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from cli import output
-from cli.brought import candidates
 from cli.registry import open_registry
 from onnxlet.contract import layout
 from onnxlet.contract.manifest import Manifest
@@ -73,23 +72,20 @@ def publish(
     json: JsonOption = False,
 ) -> None:
     """Check ONNX models in the functions' own runtime, then publish them."""
-    from training.publish import check
-    from training.publish import publish as publish_candidate
+    # Imported only here, as elsewhere in this file: onnx takes longer than most commands.
+    from cli.brought import candidates
+    from training.publish import publish_all
 
     found = candidates(path, name, labels, preprocess)
+    manifests = publish_all(open_registry(registry, create=True), found, _alias(stage))
     for candidate in found:
-        check(candidate)  # all of them, before any is uploaded
-    target = open_registry(registry, create=True)
-    published = []
-    for candidate in found:
-        manifest = publish_candidate(target, candidate, _alias(stage))
-        published.append(_published(manifest, stage))
-        if not json:
-            for left_out in candidate.model.left_out:
-                output.print_warning(f'{manifest.model}: the output "{left_out}" is no tensor and is not served')
-            output.print_line(f"{manifest.model} version {manifest.version} {'staged' if stage else 'is live'}")
+        for left_out in candidate.model.left_out:
+            output.print_warning(f'{candidate.name}: the output "{left_out}" is no tensor and is not served')
     if json:
-        output.print_json(published)
+        output.print_json([_published(manifest, stage) for manifest in manifests])
+        return
+    for manifest in manifests:
+        output.print_line(f"{manifest.model} version {manifest.version} {'staged' if stage else 'is live'}")
 
 
 @app.command()

@@ -5,18 +5,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count
+
+from obstore.store import MemoryStore
 
 from onnxlet.contract import layout
 from onnxlet.contract.manifest import Artifact, Classification, ImagePreprocess, Manifest, Provenance, Role
 from onnxlet.errors import ArtifactError
 from onnxlet.models import Model, load
 from onnxlet.registry import Registry
-from onnxlet.store import open_store
+from onnxlet.store import Store
 from training.graphs import postprocess_graph, preprocess_graph
 from training.onnx_file import OnnxFile
-
-_gates = count()
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,20 @@ class Candidate:
 
 
 def publish(registry: Registry, candidate: Candidate, alias: str | None = layout.LIVE) -> Manifest:
-    """Let a candidate through the gate and store it as the next version.
+    """Let a candidate through the gate and store it as the next version; raises as `publish_all`."""
+    return publish_all(registry, [candidate], alias)[0]
+
+
+def publish_all(registry: Registry, candidates: list[Candidate], alias: str | None = layout.LIVE) -> list[Manifest]:
+    """Let all candidates through the gate, then store each as its model's next version.
 
     Raises:
-        ArtifactError, InvalidNameError: refused, and nothing was uploaded.
+        ArtifactError, InvalidNameError: one was refused, and nothing was uploaded.
         StoreError: the store does not answer.
     """
-    check(candidate)
-    return _store(registry, candidate, alias)
+    for candidate in candidates:
+        check(candidate)
+    return [_store(registry, candidate, alias) for candidate in candidates]
 
 
 def check(candidate: Candidate) -> Model:
@@ -59,7 +64,7 @@ def check(candidate: Candidate) -> Model:
         InvalidNameError: not a possible name.
     """
     _check_declarations(candidate)
-    registry = Registry(open_store(f"memory://gate-{next(_gates)}"))
+    registry = Registry(Store("memory://gate", MemoryStore()))
     model = load(registry, _store(registry, candidate, layout.LIVE), threads=1)
     if candidate.preprocess is not None:
         try:

@@ -12,6 +12,9 @@ from onnxlet.errors import ConflictError, OnnxletError, SettingsError
 from onnxlet.models import Model
 from onnxlet.store import Store, open_store
 
+MAX_READABLE_BYTES = 800
+"""Of an object's key in its result's key; the stores take 1,024 in all."""
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectReference:
@@ -38,13 +41,14 @@ def process(app: App, reference: ObjectReference) -> str | None:
     or a registry that does not answer) is raised, so that the platform delivers the event again.
 
     Returns:
-        The URL of the result; None where the object is itself a result, which is never answered.
+        The URL of the result; None where the object is never answered: a result itself, or the empty object by which
+        consoles mark a folder.
 
     Raises:
         OnnxletError: with a status of 500 or more, or because of the settings: deliver the event again.
     """
     results = _open_results(app)
-    if f"{reference.url}/".startswith(f"{results.url}/"):
+    if reference.key.endswith("/") or reference.url.startswith(f"{results.url}/"):
         return None
     model = app.default_model()
     document, etag = _answer_object(app, model, reference)
@@ -59,7 +63,14 @@ def result_key(reference: ObjectReference, etag: str | None, model: Model) -> st
     name, version = model.manifest.model, model.manifest.version
     identity = "\0".join([reference.url, reference.version or "", etag or "", name, str(version)])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    return f"{reference.key}.{name}-{version}.{digest}.json"
+    return f"{_readable(reference.key)}.{name}-{version}.{digest}.json"
+
+
+def _readable(key: str) -> str:
+    """The object's key as far as every store takes it as a part of another; the digest tells the rest apart."""
+    parts = [part for part in key.split("/") if part not in {"", ".", ".."}]
+    printable = "".join(character if character.isprintable() else "_" for character in "/".join(parts))
+    return printable.encode()[:MAX_READABLE_BYTES].decode("utf-8", "ignore")
 
 
 def _answer_object(app: App, model: Model, reference: ObjectReference) -> tuple[dict[str, Any], str | None]:

@@ -99,6 +99,17 @@ def test_an_object_that_is_gone_leaves_a_result_too(app: App, results: Store, sc
     assert document["code"] == "bucket_not_found"
 
 
+@pytest.mark.parametrize("key", ["a//b.png", "./a.png", "a/../b.png", "a\nb.png", "é" * 500 + ".png"])
+def test_a_key_that_the_store_cannot_read_leaves_a_result_too(app: App, results: Store, scheme: str, key: str) -> None:
+    document = result(results, process(app, ObjectReference(scheme, BUCKET, key)))
+    assert document["source"] == f"{scheme}://{BUCKET}/{key}"
+    assert document["code"] in {"invalid_name", "object_not_found"}
+
+
+def test_a_folders_mark_is_never_answered(app: App, scheme: str) -> None:
+    assert process(app, ObjectReference(scheme, BUCKET, "folder/")) is None
+
+
 def test_a_result_is_never_answered(app: App, results: Store, scheme: str) -> None:
     key = results.url.removeprefix(f"{scheme}://{BUCKET}/")
     assert process(app, ObjectReference(scheme, BUCKET, f"{key}/digit.png.json")) is None
