@@ -34,6 +34,8 @@ class FakeGcs:
         self.buckets: dict[str, dict[str, Blob]] = {bucket: {} for bucket in buckets}
         self.lock = threading.Lock()
         self.generations = itertools.count(1)
+        self.read_keys: list[str] = []
+        """Of every object that was read, in order."""
 
     @contextmanager
     def serving(self) -> Iterator[str]:
@@ -82,6 +84,7 @@ class GcsHandler(Handler):
             elif (blob := self.fake.find(bucket, key, query.get("generation"))) is None:
                 self.fail(404, "NoSuchKey")
             else:
+                self.fake.read_keys.append(key)
                 self.reply(200, blob.data, headers_of(blob))
 
     do_HEAD = do_GET

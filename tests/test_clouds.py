@@ -5,18 +5,26 @@ import io
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
 
+from cli.local.cloud_function import serve_cloud_function
+from cli.local.function_url import serve_function_url
+from cli.local.lambda_function import LambdaFunction
 from cli.local.serve import LocalSettings, serve
+from onnxlet.config import StorageSettings
+from onnxlet.contract import layout
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
+from tests.fake_gcs import FakeGcs
 from training.publish import publish
 
 
@@ -117,14 +125,30 @@ def test_both_clouds_give_the_same_bytes(answers: dict[str, list[Answer]], index
         assert "\n" not in document["error"]
 
 
+@contextmanager
+def started(cloud: str, environment: dict[str, str], log: IO[bytes]) -> Iterator[str]:
+    """A cloud's HTTP function, to which nothing was sent yet."""
+    if cloud == "gcp":
+        with serve_cloud_function("gcp_http", "http", environment, log=log) as url:
+            yield url
+    else:
+        with LambdaFunction("main.aws_http", environment, log) as function, serve_function_url(function.invoke) as url:
+            yield url
+
+
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
 def test_the_default_model_is_loaded_before_the_first_request(cloud: str, tmp_path: Path) -> None:
-    url = (tmp_path / "registry").as_uri()
-    publish(Registry(open_store(url, create=True)), graphs.digits_candidate())
-    with serve(cloud, LocalSettings(url, "digits", 0), log=tmp_path / "log") as server:
-        shutil.rmtree(tmp_path / "registry")
-        status, _, body = send(server.url, Exchange("POST", "/predict", 200, png(), PNG))
+    fake = FakeGcs("models")
+    with fake.serving() as endpoint, (tmp_path / "log").open("wb") as log:
+        registry = Registry(open_store("gs://models", StorageSettings(gcs_endpoint=endpoint)))
+        blobs = {layout.blob_key(blob.sha256) for blob in publish(registry, graphs.digits_candidate()).artifacts}
+        environment = {"STORAGE_EMULATOR_HOST": endpoint, "ONNXLET_REGISTRY": "gs://models", "ONNXLET_MODEL": "digits"}
+        with started(cloud, environment, log) as url:
+            wait_until(lambda: blobs <= set(fake.read_keys), "the model was not fetched")
+            fake.read_keys.clear()
+            status, _, body = send(url, Exchange("POST", "/predict", 200, png(), PNG))
     assert status == 200, body
+    assert fake.read_keys == []
 
 
 @pytest.mark.parametrize(("cloud", "scheme"), [("aws", "s3"), ("gcp", "gs")])
@@ -146,9 +170,13 @@ def test_a_file_dropped_into_the_inbox_is_answered_in_the_outbox(cloud: str, sch
 
 def await_results(outbox: Path, count: int) -> dict[str, dict[str, object]]:
     """The results by their source, as soon as there are `count`."""
-    deadline = time.monotonic() + 30
-    while len(files := list(outbox.rglob("*.json"))) < count:
-        assert time.monotonic() < deadline, f"{len(files)} of {count} results"
-        time.sleep(0.05)
-    documents = [json.loads(file.read_text()) for file in files]
+    wait_until(lambda: len(list(outbox.rglob("*.json"))) >= count, f"not all of {count} results came")
+    documents = [json.loads(file.read_text()) for file in outbox.rglob("*.json")]
     return {document["source"]: document for document in documents}
+
+
+def wait_until(is_true: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + 30
+    while not is_true():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.05)
