@@ -10,7 +10,7 @@ from obstore.store import MemoryStore
 
 from onnxlet.contract import layout
 from onnxlet.contract.manifest import Artifact, Classification, ImagePreprocess, Manifest, Provenance, Role
-from onnxlet.errors import ArtifactError
+from onnxlet.errors import ArtifactError, OnnxletError
 from onnxlet.models import Model, load
 from onnxlet.registry import Registry
 from onnxlet.store import Store
@@ -69,7 +69,7 @@ def check(candidate: Candidate) -> Model:
     if candidate.preprocess is not None:
         try:
             model.warm_up()
-        except Exception as error:
+        except OnnxletError as error:
             raise ArtifactError(f"{candidate.source}: does not take the images that it declares: {error}") from error
     return model
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import IO
 
 from onnxlet.contract import alias as actions
@@ -102,7 +101,7 @@ class Registry:
             file.flush()
             yield path
 
-    def publish(self, draft: Manifest, blobs: Mapping[str, bytes | Path], alias: str | None = layout.LIVE) -> Manifest:
+    def publish(self, draft: Manifest, blobs: Mapping[str, bytes], alias: str | None = layout.LIVE) -> Manifest:
         """Store a new version and, unless `alias` is None, make the alias name it.
 
         The order of the writes is what keeps a half-finished publication invisible: blobs, manifest, alias.

@@ -92,7 +92,7 @@ class Store:
             for chunk in obstore.get(self.backend, key).stream(min_chunk_size=CHUNK_BYTES):
                 yield memoryview(chunk)
 
-    def put_if_absent(self, key: str, data: bytes | Path) -> None:
+    def put_if_absent(self, key: str, data: bytes) -> None:
         """Write an object that nobody has written before.
 
         Raises:
@@ -125,7 +125,7 @@ class Store:
         paths = [*found["common_prefixes"], *(item["path"] for item in found["objects"])]
         return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
 
-    def _put(self, key: str, data: bytes | Path, mode: Any) -> None:
+    def _put(self, key: str, data: bytes, mode: Any) -> None:
         try:
             with self._translated(key):
                 obstore.put(self.backend, key, data, mode=mode)
@@ -134,10 +134,9 @@ class Store:
             if not self._holds(key, data):
                 raise
 
-    def _holds(self, key: str, data: bytes | Path) -> bool:
-        expected = data.read_bytes() if isinstance(data, Path) else data
+    def _holds(self, key: str, data: bytes) -> bool:
         try:
-            return self.read(key).data == expected
+            return self.read(key).data == data
         except ObjectNotFoundError:
             return False
 
