@@ -7,9 +7,10 @@ from typing import Any
 import orjson
 
 from onnxlet import payloads
-from onnxlet.app import JSON, App, Request
+from onnxlet.app import App
 from onnxlet.config import Settings, storage_from_environment
 from onnxlet.errors import InvalidRequestError
+from onnxlet.http import JSON, Request
 
 
 def predict_file(registry_url: str, name: str, file: Path) -> dict[str, Any]:

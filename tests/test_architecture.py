@@ -21,11 +21,12 @@ MAY_IMPORT = {
     "session": {"contract", "errors"},
     "models": {"contract", "errors", "registry", "session"},
     "payloads": {"contract", "errors", "models"},
-    "v2": {"contract", "errors", "onnxlet"},
-    "app": {"config", "contract", "errors", "models", "payloads", "registry", "store", "v2"},
-    "events": {"app", "contract", "errors", "models", "payloads", "store"},
-    "aws": {"app", "errors", "events"},
-    "gcp": {"app", "errors", "events"},
+    "http": {"errors"},
+    "v2": {"contract", "errors", "http", "onnxlet"},
+    "app": {"config", "contract", "errors", "http", "models", "payloads", "registry", "store", "v2"},
+    "events": {"app", "contract", "errors", "http", "models", "payloads", "store"},
+    "aws": {"errors", "events", "http"},
+    "gcp": {"errors", "events", "http"},
     "main": {"app", "aws", "config", "events", "gcp"},
 }
 """The rooms of `functions/`, and all that each may import of the others."""
@@ -36,7 +37,7 @@ LIBRARIES = {
     "session": {"numpy", "onnxruntime"},
     "payloads": {"PIL"},
     "v2": {"orjson"},
-    "app": {"orjson"},
+    "http": {"orjson"},
 }
 """What each room may import beside the standard library: anything else costs every cold start."""
 

@@ -1,12 +1,9 @@
-"""Request in, Response out: route -> load -> decode -> run -> encode, the same for both clouds."""
+"""Request in, response out: route -> load -> decode -> run -> encode, the same for both clouds."""
 
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
-
-import orjson
 
 from onnxlet import payloads, v2
 from onnxlet.config import Settings
@@ -17,38 +14,13 @@ from onnxlet.errors import (
     ModelNotFoundError,
     NotFoundError,
     OnnxletError,
-    TooLargeError,
 )
+from onnxlet.http import HEADER_LENGTH, Request, Response, check_size, decompressed, to_binary, to_json
 from onnxlet.models import Model, Models
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 
 logger = logging.getLogger("onnxlet")
-
-JSON = "application/json"
-"""Without a charset: KServe's client reads an error's text only where the type is exactly this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """An HTTP request, whichever cloud it came through."""
-
-    method: str
-    path: str
-    """Decoded, without the query."""
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Names in lower case."""
-    query: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An HTTP response, whichever cloud it goes through."""
-
-    status: int
-    body: bytes
-    content_type: str = JSON
 
 
 class App:
@@ -118,8 +90,8 @@ class App:
             to_request: The cloud's translator.
         """
         try:
-            request = to_request(event)
-            _check_size(request.body)
+            request = decompressed(to_request(event))
+            check_size(request.body)
             endpoint, arguments = _route(request.method, request.path)
             return endpoint(self, request, **arguments)
         except OnnxletError as error:
@@ -172,9 +144,10 @@ class App:
     def infer(self, request: Request, model: str, version: str | None = None) -> Response:
         """Run a model on tensors."""
         found = self.find(model, version)
-        infer = v2.parse_infer(request.body)
-        outputs = found.run(infer.inputs, infer.outputs)
-        return to_json(v2.infer_response(found.manifest, infer.id, outputs))
+        infer = v2.parse_infer(request.body, request.headers.get(HEADER_LENGTH))
+        outputs = found.run(infer.inputs, infer.output_names())
+        document, buffers = v2.infer_response(found.manifest, infer, outputs)
+        return to_json(document) if not buffers else to_binary(document, buffers)
 
     def predict(self, request: Request, model: str | None = None) -> Response:
         """Run a model on a payload."""
@@ -187,11 +160,6 @@ class App:
 def signature(model: Model) -> dict[str, Any]:
     """Which model answers: a part of every answer, over HTTP and as a result of an event."""
     return {"model": model.manifest.model, "version": model.manifest.version}
-
-
-def to_json(document: Mapping[str, Any], status: int = 200) -> Response:
-    """A JSON answer."""
-    return Response(status, orjson.dumps(document))
 
 
 Endpoint = Callable[..., Response]
@@ -228,11 +196,6 @@ def _route(method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
     if allowed:
         raise MethodNotAllowedError(f"{path}: expected {' or '.join(allowed)}, got {method}")
     raise NotFoundError(f"{path[:200]}: nothing answers here")
-
-
-def _check_size(body: bytes) -> None:
-    if len(body) > payloads.MAX_BODY_BYTES:
-        raise TooLargeError(f"expected a body of at most {payloads.MAX_BODY_BYTES} bytes, got {len(body)}")
 
 
 def _match(pattern: str, path: str) -> dict[str, str] | None:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
-from onnxlet.app import Request, Response
 from onnxlet.errors import InvalidRequestError
 from onnxlet.events import ObjectReference
+from onnxlet.http import Request, Response
 
 
 def to_request(event: Mapping[str, Any]) -> Request:
@@ -31,7 +31,7 @@ def to_request(event: Mapping[str, Any]) -> Request:
         path=path,
         body=_to_body(event.get("body"), is_base64=bool(event.get("isBase64Encoded"))),
         headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
-        query=dict(parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True)),
+        query=dict(reversed(parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True))),  # the first counts
     )
 
 
@@ -40,7 +40,7 @@ def from_response(response: Response) -> dict[str, Any]:
     is_text = response.content_type.startswith(("application/json", "text/"))
     return {
         "statusCode": response.status,
-        "headers": {"content-type": response.content_type},
+        "headers": {"content-type": response.content_type, **response.headers},
         "body": response.body.decode() if is_text else b64encode(response.body).decode(),
         "isBase64Encoded": not is_text,
     }

@@ -24,12 +24,20 @@ OnnxletError
 `status` is the HTTP status of the answer, `code` the stable name that clients and alarms may rely on.
 """
 
+MAX_TEXT_CHARACTERS = 1000
+"""Of an error: enough for two URLs and a reason, and far below what either cloud lets an answer be."""
+
 
 class OnnxletError(Exception):
     """Any error that onnxlet raises on purpose; its text is one line, fit for a client."""
 
     status = 500
     code = "internal"
+
+    def __init__(self, text: str) -> None:
+        """Take the text. It may quote what a client sent, so it is made one line of at most `MAX_TEXT_CHARACTERS`."""
+        line = "".join(character if character.isprintable() else " " for character in text[:MAX_TEXT_CHARACTERS])
+        super().__init__(line)
 
 
 class InvalidRequestError(OnnxletError):

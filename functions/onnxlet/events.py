@@ -9,11 +9,15 @@ from onnxlet import payloads
 from onnxlet.app import App, signature
 from onnxlet.contract.document import to_json
 from onnxlet.errors import ConflictError, OnnxletError, SettingsError
+from onnxlet.http import MAX_BODY_BYTES
 from onnxlet.models import Model
 from onnxlet.store import Store, open_store
 
 MAX_READABLE_BYTES = 800
 """Of an object's key in its result's key; the stores take 1,024 in all."""
+
+MAX_PART_BYTES = 150
+"""Of one part of it between slashes: file systems take 255, of which the rest of the result's key needs up to 97."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,13 @@ def result_key(reference: ObjectReference, etag: str | None, model: Model) -> st
 
 def _readable(key: str) -> str:
     """The object's key as far as every store takes it as a part of another; the digest tells the rest apart."""
-    parts = [part for part in key.split("/") if part not in {"", ".", ".."}]
-    printable = "".join(character if character.isprintable() else "_" for character in "/".join(parts))
-    return printable.encode()[:MAX_READABLE_BYTES].decode("utf-8", "ignore")
+    printable = "".join(character if character.isprintable() else "_" for character in key)
+    parts = [_cut(part, MAX_PART_BYTES) for part in printable.split("/") if part not in {"", ".", ".."}]
+    return _cut("/".join(parts), MAX_READABLE_BYTES)
+
+
+def _cut(text: str, at_most_bytes: int) -> str:
+    return text.encode()[:at_most_bytes].decode("utf-8", "ignore")
 
 
 def _answer_object(app: App, model: Model, reference: ObjectReference) -> tuple[dict[str, Any], str | None]:
@@ -79,7 +87,7 @@ def _answer_object(app: App, model: Model, reference: ObjectReference) -> tuple[
     outcome: dict[str, Any]
     try:
         bucket = open_store(f"{reference.scheme}://{reference.bucket}", app.settings.storage)
-        stored = bucket.read(reference.key, reference.version, at_most=payloads.MAX_BODY_BYTES)
+        stored = bucket.read(reference.key, reference.version, at_most=MAX_BODY_BYTES)
         etag = stored.revision.etag
         outcome = {"predictions": payloads.predict(model, payloads.media_type_of(reference.key), stored.data)}
     except OnnxletError as error:

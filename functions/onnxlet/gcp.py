@@ -6,9 +6,9 @@ Source: functions-framework's contract (a Flask request; a CloudEvent) and the C
 
 from typing import Any
 
-from onnxlet.app import Request, Response
 from onnxlet.errors import InvalidRequestError
 from onnxlet.events import ObjectReference
+from onnxlet.http import Request, Response
 
 
 def to_request(request: Any) -> Request:
@@ -24,7 +24,7 @@ def to_request(request: Any) -> Request:
 
 def from_response(response: Response) -> tuple[bytes, int, dict[str, str]]:
     """The answer as Flask takes it from a view."""
-    return response.body, response.status, {"content-type": response.content_type}
+    return response.body, response.status, {"content-type": response.content_type, **response.headers}
 
 
 def to_object(cloud_event: Any) -> ObjectReference:

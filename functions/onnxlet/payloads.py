@@ -1,6 +1,8 @@
 """Payload -> tensors -> answer: images in, labels out."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from onnxlet.contract import tensors
 from onnxlet.contract.manifest import CHANNELS, ImagePreprocess
@@ -8,14 +10,14 @@ from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import InvalidRequestError, TooLargeError, UnreadablePayloadError, UnsupportedMediaError
 from onnxlet.models import Model
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 IMAGE_FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG"}
 """Media types of images, with Pillow's name for each; Pillow tries no other format."""
 
 MEDIA_TYPE_BY_SUFFIX = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png"}
 """Media types of stored objects, by the suffix of their key."""
-
-MAX_BODY_BYTES = 32 * 1024 * 1024
-"""The larger of the two clouds' own limits: Cloud Run functions take 32 MiB, Lambda 6 MB."""
 
 MAX_PIXELS = 50_000_000
 """Of one image: a phone's largest, 150 MB when decoded."""
@@ -65,23 +67,45 @@ def decode_image(body: bytes, media_type: str, declaration: ImagePreprocess) -> 
     # Imported here, and by `prepare`: a function that only answers tensors never pays for it.
     from io import BytesIO
 
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(BytesIO(body), formats=[IMAGE_FORMATS[media_type]]) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise TooLargeError(
-                    f"the image has {image.width} x {image.height} pixels, expected at most {MAX_PIXELS} in all"
-                )
-            upright = ImageOps.exif_transpose(image).convert(CHANNELS[declaration.channels])
+            _check_pixels(image)
+            upright = _to_eight_bits(_turn_upright(image)).convert(CHANNELS[declaration.channels])
     except UnidentifiedImageError as error:
         raise UnreadablePayloadError(f"expected {media_type}, got {len(body)} bytes that are none") from error
     except Image.DecompressionBombError as error:
         raise TooLargeError(f"the image is too large: {error}") from error
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise on damaged data
+    except (TooLargeError, MemoryError):
+        raise
+    except Exception as error:  # what Pillow's decoders raise on damaged data has no common base but this
         raise UnreadablePayloadError(f"the {media_type} is damaged: {error}") from error
     shape = (1, upright.height, upright.width, declaration.channels)
     return Tensor(DATATYPES["UINT8"], shape, memoryview(upright.tobytes()))
+
+
+def _check_pixels(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise TooLargeError(
+            f"the image has {image.width} x {image.height} pixels, expected at most {MAX_PIXELS} in all"
+        )
+
+
+def _turn_upright(image: Image.Image) -> Image.Image:
+    """The image as its camera was held."""
+    from PIL import ImageOps
+
+    # Pillow keeps what it has read. It would write the rest again too, and fail on what some cameras put there.
+    image.getexif()
+    for written_again in ("exif", "Raw profile type exif"):
+        image.info.pop(written_again, None)
+    return ImageOps.exif_transpose(image)
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """The image with values up to 255; Pillow's own `convert` cuts off 16-bit greys instead of scaling them."""
+    return image.point(lambda value: value * (1 / 256)) if image.mode.startswith("I;16") else image
 
 
 def media_type_of(key: str) -> str:

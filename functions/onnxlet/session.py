@@ -49,10 +49,10 @@ class Session:
         Raises:
             InferenceError: ONNX Runtime gave up on these tensors.
         """
-        feed = {name: _to_array(tensor) for name, tensor in inputs.items()}
         try:
+            feed = {name: _to_array(tensor) for name, tensor in inputs.items()}
             arrays = self._session.run(list(outputs), feed)
-        except Exception as error:  # as above
+        except Exception as error:  # as above; numpy refuses shapes of more than 64 dimensions, or too large ones
             raise InferenceError(f"the model cannot run on these tensors: {_reason(error)}") from error
         return [_from_array(array) for array in arrays]
 

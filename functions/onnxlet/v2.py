@@ -11,14 +11,26 @@ import orjson
 from onnxlet import __version__
 from onnxlet.contract import tensors
 from onnxlet.contract.manifest import Manifest
-from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
+from onnxlet.contract.tensors import DATATYPES, DataType, Tensor, TensorSpec
 from onnxlet.errors import InvalidJsonError, InvalidRequestError, InvalidTensorError
+from onnxlet.http import HEADER_LENGTH
 
 PLATFORM = "onnx_onnxv1"
 MAX_ELEMENTS = 2**31
 """Of one tensor: more cannot arrive in a body that either cloud takes."""
 
-SERVER_METADATA = {"name": "onnxlet", "version": __version__, "extensions": []}
+SERVER_METADATA = {"name": "onnxlet", "version": __version__, "extensions": ["binary_tensor_data"]}
+
+UNSUPPORTED_PARAMETERS = ("classification", "shared_memory_region")
+"""Of Triton's other extensions: to ignore them would be to answer something else than was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output that a request asks for."""
+
+    name: str
+    is_binary: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,42 +39,61 @@ class InferRequest:
 
     id: str | None
     inputs: dict[str, Tensor]
-    outputs: list[str] | None
-    """None asks for all."""
+    outputs: tuple[Output, ...]
+    """Empty asks for all."""
+    is_binary: bool
+    """Whether an output that says nothing else comes back as bytes."""
+
+    def output_names(self) -> list[str] | None:
+        """What to ask the model for; None for all."""
+        return [output.name for output in self.outputs] or None
+
+    def wants_binary(self, name: str) -> bool:
+        """Whether an output comes back as bytes."""
+        return next((output.is_binary for output in self.outputs if output.name == name), self.is_binary)
 
 
-def parse_infer(body: bytes) -> InferRequest:
-    """Read the JSON body of an infer request.
+def parse_infer(body: bytes, header_length: str | None = None) -> InferRequest:
+    """Read an infer request: JSON, and the bytes of binary tensors after it where `header_length` says so.
 
     Raises:
         InvalidJsonError: not a JSON object.
         InvalidRequestError: not of the protocol's form.
         InvalidTensorError: a tensor whose datatype, shape and data do not agree.
     """
-    document = _parse_object(body)
+    content = memoryview(body)
+    split = len(body) if header_length is None else _parse_header_length(header_length, len(body))
+    document = _parse_object(content[:split])
     request_id = document.get("id")
     if not isinstance(request_id, str | None):
         raise InvalidRequestError(f"id: expected a string, got {type(request_id).__name__}")
-    inputs: dict[str, Tensor] = {}
-    for item in _objects(document, "inputs"):
-        name = _name(item, "inputs")
-        if name in inputs:
-            raise InvalidTensorError(f'input "{name}": given twice')
-        inputs[name] = _parse_tensor(name, item)
-    outputs = [_name(item, "outputs") for item in _objects(document, "outputs")] if "outputs" in document else None
-    return InferRequest(request_id, inputs, outputs or None)
+    is_binary = _flag(document, "binary_data_output", default=False)
+    inputs = _parse_inputs(_objects(document, "inputs"), content[split:])
+    outputs = [_parse_output(item, is_binary) for item in _objects(document, "outputs", required=False)]
+    return InferRequest(request_id, inputs, tuple(outputs), is_binary)
 
 
-def infer_response(manifest: Manifest, request_id: str | None, outputs: dict[str, Tensor]) -> dict[str, Any]:
-    """The answer to an infer request; NaN and infinities become null, which JSON has for them."""
+def infer_response(
+    manifest: Manifest, request: InferRequest, outputs: dict[str, Tensor]
+) -> tuple[dict[str, Any], list[memoryview]]:
+    """The answer to an infer request: a JSON document, and the buffers that follow it in the body.
+
+    In JSON, NaN and infinities become null, which is all that JSON has for them; bytes carry them exactly.
+    """
     document: dict[str, Any] = {"model_name": manifest.model, "model_version": str(manifest.version)}
-    if request_id is not None:
-        document["id"] = request_id
-    document["outputs"] = [
-        {"name": name, "datatype": tensor.datatype.name, "shape": tensor.shape, "data": tensors.to_values(tensor)}
-        for name, tensor in outputs.items()
-    ]
-    return document
+    if request.id is not None:
+        document["id"] = request.id
+    document["outputs"] = items = []
+    buffers: list[memoryview] = []
+    for name, tensor in outputs.items():
+        item: dict[str, Any] = {"name": name, "datatype": tensor.datatype.name, "shape": tensor.shape}
+        if request.wants_binary(name):
+            item["parameters"] = {"binary_data_size": len(tensor.buffer)}
+            buffers.append(tensor.buffer)
+        else:
+            item["data"] = tensors.to_values(tensor)
+        items.append(item)
+    return document, buffers
 
 
 def model_metadata(manifest: Manifest) -> dict[str, Any]:
@@ -81,7 +112,7 @@ def _spec_metadata(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": spec.datatype.name, "shape": shape}
 
 
-def _parse_object(body: bytes) -> dict[str, Any]:
+def _parse_object(body: memoryview) -> dict[str, Any]:
     if not body:
         raise InvalidJsonError("the body is empty, expected a JSON object")
     try:
@@ -93,8 +124,16 @@ def _parse_object(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _objects(document: dict[str, Any], field: str) -> list[dict[str, Any]]:
-    items = document.get(field)
+def _parse_header_length(text: str, size_bytes: int) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) > size_bytes:
+        raise InvalidRequestError(
+            f"{HEADER_LENGTH}: expected a number up to the body's {size_bytes}, got {text[:80]!r}"
+        )
+    return int(text)
+
+
+def _objects(document: dict[str, Any], field: str, *, required: bool = True) -> list[dict[str, Any]]:
+    items = document.get(field, None if required else [])
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise InvalidRequestError(f"{field}: expected a list of objects, got {type(items).__name__}")
     return items
@@ -107,18 +146,75 @@ def _name(item: dict[str, Any], field: str) -> str:
     return name
 
 
-def _parse_tensor(name: str, item: dict[str, Any]) -> Tensor:
-    datatype = DATATYPES.get(item["datatype"]) if isinstance(item.get("datatype"), str) else None
-    if datatype is None:
-        raise InvalidTensorError(
-            f'input "{name}": expected a datatype of {", ".join(DATATYPES)}, got {item.get("datatype")!r:.80}'
-        )
+def _parameters(item: dict[str, Any]) -> dict[str, Any]:
+    parameters = item.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise InvalidRequestError(f"parameters: expected an object, got {type(parameters).__name__}")
+    for name in UNSUPPORTED_PARAMETERS:
+        if name in parameters:
+            raise InvalidRequestError(f"parameters: the extension {name!r} is not supported here")
+    return parameters
+
+
+def _flag(item: dict[str, Any], name: str, *, default: bool) -> bool:
+    value = _parameters(item).get(name, default)
+    if not isinstance(value, bool):
+        raise InvalidRequestError(f"parameters: {name}: expected true or false, got {value!r:.80}")
+    return value
+
+
+def _parse_output(item: dict[str, Any], is_binary: bool) -> Output:
+    return Output(_name(item, "outputs"), _flag(item, "binary_data", default=is_binary))
+
+
+def _parse_inputs(items: list[dict[str, Any]], binary: memoryview) -> dict[str, Tensor]:
+    """The input tensors; the bytes of the binary ones follow one another in `binary`, and nothing else does."""
+    inputs: dict[str, Tensor] = {}
+    offset = 0
+    for item in items:
+        name = _name(item, "inputs")
+        if name in inputs:
+            raise InvalidTensorError(f'input "{name}": given twice')
+        size_bytes = _parameters(item).get("binary_data_size")
+        if size_bytes is None:
+            inputs[name] = _parse_json_tensor(name, item)
+            continue
+        if type(size_bytes) is not int or not 0 <= size_bytes <= len(binary) - offset:
+            raise InvalidTensorError(
+                f'input "{name}": binary_data_size: expected at most the {len(binary) - offset} bytes that are left, '
+                f"got {size_bytes!r:.80}"
+            )
+        inputs[name] = _parse_binary_tensor(name, item, binary[offset : offset + size_bytes])
+        offset += size_bytes
+    if offset != len(binary):
+        raise InvalidRequestError(f"binary data: expected {offset} bytes after the JSON, got {len(binary)}")
+    return inputs
+
+
+def _parse_json_tensor(name: str, item: dict[str, Any]) -> Tensor:
+    datatype = _parse_datatype(name, item)
     if "data" not in item:
-        raise InvalidTensorError(f'input "{name}": expected data, got {", ".join(item)}')
-    return tensors.from_values(name, datatype, _parse_shape(name, item.get("shape")), item["data"])
+        raise InvalidTensorError(f'input "{name}": expected data or binary_data_size, got {", ".join(item)}')
+    return tensors.from_values(name, datatype, _parse_shape(name, item), item["data"])
 
 
-def _parse_shape(name: str, shape: object) -> tuple[int, ...]:
+def _parse_binary_tensor(name: str, item: dict[str, Any], buffer: memoryview) -> Tensor:
+    datatype = _parse_datatype(name, item)
+    if "data" in item:
+        raise InvalidTensorError(f'input "{name}": expected data or binary_data_size, got both')
+    return tensors.from_bytes(name, datatype, _parse_shape(name, item), buffer)
+
+
+def _parse_datatype(name: str, item: dict[str, Any]) -> DataType:
+    text = item.get("datatype")
+    datatype = DATATYPES.get(text) if isinstance(text, str) else None
+    if datatype is None:
+        raise InvalidTensorError(f'input "{name}": expected a datatype of {", ".join(DATATYPES)}, got {text!r:.80}')
+    return datatype
+
+
+def _parse_shape(name: str, item: dict[str, Any]) -> tuple[int, ...]:
+    shape = item.get("shape")
     if not isinstance(shape, list) or not all(type(size) is int and 0 <= size <= MAX_ELEMENTS for size in shape):
         raise InvalidTensorError(f'input "{name}": expected a shape of sizes, got {shape!r:.80}')
     return tuple(shape)

@@ -10,10 +10,10 @@ import pytest
 from onnx import TensorProto
 from PIL import Image
 
-from onnxlet.app import App, Request
+from onnxlet.app import App
 from onnxlet.config import Settings
 from onnxlet.contract import layout
-from onnxlet.payloads import MAX_BODY_BYTES
+from onnxlet.http import MAX_BODY_BYTES, Request
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs

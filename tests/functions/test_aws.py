@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from onnxlet import aws
-from onnxlet.app import Request, Response
 from onnxlet.errors import InvalidRequestError
 from onnxlet.events import ObjectReference
+from onnxlet.http import Request, Response
 
 EVENTS = Path(__file__).parents[1] / "events"
 

@@ -7,9 +7,9 @@ from cloudevents.http import CloudEvent, from_json
 from flask import Flask, request
 
 from onnxlet import gcp
-from onnxlet.app import Request, Response
 from onnxlet.errors import InvalidRequestError
 from onnxlet.events import ObjectReference
+from onnxlet.http import Request, Response
 
 EVENT = (Path(__file__).parents[1] / "events/gcp_storage_finalized.json").read_text()
 

@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 import pytest
 
-from onnxlet.app import App, Request
+from onnxlet.app import App
 from onnxlet.config import Settings
+from onnxlet.http import Request
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from training.recipes import digits

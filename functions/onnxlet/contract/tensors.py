@@ -123,10 +123,32 @@ def from_values(name: str, datatype: DataType, shape: tuple[int, ...], data: obj
     if is_boolean and not all(value is True or value is False for value in values):
         raise InvalidTensorError(f'input "{name}": expected true or false for BOOL')
     try:
-        buffer = bytes(values) if is_boolean else array(datatype.code, values).tobytes()
+        elements = bytes(values) if is_boolean else array(datatype.code, values)
     except (TypeError, OverflowError) as error:
         raise InvalidTensorError(f'input "{name}": expected {datatype.name} values, but {error}') from error
-    return Tensor(datatype, shape, memoryview(buffer))
+    # `array` makes an infinity of what FP32 cannot hold, and JSON has none of its own; a sum finds it without a loop.
+    if datatype.code == "f" and not math.isfinite(sum(elements)):
+        raise InvalidTensorError(f'input "{name}": expected FP32 values, but one is too large')
+    return Tensor(datatype, shape, memoryview(bytes(elements)))
+
+
+def from_bytes(name: str, datatype: DataType, shape: tuple[int, ...], buffer: memoryview) -> Tensor:
+    """Make a tensor of bytes in the protocol's binary form; they are not copied.
+
+    Raises:
+        InvalidTensorError: the bytes are not as many as the shape says, or no values of this datatype.
+    """
+    if datatype.name == "BYTES":
+        found, expected, unit = len(unpack_strings(buffer)), math.prod(shape), "elements"
+    else:
+        found, expected, unit = len(buffer), math.prod(shape) * datatype.size_bytes, "bytes"
+    if found != expected:
+        raise InvalidTensorError(
+            f'input "{name}": expected {expected} {unit} for {datatype.name} {_shape_text(shape)}, got {found}'
+        )
+    if datatype.name == "BOOL" and max(buffer, default=0) > 1:
+        raise InvalidTensorError(f'input "{name}": expected bytes 0 or 1 for BOOL')
+    return Tensor(datatype, shape, buffer)
 
 
 def to_values(tensor: Tensor) -> list[Any]:

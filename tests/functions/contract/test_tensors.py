@@ -22,7 +22,7 @@ from onnxlet.errors import InvalidTensorError
 
 ELEMENTS: dict[str, st.SearchStrategy[Any]] = {
     "BOOL": st.booleans(),
-    "FP32": st.floats(width=32, allow_nan=False),
+    "FP32": st.floats(width=32, allow_nan=False, allow_infinity=False),
     "FP64": st.floats(allow_nan=False),
     "BYTES": st.text(st.characters(exclude_categories=["Cs"])),
     **{f"INT{bits}": st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
