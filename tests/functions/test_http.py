@@ -1,0 +1,46 @@
+import gzip
+import zlib
+
+import pytest
+
+from onnxlet.errors import OnnxletError
+from onnxlet.http import MAX_BODY_BYTES, Request, decompressed
+
+BODY = b"some body" * 1000
+
+
+def request(body: bytes, encoding: str) -> Request:
+    return Request("POST", "/", body, {"content-encoding": encoding})
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (gzip.compress(BODY), "gzip"),
+        (gzip.compress(BODY), "GZIP "),
+        (zlib.compress(BODY), "deflate"),
+        (BODY, "identity"),
+    ],
+)
+def test_a_body_is_read_as_it_was(body: bytes, encoding: str) -> None:
+    assert decompressed(request(body, encoding)).body == BODY
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status"),
+    [
+        (BODY, "br", 415),
+        (BODY, "gzip, gzip", 415),
+        (BODY, "gzip", 422),
+        (b"", "gzip", 422),
+        (gzip.compress(BODY)[:-1], "gzip", 422),
+        (gzip.compress(BODY)[:40], "gzip", 422),
+        (gzip.compress(BODY), "deflate", 422),
+        (gzip.compress(bytes(MAX_BODY_BYTES + 1)), "gzip", 413),
+        (zlib.compress(bytes(10 * MAX_BODY_BYTES)), "deflate", 413),
+    ],
+)
+def test_what_is_not_so_encoded_or_a_bomb_is_a_4xx(body: bytes, encoding: str, status: int) -> None:
+    with pytest.raises(OnnxletError) as caught:
+        decompressed(request(body, encoding))
+    assert caught.value.status == status
