@@ -16,8 +16,8 @@ def aws_http(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 
 def aws_objects(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer the objects of an S3 notification, each with a result object."""
-    return {"results": [events.process(app, reference) for reference in aws.to_objects(event)]}
+    """Answer the objects of S3's events, each with a result object, and tell a queue which messages failed."""
+    return aws.from_failures(events.answer(app, aws.to_messages(event)))
 
 
 def gcp_http(request: Any) -> tuple[bytes, int, dict[str, str]]:
@@ -27,4 +27,9 @@ def gcp_http(request: Any) -> tuple[bytes, int, dict[str, str]]:
 
 def gcp_objects(cloud_event: Any) -> None:
     """Answer an object of a Cloud Storage event with a result object."""
-    events.process(app, gcp.to_object(cloud_event))
+    events.answer(app, [gcp.to_object(cloud_event)])
+
+
+def gcp_message(cloud_event: Any) -> None:
+    """Answer an object of a Cloud Storage notification that came through Pub/Sub."""
+    events.answer(app, [gcp.to_message(cloud_event)])

@@ -83,6 +83,8 @@ class GcsHandler(Handler):
                 self.reply(200, self.fake.list(bucket, query), {"content-type": "application/xml"})
             elif (blob := self.fake.find(bucket, key, query.get("generation"))) is None:
                 self.fail(404, "NoSuchKey")
+            elif self.headers.get("if-none-match") == blob.etag:
+                self.reply(304, b"", headers_of(blob))
             else:
                 self.fake.read_keys.append(key)
                 self.reply(200, blob.data, headers_of(blob))
@@ -103,6 +105,12 @@ class GcsHandler(Handler):
                 return
             blob = self.fake.buckets[bucket][key] = Blob(data, next(self.fake.generations))
             self.reply(200, b"", headers_of(blob))
+
+    def do_DELETE(self) -> None:
+        bucket, _, key = unquote(urlsplit(self.path).path).lstrip("/").partition("/")
+        with self.fake.lock:
+            self.fake.buckets[bucket].pop(key, None)
+            self.reply(204, b"", {})
 
     def fail(self, status: int, code: str) -> None:
         self.reply(status, f"<Error><Code>{code}</Code></Error>".encode(), {"content-type": "application/xml"})

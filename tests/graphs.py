@@ -37,6 +37,12 @@ def identity(element: int) -> onnx.ModelProto:
     return model(nodes, [("x", element, ["n"])], [("y", element, ["n"])])
 
 
+def any_rank() -> onnx.ModelProto:
+    """One FP32 tensor, given back, of which the graph does not even say the rank."""
+    nodes = [helper.make_node("Identity", ["x"], ["y"])]
+    return model(nodes, [("x", TensorProto.FLOAT, None)], [("y", TensorProto.FLOAT, None)])
+
+
 def gather() -> onnx.ModelProto:
     """Picks rows of a table of four: an index outside it fails inside ONNX Runtime."""
     nodes = [helper.make_node("Gather", ["table", "index"], ["row"])]
@@ -53,7 +59,7 @@ def two_inputs() -> onnx.ModelProto:
     return model(nodes, inputs, [(name, TensorProto.INT32, shape) for name in ("sum", "difference")])
 
 
-Value = tuple[str, int, Sequence[int | str]]
+Value = tuple[str, int, Sequence[int | str] | None]
 
 
 def model(

@@ -68,6 +68,7 @@ EXCHANGES = [
     Exchange("POST", "/v2/models/digits/versions/1/infer", 200, infer([1, 28, 28, 1]), JSON),
     Exchange("POST", "/predict/digits", 200, png(), PNG),
     Exchange("POST", "/predict?top_k=2", 200, png(), PNG),
+    Exchange("POST", "/predict?top_k=2&top_k=x", 200, png(), PNG),
     Exchange("POST", "/predict/digits?top_k=a%20b", 400, png(), PNG),
     Exchange("POST", "/predict/digits", 400, b"", PNG),
     Exchange("POST", "/predict/digits", 415, png()),

@@ -57,7 +57,7 @@ class App:
         """
         if self._models is None:
             registry = Registry(open_store(self.settings.registry, self.settings.storage))
-            self._models = Models(registry, self.settings.threads)
+            self._models = Models(registry, self.settings.threads, self.settings.refresh_s)
         return self._models
 
     def warm_up(self) -> None:
@@ -134,8 +134,11 @@ class App:
         return to_json(_health(True))
 
     def model_metadata(self, _request: Request, model: str, version: str | None = None) -> Response:
-        """What a model's tensors are."""
-        return to_json(v2.model_metadata(self.find(model, version).manifest))
+        """What a model's tensors are; `problem` says why its alias's new version does not answer, where that is so."""
+        found = self.find(model, version)
+        problem = self.models.problem(found)
+        document = v2.model_metadata(found.manifest)
+        return to_json(document if problem is None else {**document, "problem": problem})
 
     def model_ready(self, _request: Request, model: str, version: str | None = None) -> Response:
         """Whether a model can answer."""

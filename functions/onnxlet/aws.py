@@ -1,18 +1,22 @@
 """AWS's events in and out of our Request, Response and ObjectReference; nothing here does any work.
 
-Source: AWS Lambda developer guide, "Invoking function URLs" (payload format 2.0); Amazon S3 user guide, "Event message
-structure".
+Source: AWS Lambda developer guide, "Invoking function URLs" (payload format 2.0) and "Using Lambda with Amazon SQS"
+(partial batch responses); Amazon S3 user guide, "Event message structure" and "EventBridge event message structure".
 """
 
+import json
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from onnxlet.errors import InvalidRequestError
-from onnxlet.events import ObjectReference
+from onnxlet.events import Message, ObjectReference
 from onnxlet.http import Request, Response
+
+MAX_WRAPPINGS = 4
+"""An event inside SNS inside SQS has two; whatever has more is no event of S3's."""
 
 
 def to_request(event: Mapping[str, Any]) -> Request:
@@ -46,25 +50,74 @@ def from_response(response: Response) -> dict[str, Any]:
     }
 
 
-def to_objects(event: Mapping[str, Any]) -> list[ObjectReference]:
-    """Read an S3 notification: the objects that it says were created.
+def to_messages(event: Mapping[str, Any]) -> list[Message]:
+    """Read an event that speaks of new objects: S3's notification or its event through EventBridge, plain or wrapped.
+
+    SNS, SQS or both may have wrapped either.
 
     Raises:
-        InvalidRequestError: another event.
+        InvalidRequestError: another event. A message of a queue that cannot be read carries its error instead.
     """
-    if event.get("Event") == "s3:TestEvent":
-        return []
+    records = event.get("Records")
+    if isinstance(records, list) and records and all(_source(record) == "aws:sqs" for record in records):
+        return [_to_message(record) for record in records]
+    return [Message(None, tuple(_objects(event, MAX_WRAPPINGS)))]
+
+
+def from_failures(message_ids: Sequence[str]) -> dict[str, Any]:
+    """The answer by which SQS deletes all messages but these."""
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in message_ids]}
+
+
+def _to_message(record: Mapping[str, Any]) -> Message:
+    message_id = record["messageId"]
     try:
-        return [_to_object(record["s3"]) for record in event["Records"]]
-    except (KeyError, TypeError) as error:
-        raise InvalidRequestError(
-            "expected an S3 notification: Records[].s3 with bucket.name and object.key"
-        ) from error
+        return Message(message_id, tuple(_objects(_parse(record["body"]), MAX_WRAPPINGS)))
+    except InvalidRequestError as error:
+        return Message(message_id, error=error)
 
 
-def _to_object(notification: Mapping[str, Any]) -> ObjectReference:
+def _objects(event: Any, wrappings_left: int) -> Iterator[ObjectReference]:
+    """The objects that an event speaks of, however it is wrapped."""
+    if wrappings_left == 0:
+        raise InvalidRequestError(f"expected an event in at most {MAX_WRAPPINGS} wrappings, got more")
+    try:
+        if event.get("Event") == "s3:TestEvent":  # S3 sends it when a notification is configured
+            return
+        if event.get("source") == "aws.s3":
+            yield _eventbridge_object(event)
+        elif event.get("Type") == "Notification":
+            yield from _objects(_parse(event["Message"]), wrappings_left - 1)
+        else:
+            for record in event["Records"]:
+                if _source(record) == "aws:sns":
+                    yield from _objects(_parse(record["Sns"]["Message"]), wrappings_left - 1)
+                else:
+                    yield _notified_object(record["s3"])
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InvalidRequestError(f"expected an event of S3 that names a bucket and a key: {error!r}") from error
+
+
+def _notified_object(notification: Mapping[str, Any]) -> ObjectReference:
     item = notification["object"]
     return ObjectReference("s3", notification["bucket"]["name"], unquote_plus(item["key"]), item.get("versionId"))
+
+
+def _eventbridge_object(event: Mapping[str, Any]) -> ObjectReference:
+    item = event["detail"]["object"]  # whose key, unlike a notification's, is not URL-encoded
+    return ObjectReference("s3", event["detail"]["bucket"]["name"], item["key"], item.get("version-id"))
+
+
+def _source(record: Any) -> object:
+    """Which service sent a record; SNS writes the field in its own way."""
+    return (record.get("eventSource") or record.get("EventSource")) if isinstance(record, dict) else None
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"expected a message that is JSON: {error}") from error
 
 
 def _to_body(body: str | None, *, is_base64: bool) -> bytes:

@@ -10,6 +10,10 @@ from onnxlet.errors import OnnxletError, SettingsError
 MEMORY_PER_CPU_MIB = 1769
 """Lambda gives one full vCPU for each (AWS Lambda developer guide, "Configure memory")."""
 
+MAX_REFRESH_S = 10**9
+
+DEFAULT_REFRESH_S = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class StorageSettings:
@@ -31,6 +35,8 @@ class Settings:
     """`ONNXLET_MODEL`: loaded in the init phase, and used where a request or an object names none."""
     results: str | None = None
     """`ONNXLET_RESULTS`: the root URL under which results for objects are written."""
+    refresh_s: float = DEFAULT_REFRESH_S
+    """`ONNXLET_REFRESH_S`: how stale an alias may get before the registry is asked again; 0 asks at every request."""
     storage: StorageSettings = StorageSettings()
     threads: int = 1
     """For ONNX Runtime: the full CPUs that this function has."""
@@ -53,6 +59,7 @@ class Settings:
             registry=registry,
             model=_parse_model(environment.get("ONNXLET_MODEL")),
             results=environment.get("ONNXLET_RESULTS") or None,
+            refresh_s=_parse_refresh(environment.get("ONNXLET_REFRESH_S")),
             storage=storage_from_environment(environment),
             threads=_parse_threads(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")),
             is_preforked="AWS_LAMBDA_RUNTIME_API" not in environment,
@@ -77,6 +84,18 @@ def _parse_model(text: str | None) -> str | None:
         return layout.parse_name(text)
     except OnnxletError as error:
         raise SettingsError(f"ONNXLET_MODEL: {error}") from error
+
+
+def _parse_refresh(text: str | None) -> float:
+    if not text:
+        return DEFAULT_REFRESH_S
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= MAX_REFRESH_S:
+        raise SettingsError(f"ONNXLET_REFRESH_S: expected seconds from 0 to {MAX_REFRESH_S}, got {text!r}")
+    return seconds
 
 
 def _parse_threads(memory_mib: str | None) -> int:

@@ -1,6 +1,8 @@
 """An object in -> one result object out, however often the event is delivered."""
 
 import hashlib
+import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +14,8 @@ from onnxlet.errors import ConflictError, OnnxletError, SettingsError
 from onnxlet.http import MAX_BODY_BYTES
 from onnxlet.models import Model
 from onnxlet.store import Store, open_store
+
+logger = logging.getLogger("onnxlet")
 
 MAX_READABLE_BYTES = 800
 """Of an object's key in its result's key; the stores take 1,024 in all."""
@@ -36,6 +40,38 @@ class ObjectReference:
     def url(self) -> str:
         """The object's URL as it is, not encoded."""
         return f"{self.scheme}://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one delivery of an event brings."""
+
+    id: str | None
+    """By which the queue is told what failed; None for an event that came through no queue."""
+    references: tuple[ObjectReference, ...] = ()
+    error: OnnxletError | None = None
+    """Why the message could not be read."""
+
+
+def answer(app: App, messages: Sequence[Message]) -> list[str]:
+    """Answer every object of every message; a message that fails does not keep the others from their results.
+
+    Returns:
+        The identifiers of the messages that the queue shall deliver again, or lay aside after so many times.
+
+    Raises:
+        OnnxletError: an event that came through no queue failed: the cloud delivers it again.
+    """
+    failed = []
+    for message in messages:
+        try:
+            _answer_message(app, message)
+        except Exception:
+            if message.id is None:
+                raise
+            logger.exception("message %s failed", message.id)
+            failed.append(message.id)
+    return failed
 
 
 def process(app: App, reference: ObjectReference) -> str | None:
@@ -68,6 +104,13 @@ def result_key(reference: ObjectReference, etag: str | None, model: Model) -> st
     identity = "\0".join([reference.url, reference.version or "", etag or "", name, str(version)])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
     return f"{_readable(reference.key)}.{name}-{version}.{digest}.json"
+
+
+def _answer_message(app: App, message: Message) -> None:
+    if message.error is not None:
+        raise message.error
+    for reference in message.references:
+        process(app, reference)
 
 
 def _readable(key: str) -> str:

@@ -1,13 +1,13 @@
 """GCP's requests and events in and out of our Request, Response and ObjectReference; nothing here does any work.
 
 Source: functions-framework's contract (a Flask request; a CloudEvent) and the CloudEvent type
-`google.cloud.storage.object.v1.finalized`.
+`google.cloud.storage.object.v1.finalized`, or `google.cloud.pubsub.topic.v1.messagePublished`.
 """
 
 from typing import Any
 
 from onnxlet.errors import InvalidRequestError
-from onnxlet.events import ObjectReference
+from onnxlet.events import Message, ObjectReference
 from onnxlet.http import Request, Response
 
 
@@ -27,7 +27,7 @@ def from_response(response: Response) -> tuple[bytes, int, dict[str, str]]:
     return response.body, response.status, {"content-type": response.content_type, **response.headers}
 
 
-def to_object(cloud_event: Any) -> ObjectReference:
+def to_object(cloud_event: Any) -> Message:
     """Read a CloudEvent of Cloud Storage: the object that was finalized.
 
     Raises:
@@ -35,6 +35,24 @@ def to_object(cloud_event: Any) -> ObjectReference:
     """
     try:
         data = cloud_event.data
-        return ObjectReference("gs", data["bucket"], data["name"], data.get("generation"))
+        return Message(None, (ObjectReference("gs", data["bucket"], data["name"], data.get("generation")),))
     except (AttributeError, KeyError, TypeError) as error:
         raise InvalidRequestError("expected a CloudEvent of Cloud Storage with data.bucket and data.name") from error
+
+
+def to_message(cloud_event: Any) -> Message:
+    """Read a CloudEvent of Pub/Sub that carries a notification of Cloud Storage; only a finalized object is answered.
+
+    Source: Cloud Storage, "Pub/Sub notifications", attributes.
+
+    Raises:
+        InvalidRequestError: another event.
+    """
+    try:
+        attributes = cloud_event.data["message"]["attributes"]
+        if attributes["eventType"] != "OBJECT_FINALIZE":
+            return Message(None)
+        names = attributes["bucketId"], attributes["objectId"], attributes.get("objectGeneration")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InvalidRequestError("expected a notification of Cloud Storage: eventType, bucketId, objectId") from error
+    return Message(None, (ObjectReference("gs", *names),))

@@ -16,9 +16,10 @@ from onnxlet.contract.manifest import (
     Role,
 )
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
-from onnxlet.errors import InferenceError, InvalidTensorError
+from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError
 from onnxlet.registry import Registry
 from onnxlet.session import Session
+from onnxlet.store import Revision
 
 logger = logging.getLogger("onnxlet")
 
@@ -94,39 +95,90 @@ class Model:
             self.classify(outputs[self.manifest.outputs[0].name], 1)
 
 
+@dataclass(slots=True)
+class Followed:
+    """An alias that is answered for: the model that it named when it was last looked at."""
+
+    model: Model
+    revision: Revision
+    checked_at_s: float
+    """On the monotonic clock."""
+    problem: str | None = None
+    """Why the version that it names now is not the one that answers."""
+
+
 class Models:
     """The models that this process has loaded. Safe for threads: a model is loaded once however many ask for it."""
 
-    def __init__(self, registry: Registry, threads: int) -> None:
-        """Take the registry to load from and the number of threads that a session may use."""
+    def __init__(self, registry: Registry, threads: int, refresh_s: float) -> None:
+        """Take the registry to load from.
+
+        Args:
+            registry: Where the models are.
+            threads: How many a session may use.
+            refresh_s: How stale an alias may get.
+        """
         self.registry = registry
         self._threads = threads
+        self._refresh_s = refresh_s
         self._lock = threading.Lock()
         self._loaded: dict[tuple[str, int], Model] = {}
-        self._resolved: dict[tuple[str, str], Model] = {}
+        self._followed: dict[tuple[str, str], Followed] = {}
 
     def get(self, name: str, alias: str = layout.LIVE) -> Model:
-        """The model that an alias names.
+        """The model that an alias names, or named at most `refresh_s` ago.
+
+        A new version takes over when it is loaded and has run once; until then, and where that fails, the old one
+        answers.
 
         Raises:
-            ModelNotFoundError, ManifestError, ArtifactError, StoreError
+            ModelNotFoundError, ManifestError, ArtifactError, StoreError: at the first request for the alias alone.
         """
-        model = self._resolved.get((name, alias))
-        if model is None:
-            with self._lock:
-                model = self._resolved.get((name, alias))
-                if model is None:
-                    model = self._load(self.registry.resolve(name, alias))
-                    self._resolved[name, alias] = model
-        return model
+        followed = self._followed.get((name, alias))
+        if followed is None:
+            followed = self._follow(name, alias)
+        elif time.monotonic() - followed.checked_at_s >= self._refresh_s:
+            self._refresh(name, alias, followed)
+        return followed.model
 
     def get_version(self, name: str, version: int) -> Model:
-        """One version of a model; raises as `get` does."""
+        """One version of a model; raises as `get` does at first."""
         model = self._loaded.get((name, version))
         if model is None:
             with self._lock:
                 model = self._loaded.get((name, version)) or self._load(self.registry.version(name, version))
         return model
+
+    def problem(self, model: Model) -> str | None:
+        """Why this model still answers though its alias names another version, or None."""
+        return next((followed.problem for followed in self._followed.values() if followed.model is model), None)
+
+    def _follow(self, name: str, alias: str) -> Followed:
+        with self._lock:
+            if (name, alias) not in self._followed:
+                found, revision = self.registry.alias_state(name, alias)
+                model = self._load(found.manifest)
+                self._followed[name, alias] = Followed(model, revision, time.monotonic())
+            return self._followed[name, alias]
+
+    def _refresh(self, name: str, alias: str, followed: Followed) -> None:
+        """Look whether the alias has moved, and follow it; whoever comes meanwhile gets the old model at once."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            followed.checked_at_s = time.monotonic()
+            changed = self.registry.alias_if_changed(name, alias, followed.revision)
+            if changed is not None:
+                old = followed.model
+                followed.model = self._load(changed[0].manifest)
+                followed.revision = changed[1]
+                self._forget(old)
+            followed.problem = None
+        except OnnxletError as error:
+            followed.problem = str(error)
+            logger.warning("%s@%s: version %d goes on: %s", name, alias, followed.model.manifest.version, error)
+        finally:
+            self._lock.release()
 
     def _load(self, manifest: Manifest) -> Model:
         """Load a version and run it once, unless it is there already. The caller holds the lock."""
@@ -137,6 +189,11 @@ class Models:
             self._loaded[key] = model
             logger.info("loaded %s version %d in %.0f ms", *key, (time.perf_counter() - started) * 1000)
         return self._loaded[key]
+
+    def _forget(self, model: Model) -> None:
+        """Let a model go that no alias names any more; requests that run on it finish."""
+        if not any(followed.model is model for followed in self._followed.values()):
+            self._loaded.pop((model.manifest.model, model.manifest.version), None)
 
 
 def load(registry: Registry, manifest: Manifest, threads: int) -> Model:

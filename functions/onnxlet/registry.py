@@ -40,10 +40,23 @@ class Registry:
 
     def alias(self, name: str, alias: str = layout.LIVE) -> Alias:
         """An alias with its history; raises as `resolve` does."""
+        return self.alias_state(name, alias)[0]
+
+    def alias_state(self, name: str, alias: str = layout.LIVE) -> tuple[Alias, Revision]:
+        """An alias and the state that it is in; raises as `resolve` does."""
         found = self._read_alias(name, alias)
         if found is None:
             raise self._not_found(name, f'no alias "{alias}"')
-        return found[0]
+        return found
+
+    def alias_if_changed(self, name: str, alias: str, revision: Revision) -> tuple[Alias, Revision] | None:
+        """As `alias_state`, or None where the alias is still in the state that is known."""
+        key = layout.alias_key(layout.parse_name(name), layout.parse_alias(alias))
+        try:
+            stored = self.store.read_if_changed(key, revision)
+        except ObjectNotFoundError as error:
+            raise self._not_found(name, f'no alias "{alias}"') from error
+        return None if stored is None else (_parse_alias(name, alias, key, stored.data), stored.revision)
 
     def version(self, name: str, version: int) -> Manifest:
         """The manifest of one version; raises as `resolve` does."""
@@ -185,10 +198,7 @@ class Registry:
             stored = self.store.read(key)
         except ObjectNotFoundError:
             return None
-        found = Alias.from_json(stored.data, key)
-        if (found.manifest.model, found.name) != (name, alias):
-            raise ManifestError(f"{key}: expected {name}@{alias}, got {found.manifest.model}@{found.name}")
-        return found, stored.revision
+        return _parse_alias(name, alias, key, stored.data), stored.revision
 
     def _not_found(self, name: str, what: str) -> ModelNotFoundError:
         versions = self.versions(name)
@@ -206,6 +216,13 @@ def _scratch_file() -> Iterator[tuple[IO[bytes], str]]:
     else:
         with tempfile.NamedTemporaryFile(suffix=".onnx") as temporary:
             yield temporary.file, temporary.name
+
+
+def _parse_alias(name: str, alias: str, key: str, data: bytes) -> Alias:
+    found = Alias.from_json(data, key)
+    if (found.manifest.model, found.name) != (name, alias):
+        raise ManifestError(f"{key}: expected {name}@{alias}, got {found.manifest.model}@{found.name}")
+    return found
 
 
 def _now() -> str:

@@ -3,6 +3,7 @@
 Source: obstore (https://developmentseed.org/obstore), whose errors become ours here and nowhere else.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,13 @@ RETRY: Any = {
     "backoff": {"init_backoff": timedelta(milliseconds=50), "max_backoff": timedelta(seconds=1), "base": 2},
 }
 """obstore's own default waits up to three minutes, longer than any caller of a function does."""
+
+CONFLICT_PAUSES_S = (0.05, 0.1, 0.2, 0.4)
+"""Before a create is tried again that conflicted with nothing.
+
+S3 answers so (409) while another write of the same key is under way, and asks for a retry; obstore does retry an
+update, but no create. Source: Amazon S3 API, PutObject, `If-None-Match`; arrow-rs-object-store PR #852.
+"""
 
 _METADATA_HOSTS = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
 """Where the clouds' libraries look for credentials last: an error from there means that there are none."""
@@ -80,6 +88,16 @@ class Store:
             meta = result.meta
             if at_most is not None and meta["size"] > at_most:
                 raise TooLargeError(f"{self.url}/{key}: expected at most {at_most} bytes, got {meta['size']}")
+            return Stored(result.bytes().to_bytes(), Revision(meta["e_tag"], meta["version"]))
+
+    def read_if_changed(self, key: str, revision: Revision) -> Stored | None:
+        """Read an object whole, or nothing of it where it is still at `revision`; raises as `read` does."""
+        with self._translated(key):
+            try:
+                result = obstore.get(self.backend, key, options={"if_none_match": revision.etag})
+            except obstore.exceptions.NotModifiedError:
+                return None
+            meta = result.meta
             return Stored(result.bytes().to_bytes(), Revision(meta["e_tag"], meta["version"]))
 
     def chunks(self, key: str) -> Iterator[memoryview]:
@@ -126,19 +144,26 @@ class Store:
         return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
 
     def _put(self, key: str, data: bytes, mode: Any) -> None:
-        try:
-            with self._translated(key):
-                obstore.put(self.backend, key, data, mode=mode)
-        except ConflictError:
-            # A retried request whose first reply was lost conflicts with itself.
-            if not self._holds(key, data):
-                raise
+        for pause_s in (*CONFLICT_PAUSES_S, None):
+            try:
+                with self._translated(key):
+                    obstore.put(self.backend, key, data, mode=mode)
+            except ConflictError:
+                found = self._find(key)
+                # A retried request whose first reply was lost conflicts with itself.
+                if found == data:
+                    return
+                if found is not None or mode != "create" or pause_s is None:
+                    raise
+                time.sleep(pause_s)
+            else:
+                return
 
-    def _holds(self, key: str, data: bytes) -> bool:
+    def _find(self, key: str) -> bytes | None:
         try:
-            return self.read(key).data == data
+            return self.read(key).data
         except ObjectNotFoundError:
-            return False
+            return None
 
     @contextmanager
     def _translated(self, key: str) -> Iterator[None]:

@@ -1,5 +1,6 @@
 import io
 import json
+import math
 import threading
 import uuid
 from pathlib import Path
@@ -7,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import TensorProto
 from PIL import Image
 
 from onnxlet.app import App
-from onnxlet.config import Settings
+from onnxlet.config import Settings, StorageSettings
 from onnxlet.contract import layout
+from onnxlet.contract.tensors import DATATYPES
 from onnxlet.http import MAX_BODY_BYTES, Request
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
@@ -29,6 +33,7 @@ def registry() -> Registry:
     publish(registry, graphs.candidate("two", graphs.two_inputs()))
     publish(registry, graphs.candidate("gather", graphs.gather()))
     publish(registry, graphs.candidate("half", graphs.identity(TensorProto.FLOAT16)))
+    publish(registry, graphs.candidate("anything", graphs.any_rank()))
     publish(registry, graphs.candidate("text", graphs.identity(TensorProto.STRING)))
     publish(registry, graphs.digits_candidate(name="staged"), alias=None)
     return registry
@@ -141,6 +146,18 @@ class TestModels:
         app = App(Settings((tmp_path / "nowhere").as_uri()))
         assert get(app, "/v2/models/digits")[1]["code"] == "bucket_not_found"
 
+    @pytest.mark.parametrize("scheme", ["s3", "gs"])
+    def test_a_missing_bucket_is_a_404(self, scheme: str, storage: StorageSettings) -> None:
+        status, body = get(App(Settings(f"{scheme}://no-such-bucket/registry", storage=storage)), "/v2/models/digits")
+        assert (status, body["code"]) == (404, "bucket_not_found")
+        assert "\n" not in body["error"]
+
+    def test_a_store_that_does_not_answer_is_a_503(self) -> None:
+        app = App(Settings("s3://bucket/registry", storage=StorageSettings(s3_endpoint="http://127.0.0.1:9")))
+        status, body = get(app, "/v2/models/digits")
+        assert (status, body["code"]) == (503, "store_unavailable")
+        assert "\n" not in body["error"]
+
     def test_a_damaged_artifact_is_never_served(self, tmp_path: Path) -> None:
         registry = Registry(open_store(tmp_path.as_uri()))
         manifest = publish(registry, graphs.digits_candidate())
@@ -214,6 +231,44 @@ class TestInfer:
         status, body = post(app, "/v2/models/two/infer", {"inputs": inputs})
         assert (status, body["code"]) == (400, "invalid_tensor")
         assert words in body["error"]
+
+    @pytest.mark.parametrize("shape", [[1] * 65, [0, *[2**31] * 8]])
+    def test_a_shape_that_no_array_can_have_is_a_422(self, app: App, shape: list[int]) -> None:
+        data = [1.0] * math.prod(shape)
+        status, body = post(app, "/v2/models/anything/infer", {"inputs": [tensor("x", data, "FP32", shape)]})
+        assert (status, body["code"]) == (422, "inference_failed")
+
+    @pytest.mark.parametrize("value", [1e39, -1e300, 10**400])
+    def test_a_number_that_the_datatype_cannot_hold_is_a_400(self, app: App, value: float) -> None:
+        request = {"inputs": [tensor("x", [0.5, value], "FP32", [2])]}
+        status, body = post(app, "/v2/models/anything/infer", request)
+        assert (status, body["code"].partition("_")[0]) == (400, "invalid")
+
+    def test_an_error_is_one_short_line_whatever_it_quotes(self, app: App) -> None:
+        for name in ("a\nb", "x" * 10**6):
+            status, body = post(app, "/v2/models/two/infer", {"inputs": [tensor(name, [1, 2])]})
+            assert status == 400
+            assert "\n" not in body["error"]
+            assert len(body["error"]) <= 1000
+
+    @given(
+        st.sampled_from(["two", "anything", "text", "half", "gather", "digits"]),
+        st.lists(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "name": st.sampled_from(["a", "b", "x", "index", "input", ""]),
+                    "datatype": st.sampled_from(sorted(DATATYPES)),
+                    "shape": st.lists(st.sampled_from([0, 1, 2, 28, 2**31]), max_size=5),
+                    "data": st.lists(st.sampled_from([0, 1, -1, 2**31, 0.5, 1e39, True, "x", None, []]), max_size=4),
+                },
+            ),
+            max_size=3,
+        ),
+    )
+    def test_no_request_is_a_5xx(self, app: App, model: str, inputs: list[dict[str, Any]]) -> None:
+        status, _ = post(app, f"/v2/models/{model}/infer", {"inputs": inputs})
+        assert status in {200, 400, 422}
 
     def test_an_unknown_output_is_a_400(self, app: App) -> None:
         request = {"inputs": A_AND_B, "outputs": [{"name": "product"}]}

@@ -25,6 +25,11 @@ def test_a_function_url_event_is_a_request() -> None:
     assert request.query == {"top_k": "3", "tag": "a b", "empty": ""}
 
 
+def test_of_a_parameter_that_is_given_twice_the_first_counts() -> None:
+    # as in Flask, and so on GCP
+    assert aws.to_request({**load("aws_function_url"), "rawQueryString": "a=1&b=2&a=3"}).query == {"a": "1", "b": "2"}
+
+
 def test_an_http_api_event_is_a_request() -> None:
     request = aws.to_request(load("aws_http_api_v2"))
     assert request.path == "/v2/models/digits/infer"
@@ -65,18 +70,50 @@ def test_json_goes_as_text_and_anything_else_as_base64() -> None:
     assert (binary["body"], binary["isBase64Encoded"]) == ("/wA=", True)
 
 
-def test_a_notification_names_the_object_as_it_is() -> None:
-    (reference,) = aws.to_objects(load("aws_s3_put"))
-    version = "096fKKXTRTtl3on89fVO.nfljtsv6qko"
-    assert reference == ObjectReference("s3", "onnxlet-input", "in/a photo of 100% café+1.png", version)
-    assert reference.url == "s3://onnxlet-input/in/a photo of 100% café+1.png"
+VERSION = "096fKKXTRTtl3on89fVO.nfljtsv6qko"
+OBJECT = ObjectReference("s3", "onnxlet-input", "in/a photo of 100% café+1.png", VERSION)
+
+
+@pytest.mark.parametrize(
+    "name", ["aws_s3_put", "aws_s3_eventbridge", "aws_sns_s3", "aws_sqs_s3", "aws_sqs_sns_s3", "aws_sqs_eventbridge"]
+)
+def test_every_form_names_the_object_as_it_is(name: str) -> None:
+    (message,) = aws.to_messages(load(name))
+    assert message.references == (OBJECT,)
+    assert (message.id is not None) == ("sqs" in name)
+    assert OBJECT.url == "s3://onnxlet-input/in/a photo of 100% café+1.png"
 
 
 def test_s3s_test_event_names_nothing() -> None:
-    assert aws.to_objects(load("aws_s3_test_event")) == []
+    (message,) = aws.to_messages(load("aws_s3_test_event"))
+    assert message.references == ()
+    assert message.error is None
 
 
-@pytest.mark.parametrize("event", [{}, {"Records": None}, {"Records": [{}]}, {"Records": [{"s3": {"bucket": {}}}]}])
-def test_what_is_no_notification_is_refused(event: dict[str, Any]) -> None:
-    with pytest.raises(InvalidRequestError, match="S3 notification"):
-        aws.to_objects(event)
+def test_a_message_that_cannot_be_read_does_not_hide_the_others() -> None:
+    good, text, tested, empty = aws.to_messages(load("aws_sqs_mixed"))
+    assert good.references == (OBJECT,)
+    assert "JSON" in str(text.error)
+    assert (tested.references, tested.error) == ((), None)
+    assert "names a bucket" in str(empty.error)
+
+
+@pytest.mark.parametrize(
+    "event", [{}, {"Records": None}, {"Records": [{}]}, {"Records": [1]}, {"Records": [{"s3": {"bucket": {}}}]}]
+)
+def test_what_is_no_event_of_s3_is_refused(event: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError, match="event of S3"):
+        aws.to_messages(event)
+
+
+def test_wrappings_are_not_followed_without_end() -> None:
+    event: Any = load("aws_s3_put")
+    for _ in range(aws.MAX_WRAPPINGS):
+        event = {"Type": "Notification", "Message": json.dumps(event)}
+    with pytest.raises(InvalidRequestError, match="at most 4 wrappings"):
+        aws.to_messages(event)
+
+
+def test_failures_are_told_as_sqs_reads_them() -> None:
+    assert aws.from_failures([]) == {"batchItemFailures": []}
+    assert aws.from_failures(["a"]) == {"batchItemFailures": [{"itemIdentifier": "a"}]}

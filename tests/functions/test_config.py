@@ -32,6 +32,18 @@ def test_threads_are_the_full_cpus_that_lambda_gives(memory_mib: str, threads: i
     assert not settings.is_preforked
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("", 60), ("0", 0), ("2.5", 2.5)])
+def test_how_stale_an_alias_may_get(text: str, seconds: float) -> None:
+    settings = Settings.from_environment({"ONNXLET_REGISTRY": "s3://b", "ONNXLET_REFRESH_S": text})
+    assert settings.refresh_s == seconds
+
+
+@pytest.mark.parametrize("text", ["-1", "soon", "nan", "inf"])
+def test_an_impossible_refresh_is_named(text: str) -> None:
+    with pytest.raises(SettingsError, match="ONNXLET_REFRESH_S"):
+        Settings.from_environment({"ONNXLET_REGISTRY": "s3://b", "ONNXLET_REFRESH_S": text})
+
+
 def test_the_clouds_own_variables_name_the_endpoints() -> None:
     environment = {"ONNXLET_REGISTRY": "s3://b", "AWS_ENDPOINT_URL": "http://a", "STORAGE_EMULATOR_HOST": "g:1"}
     storage = Settings.from_environment(environment).storage

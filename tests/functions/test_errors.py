@@ -1,7 +1,8 @@
+import pickle
 import re
 
 from onnxlet import errors
-from onnxlet.errors import OnnxletError
+from onnxlet.errors import MAX_TEXT_CHARACTERS, InvalidTensorError, OnnxletError
 
 
 def family(error: type[OnnxletError]) -> list[type[OnnxletError]]:
@@ -27,3 +28,13 @@ def test_the_drawn_branches_are_the_real_parents() -> None:
 def test_codes_are_unique() -> None:
     codes = [error.code for error in family(OnnxletError)]
     assert len(codes) == len(set(codes))
+
+
+def test_a_text_is_one_line_of_bounded_length_whatever_it_quotes() -> None:
+    assert str(InvalidTensorError('input "a\r\nb\u2028c\x1b": é 日本')) == 'input "a  b c ": é 日本'
+    assert len(str(InvalidTensorError("x" * 10**6))) == MAX_TEXT_CHARACTERS
+
+
+def test_an_error_survives_its_way_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(InvalidTensorError("a\nb")))
+    assert (type(error), str(error)) == (InvalidTensorError, "a b")

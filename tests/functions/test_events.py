@@ -1,6 +1,9 @@
 import io
 import json
+import random
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,8 @@ from PIL import Image
 
 from onnxlet.app import App
 from onnxlet.config import Settings, StorageSettings
-from onnxlet.errors import ModelNotFoundError, SettingsError, StoreError
-from onnxlet.events import ObjectReference, process
+from onnxlet.errors import InvalidRequestError, ModelNotFoundError, SettingsError, StoreError
+from onnxlet.events import Message, ObjectReference, answer, process
 from onnxlet.registry import Registry
 from onnxlet.store import Store, open_store
 from tests import graphs
@@ -33,7 +36,7 @@ def results(scheme: str, storage: StorageSettings) -> Store:
 def app(results: Store, storage: StorageSettings) -> App:
     url = f"memory://{uuid.uuid4()}"
     publish(Registry(open_store(url)), graphs.digits_candidate())
-    return App(Settings(url, "digits", results.url, storage))
+    return App(Settings(url, "digits", results.url, storage=storage))
 
 
 def put(scheme: str, storage: StorageSettings, name: str, data: bytes) -> ObjectReference:
@@ -67,9 +70,28 @@ def test_an_object_gets_one_result_that_names_it(
 
 def test_a_second_delivery_changes_nothing(app: App, results: Store, scheme: str, storage: StorageSettings) -> None:
     reference = put(scheme, storage, "digit.png", png())
-    first, second = process(app, reference), process(app, reference)
-    assert first == second
+    first = process(app, reference)
+    written = result(results, first)
+    assert process(app, reference) == first
+    assert result(results, first) == written
     assert len(results.children(reference.key.split("/")[0])) == 1
+
+
+def test_deliveries_at_once_leave_one_result(app: App, results: Store, scheme: str, storage: StorageSettings) -> None:
+    reference = put(scheme, storage, "digit.png", png())
+    with ThreadPoolExecutor(8) as pool:
+        urls = set(pool.map(lambda _: process(app, reference), range(8)))
+    assert len(urls) == 1
+    assert len(results.children(reference.key.split("/")[0])) == 1
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".png", "日" * 83 + "x.png", "a/" * 100 + "digit.png"])
+def test_a_result_fits_a_file_system_however_long_its_objects_name_is(
+    app: App, scheme: str, storage: StorageSettings, tmp_path: Path, name: str
+) -> None:
+    reference = put(scheme, storage, name, png())
+    settings = replace(app.settings, results=tmp_path.as_uri())
+    assert "predictions" in result(open_store(tmp_path.as_uri()), process(App(settings), reference))
 
 
 @pytest.mark.parametrize(
@@ -116,10 +138,21 @@ def test_a_result_is_never_answered(app: App, results: Store, scheme: str) -> No
 
 
 def test_a_store_that_does_not_answer_is_left_to_a_later_delivery(app: App, tmp_path: Path) -> None:
-    settings = Settings(app.settings.registry, "digits", tmp_path.as_uri(), StorageSettings("http://127.0.0.1:9"))
+    settings = Settings(
+        app.settings.registry, "digits", tmp_path.as_uri(), storage=StorageSettings("http://127.0.0.1:9")
+    )
     with pytest.raises(StoreError):
         process(App(settings), ObjectReference("s3", BUCKET, "digit.png"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_for_results_that_does_not_answer_is_left_to_a_later_delivery(
+    app: App, gcs_endpoint: str, storage: StorageSettings
+) -> None:
+    reference = put("gs", storage, "digit.png", png())
+    down = StorageSettings(s3_endpoint="http://127.0.0.1:9", gcs_endpoint=gcs_endpoint)
+    with pytest.raises(StoreError):
+        process(App(replace(app.settings, results="s3://results/root", storage=down)), reference)
 
 
 def test_a_missing_model_is_left_to_a_later_delivery(tmp_path: Path) -> None:
@@ -142,3 +175,37 @@ def test_another_generation_gets_a_result_of_its_own(app: App, storage: StorageS
     bucket.replace(key, png() + b"\0", bucket.read(key).revision)
     second = process(app, ObjectReference("gs", BUCKET, key, bucket.read(key).revision.version))
     assert first != second
+
+
+class TestMessages:
+    def test_a_message_that_fails_does_not_keep_the_others_from_their_results(
+        self, app: App, results: Store, scheme: str, storage: StorageSettings
+    ) -> None:
+        good, poison = (put(scheme, storage, name, data) for name, data in (("a.png", png()), ("b.png", b"no image")))
+        unreadable = Message("2", error=InvalidRequestError("no event"))
+        assert answer(app, [Message("1", (poison, good)), unreadable, Message("3", (good,))]) == ["2"]
+        for reference in (good, poison):
+            assert len(results.children(reference.key.split("/")[0])) == 1
+
+    def test_a_delivery_that_may_succeed_later_is_told_to_the_queue(self, app: App, tmp_path: Path) -> None:
+        settings = Settings(
+            app.settings.registry, "digits", tmp_path.as_uri(), storage=StorageSettings("http://127.0.0.1:9")
+        )
+        message = Message("1", (ObjectReference("s3", BUCKET, "digit.png"),))
+        assert answer(App(settings), [message]) == ["1"]
+
+    def test_an_event_that_came_through_no_queue_raises(self, app: App) -> None:
+        with pytest.raises(InvalidRequestError):
+            answer(app, [Message(None, error=InvalidRequestError("no event"))])
+
+    def test_a_storm_of_duplicates_leaves_one_result_for_each_object(
+        self, app: App, results: Store, scheme: str, storage: StorageSettings
+    ) -> None:
+        references = [put(scheme, storage, f"{number}.png", png()) for number in range(10)]
+        deliveries = [Message(str(number), (reference,)) for number, reference in enumerate(references * 3)]
+        random.Random(0).shuffle(deliveries)
+        batches = [deliveries[start : start + 10] for start in range(0, len(deliveries), 7)]  # overlapping
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(lambda batch: answer(app, batch), batches)) == [[]] * len(batches)
+        for reference in references:
+            assert len(results.children(reference.key.split("/")[0])) == 1

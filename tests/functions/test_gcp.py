@@ -8,10 +8,13 @@ from flask import Flask, request
 
 from onnxlet import gcp
 from onnxlet.errors import InvalidRequestError
-from onnxlet.events import ObjectReference
+from onnxlet.events import Message, ObjectReference
 from onnxlet.http import Request, Response
 
-EVENT = (Path(__file__).parents[1] / "events/gcp_storage_finalized.json").read_text()
+EVENTS = Path(__file__).parents[1] / "events"
+EVENT = (EVENTS / "gcp_storage_finalized.json").read_text()
+PUBSUB_EVENT = (EVENTS / "gcp_pubsub_storage.json").read_text()
+OBJECT = ObjectReference("gs", "onnxlet-input", "in/a photo of 100% café+1.png", "1768213230123456")
 
 
 def translate(**arguments: Any) -> Request:
@@ -31,6 +34,10 @@ def test_a_flask_request_is_a_request() -> None:
     assert found.query == {"top_k": "3", "tag": "a b"}
 
 
+def test_of_a_parameter_that_is_given_twice_the_first_counts() -> None:
+    assert translate(path="/?a=1&b=2&a=3").query == {"a": "1", "b": "2"}
+
+
 def test_a_form_is_not_parsed_away() -> None:
     found = translate(method="POST", data=b"a=1", headers={"Content-Type": "application/x-www-form-urlencoded"})
     assert found.body == b"a=1"
@@ -44,8 +51,23 @@ def test_flask_takes_the_response() -> None:
 
 
 def test_a_cloud_event_names_the_object_as_it_is() -> None:
-    reference = gcp.to_object(from_json(EVENT))
-    assert reference == ObjectReference("gs", "onnxlet-input", "in/a photo of 100% café+1.png", "1768213230123456")
+    assert gcp.to_object(from_json(EVENT)) == Message(None, (OBJECT,))
+
+
+def test_a_notification_through_pubsub_names_it_too() -> None:
+    event = json.loads(PUBSUB_EVENT)
+    assert gcp.to_message(from_json(PUBSUB_EVENT)) == Message(None, (OBJECT,))
+    event["data"]["message"]["attributes"]["eventType"] = "OBJECT_DELETE"
+    assert gcp.to_message(from_json(json.dumps(event))) == Message(None)
+
+
+@pytest.mark.parametrize("data", [None, {}, {"message": {}}, {"message": {"attributes": {"eventType": 1}}}])
+def test_another_message_is_refused_or_names_nothing(data: Any) -> None:
+    attributes = {name: value for name, value in json.loads(PUBSUB_EVENT).items() if name in {"type", "source"}}
+    try:
+        assert gcp.to_message(CloudEvent(attributes, data)).references == ()
+    except InvalidRequestError as error:
+        assert "Cloud Storage" in str(error)
 
 
 @pytest.mark.parametrize("data", [None, {}, {"bucket": "b"}, "text", []])

@@ -1,3 +1,4 @@
+import threading
 import uuid
 from pathlib import Path
 
@@ -119,13 +120,13 @@ class TestModels:
     def test_a_version_is_loaded_once_whatever_names_it(self, registry: Registry) -> None:
         publish(registry, graphs.digits_candidate())
         registry.promote("digits", 1, "stable")
-        models = Models(registry, threads=1)
+        models = Models(registry, threads=1, refresh_s=60)
         assert models.get("digits") is models.get("digits", "stable") is models.get_version("digits", 1)
 
     def test_a_loaded_model_needs_no_store(self, tmp_path: Path) -> None:
         registry = Registry(open_store(tmp_path.as_uri()))
         publish(registry, graphs.digits_candidate())
-        models = Models(registry, threads=1)
+        models = Models(registry, threads=1, refresh_s=60)
         model = models.get("digits")
         for path in tmp_path.rglob("*"):
             if path.is_file():
@@ -133,7 +134,7 @@ class TestModels:
         assert models.get("digits") is model
 
     def test_a_model_that_could_not_be_loaded_is_asked_for_again(self, registry: Registry) -> None:
-        models = Models(registry, threads=1)
+        models = Models(registry, threads=1, refresh_s=60)
         for _ in range(2):
             with pytest.raises(ModelNotFoundError):
                 models.get("digits")
@@ -141,3 +142,93 @@ class TestModels:
         assert models.get("digits").manifest.version == 1
         with pytest.raises(ModelNotFoundError, match="no version 2; it has the versions 1"):
             models.get_version("digits", 2)
+
+
+class TestLiveUpdate:
+    @pytest.fixture
+    def registry(self, tmp_path: Path) -> Registry:
+        registry = Registry(open_store(tmp_path.as_uri()))
+        publish(registry, graphs.digits_candidate(0))
+        return registry
+
+    @pytest.fixture
+    def models(self, registry: Registry) -> Models:
+        """Models that look at the registry at every request, with version 1 loaded."""
+        models = Models(registry, threads=1, refresh_s=0)
+        assert models.get("digits").manifest.version == 1
+        return models
+
+    def test_every_move_of_live_is_followed(self, registry: Registry, models: Models) -> None:
+        publish(registry, graphs.digits_candidate(1))
+        assert models.get("digits").manifest.version == 2
+        registry.rollback("digits")
+        assert models.get("digits").manifest.version == 1
+        registry.promote("digits", 2)
+        assert models.get("digits").manifest.version == 2
+
+    def test_a_staged_version_changes_nothing(self, registry: Registry, models: Models) -> None:
+        before = models.get("digits")
+        publish(registry, graphs.digits_candidate(1), alias=None)
+        assert models.get("digits") is before
+
+    def test_an_alias_is_not_looked_at_before_its_time(self, registry: Registry) -> None:
+        models = Models(registry, threads=1, refresh_s=3600)
+        models.get("digits")
+        publish(registry, graphs.digits_candidate(1))
+        assert models.get("digits").manifest.version == 1
+
+    def test_the_old_version_goes_on_where_the_new_one_is_damaged(
+        self, registry: Registry, models: Models, tmp_path: Path
+    ) -> None:
+        manifest = publish(registry, graphs.digits_candidate(1))
+        blob = tmp_path / layout.blob_key(manifest.artifacts[0].sha256)
+        good = blob.read_bytes()
+        blob.write_bytes(good[:-1] + b"?")
+        old = models.get("digits")
+        assert old.manifest.version == 1
+        assert "model artifact" in (models.problem(old) or "")
+        blob.write_bytes(good)
+        new = models.get("digits")
+        assert new.manifest.version == 2
+        assert models.problem(new) is None
+
+    def test_the_old_version_goes_on_where_its_alias_is_gone(self, models: Models, tmp_path: Path) -> None:
+        (tmp_path / layout.alias_key("digits", "live")).unlink()
+        assert models.get("digits").manifest.version == 1
+        assert 'no alias "live"' in (models.problem(models.get("digits")) or "")
+
+    def test_an_old_version_is_let_go_unless_an_alias_names_it(self, registry: Registry, models: Models) -> None:
+        registry.promote("digits", 1, alias="stable")
+        stable = models.get("digits", "stable")
+        publish(registry, graphs.digits_candidate(1))
+        models.get("digits")
+        assert models.get_version("digits", 1) is stable
+        publish(registry, graphs.digits_candidate(2))
+        second = models.get_version("digits", 2)
+        assert models.get("digits").manifest.version == 3
+        assert models.get_version("digits", 2) is not second
+
+    def test_under_many_clients_every_answer_is_of_a_version_that_was_live(
+        self, registry: Registry, models: Models
+    ) -> None:
+        is_over = threading.Event()
+        seen: list[list[int]] = [[] for _ in range(8)]
+
+        def ask(versions: list[int]) -> None:
+            while not is_over.is_set():
+                model = models.get("digits")
+                model.run_images(images())
+                versions.append(model.manifest.version)
+
+        threads = [threading.Thread(target=ask, args=(versions,)) for versions in seen]
+        for thread in threads:
+            thread.start()
+        for seed in range(1, 8):
+            publish(registry, graphs.digits_candidate(seed))
+        is_over.set()
+        for thread in threads:
+            thread.join()
+        assert models.get("digits").manifest.version == 8
+        for versions in seen:
+            assert versions == sorted(versions), "live only moved forward"
+            assert set(versions) <= set(range(1, 9))

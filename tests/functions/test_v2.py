@@ -1,14 +1,18 @@
 import json
+import math
 import struct
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxlet import v2
-from onnxlet.contract.tensors import DATATYPES, to_values
-from onnxlet.errors import InvalidRequestError, OnnxletError
+from onnxlet.contract.manifest import Artifact, Manifest, Provenance
+from onnxlet.contract.tensors import ANY, DATATYPES, Tensor, TensorSpec, to_values
+from onnxlet.errors import InvalidJsonError, InvalidRequestError, InvalidTensorError, OnnxletError
 
 ONE = struct.pack("<2f", 1, 2)
 
@@ -102,3 +106,97 @@ def test_any_change_of_a_request_is_read_or_refused(data: st.DataObject) -> None
         assert error.status == 400
     else:
         assert all(tensor.datatype in DATATYPES.values() for tensor in request.inputs.values())
+
+
+EXAMPLE: dict[str, Any] = {
+    "id": "42",
+    "inputs": [
+        {"name": "input0", "shape": [2, 2], "datatype": "UINT32", "data": [1, 2, 3, 4]},
+        {"name": "input1", "shape": [1], "datatype": "BOOL", "data": [True]},
+    ],
+    "outputs": [{"name": "output0"}],
+}
+"""The example of the protocol's own document."""
+
+
+def test_the_protocols_own_example_is_read() -> None:
+    request = v2.parse_infer(json.dumps(EXAMPLE).encode())
+    assert (request.id, request.output_names()) == ("42", ["output0"])
+    assert {name: tensor.shape for name, tensor in request.inputs.items()} == {"input0": (2, 2), "input1": (1,)}
+    assert to_values(request.inputs["input0"]) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("outputs", [{}, {"outputs": []}])
+def test_no_outputs_named_means_all(outputs: dict[str, Any]) -> None:
+    assert parse({"inputs": [], **outputs}).output_names() is None
+
+
+@pytest.mark.parametrize("shape", [None, 3, "3", [1.0], [True], [-1], [2**40], [[1]], {}])
+def test_what_is_no_shape_is_a_400_naming_the_input(shape: Any) -> None:
+    with pytest.raises(InvalidTensorError, match='input "x": expected a shape of sizes'):
+        parse({"inputs": [item(shape=shape)]}, ONE)
+
+
+@pytest.mark.parametrize("datatype", [None, 1, "fp32", "float32", "", [], {}])
+def test_what_is_no_datatype_is_a_400_naming_those_that_are(datatype: Any) -> None:
+    with pytest.raises(InvalidTensorError, match='input "x": expected a datatype of BOOL, UINT8'):
+        parse({"inputs": [item(datatype=datatype)]}, ONE)
+
+
+def test_an_empty_body_is_said_to_be_empty() -> None:
+    with pytest.raises(InvalidJsonError, match="the body is empty"):
+        v2.parse_infer(b"")
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(["id", "inputs", "outputs", "name", "datatype", "shape", "data", "parameters"]), ANYTHING)
+def test_any_value_in_any_place_is_read_or_refused_in_a_line(field: str, value: Any) -> None:
+    first, second = EXAMPLE["inputs"]
+    changed = (
+        {**EXAMPLE, field: value} if field in EXAMPLE else {**EXAMPLE, "inputs": [{**first, field: value}, second]}
+    )
+    try:
+        v2.parse_infer(json.dumps(changed).encode())
+    except InvalidRequestError as error:
+        assert len(str(error)) < 500
+
+
+MANIFEST = Manifest(
+    model="m",
+    version=12,
+    inputs=(TensorSpec("x", DATATYPES["FP32"], ("batch", ANY, 4)),),
+    outputs=(TensorSpec("y", DATATYPES["BYTES"], ()), TensorSpec("z", DATATYPES["INT8"], None)),
+    artifacts=(Artifact("model", "fp32", "0" * 64, 1),),
+    provenance=Provenance("now", "test", "id"),
+)
+ANY_REQUEST = v2.InferRequest(None, {}, (), is_binary=False)
+FOUR = Tensor(DATATYPES["FP32"], (4,), memoryview(struct.pack("<4f", math.nan, math.inf, -math.inf, 0.5)))
+
+
+def test_free_dimensions_are_minus_one() -> None:
+    metadata = v2.model_metadata(MANIFEST)
+    assert metadata["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, -1, 4]}]
+    assert [output["shape"] for output in metadata["outputs"]] == [[], []]
+
+
+@pytest.mark.parametrize("request_id", [None, "", "7"])
+def test_the_answer_has_the_requests_id_or_none(request_id: str | None) -> None:
+    document, buffers = v2.infer_response(MANIFEST, replace(ANY_REQUEST, id=request_id), {})
+    expected = {"model_name": "m", "model_version": "12", "outputs": []}
+    assert document == (expected if request_id is None else {**expected, "id": request_id})
+    assert buffers == []
+
+
+def test_what_json_has_no_number_for_is_null_in_json_and_exact_in_bytes() -> None:
+    outputs = (v2.Output("y", is_binary=True), v2.Output("z", is_binary=False))
+    document, buffers = v2.infer_response(MANIFEST, replace(ANY_REQUEST, outputs=outputs), {"y": FOUR, "z": FOUR})
+    binary, plain = json.loads(orjson.dumps(document))["outputs"]
+    assert binary == {"name": "y", "datatype": "FP32", "shape": [4], "parameters": {"binary_data_size": 16}}
+    assert plain == {"name": "z", "datatype": "FP32", "shape": [4], "data": [None, None, None, 0.5]}
+    assert [bytes(buffer) for buffer in buffers] == [bytes(FOUR.buffer)]

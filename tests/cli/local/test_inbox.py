@@ -7,7 +7,7 @@ from cloudevents.http import from_http
 
 from cli.local.inbox import s3_notification, storage_cloud_event, watching
 from onnxlet import aws, gcp
-from onnxlet.events import ObjectReference
+from onnxlet.events import Message, ObjectReference
 
 
 def wait_for(is_true: Callable[[], bool]) -> None:
@@ -63,6 +63,6 @@ KEY = "a folder/photo 100%+é#1.png"
 def test_the_functions_read_the_events_back(tmp_path: Path) -> None:
     (tmp_path / "a folder").mkdir()
     (tmp_path / KEY).write_bytes(b"1")
-    assert aws.to_objects(s3_notification(tmp_path, KEY)) == [ObjectReference("s3", "inbox", KEY)]
+    assert aws.to_messages(s3_notification(tmp_path, KEY)) == [Message(None, (ObjectReference("s3", "inbox", KEY),))]
     headers, body = storage_cloud_event(tmp_path, KEY)
-    assert gcp.to_object(from_http(headers, body)) == ObjectReference("gs", "inbox", KEY)
+    assert gcp.to_object(from_http(headers, body)) == Message(None, (ObjectReference("gs", "inbox", KEY),))

@@ -46,7 +46,7 @@ def test_a_handler_that_raises_is_an_error_that_says_why(log: Path) -> None:
     with log.open("wb") as file, LambdaFunction("main.aws_objects", environment, file) as function:
         with pytest.raises(FunctionError, match="SettingsError: ONNXLET_RESULTS"):
             function.invoke({"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": "k"}}}]})
-        assert function.invoke({"Event": "s3:TestEvent"}) == {"results": []}
+        assert function.invoke({"Event": "s3:TestEvent"}) == {"batchItemFailures": []}
 
 
 def test_a_function_that_does_not_start_is_an_error_that_says_why(log: Path) -> None:
