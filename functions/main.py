@@ -11,8 +11,8 @@ app = App.start(Settings.from_environment(os.environ))
 
 
 def aws_http(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer a Function URL or an HTTP API."""
-    return aws.from_response(app.handle(event, aws.to_request))
+    """Answer a Function URL, an HTTP API, a REST API or a load balancer."""
+    return aws.from_response(app.handle(event, aws.to_request), event)
 
 
 def aws_objects(event: dict[str, Any], _context: object) -> dict[str, Any]:

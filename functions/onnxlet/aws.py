@@ -1,7 +1,8 @@
 """AWS's events in and out of our Request, Response and ObjectReference; nothing here does any work.
 
-Source: AWS Lambda developer guide, "Invoking function URLs" (payload format 2.0) and "Using Lambda with Amazon SQS"
-(partial batch responses); Amazon S3 user guide, "Event message structure" and "EventBridge event message structure".
+Source: AWS Lambda developer guide, "Invoking function URLs" (payload format 2.0), "Lambda integration for REST APIs"
+(1.0), "Using Lambda with an Application Load Balancer" and "Using Lambda with Amazon SQS" (partial batch responses);
+Amazon S3 user guide, "Event message structure" and "EventBridge event message structure".
 """
 
 import json
@@ -20,34 +21,68 @@ MAX_WRAPPINGS = 4
 
 
 def to_request(event: Mapping[str, Any]) -> Request:
-    """Read a Function URL or HTTP API event, payload format 2.0.
+    """Read an HTTP event: Function URL, HTTP API, REST API or load balancer.
 
     Raises:
         InvalidRequestError: another event, or a body that is not the base64 it claims to be.
     """
     try:
-        http = event["requestContext"]["http"]
-        method, path = http["method"], unquote(event["rawPath"])
-    except (KeyError, TypeError) as error:
-        raise InvalidRequestError("expected an HTTP event of payload format 2.0 (Function URL or HTTP API)") from error
-    return Request(
-        method=method,
-        path=path,
-        body=_to_body(event.get("body"), is_base64=bool(event.get("isBase64Encoded"))),
-        headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
-        query=dict(reversed(parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True))),  # the first counts
-    )
+        if "httpMethod" in event:
+            method, path, query, headers = _payload_1(event)
+        else:
+            method, path, query, headers = _payload_2(event)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InvalidRequestError(f"expected an HTTP event of payload format 1.0 or 2.0: {error!r}") from error
+    body = _to_body(event.get("body"), is_base64=bool(event.get("isBase64Encoded")))
+    return Request(method, path, body, headers, query)
 
 
-def from_response(response: Response) -> dict[str, Any]:
-    """The answer as payload format 2.0 takes it: JSON as text, anything else as base64."""
+def from_response(response: Response, event: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer in the form that belongs to the event: JSON and text as they are, anything else as base64."""
     is_text = response.content_type.startswith(("application/json", "text/"))
-    return {
+    headers = {"content-type": response.content_type, **response.headers}
+    answer = {
         "statusCode": response.status,
-        "headers": {"content-type": response.content_type, **response.headers},
+        "headers": headers,
         "body": response.body.decode() if is_text else b64encode(response.body).decode(),
         "isBase64Encoded": not is_text,
     }
+    if isinstance(event, Mapping) and "multiValueHeaders" in event:  # then a load balancer reads no others
+        answer["multiValueHeaders"] = {name: [value] for name, value in headers.items()}
+    return answer
+
+
+Parts = tuple[str, str, dict[str, str], dict[str, str]]
+"""Method, path, query and headers."""
+
+
+def _payload_2(event: Mapping[str, Any]) -> Parts:
+    """Payload format 2.0: Function URL and HTTP API."""
+    context = event["requestContext"]
+    path = event["rawPath"]
+    stage = f"/{context.get('stage')}"
+    if path.startswith(f"{stage}/"):  # a named stage is part of the path; `$default` is not
+        path = path.removeprefix(stage)
+    parameters = parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True)
+    query = dict(reversed(parameters))  # of one that is given twice the first counts, as on GCP
+    return context["http"]["method"], unquote(path), query, _lower(event.get("headers") or {})
+
+
+def _payload_1(event: Mapping[str, Any]) -> Parts:
+    """Payload format 1.0: REST API and load balancer, which have each header and parameter once or many times."""
+    headers = _first_values(event.get("multiValueHeaders"), event.get("headers"))
+    query = _first_values(event.get("multiValueQueryStringParameters"), event.get("queryStringParameters"))
+    if "elb" in event["requestContext"]:  # which passes on what the client wrote
+        query = {unquote_plus(name): unquote_plus(value) for name, value in query.items()}
+    return event["httpMethod"], unquote(event["path"]), query, _lower(headers)
+
+
+def _first_values(many: Mapping[str, list[str]] | None, single: Mapping[str, str] | None) -> dict[str, str]:
+    return {name: values[0] for name, values in many.items() if values} if many else dict(single or {})
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def to_messages(event: Mapping[str, Any]) -> list[Message]:

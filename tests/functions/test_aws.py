@@ -17,8 +17,11 @@ def load(name: str) -> dict[str, Any]:
     return document
 
 
-def test_a_function_url_event_is_a_request() -> None:
-    request = aws.to_request(load("aws_function_url"))
+@pytest.mark.parametrize(
+    "name", ["aws_function_url", "aws_http_api_stage", "aws_rest_api", "aws_alb", "aws_alb_multi_value"]
+)
+def test_every_form_of_http_is_the_same_request(name: str) -> None:
+    request = aws.to_request(load(name))
     assert (request.method, request.path) == ("POST", "/predict/digits@beta")
     assert request.body == b"\x89PNG\r\n\x1a\n"
     assert request.headers["content-type"] == "image/png"
@@ -53,21 +56,31 @@ def test_a_body_that_is_not_the_base64_it_claims_to_be_is_refused(body: str) -> 
         aws.to_request({**load("aws_function_url"), "body": body})
 
 
-@pytest.mark.parametrize("event", [{}, {"requestContext": {}}, {"requestContext": None}, {"Records": []}])
+@pytest.mark.parametrize(
+    "event", [{}, {"requestContext": {}}, {"requestContext": None}, {"Records": []}, {"httpMethod": "GET"}]
+)
 def test_another_event_is_refused(event: dict[str, Any]) -> None:
-    with pytest.raises(InvalidRequestError, match=r"payload format 2\.0"):
+    with pytest.raises(InvalidRequestError, match="expected an HTTP event"):
         aws.to_request(event)
 
 
 def test_json_goes_as_text_and_anything_else_as_base64() -> None:
-    assert aws.from_response(Response(404, '{"é": 1}'.encode())) == {
+    event = load("aws_function_url")
+    assert aws.from_response(Response(404, '{"é": 1}'.encode()), event) == {
         "statusCode": 404,
         "headers": {"content-type": "application/json"},
         "body": '{"é": 1}',
         "isBase64Encoded": False,
     }
-    binary = aws.from_response(Response(200, b"\xff\x00", "application/octet-stream"))
-    assert (binary["body"], binary["isBase64Encoded"]) == ("/wA=", True)
+    binary = aws.from_response(Response(200, b"\xff\x00", "application/octet-stream", {"x-one": "1"}), event)
+    assert (binary["body"], binary["isBase64Encoded"], binary["headers"]["x-one"]) == ("/wA=", True, "1")
+
+
+def test_a_load_balancer_gets_headers_in_the_form_it_sent() -> None:
+    response = Response(200, b"{}", headers={"x-one": "1"})
+    many = aws.from_response(response, load("aws_alb_multi_value"))
+    assert many["multiValueHeaders"] == {"content-type": ["application/json"], "x-one": ["1"]}
+    assert "multiValueHeaders" not in aws.from_response(response, load("aws_alb"))
 
 
 VERSION = "096fKKXTRTtl3on89fVO.nfljtsv6qko"

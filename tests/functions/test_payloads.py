@@ -97,14 +97,15 @@ def test_an_orientation_that_does_not_exist_changes_nothing() -> None:
     assert decode(data)[0, :, :, 0].tolist() == PIXELS.tolist()
 
 
-def test_what_a_camera_wrote_beside_the_orientation_does_not_matter() -> None:
-    # The maker's name is declared to be a signed fraction: Pillow reads it, and cannot write it again.
-    data = encode(Image.fromarray(PIXELS), exif=exif(orientation=3, maker="maker"))
-    position = data.index(struct.pack(">HH", MAKER, 2)) if data.find(b"MM\0*") >= 0 else data.index(b"\x0f\x01\x02\0")
-    broken = bytearray(data)
-    little = data[position : position + 2] == b"\x0f\x01"
-    broken[position + 2 : position + 4] = struct.pack("<H" if little else ">H", 10)
-    assert decode(fix_checksums(bytes(broken)))[0, :, :, 0].tolist() == np.rot90(PIXELS, 2).tolist()
+@pytest.mark.parametrize(("tag", "name"), [(282, "XResolution"), (296, "ResolutionUnit")])
+def test_what_a_camera_wrote_beside_the_orientation_does_not_matter(tag: int, name: str) -> None:
+    # A number given as the text "72": Pillow reads it, and fails when it has to write it again.
+    entries = [(ORIENTATION, 3, 1, struct.pack("<HH", 3, 0)), (tag, 2, 3, b"72\0\0")]
+    directory = b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in entries)
+    block = b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4)
+    data = encode(Image.fromarray(PIXELS), exif=block)
+    assert Image.open(io.BytesIO(data)).getexif()[tag] == "72", name
+    assert decode(data)[0, :, :, 0].tolist() == np.rot90(PIXELS, 2).tolist()
 
 
 def fix_checksums(png: bytes) -> bytes:
