@@ -151,7 +151,8 @@ class Models:
 
     def problem(self, model: Model) -> str | None:
         """Why this model still answers though its alias names another version, or None."""
-        return next((followed.problem for followed in self._followed.values() if followed.model is model), None)
+        followed = list(self._followed.values())  # a copy: another thread may add one meanwhile
+        return next((each.problem for each in followed if each.model is model), None)
 
     def _follow(self, name: str, alias: str) -> Followed:
         with self._lock:
