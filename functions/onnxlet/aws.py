@@ -120,14 +120,15 @@ def _objects(event: Any, wrappings_left: int) -> Iterator[ObjectReference]:
         if event.get("Event") == "s3:TestEvent":  # S3 sends it when a notification is configured
             return
         if event.get("source") == "aws.s3":
-            yield _eventbridge_object(event)
+            if event["detail-type"] == "Object Created":  # a rule may let any event of a bucket through
+                yield _eventbridge_object(event)
         elif event.get("Type") == "Notification":
             yield from _objects(_parse(event["Message"]), wrappings_left - 1)
         else:
             for record in event["Records"]:
                 if _source(record) == "aws:sns":
                     yield from _objects(_parse(record["Sns"]["Message"]), wrappings_left - 1)
-                else:
+                elif "ObjectCreated" in record.get("eventName", "ObjectCreated"):
                     yield _notified_object(record["s3"])
     except (AttributeError, KeyError, TypeError) as error:
         raise InvalidRequestError(f"expected an event of S3 that names a bucket and a key: {error!r}") from error

@@ -6,7 +6,7 @@ import pytest
 
 from onnxlet import aws
 from onnxlet.errors import InvalidRequestError
-from onnxlet.events import ObjectReference
+from onnxlet.events import Message, ObjectReference
 from onnxlet.http import Request, Response
 
 EVENTS = Path(__file__).parents[1] / "events"
@@ -101,6 +101,14 @@ def test_s3s_test_event_names_nothing() -> None:
     (message,) = aws.to_messages(load("aws_s3_test_event"))
     assert message.references == ()
     assert message.error is None
+
+
+def test_an_object_that_was_deleted_is_not_answered() -> None:
+    notification = load("aws_s3_put")
+    notification["Records"][0]["eventName"] = "ObjectRemoved:Delete"
+    event = {**load("aws_s3_eventbridge"), "detail-type": "Object Deleted"}
+    for deleted in (notification, event):
+        assert aws.to_messages(deleted) == [Message(None)]
 
 
 def test_a_message_that_cannot_be_read_does_not_hide_the_others() -> None:
