@@ -113,35 +113,37 @@ def _to_message(record: Mapping[str, Any]) -> Message:
 
 
 def _objects(event: Any, wrappings_left: int) -> Iterator[ObjectReference]:
-    """The objects that an event speaks of, however it is wrapped."""
+    """The new objects that an event speaks of, however it is wrapped."""
     if wrappings_left == 0:
         raise InvalidRequestError(f"expected an event in at most {MAX_WRAPPINGS} wrappings, got more")
     try:
         if event.get("Event") == "s3:TestEvent":  # S3 sends it when a notification is configured
             return
         if event.get("source") == "aws.s3":
-            if event["detail-type"] == "Object Created":  # a rule may let any event of a bucket through
-                yield _eventbridge_object(event)
+            yield from _eventbridge_objects(event)
         elif event.get("Type") == "Notification":
             yield from _objects(_parse(event["Message"]), wrappings_left - 1)
         else:
             for record in event["Records"]:
-                if _source(record) == "aws:sns":
-                    yield from _objects(_parse(record["Sns"]["Message"]), wrappings_left - 1)
-                elif "ObjectCreated" in record.get("eventName", "ObjectCreated"):
-                    yield _notified_object(record["s3"])
+                yield from _record_objects(record, wrappings_left)
     except (AttributeError, KeyError, TypeError) as error:
         raise InvalidRequestError(f"expected an event of S3 that names a bucket and a key: {error!r}") from error
 
 
-def _notified_object(notification: Mapping[str, Any]) -> ObjectReference:
-    item = notification["object"]
-    return ObjectReference("s3", notification["bucket"]["name"], unquote_plus(item["key"]), item.get("versionId"))
+def _record_objects(record: Mapping[str, Any], wrappings_left: int) -> Iterator[ObjectReference]:
+    """Of one record: SNS's, or S3's own, where the key is URL-encoded and not every event is of a new object."""
+    if _source(record) == "aws:sns":
+        yield from _objects(_parse(record["Sns"]["Message"]), wrappings_left - 1)
+    elif "ObjectCreated" in record.get("eventName", "ObjectCreated"):
+        bucket, item = record["s3"]["bucket"], record["s3"]["object"]
+        yield ObjectReference("s3", bucket["name"], unquote_plus(item["key"]), item.get("versionId"))
 
 
-def _eventbridge_object(event: Mapping[str, Any]) -> ObjectReference:
-    item = event["detail"]["object"]  # whose key, unlike a notification's, is not URL-encoded
-    return ObjectReference("s3", event["detail"]["bucket"]["name"], item["key"], item.get("version-id"))
+def _eventbridge_objects(event: Mapping[str, Any]) -> Iterator[ObjectReference]:
+    """Of S3's event through EventBridge, whose key is not URL-encoded; a rule may let any event of a bucket through."""
+    if event["detail-type"] == "Object Created":
+        bucket, item = event["detail"]["bucket"], event["detail"]["object"]
+        yield ObjectReference("s3", bucket["name"], item["key"], item.get("version-id"))
 
 
 def _source(record: Any) -> object:
