@@ -37,9 +37,14 @@ class ObjectReference:
     """S3's version id or Cloud Storage's generation; None where the bucket keeps no versions."""
 
     @property
+    def bucket_url(self) -> str:
+        """The root URL of the object's bucket."""
+        return f"{self.scheme}://{self.bucket}"
+
+    @property
     def url(self) -> str:
         """The object's URL as it is, not encoded."""
-        return f"{self.scheme}://{self.bucket}/{self.key}"
+        return f"{self.bucket_url}/{self.key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ def process(app: App, reference: ObjectReference) -> str | None:
     Raises:
         OnnxletError: with a status of 500 or more, or because of the settings: deliver the event again.
     """
-    results = _open_results(app)
+    results = _open_results(app, reference.bucket_url)
     if reference.key.endswith("/") or reference.url.startswith(f"{results.url}/"):
         return None
     model = app.default_model()
@@ -129,7 +134,7 @@ def _answer_object(app: App, model: Model, reference: ObjectReference) -> tuple[
     etag: str | None = None
     outcome: dict[str, Any]
     try:
-        bucket = open_store(f"{reference.scheme}://{reference.bucket}", app.settings.storage)
+        bucket = open_store(reference.bucket_url, app.settings.storage)
         stored = bucket.read(reference.key, reference.version, at_most=MAX_BODY_BYTES)
         etag = stored.revision.etag
         outcome = {"predictions": payloads.predict(model, payloads.media_type_of(reference.key), stored.data)}
@@ -141,7 +146,10 @@ def _answer_object(app: App, model: Model, reference: ObjectReference) -> tuple[
     return {"source": reference.url, "identity": identity, **signature(model), **outcome}, etag
 
 
-def _open_results(app: App) -> Store:
+def _open_results(app: App, bucket_url: str) -> Store:
     if app.settings.results is None:
         raise SettingsError("ONNXLET_RESULTS: expected the root URL under which results are written, got nothing")
-    return open_store(app.settings.results, app.settings.storage, create=True)
+    results = open_store(app.settings.results, app.settings.storage, create=True)
+    if results.url == bucket_url:
+        raise SettingsError(f"ONNXLET_RESULTS: {results.url} is the bucket of the objects, expected another place")
+    return results

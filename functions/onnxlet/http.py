@@ -77,10 +77,10 @@ def decompressed(request: Request) -> Request:
 
     decompressor = zlib.decompressobj(WINDOW_BITS[encoding])
     try:
-        body = decompressor.decompress(request.body, MAX_BODY_BYTES)
+        body = decompressor.decompress(request.body, MAX_BODY_BYTES + 1)
     except zlib.error as error:
         raise UnreadablePayloadError(f"the body is not {encoding}: {error}") from error
-    if decompressor.unconsumed_tail:
+    if len(body) > MAX_BODY_BYTES:
         raise TooLargeError(f"expected a body of at most {MAX_BODY_BYTES} bytes, its {encoding} holds more")
     if not decompressor.eof:
         raise UnreadablePayloadError(f"the {encoding} body ends before its time")

@@ -217,7 +217,7 @@ def load(registry: Registry, manifest: Manifest, threads: int) -> Model:
     model = Model(manifest, main, session("preprocess"), session("postprocess"))
     try:
         model.warm_up()
-    except (InferenceError, InvalidTensorError) as error:
+    except (InferenceError, InvalidTensorError, MemoryError, OverflowError) as error:
         # Zeros need not be a possible input; the model may well answer a real one.
         logger.warning("%s version %d was not warmed up: %s", manifest.model, manifest.version, error)
     return model

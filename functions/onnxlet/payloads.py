@@ -28,7 +28,7 @@ DEFAULT_TOP_K = 5
 def prepare(model: Model) -> None:
     """Import what this model's payloads need, before the first of them arrives."""
     if model.manifest.preprocess is not None:
-        from PIL import Image
+        from PIL import Image, ImageOps  # noqa: F401 - to have been imported is all
 
         Image.preinit()
 

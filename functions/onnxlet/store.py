@@ -169,7 +169,7 @@ class Store:
     def _translated(self, key: str) -> Iterator[None]:
         try:
             yield
-        except (FileNotFoundError, ValueError, obstore.exceptions.BaseError) as error:
+        except (OSError, ValueError, obstore.exceptions.BaseError) as error:
             raise _translate(error, f"{self.url}/{key}") from error
 
 
@@ -180,7 +180,7 @@ class LocalFiles(Store):
         """As `Store.replace`, among all processes that use this class."""
         import fcntl
 
-        with (Path(self.backend.prefix) / ".lock").open("w") as lock:
+        with self._translated(".lock"), (Path(self.backend.prefix) / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             try:
                 found = self.read(key).revision

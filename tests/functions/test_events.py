@@ -161,6 +161,12 @@ def test_a_missing_model_is_left_to_a_later_delivery(tmp_path: Path) -> None:
         process(App(settings), ObjectReference("s3", BUCKET, "digit.png"))
 
 
+def test_the_bucket_of_the_objects_is_no_place_for_results(app: App, scheme: str, storage: StorageSettings) -> None:
+    settings = Settings(app.settings.registry, "digits", f"{scheme}://{BUCKET}", storage=storage)
+    with pytest.raises(SettingsError, match="is the bucket of the objects"):
+        process(App(settings), ObjectReference(scheme, BUCKET, "digit.png"))
+
+
 def test_without_a_place_for_results_it_says_which_setting_is_missing() -> None:
     with pytest.raises(SettingsError, match="ONNXLET_RESULTS"):
         process(App(Settings("memory://x", "digits")), ObjectReference("s3", BUCKET, "digit.png"))

@@ -44,3 +44,8 @@ def test_what_is_not_so_encoded_or_a_bomb_is_a_4xx(body: bytes, encoding: str, s
     with pytest.raises(OnnxletError) as caught:
         decompressed(request(body, encoding))
     assert caught.value.status == status
+
+
+def test_a_body_may_be_as_large_as_the_limit() -> None:
+    whole = bytes(MAX_BODY_BYTES)
+    assert decompressed(request(gzip.compress(whole), "gzip")).body == whole

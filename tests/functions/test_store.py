@@ -181,6 +181,14 @@ def test_a_missing_bucket_is_named(scheme: str, storage: StorageSettings) -> Non
             call()
 
 
+def test_a_folder_that_cannot_be_written_is_an_error_of_one_line(tmp_path: Path) -> None:
+    store = open_store(tmp_path.as_uri())
+    (tmp_path / ".lock").mkdir()  # root may write everything but this
+    with pytest.raises(StoreError, match="directory") as caught:
+        store.replace("key", b"", None)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(BucketNotFoundError, match="nowhere: no such folder"):
         open_store((tmp_path / "nowhere").as_uri())
