@@ -30,7 +30,8 @@ def predict_file(registry_url: str, name: str, file: Path) -> dict[str, Any]:
     is_json = file.suffix.lower() == ".json"
     path = f"/v2/models/{name}/infer" if is_json else f"/predict/{name}"
     media_type = JSON if is_json else payloads.media_type_of(file.name)
-    response = App(settings).handle(Request("POST", path, body, {"content-type": media_type}))
+    app = App(settings, write_line=lambda _line: None)
+    response = app.handle(Request("POST", path, body, {"content-type": media_type}))
     document: dict[str, Any] = orjson.loads(response.body)
     if response.status != 200:
         raise InvalidRequestError(f"{file}: {document['error']}")

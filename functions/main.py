@@ -11,13 +11,13 @@ app = App.start(Settings.from_environment(os.environ))
 
 
 def aws_http(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer a Function URL, an HTTP API, a REST API or a load balancer."""
+    """Answer a Function URL, an HTTP API, a REST API, a load balancer or a direct invocation."""
     return aws.from_response(app.handle(event, aws.to_request), event)
 
 
 def aws_objects(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer the objects of S3's events, each with a result object, and tell a queue which messages failed."""
-    return aws.from_failures(events.answer(app, aws.to_messages(event)))
+    return aws.from_failures(events.answer(app.service, aws.to_messages(event)))
 
 
 def gcp_http(request: Any) -> tuple[bytes, int, dict[str, str]]:
@@ -27,9 +27,9 @@ def gcp_http(request: Any) -> tuple[bytes, int, dict[str, str]]:
 
 def gcp_objects(cloud_event: Any) -> None:
     """Answer an object of a Cloud Storage event with a result object."""
-    events.answer(app, [gcp.to_object(cloud_event)])
+    events.answer(app.service, [gcp.to_object(cloud_event)])
 
 
 def gcp_message(cloud_event: Any) -> None:
-    """Answer an object of a Cloud Storage notification that came through Pub/Sub."""
-    events.answer(app, [gcp.to_message(cloud_event)])
+    """Answer a message of Pub/Sub: the object of a Cloud Storage notification, or the payload inside."""
+    events.answer(app.service, [gcp.to_message(cloud_event)])

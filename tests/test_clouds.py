@@ -1,5 +1,6 @@
 """The same bytes through both clouds' real runtimes must come back the same."""
 
+import base64
 import http.client
 import io
 import json
@@ -51,6 +52,10 @@ def infer(shape: list[int], name: str = "input", datatype: str = "FP32") -> byte
     return json.dumps({"id": "é", "inputs": [tensor]}).encode()
 
 
+def v1() -> bytes:
+    return json.dumps({"instances": [{"b64": base64.b64encode(png()).decode()}], "parameters": {"top_k": 2}}).encode()
+
+
 PNG = {"Content-Type": "image/png"}
 JSON = {"Content-Type": "application/json"}
 INFER = "/v2/models/digits/infer"
@@ -71,7 +76,8 @@ EXCHANGES = [
     Exchange("POST", "/predict?top_k=2&top_k=x", 200, png(), PNG),
     Exchange("POST", "/predict/digits?top_k=a%20b", 400, png(), PNG),
     Exchange("POST", "/predict/digits", 400, b"", PNG),
-    Exchange("POST", "/predict/digits", 415, png()),
+    Exchange("POST", "/predict/digits", 200, png()),  # as curl --data-binary: the first bytes say what it is
+    Exchange("POST", "/predict/digits", 415, b"what is this?"),
     Exchange("POST", "/predict/digits", 422, b"\xff\xd8\xff no image", {"Content-Type": "image/jpeg"}),
     Exchange("POST", INFER, 400, b"", JSON),
     Exchange("POST", INFER, 400, b"{", JSON),
@@ -80,7 +86,14 @@ EXCHANGES = [
     Exchange("POST", INFER, 400, infer([1, 28, 28, 1], datatype="FP64"), JSON),
     Exchange("POST", INFER, 400, infer([1, 784]), JSON),
     Exchange("GET", INFER, 405),
-    Exchange("GET", "/", 404),
+    Exchange("GET", "/", 200),
+    Exchange("GET", "/openapi.json", 200),
+    Exchange("GET", "/v1/models/digits", 200),
+    Exchange("POST", "/v1/models/digits:predict", 200, v1(), JSON),
+    Exchange("POST", "/v1/models/digits/versions/1:predict", 200, v1(), JSON),
+    Exchange("POST", "/v2/repository/index", 200, b""),
+    Exchange("POST", "/invocations", 200, v1(), JSON),
+    Exchange("GET", "/elsewhere", 404),
     Exchange("GET", "/v2/models/nope", 404),
     Exchange("GET", "/v2/models/digits/versions/9", 404),
     Exchange("GET", "/v2/models/%2e%2e%2fetc", 404),

@@ -13,7 +13,10 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from onnxlet.contract.generation import ImageGeneration
 from onnxlet.contract.manifest import (
+    PIXELS_INPUT,
+    PIXELS_OUTPUT,
     POSTPROCESS_INPUTS,
     POSTPROCESS_OUTPUTS,
     PREPROCESS_INPUT,
@@ -117,6 +120,28 @@ def postprocess_graph(classification: Classification) -> bytes:
             helper.make_tensor_value_info(probabilities, TensorProto.FLOAT, ["batch", "k"]),
         ],
         {},
+    )
+
+
+def pixels_graph(declaration: ImageGeneration) -> bytes:
+    """The graph from a generator's output, FP32 with four dimensions, to UINT8 (batch, height, width, channels)."""
+    is_planar = declaration.layout == "NCHW"
+    nodes = [
+        helper.make_node("Mul", [PIXELS_INPUT, "scale"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "shift"], ["shifted"]),
+        helper.make_node("Round", ["shifted"], ["rounded"]),
+        helper.make_node("Clip", ["rounded", "black", "white"], ["clipped"]),
+        helper.make_node("Cast", ["clipped"], ["pixels"], to=TensorProto.UINT8),
+        helper.make_node("Transpose", ["pixels"], [PIXELS_OUTPUT], perm=[0, 2, 3, 1] if is_planar else [0, 1, 2, 3]),
+    ]
+    sizes = ["batch", "channels", "height", "width"] if is_planar else ["batch", "height", "width", "channels"]
+    constants = {"scale": declaration.scale, "shift": declaration.shift, "black": 0, "white": 255}
+    return _serialize(
+        "postprocess",
+        nodes,
+        [helper.make_tensor_value_info(PIXELS_INPUT, TensorProto.FLOAT, sizes)],
+        [helper.make_tensor_value_info(PIXELS_OUTPUT, TensorProto.UINT8, ["batch", "height", "width", "channels"])],
+        {name: np.array(value, np.float32) for name, value in constants.items()},
     )
 
 

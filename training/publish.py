@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from obstore.store import MemoryStore
 
 from onnxlet.contract import layout
+from onnxlet.contract.generation import Generation, ImageGeneration
 from onnxlet.contract.manifest import Artifact, Classification, ImagePreprocess, Manifest, Provenance, Role
 from onnxlet.errors import ArtifactError, OnnxletError
-from onnxlet.models import Model, load
+from onnxlet.model import Model, load
 from onnxlet.registry import Registry
 from onnxlet.store import Store
-from training.graphs import postprocess_graph, preprocess_graph
+from training.graphs import pixels_graph, postprocess_graph, preprocess_graph
 from training.onnx_file import OnnxFile
 
 
@@ -28,6 +29,7 @@ class Candidate:
     """`recipe:<name>`, or the name of the file that was brought."""
     preprocess: ImagePreprocess | None = None
     classification: Classification | None = None
+    generation: Generation | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     data_sha256: str | None = None
     seed: int | None = None
@@ -94,6 +96,8 @@ def _store(registry: Registry, candidate: Candidate, alias: str | None) -> Manif
         graphs["preprocess"] = preprocess_graph(candidate.preprocess)
     if candidate.classification is not None:
         graphs["postprocess"] = postprocess_graph(candidate.classification)
+    if isinstance(candidate.generation, ImageGeneration):
+        graphs["postprocess"] = pixels_graph(candidate.generation)
     digests = {role: hashlib.sha256(data).hexdigest() for role, data in graphs.items()}
     draft = Manifest(
         model=layout.parse_name(candidate.name),
@@ -112,6 +116,7 @@ def _store(registry: Registry, candidate: Candidate, alias: str | None) -> Manif
         ),
         preprocess=candidate.preprocess,
         classification=candidate.classification,
+        generation=candidate.generation,
         metrics=candidate.metrics,
     )
     return registry.publish(draft, {digests[role]: data for role, data in graphs.items()}, alias)

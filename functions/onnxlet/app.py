@@ -2,37 +2,45 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
-from onnxlet import payloads, v2
+from onnxlet import routes, telemetry
 from onnxlet.config import Settings
-from onnxlet.contract import layout
-from onnxlet.errors import (
-    InvalidRequestError,
-    MethodNotAllowedError,
-    ModelNotFoundError,
-    NotFoundError,
-    OnnxletError,
-)
-from onnxlet.http import HEADER_LENGTH, Request, Response, check_size, decompressed, to_binary, to_json
-from onnxlet.models import Model, Models
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
+from onnxlet.endpoints import ROUTES
+from onnxlet.errors import OnnxletError, TooLargeError
+from onnxlet.exchange import Exchange
+from onnxlet.http import Request, Response, check_size, compressed, decompressed, to_json, wire_bytes
+from onnxlet.routes import Route
+from onnxlet.service import Service
 
 logger = logging.getLogger("onnxlet")
 
+WriteLine = Callable[[Mapping[str, Any]], None]
+
+MAX_RESPONSE_BYTES = {"lambda": 6 * 1024 * 1024 - 64 * 1024, "cloud-run": 32 * 1024 * 1024, "other": 32 * 1024 * 1024}
+"""What a platform sends back at most; of Lambda's 6 MiB some are left for the document around the body."""
+
+SPILLED = "responses"
+"""The prefix under the results for answers that are too large to send."""
+
+SPILL_LIFETIME = timedelta(hours=1)
+
+MAX_LOGGED_BYTES = 2000
+"""Of a shadow's answer."""
+
 
 class App:
-    """One function's models and how they answer."""
+    """One function's answers to HTTP requests."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Take the settings; nothing is read until `warm_up` or the first request.
-
-        The store is opened at the first use and not here: its threads do not survive a fork.
-        """
-        self.settings = settings
-        self._models: Models | None = None
+    def __init__(self, settings: Settings, write_line: WriteLine = telemetry.write_line) -> None:
+        """Take the settings, and where the line of each request goes; nothing is read until the first request."""
+        self.service = Service(settings)
+        self._write_line = write_line
+        self._is_cold = True
 
     @classmethod
     def start(cls, settings: Settings) -> "App":
@@ -49,38 +57,16 @@ class App:
         return app
 
     @property
-    def models(self) -> Models:
-        """The loaded models.
-
-        Raises:
-            InvalidNameError, BucketNotFoundError: the registry's URL leads nowhere.
-        """
-        if self._models is None:
-            registry = Registry(open_store(self.settings.registry, self.settings.storage))
-            self._models = Models(registry, self.settings.threads, self.settings.refresh_s)
-        return self._models
+    def settings(self) -> Settings:
+        """What the function was told by its environment."""
+        return self.service.settings
 
     def warm_up(self) -> None:
-        """Make ready for the first request: load the default model, run it once, import its payloads' decoder.
-
-        A failure is logged, and found again by the first request.
-        """
-        if self.settings.model is None:
-            return
+        """Make ready for the first request. A failure is logged, and found again by the first request."""
         try:
-            payloads.prepare(self.models.get(self.settings.model))
+            self.service.warm_up()
         except OnnxletError as error:
             logger.error("the default model was not loaded: %s", error)  # noqa: TRY400 - the line says it all
-
-    def default_model(self) -> Model:
-        """The model that answers where nothing names one.
-
-        Raises:
-            ModelNotFoundError: no default is set; or as `Models.get`.
-        """
-        if self.settings.model is None:
-            raise ModelNotFoundError("no model is named, and ONNXLET_MODEL sets no default")
-        return self.models.get(self.settings.model)
 
     def handle(self, event: Any, to_request: Callable[[Any], Request] = lambda request: request) -> Response:
         """Answer a request. Never raises: an error becomes its own answer.
@@ -89,139 +75,116 @@ class App:
             event: The request, in a cloud's form where `to_request` says how to read it.
             to_request: The cloud's translator.
         """
+        exchange = Exchange(self.service)
         try:
-            request = decompressed(to_request(event))
-            check_size(request.body)
-            endpoint, arguments = _route(request.method, request.path)
-            return endpoint(self, request, **arguments)
-        except OnnxletError as error:
-            return to_json({"error": str(error), "code": error.code}, error.status)
-        except Exception:
-            logger.exception("an error inside the function")
-            return to_json({"error": "an error inside the function; its log says more", "code": OnnxletError.code}, 500)
+            exchange.request = to_request(event)
+            exchange.request = decompressed(exchange.request)
+            check_size(exchange.request.body)
+            route, arguments = routes.find(ROUTES, exchange.request.method, exchange.request.path)
+            exchange.route = route.pattern
+            response = route.endpoint(exchange, **arguments)
+            self._ask_shadow(exchange, route, arguments)
+            response = self._fit(compressed(response, exchange.request))
+        except Exception as error:
+            exchange.error, response = _to_error(error)
+        return self._finish(exchange, response)
 
-    def find(self, reference: str, version: str | None = None) -> Model:
-        """The model that a path names: `name` or `name@alias`, and perhaps a version.
+    def _fit(self, response: Response) -> Response:
+        """The response, or where it is stored if it is larger than the platform sends back.
 
         Raises:
-            InvalidNameError: not a possible name; or as `Models.get`.
+            TooLargeError: it is, and there is nowhere to store it.
         """
-        name, has_alias, alias = reference.partition("@")
-        layout.parse_name(name)
-        if version is None:
-            return self.models.get(name, layout.parse_alias(alias) if has_alias else layout.LIVE)
-        if has_alias:
-            raise InvalidRequestError(f"{reference!r}: expected an alias or a version, got both")
-        return self.models.get_version(name, layout.parse_version(version))
+        platform = self.settings.platform
+        size_bytes, limit_bytes = wire_bytes(response, is_lambda=platform == "lambda"), MAX_RESPONSE_BYTES[platform]
+        if size_bytes <= limit_bytes:
+            return response
+        text = f"the answer takes {size_bytes} bytes, more than the {limit_bytes} that can be sent back"
+        if self.settings.results is None:
+            raise TooLargeError(f"{text}: ask for fewer rows or outputs, or for binary data, or set ONNXLET_RESULTS")
+        return self._spill(response, text)
 
-    # ------------------------------------------------------------------ endpoints
+    def _spill(self, response: Response, text: str) -> Response:
+        """Store a response, and answer where it is."""
+        results = self.service.results
+        key = f"{SPILLED}/{os.urandom(16).hex()}"
+        results.put_if_absent(key, response.body)
+        url = results.sign(key, SPILL_LIFETIME)
+        document = {
+            "error": f"{text}; it is stored as an object",  # Triton's client shows this text
+            "code": "spilled",
+            "object": f"{results.url}/{key}",
+            "url": url,
+            "expires_in_s": int(SPILL_LIFETIME.total_seconds()),
+            "content_type": response.content_type,
+            "headers": response.headers,
+        }
+        location = {} if url is None else {"location": url}
+        return replace(to_json(document, 303), headers=location)
 
-    def server_metadata(self, _request: Request) -> Response:
-        """What this server is."""
-        return to_json(v2.SERVER_METADATA)
-
-    def live(self, _request: Request) -> Response:
-        """Whether the function runs: it does, as it answers."""
-        return to_json(_health(True))
-
-    def ready(self, _request: Request) -> Response:
-        """Whether the default model can answer."""
+    def _ask_shadow(self, exchange: Exchange, route: Route, arguments: dict[str, str]) -> None:
+        """Let a shadow answer a copy of the request; how that went is logged, and nothing else comes of it."""
+        if exchange.routed is None or exchange.routed.shadow is None or route.method != "POST":
+            return
+        shadow = exchange.routed.shadow
+        started_s = time.perf_counter()
         try:
-            if self.settings.model is not None:
-                self.default_model()
-        except OnnxletError as error:
-            return to_json({**_health(False), "error": str(error), "code": error.code}, 503)
-        return to_json(_health(True))
+            answer = route.endpoint(Exchange(self.service, exchange.request, shadow), **arguments)
+        except Exception as error:
+            _, answer = _to_error(error)
+        answered = exchange.routed.model.manifest
+        self._write_line(
+            {
+                "message": f"shadow of {answered.model}: version {shadow.manifest.version} gave {answer.status}",
+                "model": answered.model,
+                "version": answered.version,
+                "shadow_version": shadow.manifest.version,
+                "shadow_status": answer.status,
+                "shadow_ms": (time.perf_counter() - started_s) * 1000,
+                "shadow_answer": answer.body[:MAX_LOGGED_BYTES].decode("utf-8", "replace") if answer.is_text else None,
+            }
+        )
 
-    def model_metadata(self, _request: Request, model: str, version: str | None = None) -> Response:
-        """What a model's tensors are; `problem` says why its alias's new version does not answer, where that is so."""
-        found = self.find(model, version)
-        problem = self.models.problem(found)
-        document = v2.model_metadata(found.manifest)
-        return to_json(document if problem is None else {**document, "problem": problem})
-
-    def model_ready(self, _request: Request, model: str, version: str | None = None) -> Response:
-        """Whether a model can answer."""
-        return to_json({"name": self.find(model, version).manifest.model, "ready": True})
-
-    def infer(self, request: Request, model: str, version: str | None = None) -> Response:
-        """Run a model on tensors."""
-        found = self.find(model, version)
-        infer = v2.parse_infer(request.body, request.headers.get(HEADER_LENGTH))
-        outputs = found.run(infer.inputs, infer.output_names())
-        document, buffers = v2.infer_response(found.manifest, infer, outputs)
-        return to_json(document) if not buffers else to_binary(document, buffers)
-
-    def predict(self, request: Request, model: str | None = None) -> Response:
-        """Run a model on a payload."""
-        found = self.default_model() if model is None else self.find(model)
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        predictions = payloads.predict(found, media_type, request.body, _parse_top_k(request.query))
-        return to_json({**signature(found), "predictions": predictions})
-
-
-def signature(model: Model) -> dict[str, Any]:
-    """Which model answers: a part of every answer, over HTTP and as a result of an event."""
-    return {"model": model.manifest.model, "version": model.manifest.version}
-
-
-Endpoint = Callable[..., Response]
-
-ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
-    ("GET", "/v2", App.server_metadata),
-    ("GET", "/v2/health/live", App.live),
-    ("GET", "/v2/health/ready", App.ready),
-    ("GET", "/v2/models/{model}", App.model_metadata),
-    ("GET", "/v2/models/{model}/ready", App.model_ready),
-    ("GET", "/v2/models/{model}/versions/{version}", App.model_metadata),
-    ("GET", "/v2/models/{model}/versions/{version}/ready", App.model_ready),
-    ("POST", "/v2/models/{model}/infer", App.infer),
-    ("POST", "/v2/models/{model}/versions/{version}/infer", App.infer),
-    ("POST", "/predict", App.predict),
-    ("POST", "/predict/{model}", App.predict),
-)
+    def _finish(self, exchange: Exchange, response: Response) -> Response:
+        """Mark the response with who made it and how, and write the request's line into the log."""
+        request, total_s = exchange.request, exchange.total_s()
+        model = None if exchange.routed is None else exchange.routed.model.manifest
+        if model is not None:
+            is_success = response.status < 400
+            self.service.statistics.record(model, is_success=is_success, total_s=total_s, steps=exchange.steps_s)
+        trace = telemetry.parse_trace(request.headers)
+        request_id = telemetry.parse_request_id(request.headers, request.id)
+        line = {
+            "message": f"{request.method} {exchange.route or '(no route)'} {response.status}",
+            "method": request.method,
+            "route": exchange.route,
+            "status": response.status,
+            "model": model and model.model,
+            "version": model and model.version,
+            "milliseconds": total_s * 1000,
+            **{f"{step}_ms": seconds * 1000 for step, seconds in exchange.steps_s.items()},
+            "rows": exchange.rows,
+            "request_bytes": len(request.body),
+            "response_bytes": len(response.body),
+            "code": exchange.error and exchange.error.code,
+            "refused": int(400 <= response.status < 500),
+            "failed": int(response.status >= 500),
+            "cold": self._is_cold,
+            "request_id": request_id,
+        }
+        self._is_cold = False
+        self._write_line(telemetry.with_platform(line, trace, self.settings))
+        headers = {"server-timing": telemetry.server_timing(exchange.steps_s, total_s), "traceparent": trace.header()}
+        if request_id is not None:
+            headers["x-request-id"] = request_id
+        if model is not None:
+            headers |= {"onnxlet-model": model.model, "onnxlet-version": str(model.version)}
+        return replace(response, headers={**response.headers, **headers})
 
 
-def _route(method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
-    """The endpoint for a request, and what its path says.
-
-    Raises:
-        NotFoundError: no route has this path.
-        MethodNotAllowedError: one has, for another method.
-    """
-    allowed = []
-    for route_method, pattern, endpoint in ROUTES:
-        arguments = _match(pattern, path)
-        if arguments is not None:
-            if route_method == method:
-                return endpoint, arguments
-            allowed.append(route_method)
-    if allowed:
-        raise MethodNotAllowedError(f"{path}: expected {' or '.join(allowed)}, got {method}")
-    raise NotFoundError(f"{path[:200]}: nothing answers here")
-
-
-def _match(pattern: str, path: str) -> dict[str, str] | None:
-    parts = path.rstrip("/").split("/")
-    pattern_parts = pattern.split("/")
-    if len(parts) != len(pattern_parts):
-        return None
-    arguments = {}
-    for part, expected in zip(parts, pattern_parts, strict=True):
-        if expected.startswith("{"):
-            arguments[expected[1:-1]] = part
-        elif part != expected:
-            return None
-    return arguments
-
-
-def _health(is_well: bool) -> dict[str, bool]:
-    """Both keys: the specification prints `live` for readiness too, KServe's client reads `ready`."""
-    return {"live": True, "ready": is_well}
-
-
-def _parse_top_k(query: Mapping[str, str]) -> int:
-    text = query.get("top_k", str(payloads.DEFAULT_TOP_K))
-    if not text.isascii() or not text.isdigit() or not 0 < int(text[:9]) <= 1000:
-        raise InvalidRequestError(f"top_k: expected a number from 1 to 1000, got {text[:80]!r}")
-    return int(text)
+def _to_error(error: Exception) -> tuple[OnnxletError, Response]:
+    """The answer to an error; one that is not ours is logged, and the client is told no more than that."""
+    if not isinstance(error, OnnxletError):
+        logger.error("an error inside the function", exc_info=error)
+        error = OnnxletError("an error inside the function; its log says more")
+    return error, to_json({"error": str(error), "code": error.code}, error.status)

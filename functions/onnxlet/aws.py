@@ -12,20 +12,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
+import orjson
+
 from onnxlet.errors import InvalidRequestError
 from onnxlet.events import Message, ObjectReference
-from onnxlet.http import Request, Response
+from onnxlet.http import JSON, Request, Response
 
 MAX_WRAPPINGS = 4
 """An event inside SNS inside SQS has two; whatever has more is no event of S3's."""
 
 
 def to_request(event: Mapping[str, Any]) -> Request:
-    """Read an HTTP event: Function URL, HTTP API, REST API or load balancer.
+    """Read an HTTP event: Function URL, HTTP API, REST API or load balancer; or the bare body of a direct invocation.
 
     Raises:
         InvalidRequestError: another event, or a body that is not the base64 it claims to be.
     """
+    if is_direct(event):
+        return Request("POST", "/invocations", orjson.dumps(event), {"content-type": JSON})
     try:
         if "httpMethod" in event:
             method, path, query, headers = _payload_1(event)
@@ -34,12 +38,24 @@ def to_request(event: Mapping[str, Any]) -> Request:
     except (AttributeError, KeyError, TypeError) as error:
         raise InvalidRequestError(f"expected an HTTP event of payload format 1.0 or 2.0: {error!r}") from error
     body = _to_body(event.get("body"), is_base64=bool(event.get("isBase64Encoded")))
-    return Request(method, path, body, headers, query)
+    context = event["requestContext"]
+    return Request(method, path, body, headers, query, context.get("requestId"))
+
+
+def is_direct(event: object) -> bool:
+    """Whether an event is what a client gave to Invoke itself, with nothing of a service in between around it."""
+    return isinstance(event, Mapping) and "requestContext" not in event and bool(event.keys() & {"inputs", "instances"})
 
 
 def from_response(response: Response, event: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer in the form that belongs to the event: JSON and text as they are, anything else as base64."""
-    is_text = response.content_type.startswith(("application/json", "text/"))
+    """The answer in the form that belongs to the event: JSON and text as they are, anything else as base64.
+
+    A direct invocation gets the JSON document itself.
+    """
+    is_text = response.is_text
+    if is_direct(event) and is_text:
+        document: dict[str, Any] = orjson.loads(response.body)
+        return document
     headers = {"content-type": response.content_type, **response.headers}
     answer = {
         "statusCode": response.status,

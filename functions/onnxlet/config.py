@@ -3,12 +3,24 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from onnxlet.contract import layout
 from onnxlet.errors import OnnxletError, SettingsError
 
 MEMORY_PER_CPU_MIB = 1769
 """Lambda gives one full vCPU for each (AWS Lambda developer guide, "Configure memory")."""
+
+MIB = 1024 * 1024
+
+REFERENCE_SCHEMES = ("s3://", "gs://")
+"""Of what a request may reference: never a file of the function's own, nor another server."""
+
+DEFAULT_CACHE_MIB = 256
+"""Half of the disk that Lambda gives to a function by itself."""
+
+Platform = Literal["lambda", "cloud-run", "other"]
 
 MAX_REFRESH_S = 10**9
 
@@ -26,6 +38,16 @@ class StorageSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """Where artifacts are kept on a disk, and how many."""
+
+    folder: Path
+    """`ONNXLET_CACHE`."""
+    limit_bytes: int
+    """`ONNXLET_CACHE_MIB`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What one function is told by its environment."""
 
@@ -34,36 +56,56 @@ class Settings:
     model: str | None = None
     """`ONNXLET_MODEL`: loaded in the init phase, and used where a request or an object names none."""
     results: str | None = None
-    """`ONNXLET_RESULTS`: the root URL under which results for objects are written."""
+    """`ONNXLET_RESULTS`: the root URL under which results for objects, and answers too large to send, are written."""
+    inputs: tuple[str, ...] = ()
+    """`ONNXLET_INPUTS`: the URL prefixes that a request may reference, with spaces or commas between them."""
     refresh_s: float = DEFAULT_REFRESH_S
     """`ONNXLET_REFRESH_S`: how stale an alias may get before the registry is asked again; 0 asks at every request."""
+    memory_bytes: int | None = None
+    """`ONNXLET_MEMORY_MIB`: what the loaded models may take together; by default half of a Lambda function's memory."""
+    cache: CacheSettings | None = None
     storage: StorageSettings = StorageSettings()
     threads: int = 1
     """For ONNX Runtime: the full CPUs that this function has."""
-    is_preforked: bool = False
-    """Whether the process that imports us is not the one that answers: a server forks its workers from it."""
+    platform: Platform = "other"
+    """Where this runs: it decides how answers are bounded and how what an operator sees is written."""
+    project: str | None = None
+    """`GOOGLE_CLOUD_PROJECT`: in Cloud Logging a trace is named with its project."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Read the settings.
 
         Raises:
-            SettingsError: a variable that is needed is missing, or one is malformed.
+            SettingsError: a variable that is needed is missing, one is malformed, or two contradict each other.
         """
         registry = environment.get("ONNXLET_REGISTRY")
         if not registry:
             raise SettingsError(
                 "ONNXLET_REGISTRY: expected a registry's root URL (s3://, gs:// or file://), got nothing"
             )
+        results = environment.get("ONNXLET_RESULTS") or None
+        inputs = _parse_inputs(environment.get("ONNXLET_INPUTS"))
+        _check_results(results, inputs)
+        lambda_memory = environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
         return cls(
             registry=registry,
             model=_parse_model(environment.get("ONNXLET_MODEL")),
-            results=environment.get("ONNXLET_RESULTS") or None,
+            results=results,
+            inputs=inputs,
             refresh_s=_parse_refresh(environment.get("ONNXLET_REFRESH_S")),
+            memory_bytes=_parse_memory(environment.get("ONNXLET_MEMORY_MIB"), lambda_memory),
+            cache=_parse_cache(environment.get("ONNXLET_CACHE"), environment.get("ONNXLET_CACHE_MIB")),
             storage=storage_from_environment(environment),
-            threads=_parse_threads(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")),
-            is_preforked="AWS_LAMBDA_RUNTIME_API" not in environment,
+            threads=_parse_threads(lambda_memory),
+            platform=_parse_platform(environment),
+            project=environment.get("GOOGLE_CLOUD_PROJECT") or None,
         )
+
+    @property
+    def is_preforked(self) -> bool:
+        """Whether the process that imports us is not the one that answers: a server forks its workers from it."""
+        return self.platform != "lambda"
 
 
 def storage_from_environment(environment: Mapping[str, str]) -> StorageSettings:
@@ -96,6 +138,46 @@ def _parse_refresh(text: str | None) -> float:
     if not 0 <= seconds <= MAX_REFRESH_S:
         raise SettingsError(f"ONNXLET_REFRESH_S: expected seconds from 0 to {MAX_REFRESH_S}, got {text!r}")
     return seconds
+
+
+def _parse_inputs(text: str | None) -> tuple[str, ...]:
+    prefixes = tuple(prefix.rstrip("/") for prefix in (text or "").replace(",", " ").split())
+    for prefix in prefixes:
+        if not prefix.startswith(REFERENCE_SCHEMES) or prefix in REFERENCE_SCHEMES:
+            raise SettingsError(f"ONNXLET_INPUTS: expected URLs of s3:// or gs://, got {prefix!r}")
+    return prefixes
+
+
+def _check_results(results: str | None, inputs: tuple[str, ...]) -> None:
+    """Refuse results among the inputs: each result would be an object to answer, for ever."""
+    for prefix in inputs:
+        if results is not None and f"{results.rstrip('/')}/".startswith(f"{prefix}/"):
+            raise SettingsError(f"ONNXLET_RESULTS: {results} lies inside {prefix} of ONNXLET_INPUTS")
+
+
+def _parse_memory(text: str | None, lambda_memory: str | None) -> int | None:
+    if text:
+        return _parse_mib("ONNXLET_MEMORY_MIB", text)
+    return int(lambda_memory) * MIB // 2 if lambda_memory and lambda_memory.isdigit() else None
+
+
+def _parse_cache(folder: str | None, size: str | None) -> CacheSettings | None:
+    if not folder:
+        return None
+    return CacheSettings(Path(folder), _parse_mib("ONNXLET_CACHE_MIB", size or str(DEFAULT_CACHE_MIB)))
+
+
+def _parse_mib(name: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:8]) < 10**7:
+        raise SettingsError(f"{name}: expected a number of MiB, got {text!r}")
+    return int(text) * MIB
+
+
+def _parse_platform(environment: Mapping[str, str]) -> Platform:
+    """The platform, by a variable that each sets by itself."""
+    if "AWS_LAMBDA_RUNTIME_API" in environment:
+        return "lambda"
+    return "cloud-run" if "K_SERVICE" in environment else "other"
 
 
 def _parse_threads(memory_mib: str | None) -> int:

@@ -5,6 +5,7 @@ OnnxletError
 │   ├── InvalidJsonError     400  invalid_json          the body is not JSON
 │   ├── InvalidTensorError   400  invalid_tensor        a tensor's name, datatype, shape or data is wrong
 │   └── InvalidNameError     400  invalid_name          a model, alias or version is not a possible name
+├── ForbiddenError           403  forbidden             a reference to what a request may not read
 ├── NotFoundError            404  not_found             nothing answers at this path
 │   ├── ModelNotFoundError   404  model_not_found       the registry has no such model, version or alias
 │   ├── ObjectNotFoundError  404  object_not_found      the object store has no such key
@@ -17,6 +18,7 @@ OnnxletError
 ├── ConflictError            409  conflict              somebody else wrote first
 ├── ManifestError            500  invalid_manifest      a registry document breaks the contract
 ├── ArtifactError            500  invalid_artifact      bytes that are not the published ones, or that do not load
+├── MemoryBoundError         503  memory_bound          the model needs more memory than the function may use
 ├── SettingsError            500  invalid_settings      an environment variable is missing or malformed
 └── StoreError               503  store_unavailable     the object store does not answer, or not to us
     └── CredentialsError     503  no_credentials        the object store does not know or does not trust us
@@ -63,6 +65,13 @@ class InvalidNameError(InvalidRequestError):
     """A model, alias or version is not a possible name."""
 
     code = "invalid_name"
+
+
+class ForbiddenError(OnnxletError):
+    """A reference to what a request may not read."""
+
+    status = 403
+    code = "forbidden"
 
 
 class NotFoundError(OnnxletError):
@@ -142,6 +151,13 @@ class ArtifactError(OnnxletError):
     """Bytes that are not the published ones, or that ONNX Runtime does not load."""
 
     code = "invalid_artifact"
+
+
+class MemoryBoundError(OnnxletError):
+    """The model needs more memory than the function may use."""
+
+    status = 503
+    code = "memory_bound"
 
 
 class SettingsError(OnnxletError):

@@ -1,19 +1,22 @@
-"""An object in -> one result object out, however often the event is delivered."""
+"""Objects and messages in -> one result object out for each, however often the event is delivered."""
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from onnxlet import payloads
-from onnxlet.app import App, signature
+from onnxlet import batches, payloads
+from onnxlet.batches import Batch, Outputs
 from onnxlet.contract.document import to_json
+from onnxlet.endpoints import signature
 from onnxlet.errors import ConflictError, OnnxletError, SettingsError
 from onnxlet.http import MAX_BODY_BYTES
-from onnxlet.models import Model
-from onnxlet.store import Store, open_store
+from onnxlet.model import Model
+from onnxlet.service import Service
+from onnxlet.store import open_store
 
 logger = logging.getLogger("onnxlet")
 
@@ -22,6 +25,9 @@ MAX_READABLE_BYTES = 800
 
 MAX_PART_BYTES = 150
 """Of one part of it between slashes: file systems take 255, of which the rest of the result's key needs up to 97."""
+
+CONCURRENT_OBJECTS = 16
+"""Fetched or written at a time: each waits for the store most of its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +54,50 @@ class ObjectReference:
 
 
 @dataclass(frozen=True, slots=True)
+class Inline:
+    """A payload that came inside of a message."""
+
+    url: str
+    """What the result says of where it came from."""
+    key: str
+    """Under which the result is written."""
+    body: bytes
+    media_type: str
+    """Empty where the message does not say."""
+
+
+Source = ObjectReference | Inline
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """What one delivery of an event brings."""
 
     id: str | None
     """By which the queue is told what failed; None for an event that came through no queue."""
-    references: tuple[ObjectReference, ...] = ()
+    sources: tuple[Source, ...] = ()
     error: OnnxletError | None = None
     """Why the message could not be read."""
 
 
-def answer(app: App, messages: Sequence[Message]) -> list[str]:
-    """Answer every object of every message; a message that fails does not keep the others from their results.
+@dataclass(slots=True)
+class Work:
+    """One source on its way to its result."""
+
+    source: Source
+    etag: str | None = None
+    model: Model | None = None
+    batches: list[Batch] = field(default_factory=list)
+    outcome: dict[str, Any] = field(default_factory=dict)
+    """The predictions, or why there can never be any."""
+    failure: Exception | None = None
+    """Why it is to be delivered again."""
+    result: str | None = None
+    """The URL of the result, when that is written."""
+
+
+def answer(service: Service, messages: Sequence[Message]) -> list[str]:
+    """Answer every source of every message; a message that fails does not keep the others from their results.
 
     Returns:
         The identifiers of the messages that the queue shall deliver again, or lay aside after so many times.
@@ -67,55 +105,115 @@ def answer(app: App, messages: Sequence[Message]) -> list[str]:
     Raises:
         OnnxletError: an event that came through no queue failed: the cloud delivers it again.
     """
+    sources = dict.fromkeys(source for message in messages for source in message.sources)
+    works = dict(zip(sources, process(service, list(sources)), strict=True))
     failed = []
     for message in messages:
-        try:
-            _answer_message(app, message)
-        except Exception:
-            if message.id is None:
-                raise
-            logger.exception("message %s failed", message.id)
-            failed.append(message.id)
+        failures = (works[source].failure for source in message.sources)
+        failure = message.error or next((failure for failure in failures if failure), None)
+        if failure is None:
+            continue
+        if message.id is None:
+            raise failure
+        logger.error("message %s failed: %s", message.id, failure, exc_info=_unless_ours(failure))
+        failed.append(message.id)
     return failed
 
 
-def process(app: App, reference: ObjectReference) -> str | None:
-    """Read an object, predict, and write one JSON result.
+def process(service: Service, sources: Sequence[Source]) -> list[Work]:
+    """Read all sources, predict for all of them together, and write one JSON result for each.
 
     What can never succeed (not an image, too large, gone) leaves a result that says so. What may succeed later (a store
-    or a registry that does not answer) is raised, so that the platform delivers the event again.
-
-    Returns:
-        The URL of the result; None where the object is never answered: a result itself, or the empty object by which
-        consoles mark a folder.
-
-    Raises:
-        OnnxletError: with a status of 500 or more, or because of the settings: deliver the event again.
+    or a registry that does not answer) is a `failure`, so that the platform delivers the event again. A source that is
+    never answered has neither: a result itself, or the empty object by which consoles mark a folder.
     """
-    results = _open_results(app, reference.bucket_url)
-    if reference.key.endswith("/") or reference.url.startswith(f"{results.url}/"):
-        return None
-    model = app.default_model()
-    document, etag = _answer_object(app, model, reference)
-    key = result_key(reference, etag, model)
-    with suppress(ConflictError):  # an earlier delivery of the same event has answered it
-        results.put_if_absent(key, to_json(document))
-    return f"{results.url}/{key}"
+    works = [Work(source) for source in sources]
+    with ThreadPoolExecutor(CONCURRENT_OBJECTS) as pool:
+        _for_each(pool, works, lambda work: _read(service, work))
+        _predict([work for work in works if work.batches])
+        _for_each(pool, [work for work in works if work.outcome], lambda work: _write(service, work))
+    return works
 
 
-def result_key(reference: ObjectReference, etag: str | None, model: Model) -> str:
+def result_key(source: Source, etag: str | None, model: Model) -> str:
     """The key of the result: the same for every delivery of one object's one version to one version of the model."""
     name, version = model.manifest.model, model.manifest.version
-    identity = "\0".join([reference.url, reference.version or "", etag or "", name, str(version)])
+    object_version = source.version if isinstance(source, ObjectReference) else None
+    identity = "\0".join([source.url, object_version or "", etag or "", name, str(version)])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    return f"{_readable(reference.key)}.{name}-{version}.{digest}.json"
+    return f"{_readable(source.key)}.{name}-{version}.{digest}.json"
 
 
-def _answer_message(app: App, message: Message) -> None:
-    if message.error is not None:
-        raise message.error
-    for reference in message.references:
-        process(app, reference)
+def _for_each(pool: ThreadPoolExecutor, works: Sequence[Work], step: Callable[[Work], None]) -> None:
+    """Take a step with every work at the same time; what goes wrong with one stays with that one."""
+
+    def attempt(work: Work) -> None:
+        try:
+            step(work)
+        except OnnxletError as error:
+            if error.status >= 500 or work.model is None:  # without a model it is the registry or the settings
+                work.failure = error
+            else:
+                work.outcome = {"error": str(error), "code": error.code}
+        except Exception as error:  # no source may keep the others from their results, whatever it is
+            work.failure = error
+
+    list(pool.map(attempt, works))
+
+
+def _read(service: Service, work: Work) -> None:
+    """Find who answers a source, and make tensors of it."""
+    source, results = work.source, service.results
+    if isinstance(source, ObjectReference):
+        if results.url == source.bucket_url:
+            raise SettingsError(f"ONNXLET_RESULTS: {results.url} is the bucket of the objects, expected another place")
+        if source.key.endswith("/") or source.url.startswith(f"{results.url}/"):
+            return
+    work.model = service.find(None, key=source.url).model
+    if isinstance(source, ObjectReference):
+        bucket = open_store(source.bucket_url, service.settings.storage)
+        stored = bucket.read(source.key, source.version, at_most=MAX_BODY_BYTES)
+        work.etag = stored.revision.etag
+        body, media_type = stored.data, payloads.media_type_of(source.key)
+    else:
+        body, media_type = source.body, source.media_type
+    work.batches = payloads.decode(work.model, media_type, body, service.references.read)
+
+
+def _predict(works: Sequence[Work]) -> None:
+    """Run each model once on all that is there for it, as far as the shapes allow."""
+    models = {(work.model.manifest.model, work.model.manifest.version): work.model for work in works if work.model}
+    for model in models.values():
+        mine = [work for work in works if work.model is model]
+        outcomes = batches.attempt(model, [batch for work in mine for batch in work.batches])
+        for work in mine:
+            found = [outcomes.pop(0) for _ in work.batches]
+            work.outcome = _outcome(model, work.batches, found)
+
+
+def _outcome(model: Model, asked: Sequence[Batch], found: Sequence[Outputs | OnnxletError]) -> dict[str, Any]:
+    """The predictions for one source, or the first error among them."""
+    outputs = [outputs for outputs in found if not isinstance(outputs, OnnxletError)]
+    try:
+        for error in found:
+            if isinstance(error, OnnxletError):
+                raise error
+        return {"predictions": payloads.encode(model, asked, outputs, payloads.DEFAULT_TOP_K)}
+    except OnnxletError as error:
+        return {"error": str(error), "code": error.code}
+
+
+def _write(service: Service, work: Work) -> None:
+    """Write the result, unless an earlier delivery of the same event has."""
+    assert work.model is not None, "an outcome has a model"
+    results, source = service.results, work.source
+    key = result_key(source, work.etag, work.model)
+    version = source.version if isinstance(source, ObjectReference) else None
+    identity = {"version": version, "etag": work.etag}
+    document = {"source": source.url, "identity": identity, **signature(work.model), **work.outcome}
+    with suppress(ConflictError):
+        results.put_if_absent(key, to_json(document))
+    work.result = f"{results.url}/{key}"
 
 
 def _readable(key: str) -> str:
@@ -129,27 +227,6 @@ def _cut(text: str, at_most_bytes: int) -> str:
     return text.encode()[:at_most_bytes].decode("utf-8", "ignore")
 
 
-def _answer_object(app: App, model: Model, reference: ObjectReference) -> tuple[dict[str, Any], str | None]:
-    """The result's document, and the etag of the bytes that it speaks of."""
-    etag: str | None = None
-    outcome: dict[str, Any]
-    try:
-        bucket = open_store(reference.bucket_url, app.settings.storage)
-        stored = bucket.read(reference.key, reference.version, at_most=MAX_BODY_BYTES)
-        etag = stored.revision.etag
-        outcome = {"predictions": payloads.predict(model, payloads.media_type_of(reference.key), stored.data)}
-    except OnnxletError as error:
-        if error.status >= 500:
-            raise
-        outcome = {"error": str(error), "code": error.code}
-    identity = {"version": reference.version, "etag": etag}
-    return {"source": reference.url, "identity": identity, **signature(model), **outcome}, etag
-
-
-def _open_results(app: App, bucket_url: str) -> Store:
-    if app.settings.results is None:
-        raise SettingsError("ONNXLET_RESULTS: expected the root URL under which results are written, got nothing")
-    results = open_store(app.settings.results, app.settings.storage, create=True)
-    if results.url == bucket_url:
-        raise SettingsError(f"ONNXLET_RESULTS: {results.url} is the bucket of the objects, expected another place")
-    return results
+def _unless_ours(failure: Exception) -> Exception | None:
+    """An exception whose trace is worth a look: our own errors say all in one line."""
+    return None if isinstance(failure, OnnxletError) else failure

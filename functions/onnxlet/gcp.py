@@ -1,14 +1,20 @@
 """GCP's requests and events in and out of our Request, Response and ObjectReference; nothing here does any work.
 
 Source: functions-framework's contract (a Flask request; a CloudEvent) and the CloudEvent type
-`google.cloud.storage.object.v1.finalized`, or `google.cloud.pubsub.topic.v1.messagePublished`.
+`google.cloud.storage.object.v1.finalized`, or `google.cloud.pubsub.topic.v1.messagePublished`; Cloud Storage, "Pub/Sub
+notifications", attributes.
 """
 
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Mapping
 from typing import Any
 
 from onnxlet.errors import InvalidRequestError
-from onnxlet.events import Message, ObjectReference
-from onnxlet.http import Request, Response
+from onnxlet.events import Inline, Message, ObjectReference
+from onnxlet.http import JSON, Request, Response
+
+NEW_OBJECT = "google.cloud.storage.object.v1.finalized"
 
 
 def to_request(request: Any) -> Request:
@@ -19,6 +25,7 @@ def to_request(request: Any) -> Request:
         body=request.get_data(cache=False),
         headers={name.lower(): value for name, value in request.headers.items()},
         query=request.args.to_dict(),
+        id=request.headers.get("function-execution-id"),
     )
 
 
@@ -28,12 +35,14 @@ def from_response(response: Response) -> tuple[bytes, int, dict[str, str]]:
 
 
 def to_object(cloud_event: Any) -> Message:
-    """Read a CloudEvent of Cloud Storage: the object that was finalized.
+    """Read a CloudEvent of Cloud Storage: the object that was finalized; events of other types speak of no new object.
 
     Raises:
         InvalidRequestError: another event.
     """
     try:
+        if cloud_event["type"] != NEW_OBJECT:
+            return Message(None)
         data = cloud_event.data
         return Message(None, (ObjectReference("gs", data["bucket"], data["name"], data.get("generation")),))
     except (AttributeError, KeyError, TypeError) as error:
@@ -41,18 +50,32 @@ def to_object(cloud_event: Any) -> Message:
 
 
 def to_message(cloud_event: Any) -> Message:
-    """Read a CloudEvent of Pub/Sub that carries a notification of Cloud Storage; only a finalized object is answered.
+    """Read a CloudEvent of Pub/Sub: a notification of Cloud Storage, or a payload.
 
-    Source: Cloud Storage, "Pub/Sub notifications", attributes.
+    Of the notifications only that of a finalized object is answered. A payload's attribute `content-type` says what it
+    is; without one its first bytes do.
 
     Raises:
-        InvalidRequestError: another event.
+        InvalidRequestError: another event, or data that are not base64.
     """
     try:
-        attributes = cloud_event.data["message"]["attributes"]
+        message = cloud_event.data["message"]
+        attributes = message.get("attributes") or {}
+        if "eventType" not in attributes:
+            return Message(None, (_inline(message, attributes, cloud_event["source"]),))
         if attributes["eventType"] != "OBJECT_FINALIZE":
             return Message(None)
         names = attributes["bucketId"], attributes["objectId"], attributes.get("objectGeneration")
     except (AttributeError, KeyError, TypeError) as error:
-        raise InvalidRequestError("expected a notification of Cloud Storage: eventType, bucketId, objectId") from error
+        raise InvalidRequestError("expected a message of Pub/Sub, with a notification or a payload") from error
     return Message(None, (ObjectReference("gs", *names),))
+
+
+def _inline(message: Mapping[str, Any], attributes: Mapping[str, str], source: str) -> Inline:
+    message_id = message.get("messageId") or message["message_id"]
+    try:
+        body = b64decode(message.get("data") or "", validate=True)
+    except (Base64Error, ValueError) as error:
+        raise InvalidRequestError(f"message {message_id}: expected data as base64: {error}") from error
+    media_type = attributes.get("content-type") or (JSON if body[:1] in {b"{", b"["} else "")
+    return Inline(f"{source}/messages/{message_id}", f"messages/{message_id}", body, media_type)

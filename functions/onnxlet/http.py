@@ -20,8 +20,14 @@ HEADER_LENGTH = "inference-header-content-length"
 Source: Triton, `extension_binary_data.md`.
 """
 
+MIN_COMPRESSED_BYTES = 1024
+"""A smaller body fits one packet either way."""
+
+COMPRESSION_LEVEL = 1
+"""The fastest: time is billed, and the gain of the others on JSON is small."""
+
 WINDOW_BITS = {"gzip": 31, "deflate": 15}
-"""The content encodings of requests, with zlib's number for each."""
+"""The content encodings, with zlib's number for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,8 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Names in lower case."""
     query: Mapping[str, str] = field(default_factory=dict)
+    id: str | None = None
+    """The platform's name for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +55,13 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Beside the content type."""
 
+    @property
+    def is_text(self) -> bool:
+        """Whether the body is text that is not compressed, as Lambda can carry it without base64."""
+        return self.content_type.startswith((JSON, "text/")) and "content-encoding" not in self.headers
 
-def to_json(document: Mapping[str, Any], status: int = 200) -> Response:
+
+def to_json(document: Mapping[str, Any] | list[Any], status: int = 200) -> Response:
     """A JSON answer."""
     return Response(status, orjson.dumps(document))
 
@@ -87,6 +100,31 @@ def decompressed(request: Request) -> Request:
     return replace(request, body=body)
 
 
+def compressed(response: Response, request: Request) -> Response:
+    """The response as the client takes it smaller, where it does and that pays."""
+    accepted = {
+        part.partition(";")[0].strip() for part in request.headers.get("accept-encoding", "").lower().split(",")
+    }
+    encoding = next((encoding for encoding in WINDOW_BITS if encoding in accepted), None)
+    if encoding is None or len(response.body) < MIN_COMPRESSED_BYTES:
+        return response
+    import zlib  # most responses are not compressed
+
+    compressor = zlib.compressobj(COMPRESSION_LEVEL, wbits=WINDOW_BITS[encoding])
+    body = compressor.compress(response.body) + compressor.flush()
+    headers = {**response.headers, "content-encoding": encoding, "vary": "accept-encoding"}
+    return replace(response, body=body, headers=headers)
+
+
+def wire_bytes(response: Response, *, is_lambda: bool) -> int:
+    """How many bytes of a platform's limit a response takes: Lambda carries it inside of a JSON document."""
+    if not is_lambda:
+        return len(response.body)
+    if response.is_text:
+        return len(response.body) + response.body.count(b'"') + response.body.count(b"\\")
+    return (len(response.body) + 2) // 3 * 4
+
+
 def check_size(body: bytes) -> None:
     """Refuse a body over the limit.
 
@@ -94,4 +132,7 @@ def check_size(body: bytes) -> None:
         TooLargeError: it is.
     """
     if len(body) > MAX_BODY_BYTES:
-        raise TooLargeError(f"expected a body of at most {MAX_BODY_BYTES} bytes, got {len(body)}")
+        raise TooLargeError(
+            f"expected a body of at most {MAX_BODY_BYTES} bytes, got {len(body)}: name an object in storage instead, "
+            f'as {{"image_path": URL}}, or drop it where object events are answered'
+        )

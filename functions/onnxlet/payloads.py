@@ -1,111 +1,130 @@
-"""Payload -> tensors -> answer: images in, labels out."""
+"""Payload -> tensors -> answer: images, arrays, text and JSON in; labels or values out."""
 
-from __future__ import annotations
+from collections.abc import Sequence
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+import orjson
 
+from onnxlet import images, npy
+from onnxlet.batches import Batch, Outputs, run
 from onnxlet.contract import tensors
-from onnxlet.contract.manifest import CHANNELS, ImagePreprocess
-from onnxlet.contract.tensors import DATATYPES, Tensor
-from onnxlet.errors import InvalidRequestError, TooLargeError, UnreadablePayloadError, UnsupportedMediaError
-from onnxlet.models import Model
+from onnxlet.contract.tensors import Tensor, TensorSpec
+from onnxlet.errors import (
+    ForbiddenError,
+    InvalidJsonError,
+    InvalidRequestError,
+    InvalidTensorError,
+    UnreadablePayloadError,
+    UnsupportedMediaError,
+)
+from onnxlet.instances import Fetch, image_batch, parse_rows
+from onnxlet.model import Model
 
-if TYPE_CHECKING:
-    from PIL import Image
+JSON = "application/json"
+NPY = "application/x-npy"
+TEXT = "text/plain"
+MULTIPART = "multipart/form-data"
 
-IMAGE_FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG"}
-"""Media types of images, with Pillow's name for each; Pillow tries no other format."""
+MEDIA_TYPES = (*images.FORMATS, NPY, TEXT, JSON, MULTIPART)
 
-MEDIA_TYPE_BY_SUFFIX = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png"}
+UNTOLD = ("", "application/octet-stream", "application/x-www-form-urlencoded")
+"""Media types that say nothing: what curl and browsers send where nobody told them; then the first bytes decide."""
+
+MEDIA_TYPE_BY_SUFFIX = {
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "webp": "image/webp",
+    "npy": NPY,
+    "txt": TEXT,
+    "json": JSON,
+}
 """Media types of stored objects, by the suffix of their key."""
 
-MAX_PIXELS = 50_000_000
-"""Of one image: a phone's largest, 150 MB when decoded."""
-
 DEFAULT_TOP_K = 5
+MAX_TOP_K = 1000
+MAX_PARTS = 256
+"""Of a multipart body."""
 
 
 def prepare(model: Model) -> None:
     """Import what this model's payloads need, before the first of them arrives."""
     if model.manifest.preprocess is not None:
-        from PIL import Image, ImageOps  # noqa: F401 - to have been imported is all
-
-        Image.preinit()
+        images.prepare()
 
 
-def predict(model: Model, media_type: str, body: bytes, top_k: int = DEFAULT_TOP_K) -> list[dict[str, Any]]:
-    """Answer a payload: one prediction for each image in it.
+def no_references(url: str) -> bytes:
+    """What a payload may fetch where there is nobody to allow it: nothing.
 
     Raises:
-        InvalidRequestError: an empty body.
+        ForbiddenError: always.
+    """
+    raise ForbiddenError(f"{url:.200}: references are not read here")
+
+
+def predict(
+    model: Model, media_type: str, body: bytes, top_k: int = DEFAULT_TOP_K, fetch: Fetch = no_references
+) -> list[Any]:
+    """Answer a payload: one prediction for each row in it; raises as `decode` and `batches.run`."""
+    batches = decode(model, media_type, body, fetch)
+    return encode(model, batches, run(model, batches), top_k)
+
+
+def decode(model: Model, media_type: str, body: bytes, fetch: Fetch = no_references) -> list[Batch]:
+    """Read a payload.
+
+    Args:
+        model: The model that it is for.
+        media_type: What the payload is, with its parameters.
+        body: The payload.
+        fetch: Reads a referenced object, where a request may.
+
+    Raises:
+        InvalidRequestError: an empty body, or JSON of another form.
+        InvalidTensorError: values that do not fit the model's inputs.
+        ForbiddenError: a reference to what a request may not read.
         UnsupportedMediaError: a payload of a kind that this model does not take.
-        UnreadablePayloadError, TooLargeError: not an image, or too large a one.
-        InferenceError: the model cannot run on it.
+        UnreadablePayloadError, TooLargeError: not what its type says, or too large.
     """
     if not body:
-        raise InvalidRequestError("the body is empty, expected an image")
-    declaration = model.manifest.preprocess
-    if declaration is None:
-        raise UnsupportedMediaError(
-            f'model "{model.manifest.model}" takes tensors, not images: POST /v2/models/{model.manifest.model}/infer'
-        )
-    if media_type not in IMAGE_FORMATS:
-        raise UnsupportedMediaError(f"expected {' or '.join(IMAGE_FORMATS)}, got {media_type or 'no media type'}")
-    outputs = model.run_images(decode_image(body, media_type, declaration))
-    if model.postprocess is None:
-        return [{name: tensors.to_values(tensor) for name, tensor in outputs.items()}]
-    return _label(model, outputs[model.manifest.outputs[0].name], top_k)
+        raise InvalidRequestError("the body is empty, expected a payload")
+    kind = media_type.partition(";")[0].strip().lower()
+    if kind in UNTOLD:
+        kind = _sniff(body) or kind
+    if kind == MULTIPART:
+        return [_decode_one(model, *part) for part in _parse_multipart(media_type, body)]
+    if kind == JSON:
+        return parse_rows(model, _parse_instances(body), fetch)
+    return [_decode_one(model, kind, body)]
 
 
-def decode_image(body: bytes, media_type: str, declaration: ImagePreprocess) -> Tensor:
-    """Decode an image to UINT8 (1, height, width, channels), upright and with the declared number of channels.
+def encode(
+    model: Model, batches: Sequence[Batch], outputs: Sequence[Outputs], top_k: int, *, only_images: bool = False
+) -> list[Any]:
+    """One prediction for each row: labels with probabilities, or the values of the outputs.
+
+    Args:
+        model: The model that answered.
+        batches: What it was asked.
+        outputs: What it answered to each.
+        top_k: How many labels to name for each row; at most all.
+        only_images: Give labels for images, and values for tensors.
 
     Raises:
-        UnreadablePayloadError: not an image of this type, or a damaged one.
-        TooLargeError: more than `MAX_PIXELS`.
+        InvalidTensorError: an output that has no JSON form.
     """
-    # Imported here, and by `prepare`: a function that only answers tensors never pays for it.
-    from io import BytesIO
-
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(BytesIO(body), formats=[IMAGE_FORMATS[media_type]]) as image:
-            _check_pixels(image)
-            upright = _to_eight_bits(_turn_upright(image)).convert(CHANNELS[declaration.channels])
-    except UnidentifiedImageError as error:
-        raise UnreadablePayloadError(f"expected {media_type}, got {len(body)} bytes that are none") from error
-    except Image.DecompressionBombError as error:
-        raise TooLargeError(f"the image is too large: {error}") from error
-    except (TooLargeError, MemoryError):
-        raise
-    except Exception as error:  # what Pillow's decoders raise on damaged data has no common base but this
-        raise UnreadablePayloadError(f"the {media_type} is damaged: {error}") from error
-    shape = (1, upright.height, upright.width, declaration.channels)
-    return Tensor(DATATYPES["UINT8"], shape, memoryview(upright.tobytes()))
+    predictions: list[Any] = []
+    for batch, found in zip(batches, outputs, strict=True):
+        if model.manifest.classification is not None and (batch.is_image or not only_images):
+            predictions += _label(model, found[model.manifest.outputs[0].name], top_k)
+        else:
+            predictions += _values(batch, found)
+    return predictions
 
 
-def _check_pixels(image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise TooLargeError(
-            f"the image has {image.width} x {image.height} pixels, expected at most {MAX_PIXELS} in all"
-        )
-
-
-def _turn_upright(image: Image.Image) -> Image.Image:
-    """The image as its camera was held."""
-    from PIL import ImageOps
-
-    # Pillow keeps what it has read. It would write the rest again too, and fail on what some cameras put there.
-    image.getexif()
-    for written_again in ("exif", "Raw profile type exif"):
-        image.info.pop(written_again, None)
-    return ImageOps.exif_transpose(image)
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """The image with values up to 255; Pillow's own `convert` cuts off 16-bit greys instead of scaling them."""
-    return image.point(lambda value: value * (1 / 256)) if image.mode.startswith("I;16") else image
+def bare(values: dict[str, Any]) -> Any:
+    """The values by name, or the value alone where there is one name."""
+    return next(iter(values.values())) if len(values) == 1 else values
 
 
 def media_type_of(key: str) -> str:
@@ -114,9 +133,111 @@ def media_type_of(key: str) -> str:
     return MEDIA_TYPE_BY_SUFFIX.get(suffix, suffix)
 
 
+def _decode_one(model: Model, kind: str, body: bytes) -> Batch:
+    """A payload that is one batch."""
+    if kind in images.FORMATS:
+        return _decode_image(model, kind, body)
+    if kind == NPY:
+        return _decode_npy(model, body)
+    if kind == TEXT:
+        return _decode_text(model, body)
+    raise UnsupportedMediaError(f"expected {', '.join(MEDIA_TYPES)}, got {kind[:80] or 'no media type'}")
+
+
+def _decode_image(model: Model, kind: str, body: bytes) -> Batch:
+    if model.manifest.preprocess is None:
+        name = model.manifest.model
+        raise UnsupportedMediaError(f'model "{name}" takes tensors, not images: POST /v2/models/{name}/infer')
+    return image_batch(model, body, kind, model.manifest.preprocess)
+
+
+def _decode_npy(model: Model, body: bytes) -> Batch:
+    """An array: the model's one input, with or without the dimension of rows, or images as pixels."""
+    tensor, spec = npy.decode(body), _only_input(model)
+    declaration = model.manifest.preprocess
+    if declaration is not None and tensor.datatype.name == "UINT8" and spec.datatype.name != "UINT8":
+        if len(tensor.shape) == 3:
+            tensor = Tensor(tensor.datatype, (1, *tensor.shape), tensor.buffer)
+        if len(tensor.shape) != 4 or tensor.shape[3] != declaration.channels:
+            raise InvalidTensorError(
+                f"expected pixels (height, width, {declaration.channels}), or a batch of such, got {tensor.shape}"
+            )
+        return Batch(model.to_inputs(tensor), tensor.shape[0], is_image=True)
+    if spec.shape is not None and len(tensor.shape) == len(spec.shape) - 1:
+        tensor = Tensor(tensor.datatype, (1, *tensor.shape), tensor.buffer)
+    has_rows = bool(tensor.shape) and spec.shape is not None and isinstance(spec.shape[0], str)
+    return Batch({spec.name: tensor}, tensor.shape[0] if has_rows else None)
+
+
+def _decode_text(model: Model, body: bytes) -> Batch:
+    """One string, for a model whose one input is strings."""
+    spec = _only_input(model)
+    if spec.datatype.name != "BYTES":
+        raise UnsupportedMediaError(f'model "{model.manifest.model}" takes {spec}, not text')
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise UnreadablePayloadError(f"expected text as UTF-8: {error}") from error
+    shape = tuple(1 if isinstance(size, str) else size for size in spec.shape or ())
+    return Batch({spec.name: tensors.from_values(spec.name, spec.datatype, shape, [text])}, 1 if shape else None)
+
+
+def _only_input(model: Model) -> TensorSpec:
+    first, *others = model.manifest.inputs
+    if others:
+        raise UnsupportedMediaError(
+            f'model "{model.manifest.model}" has {len(others) + 1} inputs: send JSON with a value for each'
+        )
+    return first
+
+
+def _sniff(body: bytes) -> str | None:
+    return NPY if body.startswith(npy.MAGIC) else images.sniff(body)
+
+
+def _parse_instances(body: bytes) -> list[Any]:
+    """What a JSON payload asks about: `{"instances": [...]}`, a list of instances, or one instance."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidJsonError(f"the body is not JSON: {error}") from error
+    if isinstance(document, dict) and "instances" in document:
+        document = document["instances"]
+    if isinstance(document, dict | str):
+        return [document]
+    if isinstance(document, list):
+        return document
+    raise InvalidJsonError(f"expected instances, got {type(document).__name__}")
+
+
+def _parse_multipart(media_type: str, body: bytes) -> list[tuple[str, bytes]]:
+    """The media type and the bytes of each part."""
+    # The standard library's own parser of multipart bodies; few functions ever import it.
+    from email.parser import BytesParser
+    from email.policy import HTTP
+
+    header = b"Content-Type: " + media_type.encode("ascii", "replace") + b"\r\n\r\n"
+    try:
+        message = BytesParser(policy=HTTP).parsebytes(header + body)
+        parts = list(message.iter_parts()) if message.is_multipart() else []
+        found = [_read_part(part) for part in parts]
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        raise UnreadablePayloadError(f"the multipart body cannot be read: {error}") from error
+    if not 0 < len(found) <= MAX_PARTS:
+        raise UnreadablePayloadError(f"expected 1 to {MAX_PARTS} parts between boundaries, got {len(found)}")
+    return found
+
+
+def _read_part(part: Any) -> tuple[str, bytes]:
+    content = part.get_payload(decode=True) or b""
+    kind = part.get_content_type()
+    is_told = "content-type" in part and kind not in UNTOLD
+    return kind if is_told else _sniff(content) or kind, content
+
+
 def _label(model: Model, output: Tensor, top_k: int) -> list[dict[str, Any]]:
     classification = model.manifest.classification
-    assert classification is not None, "the contract gives a postprocess graph to classifications alone"
+    assert classification is not None, "the caller has looked"
     labels = classification.labels
     count = min(top_k, len(labels))
     indices, probabilities = (tensors.to_values(tensor) for tensor in model.classify(output, count))
@@ -125,3 +246,10 @@ def _label(model: Model, output: Tensor, top_k: int) -> list[dict[str, Any]]:
         for index, probability in zip(indices, probabilities, strict=True)
     ]
     return [{**ranked[row], "top": ranked[row : row + count]} for row in range(0, len(ranked), count)]
+
+
+def _values(batch: Batch, outputs: Outputs) -> list[Any]:
+    values = {name: tensors.to_nested(tensor) for name, tensor in outputs.items()}
+    if batch.rows is None or any(tensor.shape[:1] != (batch.rows,) for tensor in outputs.values()):
+        return [bare(values)]
+    return [bare({name: value[row] for name, value in values.items()}) for row in range(batch.rows)]

@@ -14,7 +14,15 @@ from onnxlet.contract import alias as actions
 from onnxlet.contract import layout
 from onnxlet.contract.alias import Alias, Move
 from onnxlet.contract.manifest import Artifact, Manifest
-from onnxlet.errors import ArtifactError, ConflictError, ManifestError, ModelNotFoundError, ObjectNotFoundError
+from onnxlet.disk_cache import DiskCache
+from onnxlet.errors import (
+    ArtifactError,
+    ConflictError,
+    InvalidRequestError,
+    ManifestError,
+    ModelNotFoundError,
+    ObjectNotFoundError,
+)
 from onnxlet.store import Revision, Store
 
 MAX_SWAPS = 100
@@ -24,9 +32,10 @@ MAX_SWAPS = 100
 class Registry:
     """The models under one root of object storage; `onnxlet.contract` states its layout and rules."""
 
-    def __init__(self, store: Store) -> None:
-        """Take the store whose root is the registry's."""
+    def __init__(self, store: Store, cache: DiskCache | None = None) -> None:
+        """Take the store whose root is the registry's, and perhaps a cache for its artifacts."""
         self.store = store
+        self.cache = cache
 
     def resolve(self, name: str, alias: str = layout.LIVE) -> Manifest:
         """The manifest that an alias names, in one read.
@@ -74,6 +83,16 @@ class Registry:
         """The names of all models, sorted."""
         return [name for name in self.store.children(layout.MODELS_PREFIX) if layout.is_name(name)]
 
+    def catalogue(self) -> dict[str, list[int]]:
+        """The versions of all models, ascending, by the models' names, sorted: one listing of the whole registry."""
+        found: dict[str, list[int]] = {}
+        for key in self.store.keys(layout.MODELS_PREFIX):
+            name = key.split("/")[1]
+            version = layout.version_of_key(name, key) if layout.is_name(name) else None
+            if version is not None:
+                found.setdefault(name, []).append(version)
+        return {name: sorted(found[name]) for name in sorted(found)}
+
     def versions(self, name: str) -> list[int]:
         """The versions of a model, ascending; empty where there is no such model."""
         prefix = f"{layout.model_prefix(layout.parse_name(name))}/versions"
@@ -95,24 +114,32 @@ class Registry:
             ArtifactError: the bytes are not the published ones, or not there.
             StoreError: the store does not answer.
         """
-        with _scratch_file() as (file, path):
-            digest = hashlib.sha256()
-            size_bytes = 0
-            try:
-                for chunk in self.store.chunks(layout.blob_key(artifact.sha256)):
-                    digest.update(chunk)
-                    size_bytes += file.write(chunk)
-                    if size_bytes > artifact.size_bytes:
-                        break
-            except ObjectNotFoundError as error:
-                raise ArtifactError(f"{artifact.role} artifact: {error}") from error
-            if (digest.hexdigest(), size_bytes) != (artifact.sha256, artifact.size_bytes):
-                raise ArtifactError(
-                    f"{artifact.role} artifact: expected {artifact.size_bytes} bytes with SHA-256 {artifact.sha256}, "
-                    f"got {size_bytes} bytes with {digest.hexdigest()}"
-                )
-            file.flush()
-            yield path
+        cached = self.cache.open(artifact.sha256) if self.cache else None
+        with cached or _scratch_file() as file:
+            if cached is None:
+                self._fetch(artifact, file)
+                if self.cache:
+                    self.cache.add(artifact.sha256, file)
+            yield _path_of(file)
+
+    def _fetch(self, artifact: Artifact, file: IO[bytes]) -> None:
+        """Write an artifact's verified bytes to an empty file; raises as `open_artifact` does."""
+        digest = hashlib.sha256()
+        size_bytes = 0
+        try:
+            for chunk in self.store.chunks(layout.blob_key(artifact.sha256)):
+                digest.update(chunk)
+                size_bytes += file.write(chunk)
+                if size_bytes > artifact.size_bytes:
+                    break
+        except ObjectNotFoundError as error:
+            raise ArtifactError(f"{artifact.role} artifact: {error}") from error
+        if (digest.hexdigest(), size_bytes) != (artifact.sha256, artifact.size_bytes):
+            raise ArtifactError(
+                f"{artifact.role} artifact: expected {artifact.size_bytes} bytes with SHA-256 {artifact.sha256}, "
+                f"got {size_bytes} bytes with {digest.hexdigest()}"
+            )
+        file.flush()
 
     def publish(self, draft: Manifest, blobs: Mapping[str, bytes], alias: str | None = layout.LIVE) -> Manifest:
         """Store a new version and, unless `alias` is None, make the alias name it.
@@ -164,6 +191,32 @@ class Registry:
 
         return self._move(name, alias, actions.ROLLBACK, previous)
 
+    def share(self, name: str, version: int, action: str, weight: float, alias: str = layout.LIVE) -> Manifest:
+        """Give a version a share of an alias's requests; returns its manifest, raises as `resolve` does.
+
+        Args:
+            name: The model.
+            version: The version beside the one that the alias names.
+            action: `canary`: it answers its share. `shadow`: it gets copies, and its answers are only logged.
+            weight: The share, from 0 (which ends it) to 1.
+            alias: The alias.
+
+        Raises:
+            InvalidRequestError: a weight outside 0 to 1, or the version that the alias names itself.
+        """
+        if not 0 <= weight <= 1:
+            raise InvalidRequestError(f"weight: expected a share from 0 to 1, got {weight}")
+
+        def other(current: Alias | None) -> Manifest:
+            if current is None:
+                raise self._not_found(name, f'no alias "{alias}"')
+            if weight and current.manifest.version == version:
+                raise InvalidRequestError(f'model "{name}": version {version} is what "{alias}" names already')
+            return manifest
+
+        manifest = self.version(name, version)
+        return self._move(name, alias, action, other, weight)
+
     def _put_manifest(self, draft: Manifest) -> Manifest:
         """Store a manifest under the next free version: no two publishers can ever share a number."""
         version = max(self.versions(draft.model), default=0) + 1
@@ -176,14 +229,24 @@ class Registry:
             else:
                 return manifest
 
-    def _move(self, name: str, alias: str, action: str, target: Callable[[Alias | None], Manifest]) -> Manifest:
-        """Make an alias name the version that `target` picks, seeing the alias as it is at that moment."""
+    def _move(
+        self,
+        name: str,
+        alias: str,
+        action: str,
+        target: Callable[[Alias | None], Manifest],
+        weight: float | None = None,
+    ) -> Manifest:
+        """Move an alias to the version that `target` picks, seeing the alias as it is at that moment."""
         key = layout.alias_key(layout.parse_name(name), layout.parse_alias(alias))
         for attempt in range(MAX_SWAPS):
             current, revision = self._read_alias(name, alias) or (None, None)
             manifest = target(current)
-            move = Move(action, manifest.version, _now(), os.urandom(8).hex())
-            moved = Alias(alias, manifest, (move,)) if current is None else current.moved(move, manifest)
+            move = Move(action, manifest.version, _now(), os.urandom(8).hex(), weight)
+            if current is None:
+                moved = Alias(alias, manifest, (move,))
+            else:
+                moved = (current.shared if action in actions.SHARES else current.moved)(move, manifest)
             try:
                 self.store.replace(key, moved.to_json(), revision)
             except ConflictError:
@@ -207,15 +270,16 @@ class Registry:
         return ModelNotFoundError(f'model "{name}": not in the registry {self.store.url}')
 
 
-@contextmanager
-def _scratch_file() -> Iterator[tuple[IO[bytes], str]]:
-    """A private file that vanishes, and a path to open it by."""
+def _scratch_file() -> IO[bytes]:
+    """A private file that vanishes when it is closed."""
     if hasattr(os, "memfd_create"):
-        with os.fdopen(os.memfd_create("onnxlet"), "wb") as file:
-            yield file, f"/proc/self/fd/{file.fileno()}"
-    else:
-        with tempfile.NamedTemporaryFile(suffix=".onnx") as temporary:
-            yield temporary.file, temporary.name
+        return os.fdopen(os.memfd_create("onnxlet"), "w+b")
+    return tempfile.NamedTemporaryFile(suffix=".onnx")
+
+
+def _path_of(file: IO[bytes]) -> str:
+    """A path that leads to an open file, even to one that has no name any more where the system has such paths."""
+    return f"/proc/self/fd/{file.fileno()}" if hasattr(os, "memfd_create") else file.name
 
 
 def _parse_alias(name: str, alias: str, key: str, data: bytes) -> Alias:

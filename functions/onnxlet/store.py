@@ -143,6 +143,27 @@ class Store:
         paths = [*found["common_prefixes"], *(item["path"] for item in found["objects"])]
         return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
 
+    def keys(self, prefix: str) -> Iterator[str]:
+        """The keys of all objects under `prefix`, in no order.
+
+        Raises:
+            BucketNotFoundError, StoreError
+        """
+        with self._translated(prefix):
+            for page in obstore.list(self.backend, prefix):
+                yield from (item["path"] for item in page)
+
+    def sign(self, key: str, lifetime: timedelta) -> str | None:
+        """A URL by which anybody may read an object for a while; None where the store has no such thing.
+
+        Raises:
+            StoreError: the store's credentials cannot sign.
+        """
+        if not isinstance(self.backend, S3Store | GCSStore):
+            return None
+        with self._translated(key):
+            return obstore.sign(self.backend, "GET", key, lifetime)
+
     def _put(self, key: str, data: bytes, mode: Any) -> None:
         for pause_s in (*CONFLICT_PAUSES_S, None):
             try:

@@ -3,6 +3,7 @@
 Source: https://github.com/kserve/open-inference-protocol, `specification/protocol/inference_rest.md`.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,10 @@ PLATFORM = "onnx_onnxv1"
 MAX_ELEMENTS = 2**31
 """Of one tensor: more cannot arrive in a body that either cloud takes."""
 
-SERVER_METADATA = {"name": "onnxlet", "version": __version__, "extensions": ["binary_tensor_data"]}
+EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics", "generate"]
+"""Of Triton's, by its names; of the model repository the index alone."""
+
+SERVER_METADATA = {"name": "onnxlet", "version": __version__, "extensions": EXTENSIONS}
 
 UNSUPPORTED_PARAMETERS = ("classification", "shared_memory_region")
 """Of Triton's other extensions: to ignore them would be to answer something else than was asked."""
@@ -63,7 +67,7 @@ def parse_infer(body: bytes, header_length: str | None = None) -> InferRequest:
     """
     content = memoryview(body)
     split = len(body) if header_length is None else _parse_header_length(header_length, len(body))
-    document = _parse_object(content[:split])
+    document = parse_object(content[:split])
     request_id = document.get("id")
     if not isinstance(request_id, str | None):
         raise InvalidRequestError(f"id: expected a string, got {type(request_id).__name__}")
@@ -71,6 +75,30 @@ def parse_infer(body: bytes, header_length: str | None = None) -> InferRequest:
     inputs = _parse_inputs(_objects(document, "inputs"), content[split:])
     outputs = [_parse_output(item, is_binary) for item in _objects(document, "outputs", required=False)]
     return InferRequest(request_id, inputs, tuple(outputs), is_binary)
+
+
+def parse_raw_infer(body: bytes, manifest: Manifest) -> InferRequest:
+    """Read a raw binary request: the body is the one input's tensor, and nothing else.
+
+    The size of a free dimension follows from the number of bytes, where there is one such dimension.
+
+    Source: Triton, `extension_binary_data.md`, "Raw Binary Request".
+
+    Raises:
+        InvalidTensorError: the model has several inputs, or the bytes do not fit the one.
+    """
+    first, *others = manifest.inputs
+    free = [axis for axis, size in enumerate(first.shape or ()) if isinstance(size, str)]
+    if others or first.shape is None or len(free) > 1:
+        raise InvalidTensorError(
+            f"a raw binary request: expected a model with one input with at most one free dimension, got {first}"
+        )
+    shape = [1 if isinstance(size, str) else size for size in first.shape]
+    if free and first.datatype.size_bytes:
+        row_bytes = math.prod(shape) * first.datatype.size_bytes
+        shape[free[0]] = len(body) // row_bytes if row_bytes else 0
+    tensor = tensors.from_bytes(first.name, first.datatype, tuple(shape), memoryview(body))
+    return InferRequest(None, {first.name: tensor}, (), is_binary=True)
 
 
 def infer_response(
@@ -112,7 +140,12 @@ def _spec_metadata(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": spec.datatype.name, "shape": shape}
 
 
-def _parse_object(body: memoryview) -> dict[str, Any]:
+def parse_object(body: bytes | memoryview) -> dict[str, Any]:
+    """Read a body that is a JSON object.
+
+    Raises:
+        InvalidJsonError: it is not.
+    """
     if not body:
         raise InvalidJsonError("the body is empty, expected a JSON object")
     try:

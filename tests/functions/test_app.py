@@ -83,7 +83,7 @@ class TestServer:
         assert get(app, "/v2/")[0] == 200
 
     def test_an_unknown_path_is_a_404(self, app: App) -> None:
-        for path in ("/", "/v3", "/v2/models", "/v2/models/digits/nope", "/predict/a/b"):
+        for path in ("/v3", "/v2/models/digits/nope", "/predict/a/b"):
             status, body = get(app, path)
             assert (status, body["code"]) == (404, "not_found")
 
@@ -169,7 +169,7 @@ class TestModels:
     def test_many_first_requests_load_the_model_once(self, registry: Registry) -> None:
         app = App(Settings(registry.store.url))
         found = []
-        threads = [threading.Thread(target=lambda: found.append(app.find("digits"))) for _ in range(16)]
+        threads = [threading.Thread(target=lambda: found.append(app.service.find("digits").model)) for _ in range(16)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -353,7 +353,7 @@ class TestPredict:
             (b"I am no image", "image/png", 422, "unreadable_payload"),
             (png()[:200], "image/png", 422, "unreadable_payload"),
             (png(), "image/jpeg", 422, "unreadable_payload"),
-            (png(), "", 415, "unsupported_media"),
+            (b"what is this?", "", 415, "unsupported_media"),
             (png(), "image/gif", 415, "unsupported_media"),
             (bytes(MAX_BODY_BYTES + 1), "image/png", 413, "too_large"),
         ],

@@ -92,14 +92,14 @@ OBJECT = ObjectReference("s3", "onnxlet-input", "in/a photo of 100% café+1.png"
 )
 def test_every_form_names_the_object_as_it_is(name: str) -> None:
     (message,) = aws.to_messages(load(name))
-    assert message.references == (OBJECT,)
+    assert message.sources == (OBJECT,)
     assert (message.id is not None) == ("sqs" in name)
     assert OBJECT.url == "s3://onnxlet-input/in/a photo of 100% café+1.png"
 
 
 def test_s3s_test_event_names_nothing() -> None:
     (message,) = aws.to_messages(load("aws_s3_test_event"))
-    assert message.references == ()
+    assert message.sources == ()
     assert message.error is None
 
 
@@ -113,9 +113,9 @@ def test_an_object_that_was_deleted_is_not_answered() -> None:
 
 def test_a_message_that_cannot_be_read_does_not_hide_the_others() -> None:
     good, text, tested, empty = aws.to_messages(load("aws_sqs_mixed"))
-    assert good.references == (OBJECT,)
+    assert good.sources == (OBJECT,)
     assert "JSON" in str(text.error)
-    assert (tested.references, tested.error) == ((), None)
+    assert (tested.sources, tested.error) == ((), None)
     assert "names a bucket" in str(empty.error)
 
 

@@ -13,8 +13,10 @@ from PIL import Image
 from onnxlet.app import App
 from onnxlet.config import Settings, StorageSettings
 from onnxlet.errors import InvalidRequestError, ModelNotFoundError, SettingsError, StoreError
-from onnxlet.events import Message, ObjectReference, answer, process
+from onnxlet.events import Message, ObjectReference, Source, answer
+from onnxlet.events import process as process_all
 from onnxlet.registry import Registry
+from onnxlet.service import Service
 from onnxlet.store import Store, open_store
 from tests import graphs
 from tests.conftest import BUCKET
@@ -43,6 +45,14 @@ def put(scheme: str, storage: StorageSettings, name: str, data: bytes) -> Object
     key = f"in-{uuid.uuid4()}/{name}"
     open_store(f"{scheme}://{BUCKET}", storage).put_if_absent(key, data)
     return ObjectReference(scheme, BUCKET, key)
+
+
+def process(app: App, source: Source) -> str | None:
+    """Answer one source; gives the URL of its result, raises what it failed with."""
+    (work,) = process_all(app.service, [source])
+    if work.failure is not None:
+        raise work.failure
+    return work.result
 
 
 def png() -> bytes:
@@ -189,7 +199,7 @@ class TestMessages:
     ) -> None:
         good, poison = (put(scheme, storage, name, data) for name, data in (("a.png", png()), ("b.png", b"no image")))
         unreadable = Message("2", error=InvalidRequestError("no event"))
-        assert answer(app, [Message("1", (poison, good)), unreadable, Message("3", (good,))]) == ["2"]
+        assert answer(app.service, [Message("1", (poison, good)), unreadable, Message("3", (good,))]) == ["2"]
         for reference in (good, poison):
             assert len(results.children(reference.key.split("/")[0])) == 1
 
@@ -198,11 +208,11 @@ class TestMessages:
             app.settings.registry, "digits", tmp_path.as_uri(), storage=StorageSettings("http://127.0.0.1:9")
         )
         message = Message("1", (ObjectReference("s3", BUCKET, "digit.png"),))
-        assert answer(App(settings), [message]) == ["1"]
+        assert answer(Service(settings), [message]) == ["1"]
 
     def test_an_event_that_came_through_no_queue_raises(self, app: App) -> None:
         with pytest.raises(InvalidRequestError):
-            answer(app, [Message(None, error=InvalidRequestError("no event"))])
+            answer(app.service, [Message(None, error=InvalidRequestError("no event"))])
 
     def test_a_storm_of_duplicates_leaves_one_result_for_each_object(
         self, app: App, results: Store, scheme: str, storage: StorageSettings
@@ -212,6 +222,6 @@ class TestMessages:
         random.Random(0).shuffle(deliveries)
         batches = [deliveries[start : start + 10] for start in range(0, len(deliveries), 7)]  # overlapping
         with ThreadPoolExecutor(4) as pool:
-            assert list(pool.map(lambda batch: answer(app, batch), batches)) == [[]] * len(batches)
+            assert list(pool.map(lambda batch: answer(app.service, batch), batches)) == [[]] * len(batches)
         for reference in references:
             assert len(results.children(reference.key.split("/")[0])) == 1

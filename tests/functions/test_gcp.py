@@ -65,9 +65,9 @@ def test_a_notification_through_pubsub_names_it_too() -> None:
 def test_another_message_is_refused_or_names_nothing(data: Any) -> None:
     attributes = {name: value for name, value in json.loads(PUBSUB_EVENT).items() if name in {"type", "source"}}
     try:
-        assert gcp.to_message(CloudEvent(attributes, data)).references == ()
+        assert gcp.to_message(CloudEvent(attributes, data)).sources == ()
     except InvalidRequestError as error:
-        assert "Cloud Storage" in str(error)
+        assert "Pub/Sub" in str(error)
 
 
 @pytest.mark.parametrize("data", [None, {}, {"bucket": "b"}, "text", []])

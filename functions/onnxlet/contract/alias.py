@@ -1,6 +1,6 @@
 """The alias: a movable name for a version, with the version's whole manifest and an append-only history."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from onnxlet.contract import layout
@@ -8,7 +8,9 @@ from onnxlet.contract.document import Document, to_json
 from onnxlet.contract.manifest import Manifest
 
 SCHEMA = 1
-PUBLISH, PROMOTE, ROLLBACK = ACTIONS = ("publish", "promote", "rollback")
+PUBLISH, PROMOTE, ROLLBACK, CANARY, SHADOW = ACTIONS = ("publish", "promote", "rollback", "canary", "shadow")
+SHARES = (CANARY, SHADOW)
+"""The actions that change how requests are shared out, and not which version the alias names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,17 @@ class Move:
     """UTC, RFC 3339."""
     id: str
     """A random identifier, by which a writer knows its own entry again after a lost reply."""
+    weight: float | None = None
+    """Of a canary or a shadow: the share of requests that it gets from now on; 0 ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Another version that gets a share of an alias's requests."""
+
+    manifest: Manifest
+    weight: float
+    """In (0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +43,20 @@ class Alias:
     name: str
     manifest: Manifest
     history: tuple[Move, ...]
+    canary: Share | None = None
+    """Answers its share of the requests instead of the version that the alias names."""
+    shadow: Share | None = None
+    """Gets a copy of its share of the requests; its answers are logged and go nowhere else."""
 
     def moved(self, move: Move, manifest: Manifest) -> "Alias":
-        """This alias after one more move, to the version of `manifest`."""
+        """This alias after it came to name another version, which ends its canary and its shadow."""
         return Alias(self.name, manifest, (*self.history, move))
+
+    def shared(self, move: Move, manifest: Manifest) -> "Alias":
+        """This alias after its canary or its shadow, as `move` says, began, changed or ended."""
+        share = Share(manifest, move.weight) if move.weight else None
+        changed = replace(self, history=(*self.history, move))
+        return replace(changed, canary=share) if move.action == CANARY else replace(changed, shadow=share)
 
     def previous_version(self) -> int | None:
         """The version that a rollback goes back to: the one named before the current one came, or None.
@@ -51,6 +74,8 @@ class Alias:
             "alias": self.name,
             "version": self.manifest.version,
             "manifest": self.manifest.to_document(),
+            "canary": _share_to_document(self.canary),
+            "shadow": _share_to_document(self.shadow),
             "history": [asdict(move) for move in self.history],
         }
         return to_json(document)
@@ -73,7 +98,25 @@ class Alias:
         history = tuple(_parse_move(item) for item in document.documents("history"))
         if _replay(history)[-1:] != [manifest.version]:
             raise document.error("history", f"moves that lead to version {manifest.version}")
-        return cls(name, manifest, history)
+        canary, shadow = (_parse_share(document, field, manifest.model) for field in SHARES)
+        return cls(name, manifest, history, canary, shadow)
+
+
+def _share_to_document(share: Share | None) -> dict[str, Any] | None:
+    return None if share is None else {"weight": share.weight, "manifest": share.manifest.to_document()}
+
+
+def _parse_share(document: Document, field: str, model: str) -> Share | None:
+    share = document.optional_document(field)
+    if share is None:
+        return None
+    weight = share.number("weight")
+    if not 0 < weight <= 1:
+        raise share.error("weight", "a number above 0 and up to 1")
+    manifest = Manifest.from_document(share.document("manifest"))
+    if manifest.model != model:
+        raise share.error("manifest", f"a version of {model}")
+    return Share(manifest, weight)
 
 
 def _parse_move(document: Document) -> Move:
@@ -82,6 +125,7 @@ def _parse_move(document: Document) -> Move:
         version=document.integer("version", 1),
         at=document.text("at"),
         id=document.text("id"),
+        weight=None if document.content.get("weight") is None else document.number("weight"),
     )
 
 
@@ -89,6 +133,8 @@ def _replay(history: tuple[Move, ...]) -> list[int]:
     """The stack of versions after these moves; empty where they contradict themselves."""
     stack: list[int] = []
     for move in history:
+        if move.action in SHARES:
+            continue
         if move.action == ROLLBACK:
             if len(stack) < 2 or stack[-2] != move.version:
                 return []

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from onnxlet.contract import layout
 from onnxlet.contract.document import Document, to_json
+from onnxlet.contract.generation import LAYOUTS, Generation, ImageGeneration, parse_generation
 from onnxlet.contract.tensors import DATATYPES, Dimension, TensorSpec
 
 SCHEMA = 1
@@ -20,8 +21,11 @@ PREPROCESS_INPUT = "images"
 """The preprocess graph takes UINT8 (batch, height, width, channels) of any height and width"""
 PREPROCESS_OUTPUT = "tensor"
 """and gives the model's one input."""
+PIXELS_INPUT = "output"
+PIXELS_OUTPUT = "images"
+"""The postprocess graph of a model that makes images turns its output into UINT8 (batch, height, width, channels)."""
 POSTPROCESS_INPUTS = ("output", "k")
-"""The postprocess graph takes the model's first output, (batch, classes), and how many classes to name, INT64 (1,)"""
+"""That of a classification takes the model's first output, (batch, classes), and how many to name, INT64 (1,)"""
 POSTPROCESS_OUTPUTS = ("indices", "probabilities")
 """and gives INT64 and FP32 (batch, k), most probable first."""
 
@@ -104,6 +108,7 @@ class Manifest:
     provenance: Provenance
     preprocess: ImagePreprocess | None = None
     classification: Classification | None = None
+    generation: Generation | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
 
     def artifact(self, role: Role) -> Artifact | None:
@@ -121,6 +126,7 @@ class Manifest:
             "artifacts": [asdict(artifact) for artifact in self.artifacts],
             "preprocess": None if self.preprocess is None else asdict(self.preprocess),
             "classification": None if self.classification is None else asdict(self.classification),
+            "generation": None if self.generation is None else self.generation.to_document(),
             "metrics": dict(self.metrics),
             "provenance": asdict(self.provenance),
         }
@@ -155,9 +161,11 @@ class Manifest:
             provenance=_parse_provenance(document.document("provenance")),
             preprocess=_parse_preprocess(document.optional_document("preprocess")),
             classification=_parse_classification(document.optional_document("classification")),
+            generation=_parse_generation(document.optional_document("generation")),
             metrics=document.number_map("metrics"),
         )
         _check_artifacts(document, manifest)
+        _check_generation(document, manifest)
         return manifest
 
 
@@ -180,7 +188,7 @@ def parse_preprocess(document: Document) -> ImagePreprocess:
         height=document.integer("height", 1, MAX_SIDE_PIXELS),
         width=document.integer("width", 1, MAX_SIDE_PIXELS),
         channels=channels,
-        layout=document.choice("layout", ("NHWC", "NCHW")) if has("layout") else defaults.layout,
+        layout=document.choice("layout", LAYOUTS) if has("layout") else defaults.layout,
         scale=document.number("scale") if has("scale") else defaults.scale,
         mean=document.numbers("mean", per_channel) if has("mean") else defaults.mean,
         std=std,
@@ -243,6 +251,21 @@ def _parse_classification(document: Document | None) -> Classification | None:
     return Classification(labels, document.choice("activation", ACTIVATIONS))
 
 
+def _parse_generation(document: Document | None) -> Generation | None:
+    return None if document is None else parse_generation(document)
+
+
+def _check_generation(document: Document, manifest: Manifest) -> None:
+    """The tensors that a generation names are the model's, and all of its inputs."""
+    generation = manifest.generation
+    if generation is None:
+        return
+    if set(generation.inputs()) != {spec.name for spec in manifest.inputs}:
+        raise document.error("generation", f"the inputs {', '.join(spec.name for spec in manifest.inputs)}")
+    if not set(generation.outputs()) <= {spec.name for spec in manifest.outputs}:
+        raise document.error("generation", f"outputs of {', '.join(spec.name for spec in manifest.outputs)}")
+
+
 def _parse_provenance(document: Document) -> Provenance:
     return Provenance(
         created_at=document.text("created_at"),
@@ -264,7 +287,7 @@ def _check_artifacts(document: Document, manifest: Manifest) -> None:
     required: list[Role] = ["model"]
     if manifest.preprocess is not None:
         required.append("preprocess")
-    if manifest.classification is not None:
+    if manifest.classification is not None or isinstance(manifest.generation, ImageGeneration):
         required.append("postprocess")
     missing = [role for role in required if manifest.artifact(role) is None]
     if missing:

@@ -11,7 +11,7 @@ import struct
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 from onnxlet.errors import InvalidTensorError
@@ -20,6 +20,9 @@ Dimension = int | str
 """A fixed size, or the name of a dimension that the request decides ("batch"); `ANY` where the graph names none."""
 
 ANY = "?"
+
+MAX_RANK = 64
+"""numpy's, and more than any graph has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,58 @@ def to_values(tensor: Tensor) -> list[Any]:
     return values
 
 
+def from_nested(name: str, datatype: DataType, data: object) -> Tensor:
+    """Make a tensor of nested JSON values, whose nesting is its shape; raises as `from_values`."""
+    shape: list[int] = []
+    value = data
+    while isinstance(value, list):
+        shape.append(len(value))
+        value = value[0] if value else None
+        if len(shape) > MAX_RANK:
+            raise InvalidTensorError(f'input "{name}": expected at most {MAX_RANK} dimensions')
+    return from_values(name, datatype, tuple(shape), data)
+
+
+def to_nested(tensor: Tensor) -> Any:
+    """The tensor's elements as JSON values, nested as its shape; raises as `to_values`."""
+    values: Any = to_values(tensor)
+    if not tensor.shape:
+        return values[0]
+    for axis in range(len(tensor.shape) - 1, 0, -1):
+        size, count = tensor.shape[axis], math.prod(tensor.shape[:axis])
+        values = [values[row * size : (row + 1) * size] for row in range(count)]
+    return values
+
+
+def join(tensors: Sequence[Tensor]) -> Tensor:
+    """One tensor of the rows of several, which differ in their first dimension alone."""
+    if len(tensors) == 1:
+        return tensors[0]
+    rows = sum(tensor.shape[0] for tensor in tensors)
+    buffer = memoryview(b"".join(tensor.buffer for tensor in tensors))
+    return Tensor(tensors[0].datatype, (rows, *tensors[0].shape[1:]), buffer)
+
+
+def split(tensor: Tensor, counts: Sequence[int]) -> list[Tensor]:
+    """The rows of a tensor as several, with so many rows each: the reverse of `join`."""
+    if len(counts) == 1:
+        return [tensor]
+    width = math.prod(tensor.shape[1:])
+    ends = _string_ends(tensor.buffer) if tensor.datatype.name == "BYTES" else None
+    parts = []
+    row = 0
+    for count in counts:
+        start, stop = row * width, (row + count) * width
+        row += count
+        if ends is None:
+            size_bytes = tensor.datatype.size_bytes
+            buffer = tensor.buffer[start * size_bytes : stop * size_bytes]
+        else:
+            buffer = tensor.buffer[ends[start] : ends[stop]]
+        parts.append(Tensor(tensor.datatype, (count, *tensor.shape[1:]), buffer))
+    return parts
+
+
 def pack_strings(elements: Iterable[bytes]) -> memoryview:
     """The binary form of BYTES elements."""
     return memoryview(b"".join(struct.pack("<I", len(element)) + element for element in elements))
@@ -176,22 +231,26 @@ def unpack_strings(buffer: memoryview) -> list[bytes]:
     Raises:
         InvalidTensorError: a length that leaves the buffer.
     """
-    elements: list[bytes] = []
-    offset = 0
-    while offset < len(buffer):
-        start = offset + 4
-        end = start + int.from_bytes(buffer[offset:start], "little")
+    ends = _string_ends(buffer)
+    return [bytes(buffer[start + 4 : end]) for start, end in pairwise(ends)]
+
+
+def _string_ends(buffer: memoryview) -> list[int]:
+    """Where the elements of a BYTES tensor end, beginning with 0; raises as `unpack_strings`."""
+    ends = [0]
+    while ends[-1] < len(buffer):
+        start = ends[-1] + 4
+        end = start + int.from_bytes(buffer[ends[-1] : start], "little")
         if start > len(buffer) or end > len(buffer):
-            raise InvalidTensorError(f"BYTES data: element {len(elements)} ends at byte {end} of {len(buffer)}")
-        elements.append(bytes(buffer[start:end]))
-        offset = end
-    return elements
+            raise InvalidTensorError(f"BYTES data: element {len(ends) - 1} ends at byte {end} of {len(buffer)}")
+        ends.append(end)
+    return ends
 
 
-def _pack_strings(name: str, values: Sequence[object]) -> memoryview:
-    if not all(isinstance(value, str) for value in values):
+def _pack_strings(name: str, values: Sequence[Any]) -> memoryview:
+    if not all(isinstance(value, str | bytes) for value in values):
         raise InvalidTensorError(f'input "{name}": expected strings for BYTES')
-    return pack_strings(str(value).encode() for value in values)
+    return pack_strings(value.encode() if isinstance(value, str) else value for value in values)
 
 
 def _flatten(name: str, shape: tuple[int, ...], data: object) -> list[Any]:

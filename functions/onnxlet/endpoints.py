@@ -1,0 +1,267 @@
+"""The endpoints: every route of the HTTP face, and how each is answered."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from onnxlet import generate as generation
+from onnxlet import payloads, triton, v2
+from onnxlet.batches import Batch, run
+from onnxlet.contract import layout, tensors
+from onnxlet.contract.generation import TextGeneration
+from onnxlet.errors import InvalidRequestError, OnnxletError
+from onnxlet.exchange import Exchange
+from onnxlet.http import HEADER_LENGTH, Response, to_binary, to_json
+from onnxlet.instances import parse_columns, parse_rows
+from onnxlet.model import Model
+from onnxlet.routes import Route
+
+PNG = "image/png"
+SEED = "onnxlet-seed"
+
+# ---------------------------------------------------------------------- the server
+
+
+def home(_exchange: Exchange) -> Response:
+    """Whether the function runs, as KServe's V1 client asks it."""
+    return to_json({"status": "alive", **v2.SERVER_METADATA})
+
+
+def server_metadata(_exchange: Exchange) -> Response:
+    """What this server is."""
+    return to_json(v2.SERVER_METADATA)
+
+
+def live(_exchange: Exchange) -> Response:
+    """Whether the function runs: it does, as it answers."""
+    return to_json(_health(True))
+
+
+def ready(exchange: Exchange) -> Response:
+    """Whether the default model can answer."""
+    try:
+        if exchange.service.settings.model is not None:
+            exchange.find(None)
+    except OnnxletError as error:
+        return to_json({**_health(False), "error": str(error), "code": error.code}, 503)
+    return to_json(_health(True))
+
+
+def openapi(_exchange: Exchange) -> Response:
+    """This description of all routes."""
+    from onnxlet.openapi import describe  # few functions are ever asked
+
+    return to_json(describe(ROUTES))
+
+
+# ---------------------------------------------------------------------- what is known of models
+
+
+def models(exchange: Exchange) -> Response:
+    """The names of all models."""
+    return to_json({"models": exchange.service.traffic.models.registry.models()})
+
+
+def model_metadata(exchange: Exchange, model: str, version: str | None = None) -> Response:
+    """What a model's tensors are; `problem` says why its alias is not answered as its document says."""
+    found = exchange.find(model, version)
+    problem = exchange.service.traffic.problem(found)
+    document = v2.model_metadata(found.manifest)
+    return to_json(document if problem is None else {**document, "problem": problem})
+
+
+def model_ready(exchange: Exchange, model: str, version: str | None = None) -> Response:
+    """Whether a model can answer."""
+    return to_json({"name": exchange.find(model, version).manifest.model, "ready": True})
+
+
+def model_config(exchange: Exchange, model: str, version: str | None = None) -> Response:
+    """A model's configuration, as Triton has it."""
+    return to_json(triton.model_config(exchange.find(model, version).manifest))
+
+
+def model_statistics(exchange: Exchange, model: str | None = None, version: str | None = None) -> Response:
+    """What this process has answered, by model and version, as Triton counts it."""
+    number = None if version is None else layout.parse_version(version)
+    name = None if model is None else layout.parse_name(model.partition("@")[0])
+    return to_json(exchange.service.statistics.to_document(name, number))
+
+
+def repository_index(exchange: Exchange) -> Response:
+    """The models of the registry and their versions, as Triton lists them."""
+    return to_json(triton.repository_index(exchange.service.traffic.models.registry.catalogue()))
+
+
+def model_status(exchange: Exchange, model: str, version: str | None = None) -> Response:
+    """Whether a model can answer, as KServe's and as TensorFlow Serving's clients ask it."""
+    manifest = exchange.find(model, version).manifest
+    status = {"error_code": "OK", "error_message": ""}
+    versions = [{"version": str(manifest.version), "state": "AVAILABLE", "status": status}]
+    return to_json({"name": manifest.model, "ready": True, "model_version_status": versions})
+
+
+# ---------------------------------------------------------------------- answers
+
+
+def infer(exchange: Exchange, model: str | None = None, version: str | None = None) -> Response:
+    """Run a model on tensors."""
+    request = exchange.request
+    header_length = request.headers.get(HEADER_LENGTH)
+    if header_length == "0":
+        manifest = exchange.find(model, version).manifest
+        with exchange.step("decode"):
+            question = v2.parse_raw_infer(request.body, manifest)
+    else:
+        with exchange.step("decode"):
+            question = v2.parse_infer(request.body, header_length)
+    found = exchange.find(model, version, question.id)
+    with exchange.step("run"):
+        outputs = found.run(question.inputs, question.output_names())
+    with exchange.step("encode"):
+        document, buffers = v2.infer_response(found.manifest, question, outputs)
+        return to_json(document) if not buffers else to_binary(document, buffers)
+
+
+def predict_v1(exchange: Exchange, model: str | None = None, version: str | None = None) -> Response:
+    """Run a model on instances, row by row or column by column; images get labels, tensors get the outputs' values."""
+    with exchange.step("decode"):
+        document = v2.parse_object(exchange.request.body)
+    found = exchange.find(model, version)
+    if "instances" not in document and "inputs" in document:
+        return to_json({"outputs": _answer_columns(exchange, found, document["inputs"])})
+    with exchange.step("decode"):
+        top_k = _parse_top_k(_parameters(document).get("top_k"))
+        batches = parse_rows(found, document.get("instances"), exchange.service.references.read)
+    return to_json({"predictions": _answer_rows(exchange, found, batches, top_k, only_images=True)})
+
+
+def predict(exchange: Exchange, model: str | None = None) -> Response:
+    """Run a model on a payload: an image or several, an array, text, or JSON."""
+    found = exchange.find(model)
+    request = exchange.request
+    with exchange.step("decode"):
+        top_k = _parse_top_k(request.query.get("top_k"))
+        media_type = request.headers.get("content-type", "")
+        batches = payloads.decode(found, media_type, request.body, exchange.service.references.read)
+    predictions = _answer_rows(exchange, found, batches, top_k)
+    return to_json({**signature(found), "predictions": predictions})
+
+
+def generate(exchange: Exchange, model: str, version: str | None = None) -> Response:
+    """Make a text, or images: one PNG where the client accepts that, else JSON."""
+    with exchange.step("decode"):
+        request = generation.parse_generate(v2.parse_object(exchange.request.body))
+    found = exchange.find(model, version)
+    document = {"model_name": found.manifest.model, "model_version": str(found.manifest.version), "seed": request.seed}
+    if isinstance(generation.check_generates(found), TextGeneration):
+        with exchange.step("run"):
+            text = generation.generate_text(found, request)
+        return to_json({**document, "text_output": text})
+    with exchange.step("run"):
+        files = generation.generate_images(found, request)
+    if PNG in exchange.request.headers.get("accept", "") and len(files) == 1:
+        return Response(200, files[0], PNG, {SEED: str(request.seed)})
+    return to_json({**document, "images": [{"b64": b64encode(file).decode()} for file in files]})
+
+
+def invoke(exchange: Exchange) -> Response:
+    """Answer whatever the body is: a V2 or a V1 request, which may name a `model`, or a payload for the default one.
+
+    What a direct invocation of the Lambda function comes to; the path is that of SageMaker's containers.
+    """
+    media_type = exchange.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in {"", payloads.JSON}:
+        return predict(exchange)
+    document = v2.parse_object(exchange.request.body)
+    model = document.get("model")
+    if not isinstance(model, str | None):
+        raise InvalidRequestError(f"model: expected a name, got {type(model).__name__}")
+    if "instances" in document:
+        return predict_v1(exchange, model)
+    if "inputs" not in document:
+        raise InvalidRequestError(f"expected inputs or instances, got {', '.join(document)[:200] or 'nothing'}")
+    inputs = document["inputs"]
+    is_v2 = isinstance(inputs, list) and all(isinstance(item, dict) and "datatype" in item for item in inputs)
+    return infer(exchange, model) if is_v2 else predict_v1(exchange, model)
+
+
+def signature(model: Model) -> dict[str, Any]:
+    """Which model answers: a part of every answer, over HTTP and as a result of an event."""
+    return {"model": model.manifest.model, "version": model.manifest.version}
+
+
+# ---------------------------------------------------------------------- routes
+
+ROUTES = (
+    Route("GET", "/", home),
+    Route("GET", "/openapi.json", openapi),
+    Route("GET", "/v2", server_metadata, gives="ServerMetadata"),
+    Route("GET", "/v2/health/live", live, gives="Health"),
+    Route("GET", "/v2/health/ready", ready, gives="Health"),
+    Route("GET", "/v2/models", models, gives="Models"),
+    Route("GET", "/v2/models/stats", model_statistics, gives="Statistics"),
+    Route("GET", "/v2/models/{model}", model_metadata, gives="ModelMetadata"),
+    Route("GET", "/v2/models/{model}/ready", model_ready, gives="ModelReady"),
+    Route("GET", "/v2/models/{model}/config", model_config),
+    Route("GET", "/v2/models/{model}/stats", model_statistics, gives="Statistics"),
+    Route("POST", "/v2/models/{model}/infer", infer, "InferRequest", "InferResponse"),
+    Route("POST", "/v2/models/{model}/generate", generate, "GenerateRequest", "GenerateResponse"),
+    Route("GET", "/v2/models/{model}/versions/{version}", model_metadata, gives="ModelMetadata"),
+    Route("GET", "/v2/models/{model}/versions/{version}/ready", model_ready, gives="ModelReady"),
+    Route("GET", "/v2/models/{model}/versions/{version}/config", model_config),
+    Route("GET", "/v2/models/{model}/versions/{version}/stats", model_statistics, gives="Statistics"),
+    Route("POST", "/v2/models/{model}/versions/{version}/infer", infer, "InferRequest", "InferResponse"),
+    Route("POST", "/v2/models/{model}/versions/{version}/generate", generate, "GenerateRequest", "GenerateResponse"),
+    Route("POST", "/v2/repository/index", repository_index, gives="RepositoryIndex"),
+    Route("GET", "/v1/models", models, gives="Models"),
+    Route("GET", "/v1/models/{model}", model_status, gives="ModelStatus"),
+    Route("GET", "/v1/models/{model}/versions/{version}", model_status, gives="ModelStatus"),
+    Route("POST", "/v1/models/{model}:predict", predict_v1, "PredictRequest", "PredictResponse"),
+    Route("POST", "/v1/models/{model}/versions/{version}:predict", predict_v1, "PredictRequest", "PredictResponse"),
+    Route("POST", "/predict", predict, "Payload", "Predictions"),
+    Route("POST", "/predict/{model}", predict, "Payload", "Predictions"),
+    Route("POST", "/invocations", invoke, "Invocation"),
+    Route("GET", "/ping", ready, gives="Health"),
+)
+
+
+# ---------------------------------------------------------------------- parts of the above
+
+
+def _answer_rows(
+    exchange: Exchange, model: Model, batches: list[Batch], top_k: int, *, only_images: bool = False
+) -> list[Any]:
+    exchange.rows = sum(batch.rows or 1 for batch in batches)
+    with exchange.step("run"):
+        outputs = run(model, batches)
+    with exchange.step("encode"):
+        return payloads.encode(model, batches, outputs, top_k, only_images=only_images)
+
+
+def _answer_columns(exchange: Exchange, model: Model, inputs: object) -> Any:
+    with exchange.step("decode"):
+        batch = parse_columns(model, inputs)
+    with exchange.step("run"):
+        (outputs,) = run(model, [batch])
+    with exchange.step("encode"):
+        return payloads.bare({name: tensors.to_nested(tensor) for name, tensor in outputs.items()})
+
+
+def _health(is_well: bool) -> dict[str, bool]:
+    """Both keys: the specification prints `live` for readiness too, KServe's client reads `ready`."""
+    return {"live": True, "ready": is_well}
+
+
+def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = document.get("parameters") or {}
+    if not isinstance(parameters, dict):
+        raise InvalidRequestError(f"parameters: expected an object, got {type(parameters).__name__}")
+    return parameters
+
+
+def _parse_top_k(value: object) -> int:
+    """The number of labels that a request wants, as JSON or a query has it."""
+    text = str(payloads.DEFAULT_TOP_K if value is None else value)
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:9]) <= payloads.MAX_TOP_K:
+        raise InvalidRequestError(f"top_k: expected a number from 1 to {payloads.MAX_TOP_K}, got {text[:80]!r}")
+    return int(text)

@@ -1,0 +1,68 @@
+"""The exchange: one request being answered. What it asks, who answers it, and how long each step takes."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from onnxlet.errors import OnnxletError
+from onnxlet.http import Request
+from onnxlet.model import Model
+from onnxlet.service import Service
+from onnxlet.traffic import Routed
+
+KEY = "onnxlet-key"
+"""The header by whose value a client always comes to the same version of a canary; else it is the request's own id."""
+
+UNREAD = Request("", "")
+"""In place of a request that could not even be read."""
+
+
+class Exchange:
+    """What the steps of one answer share."""
+
+    def __init__(self, service: Service, request: Request = UNREAD, model: Model | None = None) -> None:
+        """Begin.
+
+        Args:
+            service: The function's parts.
+            request: The request.
+            model: Who answers, whatever the request names: a shadow. None lets the request decide.
+        """
+        self.service = service
+        self.request = request
+        self.route = ""
+        """The pattern of the path."""
+        self.routed: Routed | None = None if model is None else Routed(model)
+        self.rows: int | None = None
+        self.error: OnnxletError | None = None
+        """Why there is no answer."""
+        self.steps_s: dict[str, float] = {}
+        self._started_s = time.perf_counter()
+
+    def find(self, reference: str | None, version: str | None = None, request_id: str | None = None) -> Model:
+        """Who answers; raises as `Service.find`.
+
+        Args:
+            reference: `name` or `name@alias`; None for the default model.
+            version: A version of it, instead of an alias.
+            request_id: The client's own name for the request, where its body has one.
+        """
+        if self.routed is None:
+            headers = self.request.headers
+            key = headers.get(KEY) or headers.get("x-request-id") or request_id
+            with self.step("load"):
+                self.routed = self.service.find(reference, version, key)
+        return self.routed.model
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Count the time of a step."""
+        started_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.steps_s[name] = self.steps_s.get(name, 0.0) + time.perf_counter() - started_s
+
+    def total_s(self) -> float:
+        """The time since the request came."""
+        return time.perf_counter() - self._started_s

@@ -1,0 +1,120 @@
+"""Images: encoded bytes to pixels and back, by Pillow; nothing else imports it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onnxlet.contract.manifest import CHANNELS, ImagePreprocess
+from onnxlet.contract.tensors import DATATYPES, Tensor
+from onnxlet.errors import TooLargeError, UnreadablePayloadError, UnsupportedMediaError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
+"""Media types of images, with Pillow's name for each; Pillow tries no other format."""
+
+MAX_PIXELS = 50_000_000
+"""Of one image: a phone's largest, 150 MB when decoded."""
+
+
+def prepare() -> None:
+    """Import what decodes images, before the first of them arrives: a function that takes none never pays for it."""
+    from PIL import Image, ImageOps  # noqa: F401 - to have been imported is all
+
+    Image.preinit()
+
+
+def sniff(body: bytes) -> str | None:
+    """The media type of an image by its first bytes; None for anything else."""
+    if body.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if body.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    return "image/webp" if body.startswith(b"RIFF") and body[8:12] == b"WEBP" else None
+
+
+def decode(body: bytes, media_type: str, declaration: ImagePreprocess) -> Tensor:
+    """Decode an image to UINT8 (1, height, width, channels), upright and with the declared number of channels.
+
+    What shows through a transparent image is white.
+
+    Raises:
+        UnsupportedMediaError: no image type that is taken here.
+        UnreadablePayloadError: not an image of this type, or a damaged one.
+        TooLargeError: more than `MAX_PIXELS`.
+    """
+    from io import BytesIO
+
+    from PIL import Image, UnidentifiedImageError
+
+    if media_type not in FORMATS:
+        raise UnsupportedMediaError(f"expected {', '.join(FORMATS)}, got {media_type[:80] or 'no media type'}")
+    try:
+        with Image.open(BytesIO(body), formats=[FORMATS[media_type]]) as image:
+            _check_pixels(image)
+            upright = _on_white(_to_eight_bits(_turn_upright(image))).convert(CHANNELS[declaration.channels])
+    except UnidentifiedImageError as error:
+        raise UnreadablePayloadError(f"expected {media_type}, got {len(body)} bytes that are none") from error
+    except Image.DecompressionBombError as error:
+        raise TooLargeError(f"the image is too large: {error}") from error
+    except (TooLargeError, MemoryError):
+        raise
+    except Exception as error:  # what Pillow's decoders raise on damaged data has no common base but this
+        raise UnreadablePayloadError(f"the {media_type} is damaged: {error}") from error
+    shape = (1, upright.height, upright.width, declaration.channels)
+    return Tensor(DATATYPES["UINT8"], shape, memoryview(upright.tobytes()))
+
+
+def encode_png(images: Tensor) -> list[bytes]:
+    """PNG files of decoded images.
+
+    Args:
+        images: UINT8 (batch, height, width, channels), with 1 or 3 channels.
+    """
+    from io import BytesIO
+
+    from PIL import Image
+
+    count, height, width, channels = images.shape
+    size_bytes = height * width * channels
+    files = []
+    for index in range(count):
+        pixels = images.buffer[index * size_bytes : (index + 1) * size_bytes]
+        file = BytesIO()
+        Image.frombytes(CHANNELS[channels], (width, height), bytes(pixels)).save(file, "PNG")
+        files.append(file.getvalue())
+    return files
+
+
+def _check_pixels(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise TooLargeError(
+            f"the image has {image.width} x {image.height} pixels, expected at most {MAX_PIXELS} in all"
+        )
+
+
+def _turn_upright(image: Image.Image) -> Image.Image:
+    """The image as its camera was held."""
+    from PIL import ImageOps
+
+    # Pillow keeps what it has read. It would write the rest again too, and fail on what some cameras put there.
+    image.getexif()
+    for written_again in ("exif", "Raw profile type exif"):
+        image.info.pop(written_again, None)
+    return ImageOps.exif_transpose(image)
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """The image with values up to 255; Pillow's own `convert` cuts off 16-bit greys instead of scaling them."""
+    return image.point(lambda value: value * (1 / 256)) if image.mode.startswith("I;16") else image
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """The image without its transparency."""
+    if not image.has_transparency_data:
+        return image
+    from PIL import Image
+
+    colours = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)

@@ -1,0 +1,137 @@
+"""One loaded version of a model: its manifest, and a session for each of its graphs."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from onnxlet.contract import tensors
+from onnxlet.contract.manifest import (
+    PIXELS_INPUT,
+    PIXELS_OUTPUT,
+    POSTPROCESS_INPUTS,
+    POSTPROCESS_OUTPUTS,
+    PREPROCESS_INPUT,
+    PREPROCESS_OUTPUT,
+    Manifest,
+    Role,
+)
+from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
+from onnxlet.errors import InferenceError, InvalidTensorError
+from onnxlet.registry import Registry
+from onnxlet.session import Session
+
+logger = logging.getLogger("onnxlet")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One loaded version: its manifest, and a session for each of its graphs."""
+
+    manifest: Manifest
+    session: Session
+    preprocess: Session | None
+    postprocess: Session | None
+
+    def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Run the model on a tensor for each of its inputs.
+
+        Args:
+            inputs: The tensors, by name.
+            outputs: The names of the wanted outputs; None for all.
+
+        Raises:
+            InvalidTensorError: a name, datatype or shape that the model does not declare.
+            InferenceError: ONNX Runtime gave up on these tensors.
+        """
+        declared = {spec.name: spec for spec in self.manifest.inputs}
+        _check_names("input", inputs, declared)
+        for name, spec in declared.items():
+            if name not in inputs:
+                raise InvalidTensorError(f'input "{name}": expected {spec}, got nothing')
+            tensors.check(inputs[name], spec)
+        known = {spec.name: spec for spec in self.manifest.outputs}
+        wanted = list(known) if outputs is None else list(outputs)
+        _check_names("output", wanted, known)
+        return dict(zip(wanted, self.session.run(inputs, wanted), strict=True))
+
+    def to_inputs(self, images: Tensor) -> dict[str, Tensor]:
+        """The model's input for decoded images.
+
+        Args:
+            images: UINT8 (batch, height, width, channels), any height and width.
+
+        Raises:
+            InferenceError: the model declares no preprocessing, or images of another number of channels.
+        """
+        if self.preprocess is None:
+            raise InferenceError(f'model "{self.manifest.model}" has no image preprocessing')
+        (tensor,) = self.preprocess.run({PREPROCESS_INPUT: images}, [PREPROCESS_OUTPUT])
+        return {self.manifest.inputs[0].name: tensor}
+
+    def classify(self, output: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
+        """Name the most probable classes.
+
+        Args:
+            output: The model's first output, (batch, classes).
+            top_k: How many classes to name for each row; at most all.
+
+        Returns:
+            The indices, INT64, and the probabilities, FP32: both (batch, top_k), most probable first.
+        """
+        if self.postprocess is None or self.manifest.classification is None:
+            raise InferenceError(f'model "{self.manifest.model}" has no labels')
+        count = Tensor(DATATYPES["INT64"], (1,), memoryview(top_k.to_bytes(8, "little")))
+        inputs = dict(zip(POSTPROCESS_INPUTS, (output, count), strict=True))
+        indices, probabilities = self.postprocess.run(inputs, POSTPROCESS_OUTPUTS)
+        return indices, probabilities
+
+    def to_pixels(self, output: Tensor) -> Tensor:
+        """The images, UINT8 (batch, height, width, channels), that a generator's output stands for."""
+        if self.postprocess is None:
+            raise InferenceError(f'model "{self.manifest.model}" makes no images')
+        (pixels,) = self.postprocess.run({PIXELS_INPUT: output}, [PIXELS_OUTPUT])
+        return pixels
+
+    def warm_up(self) -> None:
+        """Run every graph once on zeros, so that no request pays for the first run."""
+        declaration = self.manifest.preprocess
+        if declaration is None:
+            inputs = {spec.name: tensors.zeros(spec) for spec in self.manifest.inputs}
+        else:
+            shape = (1, declaration.height, declaration.width, declaration.channels)
+            inputs = self.to_inputs(tensors.zeros(TensorSpec(PREPROCESS_INPUT, DATATYPES["UINT8"], shape)))
+        outputs = self.run(inputs)
+        if self.postprocess is not None and self.manifest.classification is not None:
+            self.classify(outputs[self.manifest.outputs[0].name], 1)
+
+
+def load(registry: Registry, manifest: Manifest, threads: int) -> Model:
+    """Fetch, verify and load the graphs of a version, and run them once.
+
+    Raises:
+        ArtifactError: bytes that are not the published ones, or that ONNX Runtime does not load.
+        StoreError: the store does not answer.
+    """
+
+    def session(role: Role) -> Session | None:
+        artifact = manifest.artifact(role)
+        if artifact is None:
+            return None
+        with registry.open_artifact(artifact) as path:
+            return Session(path, threads)
+
+    main = session("model")
+    assert main is not None, "the contract refuses a manifest without a model artifact"
+    model = Model(manifest, main, session("preprocess"), session("postprocess"))
+    try:
+        model.warm_up()
+    except (InferenceError, InvalidTensorError, MemoryError, OverflowError) as error:
+        # Zeros need not be a possible input; the model may well answer a real one.
+        logger.warning("%s version %d was not warmed up: %s", manifest.model, manifest.version, error)
+    return model
+
+
+def _check_names(kind: str, found: Mapping[str, object] | Sequence[str], declared: Mapping[str, TensorSpec]) -> None:
+    for name in found:
+        if name not in declared:
+            raise InvalidTensorError(f'{kind} "{name}": the model has no such {kind}, expected {", ".join(declared)}')

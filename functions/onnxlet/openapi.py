@@ -1,0 +1,187 @@
+"""The description of the HTTP face as an OpenAPI document, made from the table of routes.
+
+Source: OpenAPI Specification 3.1.0.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from onnxlet import __version__
+from onnxlet import generate as limits
+from onnxlet.contract.tensors import DATATYPES
+from onnxlet.payloads import MAX_TOP_K, MEDIA_TYPES, MULTIPART
+from onnxlet.routes import Route
+
+BINARY = "application/octet-stream"
+JSON = "application/json"
+
+
+def describe(routes: Iterable[Route]) -> dict[str, Any]:
+    """The document for these routes."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.pattern, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "onnxlet",
+            "version": __version__,
+            "description": "ONNX models behind a cloud function. A model is named `name` or `name@alias`.",
+        },
+        "paths": paths,
+        "components": {"schemas": SCHEMAS},
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    name = re.sub(r"\W+", "_", f"{route.method}{route.pattern}").strip("_").lower()
+    operation: dict[str, Any] = {
+        "operationId": name,
+        "summary": (route.endpoint.__doc__ or "").partition("\n")[0],
+        "parameters": [_path_parameter(each) for each in re.findall(r"{(\w+)}", route.pattern)],
+        "responses": {
+            "200": {"description": "The answer.", "content": _answers(route)},
+            "default": {"description": "Why there is none.", "content": {JSON: {"schema": _reference("Error")}}},
+        },
+    }
+    if route.takes == "Payload":
+        operation["parameters"].append(_TOP_K)
+    if route.takes:
+        operation["requestBody"] = {"required": True, "content": _bodies(route.takes)}
+    return operation
+
+
+def _bodies(schema: str) -> dict[str, Any]:
+    if schema == "Payload":
+        kinds: dict[str, Any] = {kind: {} for kind in MEDIA_TYPES}
+        parts = {"type": "object", "additionalProperties": {"type": "string", "contentEncoding": "binary"}}
+        return {**kinds, JSON: {"schema": _reference(schema)}, MULTIPART: {"schema": parts}}
+    bodies = {JSON: {"schema": _reference(schema)}}
+    return {**bodies, BINARY: {}} if schema == "InferRequest" else bodies
+
+
+def _answers(route: Route) -> dict[str, Any]:
+    answers: dict[str, Any] = {JSON: {"schema": _reference(route.gives)}}
+    if route.gives == "InferResponse":
+        answers[BINARY] = {}
+    if route.gives == "GenerateResponse":
+        answers["image/png"] = {}
+    return answers
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS[name]}
+
+
+def _reference(schema: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{schema}"}
+
+
+def _object(required: tuple[str, ...], **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "required": list(required), "properties": properties}
+
+
+def _list(items: Any) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+_TEXT = {"type": "string"}
+_TRUTH = {"type": "boolean"}
+_COUNT = {"type": "integer", "minimum": 0}
+_ANYTHING: dict[str, Any] = {}
+_PATH_PARAMETERS = {
+    "model": {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,62}(@[a-z0-9][a-z0-9._-]{0,62})?$"},
+    "version": {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"},
+}
+_TOP_K = {"name": "top_k", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TOP_K}}
+_DATATYPE = {"type": "string", "enum": list(DATATYPES)}
+_SHAPE = _list({"type": "integer", "minimum": -1})
+_SPEC = _object(("name", "datatype", "shape"), name=_TEXT, datatype=_DATATYPE, shape=_SHAPE)
+_SIZES = _list(_COUNT)
+_IMAGE = _object(("b64",), b64=_TEXT)
+
+SCHEMAS: dict[str, Any] = {
+    "Object": {"type": "object"},
+    "Error": _object(("error", "code"), error=_TEXT, code=_TEXT),
+    "Health": _object(("live", "ready"), live=_TRUTH, ready=_TRUTH),
+    "ServerMetadata": _object(("name", "version", "extensions"), name=_TEXT, version=_TEXT, extensions=_list(_TEXT)),
+    "Models": _object(("models",), models=_list(_TEXT)),
+    "ModelMetadata": _object(
+        ("name", "versions", "platform", "inputs", "outputs"),
+        name=_TEXT,
+        versions=_list(_TEXT),
+        platform=_TEXT,
+        inputs=_list(_SPEC),
+        outputs=_list(_SPEC),
+        problem=_TEXT,
+    ),
+    "ModelReady": _object(("name", "ready"), name=_TEXT, ready=_TRUTH),
+    "ModelStatus": _object(("name", "ready"), name=_TEXT, ready=_TRUTH, model_version_status=_list({"type": "object"})),
+    "Statistics": _object(("model_stats",), model_stats=_list({"type": "object"})),
+    "RepositoryIndex": _list(_object(("name", "version", "state"), name=_TEXT, version=_TEXT, state=_TEXT)),
+    "InferRequest": _object(
+        ("inputs",),
+        id=_TEXT,
+        parameters={"type": "object"},
+        inputs=_list(
+            _object(
+                ("name", "datatype", "shape"),
+                name=_TEXT,
+                datatype=_DATATYPE,
+                shape=_SIZES,
+                parameters={"type": "object"},
+                data=_ANYTHING,
+            )
+        ),
+        outputs=_list(_object(("name",), name=_TEXT, parameters={"type": "object"})),
+    ),
+    "InferResponse": _object(
+        ("model_name", "model_version", "outputs"),
+        model_name=_TEXT,
+        model_version=_TEXT,
+        id=_TEXT,
+        outputs=_list(_object(("name", "datatype", "shape"), name=_TEXT, datatype=_DATATYPE, shape=_SIZES)),
+    ),
+    "PredictRequest": {
+        "anyOf": [
+            _object(("instances",), instances=_list(_ANYTHING), parameters={"type": "object"}),
+            _object(("inputs",), inputs=_ANYTHING),
+        ]
+    },
+    "PredictResponse": {
+        "anyOf": [_object(("predictions",), predictions=_list(_ANYTHING)), _object(("outputs",), outputs=_ANYTHING)]
+    },
+    "Payload": {
+        "anyOf": [
+            _object(("instances",), instances=_list(_ANYTHING)),
+            _list(_ANYTHING),
+            _IMAGE,
+            _object(("image_path",), image_path=_TEXT),
+        ]
+    },
+    "Predictions": _object(
+        ("model", "version", "predictions"), model=_TEXT, version=_COUNT, predictions=_list(_ANYTHING)
+    ),
+    "GenerateRequest": _object(
+        (),
+        text_input=_TEXT,
+        length={"type": "integer", "minimum": 1, "maximum": limits.MAX_LENGTH},
+        temperature={"type": "number", "minimum": 0, "maximum": limits.MAX_TEMPERATURE},
+        top_k=_COUNT,
+        count={"type": "integer", "minimum": 1, "maximum": limits.MAX_IMAGES},
+        seed={"type": "integer", "minimum": 0, "maximum": limits.MAX_SEED},
+        parameters={"type": "object"},
+    ),
+    "GenerateResponse": _object(
+        ("model_name", "model_version", "seed"),
+        model_name=_TEXT,
+        model_version=_TEXT,
+        seed=_COUNT,
+        text_output=_TEXT,
+        images=_list(_IMAGE),
+    ),
+    "Invocation": {
+        "anyOf": [_object(("inputs",), inputs=_ANYTHING, model=_TEXT), _object(("instances",), model=_TEXT)]
+    },
+}

@@ -1,0 +1,35 @@
+"""The references: objects that a request names instead of sending them, from allowed places alone."""
+
+from collections.abc import Sequence
+
+from onnxlet.config import REFERENCE_SCHEMES, StorageSettings
+from onnxlet.errors import ForbiddenError
+from onnxlet.http import MAX_BODY_BYTES
+from onnxlet.store import open_store
+
+
+class References:
+    """What a request may read: objects under the prefixes of `ONNXLET_INPUTS`, and nothing else."""
+
+    def __init__(self, prefixes: Sequence[str], storage: StorageSettings) -> None:
+        """Take the URL prefixes, without a slash at their ends, and how the stores are reached."""
+        self._prefixes = tuple(prefixes)
+        self._storage = storage
+
+    def read(self, url: str) -> bytes:
+        """The bytes of an object, by its URL as it is, not encoded.
+
+        Raises:
+            ForbiddenError: not under an allowed prefix, or not in the plain form in which prefixes can be compared.
+            ObjectNotFoundError, BucketNotFoundError, TooLargeError, StoreError: as `Store.read`.
+        """
+        scheme, _, rest = url.partition("://")
+        bucket, *parts = rest.split("/")
+        is_plain = all(part not in {"", ".", ".."} for part in (bucket, *parts)) and url.isprintable()
+        is_allowed = any(url.startswith(f"{prefix}/") for prefix in self._prefixes)
+        if not is_plain or not is_allowed or f"{scheme}://" not in REFERENCE_SCHEMES:
+            raise ForbiddenError(f"{url:.200}: expected an object under {self._describe()}")
+        return open_store(f"{scheme}://{bucket}", self._storage).read("/".join(parts), at_most=MAX_BODY_BYTES).data
+
+    def _describe(self) -> str:
+        return " or ".join(self._prefixes) or "a prefix of ONNXLET_INPUTS, which allows none"

@@ -1,0 +1,60 @@
+"""The routes: which method and path lead to which endpoint."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from onnxlet.errors import MethodNotAllowedError, NotFoundError
+from onnxlet.http import Response
+
+Endpoint = Callable[..., Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A method, a path, and who answers; what the two documents are is for the description."""
+
+    method: str
+    pattern: str
+    endpoint: Endpoint
+    takes: str = ""
+    """The schema of the request, in `openapi`."""
+    gives: str = "Object"
+    """The schema of the response, in `openapi`."""
+
+
+def find(routes: Iterable[Route], method: str, path: str) -> tuple[Route, dict[str, str]]:
+    """The route for a request, and what its path says.
+
+    Raises:
+        NotFoundError: no route has this path.
+        MethodNotAllowedError: one has, for another method.
+    """
+    allowed = []
+    for route in routes:
+        arguments = _match(route.pattern, path)
+        if arguments is not None:
+            if route.method == method:
+                return route, arguments
+            allowed.append(route.method)
+    if allowed:
+        raise MethodNotAllowedError(f"{path:.200}: expected {' or '.join(allowed)}, got {method:.20}")
+    raise NotFoundError(f"{path:.200}: nothing answers here")
+
+
+def _match(pattern: str, path: str) -> dict[str, str] | None:
+    """What the names in braces stand for where a path has this pattern, else None."""
+    parts = path.rstrip("/").split("/")
+    pattern_parts = pattern.rstrip("/").split("/")
+    if len(parts) != len(pattern_parts):
+        return None
+    arguments = {}
+    for part, expected in zip(parts, pattern_parts, strict=True):
+        if not expected.startswith("{"):
+            if part != expected:
+                return None
+            continue
+        name, _, verb = expected[1:].partition("}")
+        if not part.endswith(verb) or len(part) == len(verb):
+            return None
+        arguments[name] = part[: len(part) - len(verb)]
+    return arguments

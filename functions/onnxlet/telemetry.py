@@ -1,0 +1,108 @@
+"""What an operator sees: one JSON line per request, with the metrics of AWS and the fields of GCP, and trace contexts.
+
+Source: CloudWatch, "Embedded metric format specification"; Cloud Logging, "Structured logging"; W3C, "Trace Context";
+W3C, "Server Timing".
+"""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from onnxlet.config import Settings
+
+NAMESPACE = "onnxlet"
+
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})", re.ASCII)
+_XRAY_ROOT = re.compile(r"(?:^|;)\s*Root=1-([0-9a-f]{8})-([0-9a-f]{24})", re.ASCII)
+_REQUEST_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
+
+_METRICS = {"milliseconds": "Milliseconds", "run_ms": "Milliseconds", "failed": "Count", "refused": "Count"}
+"""Of each request, with CloudWatch's unit; the more of them, the more they cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Where a request belongs in a trace of many services."""
+
+    trace_id: str
+    parent_id: str | None
+    span_id: str
+    flags: str
+
+    def header(self) -> str:
+        """The `traceparent` of what this request's answer is a part of."""
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
+
+
+def parse_trace(headers: Mapping[str, str]) -> Trace:
+    """The trace that a request came with: W3C's header, else X-Ray's; a new one where there is neither."""
+    span_id = os.urandom(8).hex()
+    match = _TRACEPARENT.fullmatch(headers.get("traceparent", "").strip())
+    if match and match[1].strip("0") and match[2].strip("0"):
+        return Trace(match[1], match[2], span_id, match[3])
+    match = _XRAY_ROOT.search(headers.get("x-amzn-trace-id", ""))
+    trace_id = match[1] + match[2] if match else os.urandom(16).hex()
+    return Trace(trace_id, None, span_id, "01")
+
+
+def parse_request_id(headers: Mapping[str, str], platform_id: str | None) -> str | None:
+    """The client's own name for its request, else the platform's; it goes into a header and must be fit for one."""
+    for text in (headers.get("x-request-id"), platform_id):
+        if text and _REQUEST_ID.fullmatch(text):
+            return text
+    return None
+
+
+def server_timing(steps_s: Mapping[str, float], total_s: float) -> str:
+    """The `Server-Timing` header: the milliseconds of each step and of all."""
+    entries = {**steps_s, "total": total_s}
+    return ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in entries.items())
+
+
+def with_platform(line: Mapping[str, Any], trace: Trace, settings: Settings) -> dict[str, Any]:
+    """The facts of one request with its trace, and with what the platform's log makes metrics and views of."""
+    platform: dict[str, Any] = {}
+    if settings.platform == "lambda":
+        platform = _embedded_metrics(line)
+    elif settings.platform == "cloud-run":
+        platform = _cloud_logging(line, trace, settings.project)
+    return {**line, "trace_id": trace.trace_id, "span_id": trace.span_id, **platform}
+
+
+def write_line(line: Mapping[str, Any]) -> None:
+    """Write one line of JSON into the log; never a payload."""
+    sys.stdout.write(orjson.dumps(line).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _embedded_metrics(line: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes CloudWatch count the line: metrics by model, where one answered."""
+    metrics = [{"Name": name, "Unit": unit} for name, unit in _METRICS.items() if line.get(name) is not None]
+    dimensions = [["model"]] if line.get("model") else [[]]
+    directive = {"Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": metrics}
+    return {"_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}}
+
+
+def _cloud_logging(line: Mapping[str, Any], trace: Trace, project: str | None) -> dict[str, Any]:
+    """The fields that Cloud Logging knows by name."""
+    status = line["status"]
+    fields = {
+        "severity": "ERROR" if status >= 500 else "WARNING" if status >= 400 else "INFO",
+        "httpRequest": {
+            "requestMethod": line["method"],
+            "status": status,
+            "requestSize": str(line["request_bytes"]),
+            "responseSize": str(line["response_bytes"]),
+            "latency": f"{line['milliseconds'] / 1000:.6f}s",
+        },
+        "logging.googleapis.com/spanId": trace.span_id,
+    }
+    if project:
+        fields["logging.googleapis.com/trace"] = f"projects/{project}/traces/{trace.trace_id}"
+    return fields

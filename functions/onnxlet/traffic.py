@@ -1,0 +1,189 @@
+"""The traffic: which version answers a request for an alias, while the alias moves under it."""
+
+import hashlib
+import logging
+import os
+import threading
+import time
+from dataclasses import dataclass, replace
+
+from onnxlet.contract import layout
+from onnxlet.contract.alias import Alias, Share
+from onnxlet.contract.manifest import Manifest
+from onnxlet.errors import OnnxletError
+from onnxlet.model import Model
+from onnxlet.models import Models
+from onnxlet.store import Revision
+
+logger = logging.getLogger("onnxlet")
+
+FIRST_RETRY_S = 0.25
+LONGEST_RETRY_S = 60.0
+"""Between two attempts to load a version that did not load: each one fetches it anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """Who answers one request."""
+
+    model: Model
+    shadow: Model | None = None
+    """Gets a copy; its answer is logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A state of an alias that was not followed, because a version in it did not load."""
+
+    revision: Revision
+    retry_at_s: float
+    """On the monotonic clock."""
+    wait_s: float
+
+
+@dataclass(slots=True)
+class Followed:
+    """An alias that is answered for, as it was when all of its versions were last loaded."""
+
+    alias: Alias
+    revision: Revision | None
+    """None where not all of that state could be loaded, so that it is asked for again."""
+    checked_at_s: float
+    """On the monotonic clock."""
+    problem: str | None = None
+    """Why it is not answered as its document says now."""
+    refused: Refused | None = None
+
+
+class Traffic:
+    """The aliases that this process answers for. Safe for threads."""
+
+    def __init__(self, models: Models, refresh_s: float) -> None:
+        """Take the loaded models, and how stale an alias may get."""
+        self.models = models
+        self._refresh_s = refresh_s
+        self._following = threading.Lock()
+        self._refreshing = threading.Lock()
+        self._followed: dict[tuple[str, str], Followed] = {}
+
+    def route(self, name: str, alias: str = layout.LIVE, key: str | None = None) -> Routed:
+        """Who answers a request for an alias, as the alias is now or was at most `refresh_s` ago.
+
+        A new version takes over when it is loaded and has run once; until then, and where that fails, the old one
+        answers.
+
+        Args:
+            name: The model.
+            alias: The alias.
+            key: What must come to the same version again and again while the shares do not change; None for chance.
+
+        Raises:
+            ModelNotFoundError, ManifestError, ArtifactError, StoreError, MemoryBoundError: at the first request for
+                the alias, or for a version that was let go for others.
+        """
+        followed = self._followed.get((name, alias))
+        if followed is None:
+            followed = self._follow(name, alias)
+        elif time.monotonic() - followed.checked_at_s >= self._refresh_s:
+            self._refresh(name, alias, followed)
+        current = followed.alias
+        key = key or os.urandom(16).hex()
+        model = self._share(followed, current.canary, key) or self.models.get(current.manifest)
+        return Routed(model, self._share(followed, current.shadow, key))
+
+    def problem(self, model: Model) -> str | None:
+        """Why this model's alias is not answered as its document says, or None."""
+        followed = list(self._followed.values())  # a copy: another thread may add one meanwhile
+        return next(
+            (each.problem for each in followed if each.problem and model.manifest in _versions(each.alias)), None
+        )
+
+    def _share(self, followed: Followed, share: Share | None, key: str) -> Model | None:
+        """The model of a share where the key falls into it."""
+        if share is None or not _falls_into(share, key):
+            return None
+        try:
+            return self.models.get(share.manifest)
+        except OnnxletError as error:  # let go for others, and not to be had again now: the alias's own version answers
+            followed.problem = str(error)
+            logger.warning("%s version %d: %s", share.manifest.model, share.manifest.version, error)
+            return None
+
+    def _follow(self, name: str, alias: str) -> Followed:
+        with self._following:
+            if (name, alias) not in self._followed:
+                found, revision = self.models.registry.alias_state(name, alias)
+                self.models.get(found.manifest)
+                followed = Followed(found, revision, time.monotonic())
+                try:
+                    self._load_shares(found)
+                except OnnxletError as error:
+                    followed.alias, followed.revision = replace(found, canary=None, shadow=None), None
+                    followed.problem, followed.refused = str(error), _refuse(None, revision)
+                    logger.warning("%s@%s: %s", name, alias, error)
+                self._followed[name, alias] = followed
+            return self._followed[name, alias]
+
+    def _refresh(self, name: str, alias: str, followed: Followed) -> None:
+        """Look whether the alias has moved, and follow it; whoever comes meanwhile gets the old model at once."""
+        if not self._refreshing.acquire(blocking=False):
+            return
+        try:
+            followed.checked_at_s = time.monotonic()
+            registry = self.models.registry
+            if followed.revision is None:
+                changed: tuple[Alias, Revision] | None = registry.alias_state(name, alias)
+            else:
+                changed = registry.alias_if_changed(name, alias, followed.revision)
+            if changed is None:
+                followed.problem = followed.refused = None
+            elif _is_due(followed.refused, changed[1]):
+                self._move(followed, *changed)
+        except OnnxletError as error:
+            followed.problem = str(error)
+            logger.warning("%s@%s: version %d goes on: %s", name, alias, followed.alias.manifest.version, error)
+        finally:
+            self._refreshing.release()
+
+    def _move(self, followed: Followed, alias: Alias, revision: Revision) -> None:
+        """Follow an alias to its new state, when everything in that is loaded."""
+        old = followed.alias
+        try:
+            self.models.get(alias.manifest)
+            self._load_shares(alias)
+        except OnnxletError:
+            followed.refused = _refuse(followed.refused, revision)
+            raise
+        followed.alias, followed.revision = alias, revision
+        followed.problem = followed.refused = None
+        named = [manifest for each in list(self._followed.values()) for manifest in _versions(each.alias)]
+        for manifest in _versions(old):
+            if manifest not in named:
+                self.models.discard(manifest)
+
+    def _load_shares(self, alias: Alias) -> None:
+        for share in (alias.canary, alias.shadow):
+            if share is not None:
+                self.models.get(share.manifest)
+
+
+def _falls_into(share: Share, key: str) -> bool:
+    """Whether a key belongs to a share: of all keys, the part that its weight says, and always the same ones."""
+    text = f"{share.manifest.model}\0{share.manifest.version}\0{key}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) < share.weight * 2**64
+
+
+def _versions(alias: Alias) -> list[Manifest]:
+    shares = (share.manifest for share in (alias.canary, alias.shadow) if share is not None)
+    return [alias.manifest, *shares]
+
+
+def _is_due(refused: Refused | None, revision: Revision) -> bool:
+    """Whether to try to follow an alias to this state: a refused one only after a while."""
+    return refused is None or refused.revision != revision or time.monotonic() >= refused.retry_at_s
+
+
+def _refuse(refused: Refused | None, revision: Revision) -> Refused:
+    is_again = refused is not None and refused.revision == revision
+    wait_s = min(LONGEST_RETRY_S, refused.wait_s * 2) if refused is not None and is_again else FIRST_RETRY_S
+    return Refused(revision, time.monotonic() + wait_s, wait_s)

@@ -1,0 +1,110 @@
+"""Triton's own documents beside the V2 protocol, which its clients ask for: config, statistics, repository index.
+
+Source: Triton, `extension_model_configuration.md`, `extension_statistics.md` and `extension_model_repository.md`.
+"""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from onnxlet.contract.manifest import Manifest
+from onnxlet.contract.tensors import TensorSpec
+
+NANOSECONDS = 1e9
+
+_STEPS = {"decode": "compute_input", "run": "compute_infer", "encode": "compute_output"}
+"""The steps of a request, with Triton's names for them."""
+
+
+def model_config(manifest: Manifest) -> dict[str, Any]:
+    """A model's configuration; the batch dimension, where there is one, is part of the shapes."""
+    return {
+        "name": manifest.model,
+        "platform": "onnxruntime_onnx",
+        "backend": "onnxruntime",
+        "max_batch_size": 0,
+        "input": [_tensor_config(spec) for spec in manifest.inputs],
+        "output": [_tensor_config(spec) for spec in manifest.outputs],
+        "parameters": {"version": {"string_value": str(manifest.version)}},
+    }
+
+
+def repository_index(catalogue: Mapping[str, Iterable[int]]) -> list[dict[str, str]]:
+    """The models of a registry. All are ready: each is loaded by the first request for it."""
+    return [
+        {"name": name, "version": str(version), "state": "READY", "reason": ""}
+        for name, versions in catalogue.items()
+        for version in versions
+    ]
+
+
+@dataclass(slots=True)
+class Counted:
+    """What a model has answered in this process."""
+
+    successes: int = 0
+    failures: int = 0
+    success_s: float = 0.0
+    failure_s: float = 0.0
+    steps_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_STEPS, 0.0))
+    last_ms: int = 0
+    """Unix time."""
+
+
+class Statistics:
+    """What this process has answered, by model and version. Safe for threads."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._lock = threading.Lock()
+        self._counted: dict[tuple[str, int], Counted] = {}
+
+    def record(self, manifest: Manifest, *, is_success: bool, total_s: float, steps: Mapping[str, float]) -> None:
+        """Count one request that a model was found for, with the seconds of its steps."""
+        key = (manifest.model, manifest.version)
+        with self._lock:
+            counted = self._counted.setdefault(key, Counted())
+            if is_success:
+                counted.successes += 1
+                counted.success_s += total_s
+                counted.last_ms = int(time.time() * 1000)
+                for step in _STEPS:
+                    counted.steps_s[step] += steps.get(step, 0.0)
+            else:
+                counted.failures += 1
+                counted.failure_s += total_s
+
+    def to_document(self, model: str | None = None, version: int | None = None) -> dict[str, Any]:
+        """The statistics of one version, of one model, or of all that were asked."""
+        with self._lock:
+            keys = [key for key in sorted(self._counted) if model in {None, key[0]} and version in {None, key[1]}]
+            return {"model_stats": [_model_statistics(key, self._counted[key]) for key in keys]}
+
+
+def _model_statistics(key: tuple[str, int], counted: Counted) -> dict[str, Any]:
+    durations = {
+        "success": _duration(counted.successes, counted.success_s),
+        "fail": _duration(counted.failures, counted.failure_s),
+        "queue": _duration(counted.successes, 0.0),
+        **{name: _duration(counted.successes, counted.steps_s[step]) for step, name in _STEPS.items()},
+    }
+    return {
+        "name": key[0],
+        "version": str(key[1]),
+        "last_inference": counted.last_ms,
+        "inference_count": counted.successes,
+        "execution_count": counted.successes,
+        "inference_stats": durations,
+    }
+
+
+def _duration(count: int, seconds: float) -> dict[str, int]:
+    return {"count": count, "ns": int(seconds * NANOSECONDS)}
+
+
+def _tensor_config(spec: TensorSpec) -> dict[str, Any]:
+    datatype = "STRING" if spec.datatype.name == "BYTES" else spec.datatype.name
+    shape = [-1 if isinstance(size, str) else size for size in spec.shape or ()]
+    return {"name": spec.name, "data_type": f"TYPE_{datatype}", "dims": shape}

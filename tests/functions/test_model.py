@@ -1,0 +1,115 @@
+import uuid
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from onnxlet.contract import layout
+from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec, to_values, zeros
+from onnxlet.errors import ArtifactError, InferenceError, InvalidTensorError
+from onnxlet.model import Model, load
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from tests import graphs
+from training.publish import publish
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry(open_store(f"memory://{uuid.uuid4()}"))
+
+
+@pytest.fixture
+def digits(registry: Registry) -> Model:
+    return load(registry, publish(registry, graphs.digits_candidate()), threads=1)
+
+
+@pytest.fixture
+def two(registry: Registry) -> Model:
+    return load(registry, publish(registry, graphs.candidate("two", graphs.two_inputs())), threads=1)
+
+
+def int32(*values: int) -> Tensor:
+    return Tensor(DATATYPES["INT32"], (1, len(values)), memoryview(np.array(values, np.int32).tobytes()))
+
+
+def images(count: int = 1, side_pixels: int = 40) -> Tensor:
+    pixels = np.random.default_rng(0).integers(0, 256, (count, side_pixels, side_pixels, 1), np.uint8)
+    return Tensor(DATATYPES["UINT8"], pixels.shape, memoryview(pixels.tobytes()))
+
+
+class TestModel:
+    def test_outputs_come_by_name_all_or_the_wanted(self, two: Model) -> None:
+        inputs = {"a": int32(5, 7), "b": int32(1, 2)}
+        assert {name: to_values(tensor) for name, tensor in two.run(inputs).items()} == {
+            "sum": [6, 9],
+            "difference": [4, 5],
+        }
+        assert list(two.run(inputs, ["difference"])) == ["difference"]
+        assert list(two.run(inputs, ["sum", "sum"])) == ["sum"]
+
+    def test_the_order_of_the_inputs_does_not_matter(self, two: Model) -> None:
+        assert to_values(two.run({"b": int32(1, 2), "a": int32(5, 7)})["difference"]) == [4, 5]
+
+    @pytest.mark.parametrize(
+        ("inputs", "outputs", "words"),
+        [
+            ({}, None, 'input "a": expected INT32 (batch, 2), got nothing'),
+            ({"a": int32(1, 2), "c": int32(1, 2)}, None, 'input "c": the model has no such input, expected a, b'),
+            ({"a": int32(1, 2), "b": int32(1)}, None, 'input "b": expected INT32 (batch, 2), got INT32 (1, 1)'),
+            ({"a": int32(1, 2), "b": int32(1, 2)}, ["x"], 'output "x": the model has no such output, expected sum'),
+        ],
+    )
+    def test_what_the_model_does_not_declare_is_refused(
+        self, two: Model, inputs: dict[str, Tensor], outputs: list[str] | None, words: str
+    ) -> None:
+        with pytest.raises(InvalidTensorError) as caught:
+            two.run(inputs, outputs)
+        assert words in str(caught.value)
+
+    def test_many_images_are_classified_at_once_as_one_by_one(self, digits: Model) -> None:
+        (output,) = digits.run(digits.to_inputs(images(3))).values()
+        indices, probabilities = digits.classify(output, top_k=4)
+        assert indices.shape == probabilities.shape == (3, 4)
+        first = Tensor(DATATYPES["UINT8"], (1, 40, 40, 1), images(3).buffer[:1600])
+        (alone,) = digits.run(digits.to_inputs(first)).values()
+        assert to_values(digits.classify(alone, 4)[0]) == to_values(indices)[:4]
+
+    def test_images_of_another_number_of_channels_are_refused(self, digits: Model) -> None:
+        with pytest.raises(InferenceError):
+            digits.to_inputs(Tensor(DATATYPES["UINT8"], (1, 2, 2, 3), memoryview(bytes(12))))
+
+    def test_a_model_without_declarations_takes_tensors_alone(self, two: Model) -> None:
+        with pytest.raises(InferenceError, match='model "two" has no image preprocessing'):
+            two.to_inputs(images())
+        with pytest.raises(InferenceError, match='model "two" has no labels'):
+            two.classify(int32(1, 2), 1)
+
+
+def never_runs() -> onnx.ModelProto:
+    """Picks rows of a table that has none."""
+    return graphs.model(
+        [helper.make_node("Gather", ["table", "index"], ["row"])],
+        [("index", TensorProto.INT64, ["n"])],
+        [("row", TensorProto.FLOAT, ["n", 2])],
+        {"table": np.zeros((0, 2), np.float32)},
+    )
+
+
+class TestLoad:
+    def test_a_model_that_zeros_do_not_fit_is_loaded_all_the_same(self, registry: Registry) -> None:
+        model = load(registry, publish(registry, graphs.candidate("never", never_runs())), threads=1)
+        with pytest.raises(InferenceError):
+            model.run({"index": zeros(TensorSpec("index", DATATYPES["INT64"], (1,)))})
+
+    @pytest.mark.parametrize("role", ["model", "preprocess", "postprocess"])
+    def test_each_graph_is_verified(self, tmp_path: Path, role: str) -> None:
+        registry = Registry(open_store(tmp_path.as_uri()))
+        manifest = publish(registry, graphs.digits_candidate())
+        (artifact,) = [artifact for artifact in manifest.artifacts if artifact.role == role]
+        blob = tmp_path / layout.blob_key(artifact.sha256)
+        blob.write_bytes(b"\0" * artifact.size_bytes)
+        with pytest.raises(ArtifactError, match=f"{role} artifact: expected {artifact.size_bytes} bytes"):
+            load(registry, manifest, threads=1)
