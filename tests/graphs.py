@@ -2,18 +2,24 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from onnxlet.contract.generation import ImageGeneration, TextGeneration
 from onnxlet.contract.manifest import Classification, ImagePreprocess
 from training.onnx_file import OnnxFile, read_onnx
 from training.publish import Candidate
 
 SIDE_PIXELS = 28
 CLASSES = 10
+
+
+Value = tuple[str, int, Sequence[int | str] | None]
 
 
 def classifier(seed: int = 0) -> onnx.ModelProto:
@@ -59,14 +65,65 @@ def two_inputs() -> onnx.ModelProto:
     return model(nodes, inputs, [(name, TensorProto.INT32, shape) for name in ("sum", "difference")])
 
 
-Value = tuple[str, int, Sequence[int | str] | None]
+VOCABULARY = "abc "
+
+
+def char_step(encoding: str = "index") -> onnx.ModelProto:
+    """A recurrent step over `VOCABULARY`: the state counts the tokens, and the next in the alphabet scores highest."""
+    size = len(VOCABULARY)
+    transitions = np.roll(np.eye(size, dtype=np.float32), 1, axis=1) * 3
+    if encoding == "index":
+        first = [helper.make_node("Gather", ["transitions", "token"], ["scores"])]
+        token: Value = ("token", TensorProto.INT64, ["batch"])
+    else:
+        first = [helper.make_node("MatMul", ["token", "transitions"], ["scores"])]
+        token = ("token", TensorProto.FLOAT, ["batch", size])
+    state: list[int | str] = ["batch", 1]
+    return model(
+        [*first, helper.make_node("Add", ["state", "one"], ["next_state"])],
+        [token, ("state", TensorProto.FLOAT, state)],
+        [("scores", TensorProto.FLOAT, ["batch", size]), ("next_state", TensorProto.FLOAT, state)],
+        {"transitions": transitions, "one": np.ones((1, 1), np.float32)},
+    )
+
+
+def char_candidate(encoding: str = "index", name: str = "char") -> Candidate:
+    declaration = TextGeneration(tuple(VOCABULARY), "token", encoding, "scores", {"state": "next_state"})
+    return replace(candidate(name, char_step(encoding)), generation=declaration)
+
+
+def generator(layout: str = "NHWC") -> onnx.ModelProto:
+    """Eight random numbers to a grey image of 4 x 6 pixels in [0, 1]."""
+    weights = np.random.default_rng(0).normal(size=(8, 24)).astype(np.float32)
+    shape: list[int | str] = ["batch", 4, 6, 1] if layout == "NHWC" else ["batch", 1, 4, 6]
+    return model(
+        [
+            helper.make_node("MatMul", ["latent", "weights"], ["flat"]),
+            helper.make_node("Sigmoid", ["flat"], ["bounded"]),
+            helper.make_node("Reshape", ["bounded", "shape"], ["images"]),
+        ],
+        [("latent", TensorProto.FLOAT, ["batch", 8])],
+        [("images", TensorProto.FLOAT, shape)],
+        {"weights": weights, "shape": np.array([-1, *shape[1:]], np.int64)},
+    )
+
+
+def generator_candidate(layout: str = "NHWC", name: str = "generator") -> Candidate:
+    return replace(candidate(name, generator(layout)), generation=ImageGeneration("latent", "images", layout))
+
+
+def sums() -> onnx.ModelProto:
+    """total = the sum of each row of x, FP32 (batch, 3) -> (batch,)."""
+    nodes = [helper.make_node("ReduceSum", ["x", "axes"], ["total"], keepdims=0)]
+    inputs: list[Value] = [("x", TensorProto.FLOAT, ["batch", 3])]
+    return model(nodes, inputs, [("total", TensorProto.FLOAT, ["batch"])], {"axes": np.array([1], np.int64)})
 
 
 def model(
     nodes: list[onnx.NodeProto],
     inputs: Sequence[Value],
     outputs: Sequence[Value],
-    weights: dict[str, "np.ndarray"] | None = None,
+    weights: dict[str, Any] | None = None,
 ) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,

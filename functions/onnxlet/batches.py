@@ -48,18 +48,17 @@ def attempt(model: Model, batches: Sequence[Batch]) -> list[Outputs | OnnxletErr
     return [outcomes[index] for index in range(len(batches))]
 
 
-def _groups(manifest: Manifest, batches: Sequence[Batch]) -> list[list[int]]:
-    """The batches that can run as one tensor, by their positions."""
+def _groups(manifest: Manifest, batches: Sequence[Batch], at_most_bytes: int = MAX_JOINED_BYTES) -> list[list[int]]:
+    """The batches that can run as one tensor, by their positions; a group ends with what reaches over its bound."""
     if not _keeps_rows(manifest):
         return [[index] for index in range(len(batches))]
     groups: dict[object, list[int]] = {}
     sizes: dict[object, int] = {}
     for index, batch in enumerate(batches):
         shape = _row_shape(batch) or index
-        size_bytes = sum(len(tensor.buffer) for tensor in batch.inputs.values())
-        part = (shape, (sizes.get(shape, 0) + size_bytes) // MAX_JOINED_BYTES)
-        sizes[shape] = sizes.get(shape, 0) + size_bytes
-        groups.setdefault(part, []).append(index)
+        before_bytes = sizes.get(shape, 0)
+        groups.setdefault((shape, before_bytes // at_most_bytes), []).append(index)
+        sizes[shape] = before_bytes + sum(len(tensor.buffer) for tensor in batch.inputs.values())
     return list(groups.values())
 
 
