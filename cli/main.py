@@ -9,9 +9,10 @@ import typer
 
 from cli import output
 from cli.registry import open_registry
+from onnxlet.contract import alias as actions
 from onnxlet.contract import layout
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import OnnxletError
+from onnxlet.errors import InvalidRequestError, OnnxletError
 
 app = typer.Typer(
     name="onnxlet",
@@ -26,6 +27,7 @@ RegistryOption = Annotated[
     typer.Option("--registry", metavar="URL", envvar="ONNXLET_REGISTRY", help="Root URL: s3://, gs:// or file://."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+WeightOption = Annotated[str, typer.Option("--weight", metavar="SHARE", help="10% or 0.1; 0 ends it.")]
 StageOption = Annotated[bool, typer.Option("--stage", help="Publish without making the version live.")]
 
 
@@ -67,16 +69,19 @@ def publish(
     preprocess: Annotated[
         Path | None, typer.Option(metavar="FILE", help="How images become the input, as in a manifest (JSON).")
     ] = None,
+    generation: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What the model generates, as in a manifest (JSON).")
+    ] = None,
     stage: StageOption = False,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Check ONNX models in the functions' own runtime, then publish them."""
     # Imported only here, as elsewhere in this file: onnx takes longer than most commands.
-    from cli.brought import candidates
+    from cli.brought import Declarations, candidates
     from training.publish import publish_all
 
-    found = candidates(path, name, labels, preprocess)
+    found = candidates(path, name, Declarations(labels, preprocess, generation))
     manifests = publish_all(open_registry(registry, create=True), found, _alias(stage))
     for candidate in found:
         for left_out in candidate.model.left_out:
@@ -127,6 +132,30 @@ def rollback(
 ) -> None:
     """Make the version live that was live before."""
     _report_move(open_registry(registry).rollback(name), json)
+
+
+@app.command()
+def canary(
+    name: Annotated[str, typer.Argument(help="The model.")],
+    version: Annotated[int, typer.Argument(min=1, help="The version that shall answer a share of the requests.")],
+    weight: WeightOption = "10%",
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Let a version answer a share of the requests, until live moves."""
+    _share(registry, name, version, actions.CANARY, weight, json)
+
+
+@app.command()
+def shadow(
+    name: Annotated[str, typer.Argument(help="The model.")],
+    version: Annotated[int, typer.Argument(min=1, help="The version that shall get copies of requests.")],
+    weight: WeightOption = "100%",
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Give a version copies of the requests, and only log its answers, until live moves."""
+    _share(registry, name, version, actions.SHADOW, weight, json)
 
 
 @app.command()
@@ -187,6 +216,29 @@ def _alias(is_staged: bool) -> str | None:
 
 def _published(manifest: Manifest, is_staged: bool) -> dict[str, object]:
     return {"model": manifest.model, "version": manifest.version, "live": not is_staged}
+
+
+def _share(registry: str | None, name: str, version: int, action: str, weight: str, json: bool) -> None:
+    share = parse_weight(weight)
+    manifest = open_registry(registry).share(name, version, action, share)
+    if json:
+        output.print_json({"model": manifest.model, "version": manifest.version, action: share})
+    elif share:
+        output.print_line(f"{manifest.model} version {manifest.version} is the {action} of {share:.4g} of the requests")
+    else:
+        output.print_line(f"{manifest.model} has no {action} any more")
+
+
+def parse_weight(text: str) -> float:
+    """A share of one: `10%` or `0.1`.
+
+    Raises:
+        InvalidRequestError: neither.
+    """
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError as error:
+        raise InvalidRequestError(f"--weight {text}: expected a share like 10% or 0.1") from error
 
 
 def _report_move(manifest: Manifest, json: bool) -> None:

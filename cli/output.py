@@ -73,6 +73,7 @@ def version_rows(registry: Registry, name: str) -> list[Row]:
         ModelNotFoundError: there are none.
     """
     live = live_version(registry, name)
+    shares = _shares(registry, name)
     rows = []
     for version in reversed(registry.versions(name)):
         manifest = registry.version(name, version)
@@ -80,6 +81,7 @@ def version_rows(registry: Registry, name: str) -> list[Row]:
             {
                 "version": version,
                 "live": version == live,
+                "share": shares.get(version),
                 "created": manifest.provenance.created_at,
                 "source": manifest.provenance.source,
                 "metrics": dict(manifest.metrics),
@@ -88,6 +90,16 @@ def version_rows(registry: Registry, name: str) -> list[Row]:
     if not rows:
         raise ModelNotFoundError(f'model "{name}": not in the registry {registry.store.url}')
     return rows
+
+
+def _shares(registry: Registry, name: str) -> dict[int, str]:
+    """What share of the live requests a version gets beside the one that is live."""
+    try:
+        alias = registry.alias(name)
+    except ModelNotFoundError:
+        return {}
+    found = {"canary": alias.canary, "shadow": alias.shadow}
+    return {share.manifest.version: f"{kind} {share.weight:.4g}" for kind, share in found.items() if share}
 
 
 def live_version(registry: Registry, name: str) -> int | None:

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 from obstore.store import MemoryStore
 
+from onnxlet import generate
 from onnxlet.contract import layout
-from onnxlet.contract.generation import Generation, ImageGeneration
+from onnxlet.contract.generation import Generation, ImageGeneration, TextGeneration
 from onnxlet.contract.manifest import Artifact, Classification, ImagePreprocess, Manifest, Provenance, Role
 from onnxlet.errors import ArtifactError, OnnxletError
 from onnxlet.model import Model, load
@@ -63,17 +64,32 @@ def check(candidate: Candidate) -> Model:
 
     Raises:
         ArtifactError: the functions' runtime cannot load it, or it does not fit its declarations.
+        ManifestError: its declarations break the contract.
         InvalidNameError: not a possible name.
     """
     _check_declarations(candidate)
     registry = Registry(Store("memory://gate", MemoryStore()))
-    model = load(registry, _store(registry, candidate, layout.LIVE), threads=1)
+    _store(registry, candidate, layout.LIVE)
+    model = load(registry, registry.resolve(candidate.name), threads=1)
     if candidate.preprocess is not None:
         try:
             model.warm_up()
         except OnnxletError as error:
             raise ArtifactError(f"{candidate.source}: does not take the images that it declares: {error}") from error
+    if candidate.generation is not None:
+        _check_generates(candidate, candidate.generation, model)
     return model
+
+
+def _check_generates(candidate: Candidate, generation: Generation, model: Model) -> None:
+    """Make one token, or one image."""
+    try:
+        if isinstance(generation, TextGeneration):
+            generate.generate_text(model, generate.parse_generate({"prompt": generation.vocabulary[0], "length": 1}))
+        else:
+            generate.generate_images(model, generate.parse_generate({}))
+    except (OnnxletError, KeyError, ValueError) as error:
+        raise ArtifactError(f"{candidate.source}: does not generate what it declares: {error}") from error
 
 
 def _check_declarations(candidate: Candidate) -> None:

@@ -3,8 +3,10 @@ import json
 import math
 import threading
 import uuid
+import zlib
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -16,11 +18,13 @@ from PIL import Image
 from onnxlet.app import App
 from onnxlet.config import Settings, StorageSettings
 from onnxlet.contract import layout
+from onnxlet.contract.alias import CANARY, SHADOW
 from onnxlet.contract.tensors import DATATYPES
-from onnxlet.http import MAX_BODY_BYTES, Request
+from onnxlet.http import HEADER_LENGTH, MAX_BODY_BYTES, Request, Response
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
+from tests.conftest import BUCKET
 from training.publish import publish
 
 
@@ -386,3 +390,192 @@ def test_an_error_of_our_own_is_a_500_without_its_insides(app: App) -> None:
     response = app.handle(None, broken)
     assert response.status == 500
     assert b"secret" not in response.body
+
+
+class TestTriton:
+    """Triton's documents beside the protocol; its own client reads them in tests/test_tritonclient.py."""
+
+    def test_the_index_lists_every_version(self, app: App) -> None:
+        status, index = post(app, "/v2/repository/index", b"")
+        assert status == 200
+        digits = [entry for entry in index if entry["name"] == "digits"]
+        assert [entry["version"] for entry in digits] == ["1", "2", "3"]
+        assert {entry["state"] for entry in index} == {"READY"}
+        assert get(app, "/v2/models")[1]["models"] == sorted({entry["name"] for entry in index})
+
+    def test_the_configuration_names_the_tensors(self, app: App) -> None:
+        config = get(app, "/v2/models/text/config")[1]
+        assert config["input"] == [{"name": "x", "data_type": "TYPE_STRING", "dims": [-1]}]
+        assert get(app, "/v2/models/digits/versions/1/config")[1]["backend"] == "onnxruntime"
+
+    def test_what_was_answered_is_counted(self, registry: Registry) -> None:
+        app = App(Settings(registry.store.url))
+        post(app, "/v2/models/two/infer", {"inputs": A_AND_B})
+        post(app, "/v2/models/two/infer", {"inputs": A_AND_B})
+        post(app, "/v2/models/two/infer", {"inputs": A_AND_B[:1]})
+        post(app, "/predict/digits", png(), "image/png")
+        (two,) = get(app, "/v2/models/two/stats")[1]["model_stats"]
+        assert (two["name"], two["version"], two["inference_count"]) == ("two", "1", 2)
+        durations = two["inference_stats"]
+        assert (durations["success"]["count"], durations["fail"]["count"]) == (2, 1)
+        assert 0 < durations["compute_infer"]["ns"] < durations["success"]["ns"]
+        assert [entry["name"] for entry in get(app, "/v2/models/stats")[1]["model_stats"]] == ["digits", "two"]
+        assert get(app, "/v2/models/two/versions/7/stats")[1] == {"model_stats": []}
+
+
+class TestRawBinary:
+    def ask(self, app: App, model: str, body: bytes) -> Any:
+        response = app.handle(Request("POST", f"/v2/models/{model}/infer", body, {HEADER_LENGTH: "0"}))
+        return response if response.status == 200 else json.loads(response.body)
+
+    def test_the_body_is_the_tensor(self, app: App) -> None:
+        response = self.ask(app, "half", np.arange(5, dtype=np.float16).tobytes())
+        split = int(response.headers[HEADER_LENGTH])
+        (output,) = json.loads(response.body[:split])["outputs"]
+        assert output["shape"] == [5]
+        assert np.frombuffer(response.body[split:], np.float16).tolist() == [0, 1, 2, 3, 4]
+
+    @pytest.mark.parametrize(("model", "body"), [("half", b"123"), ("two", bytes(8)), ("anything", bytes(4))])
+    def test_what_does_not_fit_is_a_400(self, app: App, model: str, body: bytes) -> None:
+        assert self.ask(app, model, body)["code"] == "invalid_tensor"
+
+
+class TestCompression:
+    @pytest.mark.parametrize(("accepted", "window_bits"), [("gzip", 31), ("deflate", 15), ("br, GZIP;q=0.5", 31)])
+    def test_a_client_that_takes_it_gets_a_smaller_body(self, app: App, accepted: str, window_bits: int) -> None:
+        request = Request("GET", "/openapi.json", headers={"accept-encoding": accepted})
+        response, plain = app.handle(request), app.handle(Request("GET", "/openapi.json"))
+        assert zlib.decompress(response.body, window_bits) == plain.body
+        assert len(response.body) < len(plain.body) / 2
+        assert not response.is_text
+
+    def test_others_and_small_bodies_are_left_alone(self, app: App) -> None:
+        for path, accepted in (("/openapi.json", "br"), ("/v2", "gzip")):
+            response = app.handle(Request("GET", path, headers={"accept-encoding": accepted}))
+            assert "content-encoding" not in response.headers
+            json.loads(response.body)
+
+
+class TestShares:
+    """Canary and shadow, through HTTP."""
+
+    @pytest.fixture
+    def lines(self) -> list[Any]:
+        return []
+
+    @pytest.fixture
+    def shared(self, lines: list[Any]) -> tuple[Registry, App]:
+        registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
+        for seed in range(2):
+            publish(registry, graphs.digits_candidate(seed), alias="live" if seed == 0 else None)
+        return registry, App(Settings(registry.store.url, "digits", refresh_s=0), lines.append)
+
+    def version(self, app: App, headers: dict[str, str], request_id: str | None = None) -> str:
+        body = {"id": request_id, "inputs": [tensor("input", [0.5] * 784, "FP32", [1, 28, 28, 1])]}
+        request = Request("POST", "/v2/models/digits/infer", json.dumps(body).encode(), headers)
+        response = app.handle(request)
+        version: str = json.loads(response.body)["model_version"]
+        assert response.headers["onnxlet-version"] == version
+        return version
+
+    @pytest.mark.parametrize("name", ["onnxlet-key", "x-request-id", None])
+    def test_a_canary_keeps_its_clients(self, shared: tuple[Registry, App], name: str | None) -> None:
+        registry, app = shared
+        registry.share("digits", 2, CANARY, 0.5)
+        keys = [f"client-{number}" for number in range(40)]
+        asked = [
+            [self.version(app, {name: key} if name else {}, None if name else key) for key in keys] for _ in range(2)
+        ]
+        assert asked[0] == asked[1]
+        assert set(asked[0]) == {"1", "2"}
+
+    def test_a_shadow_is_asked_and_logged_and_changes_nothing(
+        self, shared: tuple[Registry, App], lines: list[Any]
+    ) -> None:
+        registry, app = shared
+        before = post(app, "/predict", png(), "image/png")
+        registry.share("digits", 2, SHADOW, 1)
+        lines.clear()
+        assert post(app, "/predict", png(), "image/png") == before
+        shadow, line = lines
+        assert (line["version"], line["status"]) == (1, 200)
+        assert (shadow["version"], shadow["shadow_version"], shadow["shadow_status"]) == (1, 2, 200)
+        answer = json.loads(shadow["shadow_answer"])
+        registry.promote("digits", 2)
+        assert answer == post(app, "/predict", png(), "image/png")[1]
+
+    def test_a_shadow_that_fails_changes_nothing(self, lines: list[Any]) -> None:
+        registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
+        publish(registry, graphs.digits_candidate())
+        publish(registry, graphs.candidate("digits", graphs.two_inputs()), alias=None)
+        registry.share("digits", 2, SHADOW, 1)
+        app = App(Settings(registry.store.url, "digits"), lines.append)
+        assert post(app, "/predict", png(), "image/png")[0] == 200
+        assert lines[0]["shadow_status"] == 415
+
+
+class TestSpill:
+    """An answer over the platform's limit."""
+
+    def ask(self, app: App) -> Response:
+        body = json.dumps({"inputs": [tensor("x", [1] * 2_000_000, "FP32", [2_000_000])]}).encode()
+        return app.handle(Request("POST", "/v2/models/anything/infer", body))
+
+    @pytest.mark.parametrize("scheme", ["s3", "gs"])
+    def test_it_becomes_an_object_that_anybody_with_the_url_reads(
+        self, registry: Registry, storage: StorageSettings, scheme: str
+    ) -> None:
+        results = f"{scheme}://{BUCKET}/results-{uuid.uuid4()}"
+        settings = Settings(registry.store.url, results=results, storage=storage, platform="lambda")
+        response = self.ask(App(settings))
+        document = json.loads(response.body)
+        assert (response.status, document["code"]) == (303, "spilled")
+        assert document["object"].startswith(f"{results}/responses/")
+        stored = open_store(results, storage).read(document["object"].removeprefix(f"{results}/")).data
+        assert len(json.loads(stored)["outputs"][0]["data"]) == 2_000_000
+        if scheme == "s3":
+            assert response.headers["location"] == document["url"]
+            assert urlopen(document["url"]).read() == stored
+
+    def test_without_a_place_it_is_a_413_that_says_what_to_do(self, registry: Registry) -> None:
+        response = self.ask(App(Settings(registry.store.url, platform="lambda")))
+        assert response.status == 413
+        assert "set ONNXLET_RESULTS" in json.loads(response.body)["error"]
+
+    def test_elsewhere_the_limit_is_another(self, registry: Registry) -> None:
+        assert self.ask(App(Settings(registry.store.url))).status == 200
+
+
+class TestOperator:
+    def test_each_request_is_one_line_without_its_payload(self, registry: Registry) -> None:
+        lines: list[Any] = []
+        app = App(Settings(registry.store.url, "digits"), lines.append)
+        secret = b"\x89PNG\r\n\x1a\nsecret"
+        headers = {"content-type": "image/png", "x-request-id": "r-1", "authorization": "secret"}
+        app.handle(Request("POST", "/predict", secret, headers))
+        response = app.handle(Request("POST", "/predict", png(), {"x-request-id": "r-2"}))
+        first, second = lines
+        assert (first["status"], first["code"], first["refused"], first["cold"]) == (422, "unreadable_payload", 1, True)
+        assert (second["status"], second["model"], second["version"], second["rows"]) == (200, "digits", 2, 1)
+        assert (second["request_id"], second["cold"], second["route"]) == ("r-2", False, "/predict")
+        assert {"load_ms", "decode_ms", "run_ms", "encode_ms"} <= set(second)
+        assert second["milliseconds"] > second["decode_ms"] > 0
+        assert second["request_bytes"] == len(png())
+        assert second["response_bytes"] == len(response.body)
+        assert "secret" not in json.dumps(lines)
+
+    def test_each_answer_says_who_made_it_and_how(self, app: App) -> None:
+        trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+        headers = {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01", "x-request-id": "r-1"}
+        response = app.handle(Request("POST", "/predict", png(), headers))
+        assert response.headers["onnxlet-model"] == "digits"
+        assert response.headers["onnxlet-version"] == "2"
+        assert response.headers["x-request-id"] == "r-1"
+        assert response.headers["traceparent"].startswith(f"00-{trace_id}-")
+        assert {entry.split(";")[0] for entry in response.headers["server-timing"].split(", ")} == {
+            "load",
+            "decode",
+            "run",
+            "encode",
+            "total",
+        }

@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from onnxlet.config import Settings
+from onnxlet.config import CacheSettings, Settings
 from onnxlet.errors import SettingsError
 
 
@@ -50,3 +52,55 @@ def test_the_clouds_own_variables_name_the_endpoints() -> None:
     assert (storage.s3_endpoint, storage.gcs_endpoint) == ("http://a", "http://g:1")
     storage = Settings.from_environment({**environment, "AWS_ENDPOINT_URL_S3": "http://b"}).storage
     assert storage.s3_endpoint == "http://b"
+
+
+def settings(**environment: str) -> Settings:
+    return Settings.from_environment({"ONNXLET_REGISTRY": "s3://b", **environment})
+
+
+def test_the_inputs_are_a_list() -> None:
+    assert settings().inputs == ()
+    assert settings(ONNXLET_INPUTS="s3://a/in/, gs://b  s3://c/").inputs == ("s3://a/in", "gs://b", "s3://c")
+
+
+@pytest.mark.parametrize("text", ["file:///etc", "http://host", "s3://", "bucket/in", "*"])
+def test_an_input_that_is_no_object_storage_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="ONNXLET_INPUTS"):
+        settings(ONNXLET_INPUTS=text)
+
+
+@pytest.mark.parametrize("results", ["s3://a/in", "s3://a/in/", "s3://a/in/results", "gs://b/results", "gs://b"])
+def test_results_among_the_inputs_are_refused(results: str) -> None:
+    with pytest.raises(SettingsError, match=r"ONNXLET_RESULTS: .* lies inside"):
+        settings(ONNXLET_INPUTS="s3://a/in gs://b", ONNXLET_RESULTS=results)
+
+
+@pytest.mark.parametrize("results", ["s3://a/in-results", "s3://a/results", "s3://b", "gs://a/in"])
+def test_results_beside_the_inputs_are_fine(results: str) -> None:
+    assert settings(ONNXLET_INPUTS="s3://a/in gs://b", ONNXLET_RESULTS=results).results == results
+
+
+def test_the_memory_is_bounded_where_it_is_known() -> None:
+    assert settings().memory_bytes is None
+    assert settings(ONNXLET_MEMORY_MIB="100").memory_bytes == 100 * 2**20
+    assert settings(AWS_LAMBDA_FUNCTION_MEMORY_SIZE="1769").memory_bytes == 1769 * 2**19
+    assert settings(AWS_LAMBDA_FUNCTION_MEMORY_SIZE="1769", ONNXLET_MEMORY_MIB="9").memory_bytes == 9 * 2**20
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "99999999"])
+@pytest.mark.parametrize("name", ["ONNXLET_MEMORY_MIB", "ONNXLET_CACHE_MIB"])
+def test_an_impossible_size_is_named(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        settings(**{"ONNXLET_CACHE": "/x", name: text})
+
+
+def test_a_cache_has_a_folder_and_a_size() -> None:
+    assert settings().cache is None
+    assert settings(ONNXLET_CACHE="/tmp/x").cache == CacheSettings(Path("/tmp/x"), 256 * 2**20)
+
+
+@pytest.mark.parametrize(
+    ("variable", "platform"), [("AWS_LAMBDA_RUNTIME_API", "lambda"), ("K_SERVICE", "cloud-run"), ("OTHER", "other")]
+)
+def test_a_platform_is_known_by_its_own_variable(variable: str, platform: str) -> None:
+    assert settings(**{variable: "x"}).platform == platform

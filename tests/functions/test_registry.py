@@ -8,7 +8,8 @@ import pytest
 
 from onnxlet.config import StorageSettings
 from onnxlet.contract import layout
-from onnxlet.errors import ArtifactError, InvalidNameError, ManifestError, ModelNotFoundError
+from onnxlet.contract.alias import CANARY, SHADOW
+from onnxlet.errors import ArtifactError, InvalidNameError, InvalidRequestError, ManifestError, ModelNotFoundError
 from onnxlet.registry import Registry
 from onnxlet.store import Revision, Store, open_store
 from tests.graphs import digits_candidate
@@ -38,6 +39,58 @@ def test_promote_and_rollback_move_live_and_are_remembered(registry: Registry) -
     expected = [("publish", 1), ("publish", 2), ("publish", 3), ("promote", 1), ("rollback", 3), ("rollback", 2)]
     assert moves == expected
     assert registry.resolve("digits").version == 2
+
+
+@pytest.mark.parametrize("action", [CANARY, SHADOW])
+def test_a_share_is_kept_with_its_weight_until_the_alias_moves(registry: Registry, action: str) -> None:
+    for seed in range(2):
+        publish(registry, digits_candidate(seed))
+    registry.share("digits", 1, action, 0.25)
+    alias = registry.alias("digits")
+    share, other = (alias.canary, alias.shadow) if action == CANARY else (alias.shadow, alias.canary)
+    assert share is not None
+    assert (share.manifest, share.weight, other) == (registry.version("digits", 1), 0.25, None)
+    assert (alias.history[-1].action, alias.history[-1].weight) == (action, 0.25)
+    assert registry.resolve("digits").version == 2
+    assert registry.rollback("digits").version == 1, "a share is no move of the alias"
+    assert registry.alias("digits").canary is registry.alias("digits").shadow is None
+
+
+def test_a_share_of_nothing_ends_it(registry: Registry) -> None:
+    for seed in range(2):
+        publish(registry, digits_candidate(seed))
+    registry.share("digits", 1, CANARY, 0.5)
+    registry.share("digits", 1, SHADOW, 1)
+    registry.share("digits", 1, CANARY, 0)
+    alias = registry.alias("digits")
+    assert (alias.canary, alias.shadow is not None) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("version", "weight", "error"),
+    [
+        (1, 1.5, InvalidRequestError),
+        (1, -0.1, InvalidRequestError),
+        (2, 0.5, InvalidRequestError),
+        (3, 0.5, ModelNotFoundError),
+    ],
+)
+def test_a_share_that_cannot_be_is_refused(
+    registry: Registry, version: int, weight: float, error: type[Exception]
+) -> None:
+    for seed in range(2):
+        publish(registry, digits_candidate(seed))
+    with pytest.raises(error):
+        registry.share("digits", version, CANARY, weight)
+    assert registry.alias("digits").canary is None
+
+
+def test_the_catalogue_is_every_version_of_every_model(registry: Registry) -> None:
+    publish(registry, digits_candidate(name="zebra"))
+    for _ in range(11):
+        publish(registry, digits_candidate(name="ant"), alias=None)
+    assert registry.catalogue() == {"ant": list(range(1, 12)), "zebra": [1]}
+    assert list(registry.catalogue()) == ["ant", "zebra"]
 
 
 def test_a_rollback_without_an_earlier_version_is_refused(registry: Registry) -> None:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -7,11 +8,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from onnxlet.contract.manifest import Classification, ImagePreprocess
-from onnxlet.errors import ArtifactError, InvalidNameError
+from onnxlet.errors import ArtifactError, InvalidNameError, OnnxletError
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
+from tests import graphs
 from training.onnx_file import read_onnx
-from training.publish import Candidate, publish
+from training.publish import Candidate, check, publish
 
 
 @pytest.fixture
@@ -83,3 +85,25 @@ def test_labels_that_do_not_fit_the_output_are_refused(registry: Registry, candi
 
 def test_an_impossible_name_is_refused(registry: Registry, candidate: Candidate) -> None:
     refused(registry, replace(candidate, name="../other"), "model name")
+
+
+def test_a_generator_is_tried_before_it_is_published() -> None:
+    for good in (graphs.char_candidate(), graphs.char_candidate("one_hot"), graphs.generator_candidate()):
+        check(good)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"vocabulary": tuple("abcdef")}, "expected 6 finite scores"),
+        ({"encoding": "one_hot"}, "does not generate"),
+        ({"state": {}}, "expected the inputs token, state"),
+        ({"scores": "nope"}, "expected outputs of scores, next_state"),
+        ({"vocabulary": ("a", "a")}, "different single characters"),
+    ],
+)
+def test_a_generator_that_does_not_fit_its_declaration_is_refused(changes: dict[str, Any], words: str) -> None:
+    candidate = graphs.char_candidate()
+    assert candidate.generation is not None
+    with pytest.raises(OnnxletError, match=words):
+        check(replace(candidate, generation=replace(candidate.generation, **changes)))

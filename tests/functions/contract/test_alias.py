@@ -69,3 +69,26 @@ def test_a_history_that_contradicts_itself_is_refused(moves: list[tuple[str, int
 def test_a_malformed_field_is_refused_and_named(field: str, value: Any) -> None:
     with pytest.raises(ManifestError, match=rf"alias\.{field}"):
         read(alias(("publish", 1)), **{field: value})
+
+
+@pytest.mark.parametrize(
+    "share",
+    [
+        1,
+        {"weight": 0, "manifest": MANIFEST.to_document()},
+        {"weight": 1.5, "manifest": MANIFEST.to_document()},
+        {"weight": True, "manifest": MANIFEST.to_document()},
+        {"weight": 0.5},
+        {"weight": 0.5, "manifest": replace(MANIFEST, model="other").to_document()},
+    ],
+)
+@pytest.mark.parametrize("field", ["canary", "shadow"])
+def test_a_share_that_breaks_the_contract_is_refused(field: str, share: Any) -> None:
+    with pytest.raises(ManifestError, match=field):
+        read(alias(("publish", 1)), **{field: share})
+
+
+def test_an_alias_of_before_there_were_shares_is_read() -> None:
+    document = orjson.loads(alias(("publish", 1)).to_json())
+    del document["canary"], document["shadow"], document["history"][0]["weight"]
+    assert Alias.from_json(orjson.dumps(document), "alias") == alias(("publish", 1))
