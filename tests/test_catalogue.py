@@ -12,7 +12,7 @@ from onnxlet.contract import layout
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
-from training.publish import publish
+from training.publish import Candidate, publish
 
 MODELS = 200
 HELD = 20
@@ -51,7 +51,7 @@ print(json.dumps({"answers": {n: sorted(map(str, a)) for n, a in answers.items()
 """
 
 
-def linear(value: float) -> graphs.Candidate:
+def linear(value: float) -> Candidate:
     weights = np.full((512, 1024), value / 512, np.float32)
     proto = graphs.model(
         [helper.make_node("MatMul", ["x", "weights"], ["y"])],

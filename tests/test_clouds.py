@@ -171,11 +171,17 @@ def test_a_file_dropped_into_the_inbox_is_answered_in_the_outbox(cloud: str, sch
     publish(Registry(open_store(url, create=True)), graphs.digits_candidate())
     inbox = tmp_path / "inbox"
     settings = LocalSettings(url, "digits", 0, inbox)
-    with serve(cloud, settings, log=tmp_path / "log"):
+    with serve(cloud, settings, log=tmp_path / "log") as server:
         (inbox / "a folder").mkdir()
         (inbox / "a folder/photo 100%.png").write_bytes(png())
         (inbox / "broken.png").write_bytes(b"I am no image")
         results = await_results(tmp_path / "outbox", 2)
+        reference = json.dumps({"image_path": f"{scheme}://inbox/a folder/photo 100%.png"}).encode()
+        status, _, body = send(server.url, Exchange("POST", "/predict", 200, reference, JSON))
+    assert (status, json.loads(body)["predictions"]) == (
+        200,
+        results[f"{scheme}://inbox/a folder/photo 100%.png"]["predictions"],
+    )
     good = results[f"{scheme}://inbox/a folder/photo 100%.png"]
     assert (good["model"], good["version"]) == ("digits", 1)
     assert good["predictions"][0]["label"] in set("0123456789")  # type: ignore[index]

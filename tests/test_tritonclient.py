@@ -71,6 +71,30 @@ def test_metadata(client: InferenceServerClient) -> None:
     assert metadata["outputs"][0] == {"name": "sum", "datatype": "INT32", "shape": [-1, 2]}
 
 
+def test_configuration_statistics_and_index(client: InferenceServerClient) -> None:
+    config = client.get_model_config("two", "1")
+    assert [(tensor["name"], tensor["data_type"], tensor["dims"]) for tensor in config["input"]] == [
+        ("a", "TYPE_INT32", [-1, 2]),
+        ("b", "TYPE_INT32", [-1, 2]),
+    ]
+    before = _count(client)
+    client.infer("two", a_and_b())
+    assert _count(client) == before + 1
+    index = client.get_model_repository_index()
+    assert {"name": "two", "version": "1", "state": "READY", "reason": ""} in index
+    assert len(index) == len(DATATYPES) + 1
+
+
+def _count(client: InferenceServerClient) -> int:
+    statistics = client.get_inference_statistics("two")["model_stats"]
+    return sum(entry["inference_stats"]["success"]["count"] for entry in statistics)
+
+
+def test_an_alias_is_a_models_name_too(client: InferenceServerClient) -> None:
+    assert client.infer("two@live", a_and_b()).get_response()["model_name"] == "two"
+    assert client.infer("two", a_and_b(), model_version="1").get_response()["model_version"] == "1"
+
+
 @pytest.mark.parametrize("datatype", sorted(DATATYPES))
 @pytest.mark.parametrize("is_binary", [True, False], ids=["binary", "json"])
 def test_every_datatype_comes_back_as_it_went(client: InferenceServerClient, datatype: str, is_binary: bool) -> None:
@@ -114,9 +138,10 @@ def test_a_request_may_be_compressed(client: InferenceServerClient, algorithm: s
     np.testing.assert_array_equal(result.as_numpy("sum"), [[6, 9]])
 
 
-def test_a_large_tensor_passes(client: InferenceServerClient) -> None:
+@pytest.mark.parametrize("algorithm", [None, "gzip", "deflate"])
+def test_a_large_tensor_passes(client: InferenceServerClient, algorithm: str | None) -> None:
     values = np.random.default_rng(0).normal(size=1_000_000).astype(np.float32)
-    result = client.infer(NAMES["FP32"], [tensor("x", "FP32", values)])
+    result = client.infer(NAMES["FP32"], [tensor("x", "FP32", values)], response_compression_algorithm=algorithm)
     np.testing.assert_array_equal(result.as_numpy("y"), values)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from cli.local import inbox
-from cli.local.bucket import serve_bucket
+from cli.local.bucket import NAME, serve_bucket
 from cli.local.cloud_function import serve_cloud_function
 from cli.local.function_url import serve_function_url
 from cli.local.lambda_function import LambdaFunction
@@ -60,7 +60,7 @@ def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Itera
     """
     if cloud not in CLOUDS:
         raise SettingsError(f"cloud {cloud!r}: expected one of {', '.join(CLOUDS)}")
-    start_http, start_objects, scheme = CLOUDS[cloud]
+    start_http, start_objects, bucket_environment, scheme = CLOUDS[cloud]
     environment = {"ONNXLET_REGISTRY": settings.registry}
     if settings.model is not None:
         environment["ONNXLET_MODEL"] = settings.model
@@ -68,8 +68,9 @@ def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Itera
         output = stack.enter_context(_open_log(log)) if log else None
         if settings.inbox is not None:
             outbox = _prepare_inbox(settings.inbox, settings, scheme)
-            object_environment = {**environment, "ONNXLET_RESULTS": outbox.absolute().as_uri()}
-            deliver = stack.enter_context(start_objects(settings.inbox, object_environment, output))
+            environment |= bucket_environment(stack.enter_context(serve_bucket(settings.inbox)))
+            environment |= {"ONNXLET_INPUTS": f"{scheme}{NAME}", "ONNXLET_RESULTS": outbox.absolute().as_uri()}
+            deliver = stack.enter_context(start_objects(settings.inbox, environment, output))
             stack.enter_context(inbox.watching(settings.inbox, deliver))
         url = stack.enter_context(start_http(environment, settings.port, output))
         _await_ready(url)
@@ -93,11 +94,8 @@ def _serve_aws_http(environment: dict[str, str], port: int, log: IO[bytes] | Non
 
 @contextmanager
 def _serve_aws_objects(folder: Path, environment: dict[str, str], log: IO[bytes] | None) -> Iterator[Deliver]:
-    with serve_bucket(folder) as endpoint:
-        credentials = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_REGION": "us-east-1"}
-        environment = {**environment, **credentials, "AWS_ENDPOINT_URL_S3": endpoint}
-        with LambdaFunction("main.aws_objects", environment, log) as function:
-            yield lambda key: function.invoke(inbox.s3_notification(folder, key))
+    with LambdaFunction("main.aws_objects", environment, log) as function:
+        yield lambda key: function.invoke(inbox.s3_notification(folder, key))
 
 
 @contextmanager
@@ -108,15 +106,24 @@ def _serve_gcp_http(environment: dict[str, str], port: int, log: IO[bytes] | Non
 
 @contextmanager
 def _serve_gcp_objects(folder: Path, environment: dict[str, str], log: IO[bytes] | None) -> Iterator[Deliver]:
-    with serve_bucket(folder) as endpoint:
-        environment = {**environment, "STORAGE_EMULATOR_HOST": endpoint}
-        with serve_cloud_function("gcp_objects", "cloudevent", environment, log=log) as url:
-            yield lambda key: _post(url, *inbox.storage_cloud_event(folder, key))
+    with serve_cloud_function("gcp_objects", "cloudevent", environment, log=log) as url:
+        yield lambda key: _post(url, *inbox.storage_cloud_event(folder, key))
+
+
+def _s3_environment(endpoint: str) -> dict[str, str]:
+    """By which a function takes an endpoint for S3."""
+    credentials = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_REGION": "us-east-1"}
+    return {**credentials, "AWS_ENDPOINT_URL_S3": endpoint}
+
+
+def _gcs_environment(endpoint: str) -> dict[str, str]:
+    """By which a function takes an endpoint for Cloud Storage."""
+    return {"STORAGE_EMULATOR_HOST": endpoint}
 
 
 CLOUDS = {
-    "aws": (_serve_aws_http, _serve_aws_objects, "s3://"),
-    "gcp": (_serve_gcp_http, _serve_gcp_objects, "gs://"),
+    "aws": (_serve_aws_http, _serve_aws_objects, _s3_environment, "s3://"),
+    "gcp": (_serve_gcp_http, _serve_gcp_objects, _gcs_environment, "gs://"),
 }
 
 
