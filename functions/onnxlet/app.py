@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,6 @@ from onnxlet.service import Service
 
 logger = logging.getLogger("onnxlet")
 
-WriteLine = Callable[[Mapping[str, Any]], None]
 
 MAX_RESPONSE_BYTES = {"lambda": 6 * 1024 * 1024 - 64 * 1024, "cloud-run": 32 * 1024 * 1024, "other": 32 * 1024 * 1024}
 """What a platform sends back at most; of Lambda's 6 MiB some are left for the document around the body."""
@@ -36,10 +35,10 @@ MAX_LOGGED_BYTES = 2000
 class App:
     """One function's answers to HTTP requests."""
 
-    def __init__(self, settings: Settings, write_line: WriteLine = telemetry.write_line) -> None:
+    def __init__(self, settings: Settings, write_line: telemetry.WriteLine = telemetry.write_line) -> None:
         """Take the settings, and where the line of each request goes; nothing is read until the first request."""
         self.service = Service(settings)
-        self._write_line = write_line
+        self.write_line = write_line
         self._is_cold = True
 
     @classmethod
@@ -84,19 +83,20 @@ class App:
             exchange.route = route.pattern
             response = route.endpoint(exchange, **arguments)
             self._ask_shadow(exchange, route, arguments)
-            response = self._fit(compressed(response, exchange.request))
+            response = self._fit(compressed(response, exchange.request), exchange.request)
         except Exception as error:
             exchange.error, response = _to_error(error)
         return self._finish(exchange, response)
 
-    def _fit(self, response: Response) -> Response:
+    def _fit(self, response: Response, request: Request) -> Response:
         """The response, or where it is stored if it is larger than the platform sends back.
 
         Raises:
             TooLargeError: it is, and there is nowhere to store it.
         """
         platform = self.settings.platform
-        size_bytes, limit_bytes = wire_bytes(response, is_lambda=platform == "lambda"), MAX_RESPONSE_BYTES[platform]
+        size_bytes = wire_bytes(response, is_lambda=platform == "lambda")
+        limit_bytes = request.response_limit_bytes or MAX_RESPONSE_BYTES[platform]
         if size_bytes <= limit_bytes:
             return response
         text = f"the answer takes {size_bytes} bytes, more than the {limit_bytes} that can be sent back"
@@ -137,7 +137,7 @@ class App:
         except Exception as error:
             _, answer = _to_error(error)
         answered = exchange.routed.model.manifest
-        self._write_line(
+        self.write_line(
             {
                 "message": f"shadow of {answered.model}: version {shadow.manifest.version} gave {answer.status}",
                 "model": answered.model,
@@ -177,7 +177,7 @@ class App:
             "request_id": request_id,
         }
         self._is_cold = False
-        self._write_line(telemetry.with_platform(line, trace, self.settings))
+        self.write_line(telemetry.with_platform(line, trace, self.settings))
         headers = {"server-timing": telemetry.server_timing(exchange.steps_s, total_s), "traceparent": trace.header()}
         if request_id is not None:
             headers["x-request-id"] = request_id

@@ -18,6 +18,9 @@ from onnxlet.errors import InvalidRequestError
 from onnxlet.events import Message, ObjectReference
 from onnxlet.http import JSON, Request, Response
 
+MAX_BALANCED_BYTES = 1024 * 1024 - 16 * 1024
+"""Of an answer through a load balancer: it takes 1 MiB, of which some are left for the document around the body."""
+
 MAX_WRAPPINGS = 4
 """An event inside SNS inside SQS has two; whatever has more is no event of S3's."""
 
@@ -39,7 +42,8 @@ def to_request(event: Mapping[str, Any]) -> Request:
         raise InvalidRequestError(f"expected an HTTP event of payload format 1.0 or 2.0: {error!r}") from error
     body = _to_body(event.get("body"), is_base64=bool(event.get("isBase64Encoded")))
     context = event["requestContext"]
-    return Request(method, path, body, headers, query, context.get("requestId"))
+    limit_bytes = MAX_BALANCED_BYTES if "elb" in context else None
+    return Request(method, path, body, headers, query, context.get("requestId"), limit_bytes)
 
 
 def is_direct(event: object) -> bool:

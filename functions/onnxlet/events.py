@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from onnxlet import batches, payloads
+from onnxlet import batches, payloads, telemetry
 from onnxlet.batches import Batch, Outputs
 from onnxlet.contract.document import to_json
 from onnxlet.endpoints import signature
@@ -17,6 +17,7 @@ from onnxlet.http import MAX_BODY_BYTES
 from onnxlet.model import Model
 from onnxlet.service import Service
 from onnxlet.store import open_store
+from onnxlet.telemetry import WriteLine
 
 logger = logging.getLogger("onnxlet")
 
@@ -96,8 +97,13 @@ class Work:
     """The URL of the result, when that is written."""
 
 
-def answer(service: Service, messages: Sequence[Message]) -> list[str]:
+def answer(service: Service, messages: Sequence[Message], write_line: WriteLine = telemetry.write_line) -> list[str]:
     """Answer every source of every message; a message that fails does not keep the others from their results.
+
+    Args:
+        service: The function's parts.
+        messages: What one delivery brings.
+        write_line: Where the line of each source goes.
 
     Returns:
         The identifiers of the messages that the queue shall deliver again, or lay aside after so many times.
@@ -107,6 +113,8 @@ def answer(service: Service, messages: Sequence[Message]) -> list[str]:
     """
     sources = dict.fromkeys(source for message in messages for source in message.sources)
     works = dict(zip(sources, process(service, list(sources)), strict=True))
+    for work in works.values():
+        write_line(telemetry.with_platform(_line(work), telemetry.parse_trace(), service.settings))
     failed = []
     for message in messages:
         failures = (works[source].failure for source in message.sources)
@@ -214,6 +222,23 @@ def _write(service: Service, work: Work) -> None:
     with suppress(ConflictError):
         results.put_if_absent(key, to_json(document))
     work.result = f"{results.url}/{key}"
+
+
+def _line(work: Work) -> dict[str, Any]:
+    """What the log says of one source."""
+    model = work.model and work.model.manifest
+    error = work.failure.code if isinstance(work.failure, OnnxletError) else work.failure and OnnxletError.code
+    return {
+        "message": f"{work.source.url} {'failed' if work.failure else 'answered' if work.result else 'left alone'}",
+        "source": work.source.url,
+        "result": work.result,
+        "model": model and model.model,
+        "version": model and model.version,
+        "rows": sum(batch.rows or 1 for batch in work.batches),
+        "code": error or work.outcome.get("code"),
+        "refused": int("error" in work.outcome),
+        "failed": int(work.failure is not None),
+    }
 
 
 def _readable(key: str) -> str:

@@ -43,6 +43,8 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     id: str | None = None
     """The platform's name for it."""
+    response_limit_bytes: int | None = None
+    """What its answer may have at most, where the way that it came allows less than the platform."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -17,6 +18,8 @@ import orjson
 from onnxlet.config import Settings
 
 NAMESPACE = "onnxlet"
+
+WriteLine = Callable[[Mapping[str, Any]], None]
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})", re.ASCII)
 _XRAY_ROOT = re.compile(r"(?:^|;)\s*Root=1-([0-9a-f]{8})-([0-9a-f]{24})", re.ASCII)
@@ -40,7 +43,7 @@ class Trace:
         return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
 
 
-def parse_trace(headers: Mapping[str, str]) -> Trace:
+def parse_trace(headers: Mapping[str, str] = MappingProxyType({})) -> Trace:
     """The trace that a request came with: W3C's header, else X-Ray's; a new one where there is neither."""
     span_id = os.urandom(8).hex()
     match = _TRACEPARENT.fullmatch(headers.get("traceparent", "").strip())
@@ -66,7 +69,7 @@ def server_timing(steps_s: Mapping[str, float], total_s: float) -> str:
 
 
 def with_platform(line: Mapping[str, Any], trace: Trace, settings: Settings) -> dict[str, Any]:
-    """The facts of one request with its trace, and with what the platform's log makes metrics and views of."""
+    """The facts of one request or object, with its trace and what the platform's log makes metrics and views of."""
     platform: dict[str, Any] = {}
     if settings.platform == "lambda":
         platform = _embedded_metrics(line)
@@ -91,18 +94,18 @@ def _embedded_metrics(line: Mapping[str, Any]) -> dict[str, Any]:
 
 def _cloud_logging(line: Mapping[str, Any], trace: Trace, project: str | None) -> dict[str, Any]:
     """The fields that Cloud Logging knows by name."""
-    status = line["status"]
-    fields = {
-        "severity": "ERROR" if status >= 500 else "WARNING" if status >= 400 else "INFO",
-        "httpRequest": {
+    fields: dict[str, Any] = {
+        "severity": "ERROR" if line["failed"] else "WARNING" if line["refused"] else "INFO",
+        "logging.googleapis.com/spanId": trace.span_id,
+    }
+    if "status" in line:
+        fields["httpRequest"] = {
             "requestMethod": line["method"],
-            "status": status,
+            "status": line["status"],
             "requestSize": str(line["request_bytes"]),
             "responseSize": str(line["response_bytes"]),
             "latency": f"{line['milliseconds'] / 1000:.6f}s",
-        },
-        "logging.googleapis.com/spanId": trace.span_id,
-    }
+        }
     if project:
         fields["logging.googleapis.com/trace"] = f"projects/{project}/traces/{trace.trace_id}"
     return fields

@@ -33,6 +33,23 @@ def test_of_a_parameter_that_is_given_twice_the_first_counts() -> None:
     assert aws.to_request({**load("aws_function_url"), "rawQueryString": "a=1&b=2&a=3"}).query == {"a": "1", "b": "2"}
 
 
+def test_a_load_balancer_takes_less_back() -> None:
+    assert aws.to_request(load("aws_alb")).response_limit_bytes == aws.MAX_BALANCED_BYTES
+    assert aws.to_request(load("aws_rest_api")).response_limit_bytes is None
+
+
+def test_the_platforms_name_of_a_request_is_kept() -> None:
+    assert aws.to_request(load("aws_function_url")).id == load("aws_function_url")["requestContext"]["requestId"]
+
+
+@pytest.mark.parametrize("event", [{"instances": [1]}, {"inputs": {"a": [1]}, "model": "m"}])
+def test_a_bare_body_is_a_direct_invocation(event: dict[str, Any]) -> None:
+    request = aws.to_request(event)
+    assert (request.method, request.path, json.loads(request.body)) == ("POST", "/invocations", event)
+    assert aws.from_response(Response(400, b'{"error":"x"}'), event) == {"error": "x"}
+    assert aws.from_response(Response(200, b"\0", "image/png"), event)["isBase64Encoded"]
+
+
 def test_an_http_api_event_is_a_request() -> None:
     request = aws.to_request(load("aws_http_api_v2"))
     assert request.path == "/v2/models/digits/infer"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from onnxlet import payloads
 from onnxlet.app import App
 from onnxlet.config import Settings, StorageSettings
 from onnxlet.errors import InvalidRequestError, ModelNotFoundError, SettingsError, StoreError
@@ -55,9 +56,9 @@ def process(app: App, source: Source) -> str | None:
     return work.result
 
 
-def png() -> bytes:
+def png(shade: int = 90) -> bytes:
     buffer = io.BytesIO()
-    Image.new("L", (28, 28), 90).save(buffer, "PNG")
+    Image.new("L", (28, 28), shade).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -209,6 +210,35 @@ class TestMessages:
         )
         message = Message("1", (ObjectReference("s3", BUCKET, "digit.png"),))
         assert answer(Service(settings), [message]) == ["1"]
+
+    def test_each_source_is_one_line(self, app: App, scheme: str, storage: StorageSettings) -> None:
+        good, poison = (put(scheme, storage, name, data) for name, data in (("a.png", png()), ("b.png", b"no image")))
+        gone = ObjectReference("s3", BUCKET, "folder/")
+        lines: list[Any] = []
+        answer(app.service, [Message("1", (good, poison, gone))], lines.append)
+        assert [line["source"] for line in lines] == [good.url, poison.url, gone.url]
+        assert [(line["code"], line["refused"], line["failed"]) for line in lines] == [
+            (None, 0, 0),
+            ("unreadable_payload", 1, 0),
+            (None, 0, 0),
+        ]
+        assert [line["model"] for line in lines] == ["digits", "digits", None]
+        assert lines[0]["result"]
+        assert lines[2]["result"] is None
+
+    def test_what_came_together_runs_as_one_tensor(
+        self, app: App, results: Store, scheme: str, storage: StorageSettings
+    ) -> None:
+        """And each answer is that of the object alone."""
+        references = [put(scheme, storage, f"{shade}.png", png(shade)) for shade in range(0, 250, 10)]
+        works = process_all(app.service, references)
+        assert len(works) == 25
+        for reference, work in zip(references, works, strict=True):
+            together = result(results, work.result)
+            model = app.service.find(None).model
+            alone = payloads.predict(model, "image/png", png(int(reference.key.rpartition("/")[2][:-4])))
+            assert [row["label"] for row in together["predictions"]] == [row["label"] for row in alone]
+            assert together["predictions"][0]["probability"] == pytest.approx(alone[0]["probability"], rel=1e-4)
 
     def test_an_event_that_came_through_no_queue_raises(self, app: App) -> None:
         with pytest.raises(InvalidRequestError):

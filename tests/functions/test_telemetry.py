@@ -76,7 +76,9 @@ def test_cloudwatch_finds_its_metrics() -> None:
 def test_cloud_logging_finds_its_fields(status: int, severity: str) -> None:
     trace = parse_trace({"traceparent": f"00-{TRACE_ID}-{PARENT_ID}-01"})
     settings = Settings("memory://x", platform="cloud-run", project="mine")
-    line = with_platform({**LINE, "status": status}, trace, settings)
+    line = with_platform(
+        {**LINE, "status": status, "failed": status >= 500, "refused": 400 <= status < 500}, trace, settings
+    )
     assert line["severity"] == severity
     assert line["logging.googleapis.com/trace"] == f"projects/mine/traces/{TRACE_ID}"
     assert line["logging.googleapis.com/spanId"] == trace.span_id
