@@ -7,10 +7,10 @@ RECIPE ?= digits
 CLOUD ?= gcp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint serve train clean
+.PHONY: help setup demo test conformance lint serve train clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(BIN)/.ready ## Make .venv with the onnxlet command in it
 
@@ -29,6 +29,9 @@ demo: setup ## Train on real digits, publish, and ask both clouds' runtimes on t
 
 test: setup ## Run the tests (no network, GPU or Docker needed)
 	$(BIN)/python -m pytest -m "not gpu and not perf"
+
+conformance: setup ## Ask ONNX's own node tests over HTTP, in binary and in JSON (CLOUD=gcp or aws)
+	$(BIN)/python -m tests.conformance --cloud $(CLOUD)
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check .
