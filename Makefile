@@ -7,7 +7,7 @@ RECIPE ?= digits
 CLOUD ?= gcp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test conformance lint serve train clean
+.PHONY: help setup torch demo test conformance lint serve train clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[training,dev]'
 endif
 	@touch $@
+
+torch: setup ## Add PyTorch for the recipes that need it (char-rnn, cnn, vae, gan)
+	$(BIN)/python -m ensurepip --upgrade >/dev/null 2>&1 || true
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch onnxscript
 
 demo: setup ## Train on real digits, publish, and ask both clouds' runtimes on this machine
 	$(BIN)/python -m cli.demo

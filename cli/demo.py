@@ -51,14 +51,14 @@ def _train(registry_url: str, console: Console) -> tuple[Path, str, int]:
     """Train and publish; returns a test image's file, its true label and the version."""
     # Imported only now, so that the first line is seen before Keras has taken its seconds.
     from training.run import default_folder, run
-    from training.verify import to_png
+    from training.tasks.classification import to_png
 
     recipe = find_recipe(RECIPE)
     done = run(recipe, Options(), open_registry(registry_url), default_folder(recipe), console)
     FOLDER.mkdir(parents=True, exist_ok=True)
     picture = FOLDER / "digit.png"
-    picture.write_bytes(to_png(done.test.images[0]))
-    return picture, recipe.labels[int(done.test.labels[0])], done.manifest.version
+    picture.write_bytes(to_png(done.dataset.test.inputs[0]))
+    return picture, done.dataset.labels[int(done.dataset.test.targets[0])], done.manifests[0].version
 
 
 def _ask(url: str, picture: Path, truth: str, console: Console) -> bytes:

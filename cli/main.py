@@ -34,11 +34,17 @@ StageOption = Annotated[bool, typer.Option("--stage", help="Publish without maki
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="The recipe's name, for instance digits.")],
+    data: Annotated[
+        str | None, typer.Option(metavar="PATH|URL", help="Data instead of the recipe's own: a file or a folder.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's number.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="For the split, the weights and the order.")] = 0,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run's folder, by default a new one.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The run's folder, by default a new one; an old one goes on.")
+    ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Little data and few epochs, only to try it.")] = False,
     stage: StageOption = False,
+    force: Annotated[bool, typer.Option("--force", help="Publish even what is worse than the live version.")] = False,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -47,14 +53,16 @@ def train(
     from training.recipes import find_recipe
 
     found = find_recipe(recipe)
-    options = Options(epochs=epochs, seed=seed, is_fast=fast)
+    options = Options(data=data, epochs=epochs, seed=seed, is_fast=fast)
     # Imported only now: Keras and its backend take seconds.
+    from training.gate import Margin
     from training.run import default_folder, run
 
     target = open_registry(registry, create=True)
-    done = run(found, options, target, out or default_folder(found), output.progress(), _alias(stage))
+    margin = None if force or stage else Margin()
+    done = run(found, options, target, out or default_folder(found), output.progress(), _alias(stage), margin)
     if json:
-        output.print_json({**_published(done.manifest, stage), "folder": str(done.folder)})
+        output.print_json({**_published(done.manifests[0], stage), "folder": str(done.folder)})
     else:
         output.print_line(f"The run's record and plots are in {done.folder}")
 

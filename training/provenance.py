@@ -9,8 +9,13 @@ LIBRARIES = ("keras", "numpy", "onnx", "onnxruntime", "tf2onnx")
 BACKENDS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "torch": ("torch",)}
 
 
-def frameworks(backend: str) -> dict[str, str]:
-    """The versions of Python, the libraries and the backend that trained."""
+def frameworks(framework: str) -> dict[str, str]:
+    """The versions of Python, the libraries and the framework that trained: `keras` with its backend, or `torch`."""
+    backend = framework
+    if framework == "keras":
+        import keras
+
+        backend = keras.backend.backend()
     versions = {"python": platform.python_version(), "backend": backend}
     for distribution in (*LIBRARIES, *BACKENDS.get(backend, ())):
         try:

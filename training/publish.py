@@ -12,12 +12,15 @@ from onnxlet import generate
 from onnxlet.contract import layout
 from onnxlet.contract.generation import Generation, ImageGeneration, TextGeneration
 from onnxlet.contract.manifest import Artifact, Classification, ImagePreprocess, Manifest, Provenance, Role
-from onnxlet.errors import ArtifactError, OnnxletError
+from onnxlet.errors import ArtifactError, ModelNotFoundError, OnnxletError
 from onnxlet.model import Model, load
 from onnxlet.registry import Registry
 from onnxlet.store import Store
 from training.graphs import pixels_graph, postprocess_graph, preprocess_graph
 from training.onnx_file import OnnxFile
+
+LOOK_BACK = 20
+"""How many of the newest versions may be those of an earlier attempt to publish the same candidate."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Candidate:
     frameworks: Mapping[str, str] = field(default_factory=dict)
     git_revision: str | None = None
     variant: str = "fp32"
+    publication: str = field(default_factory=lambda: os.urandom(16).hex())
+    """By which the publisher knows its own version again, and publishes it once however often it tries."""
 
 
 def publish(registry: Registry, candidate: Candidate, alias: str | None = layout.LIVE) -> Manifest:
@@ -107,6 +112,10 @@ def _check_declarations(candidate: Candidate) -> None:
 
 
 def _store(registry: Registry, candidate: Candidate, alias: str | None) -> Manifest:
+    """Store a candidate, unless an earlier attempt has done so."""
+    earlier = _find_published(registry, candidate)
+    if earlier is not None:
+        return _finish(registry, earlier, alias)
     graphs: dict[Role, bytes] = {"model": candidate.model.data}
     if candidate.preprocess is not None:
         graphs["preprocess"] = preprocess_graph(candidate.preprocess)
@@ -124,7 +133,7 @@ def _store(registry: Registry, candidate: Candidate, alias: str | None) -> Manif
         provenance=Provenance(
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             source=candidate.source,
-            publication=os.urandom(16).hex(),
+            publication=candidate.publication,
             data_sha256=candidate.data_sha256,
             seed=candidate.seed,
             frameworks=candidate.frameworks,
@@ -136,3 +145,25 @@ def _store(registry: Registry, candidate: Candidate, alias: str | None) -> Manif
         metrics=candidate.metrics,
     )
     return registry.publish(draft, {digests[role]: data for role, data in graphs.items()}, alias)
+
+
+def _find_published(registry: Registry, candidate: Candidate) -> Manifest | None:
+    """The version that an earlier attempt to publish this candidate has left, among the newest."""
+    for version in reversed(registry.versions(candidate.name)[-LOOK_BACK:]):
+        manifest = registry.version(candidate.name, version)
+        if manifest.provenance.publication == candidate.publication:
+            return manifest
+    return None
+
+
+def _finish(registry: Registry, manifest: Manifest, alias: str | None) -> Manifest:
+    """Make the alias name what an earlier attempt stored, unless it did so itself."""
+    if alias is None:
+        return manifest
+    try:
+        history = registry.alias(manifest.model, alias).history
+    except ModelNotFoundError:
+        history = ()
+    if any(move.version == manifest.version for move in history):
+        return manifest
+    return registry.promote(manifest.model, manifest.version, alias)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,20 +12,21 @@ from typing import Any
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras
 from rich.console import Console
 
 from onnxlet.contract import layout
-from onnxlet.contract.manifest import Classification, Manifest
+from onnxlet.contract.manifest import Manifest
 from onnxlet.registry import Registry
 from training import data, plots, provenance
-from training.evaluate import Evaluation, evaluate
 from training.export import Exported, export
+from training.gate import Margin, check_not_worse
 from training.onnx_file import read_onnx
-from training.publish import Candidate, publish
-from training.recipe import Options, Recipe
-from training.train import Trained, train
-from training.verify import verify
+from training.publish import Candidate, check, publish_all
+from training.recipe import Dataset, Fitted, Measured, Options, Recipe
+
+PUBLICATION = "publication"
+"""The file in a run's folder that keeps the random name of its publication: a run that was killed after it published
+finds its own version again, and makes no second one."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,10 @@ class Run:
     """What a run left behind."""
 
     folder: Path
-    manifest: Manifest
-    evaluation: Evaluation
-    test: data.Split
+    manifests: list[Manifest]
+    """The main model's first."""
+    measured: Measured
+    dataset: Dataset
 
 
 def run(
@@ -44,41 +47,66 @@ def run(
     folder: Path,
     console: Console,
     alias: str | None = layout.LIVE,
+    margin: Margin | None = None,
 ) -> Run:
-    """Take a recipe from its data to a version that the functions answer for.
+    """Take a recipe from its data to versions that the functions answer for.
+
+    A run that was killed goes on where it was when it is started again with the same folder.
+
+    Args:
+        recipe: What is trained.
+        options: What the user set.
+        registry: Where it is published.
+        folder: Where everything that the run makes is kept.
+        console: Where it reports.
+        alias: What shall name the new versions.
+        margin: How much worse than the live version a new one may be; None asks nothing.
 
     Raises:
-        ArtifactError: the exported graph is not the network; nothing was published.
+        InvalidRequestError: data that cannot be used.
+        ArtifactError: an exported graph is not the network, or worse than what is live; nothing was published.
+        InterruptedRunError: the process was asked to end.
         StoreError: the registry does not answer.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    dataset = data.load(recipe, options)
-    console.print(
-        f"data     {recipe.title}: {len(dataset.train.labels)} training, {len(dataset.validation.labels)} validation, "
-        f"{len(dataset.test.labels)} test images",
-        highlight=False,
-    )
-    trained = train(recipe, dataset, options, folder, console)
-    console.print(f"train    {trained.duration_s:.1f} s, kept epoch {trained.best_epoch}", highlight=False)
 
-    expected = trained.model.predict(dataset.test.inputs, verbose=0)
-    evaluation = evaluate(expected, dataset.test.labels, recipe.labels)
-    console.print(f"evaluate accuracy {evaluation.accuracy:.4f}, mean F1 {evaluation.f1:.4f}", highlight=False)
+    def report(stage: str, text: str) -> None:
+        console.print(f"{stage:8} {text}", highlight=False)
 
-    exported = export(trained.path, dataset.test, expected)
-    console.print(
-        f"export   {exported.path.name}, {exported.path.stat().st_size} bytes, "
-        f"within {exported.max_difference:.1g} of Keras on the test split",
-        highlight=False,
-    )
-    candidate = _candidate(recipe, options, dataset, evaluation, exported)
-    verified = verify(candidate, dataset.test, expected)
-    console.print(f"verify   the functions gave the same label for {verified} PNG files", highlight=False)
+    dataset = data.load(recipe, options, folder / "data")
+    sizes = (len(split) for split in (dataset.train, dataset.validation, dataset.test))
+    report("data", f"{recipe.title}: {'{} training, {} validation, {} test examples'.format(*sizes)}")
 
-    _write_record(folder, recipe, options, trained, evaluation, candidate)
-    manifest = publish(registry, candidate, alias)
-    console.print(f"publish  {manifest.model} version {manifest.version} in {registry.store.url}", highlight=False)
-    return Run(folder, manifest, evaluation, dataset.test)
+    fitted = recipe.network.fit(recipe, dataset, options, folder, console)
+    report("train", f"{fitted.duration_s:.1f} s, kept epoch {fitted.best_epoch}")
+
+    measured = recipe.task.measure(fitted, dataset)
+    report("evaluate", measured.headline)
+
+    exported = export(fitted, dataset, folder)
+    for each in exported:
+        size = each.path.stat().st_size
+        report("export", f"{each.path.name}, {size} bytes, within {each.max_difference:.1g} of the network")
+
+    candidates = _candidates(recipe, options, folder, dataset, measured, exported)
+    for candidate, each in zip(candidates, exported, strict=True):
+        report("verify", recipe.task.verify(check(candidate), fitted, dataset, each.suffix))
+    if margin is not None:
+        check_not_worse(registry, candidates[0], margin)
+
+    _write_record(recipe, options, folder, fitted, measured, exported, candidates[0])
+    recipe.task.plot(measured, fitted, dataset, folder)
+    plots.write_curves(fitted.history, fitted.best_epoch, folder / "curves.png")
+
+    manifests = publish_all(registry, candidates, alias)
+    for manifest in manifests:
+        report("publish", f"{manifest.model} version {manifest.version} in {registry.store.url}")
+    return Run(folder, manifests, measured, dataset)
+
+
+def is_worker() -> bool:
+    """Whether another process of the same job is the one that evaluates and publishes (`torchrun`'s rank 0 is)."""
+    return os.environ.get("RANK", "0") != "0"
 
 
 def default_folder(recipe: Recipe) -> Path:
@@ -86,41 +114,68 @@ def default_folder(recipe: Recipe) -> Path:
     return Path("runs") / f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
 
-def _candidate(
-    recipe: Recipe, options: Options, dataset: data.Dataset, evaluation: Evaluation, exported: Exported
-) -> Candidate:
-    return Candidate(
-        name=recipe.name,
-        model=read_onnx(exported.path),
-        source=f"recipe:{recipe.name}",
-        preprocess=recipe.preprocess,
-        classification=Classification(recipe.labels),
-        metrics={**evaluation.metrics(), "export_max_difference": exported.max_difference},
-        data_sha256=dataset.sha256,
-        seed=options.seed,
-        frameworks=provenance.frameworks(keras.backend.backend()),
-        git_revision=provenance.git_revision(),
-    )
+def _candidates(
+    recipe: Recipe,
+    options: Options,
+    folder: Path,
+    dataset: Dataset,
+    measured: Measured,
+    exported: list[Exported],
+) -> list[Candidate]:
+    frameworks = provenance.frameworks(recipe.network.framework)
+    return [
+        Candidate(
+            name=f"{recipe.name}{each.suffix}",
+            model=read_onnx(each.path),
+            source=f"recipe:{recipe.name}",
+            metrics={**measured.metrics, **each.metrics()},
+            data_sha256=dataset.sha256,
+            seed=options.seed,
+            frameworks=frameworks,
+            git_revision=provenance.git_revision(),
+            publication=f"{_publication(folder)}{each.suffix}",
+            **recipe.task.declare(recipe, dataset, each.suffix),
+        )
+        for each in exported
+    ]
+
+
+def _publication(folder: Path) -> str:
+    """The random name of this run's publication, the same each time that the run goes on."""
+    path = folder / PUBLICATION
+    if not path.exists():
+        partial = path.with_suffix(".part")
+        partial.write_text(os.urandom(16).hex())
+        partial.rename(path)
+    return path.read_text()
 
 
 def _write_record(
-    folder: Path, recipe: Recipe, options: Options, trained: Trained, evaluation: Evaluation, candidate: Candidate
+    recipe: Recipe,
+    options: Options,
+    folder: Path,
+    fitted: Fitted,
+    measured: Measured,
+    exported: list[Exported],
+    candidate: Candidate,
 ) -> None:
-    """Write `run.json` and the plots: everything needed to judge the run, or to repeat it."""
+    """Write `run.json`: everything needed to judge the run, or to repeat it."""
     record: dict[str, Any] = {
         "recipe": recipe.name,
+        "command": ["onnxlet", *sys.argv[1:]],
         "options": options.to_document(),
         "data_sha256": candidate.data_sha256,
         "frameworks": candidate.frameworks,
         "git_revision": candidate.git_revision,
         "train": {
-            "duration_s": trained.duration_s,
-            "best_epoch": trained.best_epoch,
-            "history": trained.history,
+            "duration_s": fitted.duration_s,
+            "best_epoch": fitted.best_epoch,
+            "history": fitted.history,
         },
-        "evaluation": evaluation.to_document(),
-        "export_max_difference": candidate.metrics["export_max_difference"],
+        "evaluation": measured.document,
+        "export": [
+            {"file": each.path.name, "max_difference": each.max_difference, "operators": each.operators}
+            for each in exported
+        ],
     }
     (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n")
-    plots.write_curves(trained.history, trained.best_epoch, folder / "curves.png")
-    plots.write_confusion(evaluation, folder / "confusion.png")

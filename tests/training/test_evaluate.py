@@ -18,6 +18,15 @@ def test_measures_of_a_known_confusion() -> None:
     assert evaluation.recall == pytest.approx((2 / 3 + 1 + 0) / 3)
 
 
+def test_confidence_is_held_against_what_was_right() -> None:
+    probabilities = np.array([[0.95, 0.05], [0.9, 0.1], [0.85, 0.15], [0.35, 0.65]], np.float32)
+    evaluation = evaluate(probabilities, np.array([0, 0, 1, 1], np.int64), ("a", "b"))
+    assert [each.count for each in evaluation.calibration] == [1, 1, 2]
+    assert evaluation.calibration[1].accuracy == 0.0
+    assert evaluation.calibration_error == pytest.approx((0.35 + 0.85 + 0.15) / 4)
+    assert evaluation.auc == pytest.approx(1.0)
+
+
 def test_a_class_that_never_occurs_does_not_fail() -> None:
     evaluation = evaluate(np.eye(3, dtype=np.float32)[[0, 1]], np.array([0, 1], np.int64), ("a", "b", "c"))
     assert evaluation.accuracy == 1.0

@@ -50,7 +50,7 @@ def test_a_candidate_becomes_the_live_version_with_its_graphs(registry: Registry
 
 def test_a_staged_candidate_is_not_live(registry: Registry, candidate: Candidate) -> None:
     publish(registry, candidate)
-    publish(registry, candidate, alias=None)
+    publish(registry, replace(candidate, publication="another"), alias=None)
     assert registry.versions("classifier") == [1, 2]
     assert registry.resolve("classifier").version == 1
 
@@ -107,3 +107,13 @@ def test_a_generator_that_does_not_fit_its_declaration_is_refused(changes: dict[
     assert candidate.generation is not None
     with pytest.raises(OnnxletError, match=words):
         check(replace(candidate, generation=replace(candidate.generation, **changes)))
+
+
+def test_a_publication_that_was_cut_off_is_finished_and_not_repeated(registry: Registry, candidate: Candidate) -> None:
+    """After the manifest, before the alias: the same publisher comes back."""
+    first = publish(registry, candidate, alias=None)
+    assert publish(registry, candidate) == first
+    assert registry.resolve("classifier") == first
+    assert publish(registry, candidate) == first
+    assert registry.versions("classifier") == [1]
+    assert len(registry.alias("classifier").history) == 1

@@ -15,7 +15,8 @@ from onnxlet.http import Request
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from training.recipes import digits
-from training.verify import to_png
+from training.source import Source
+from training.tasks.classification import to_png
 
 pytestmark = pytest.mark.training
 
@@ -37,7 +38,7 @@ def registry_url(root: Path) -> str:
 
 def test_the_run_folder_holds_what_is_needed_to_judge_and_repeat_it(root: Path) -> None:
     record = json.loads((root / "run/run.json").read_text())
-    assert record["options"] == {"epochs": None, "seed": 1, "fast": True}
+    assert record["options"] == {"data": None, "epochs": None, "seed": 1, "fast": True}
     assert len(record["train"]["history"]["val_loss"]) == 3
     assert record["evaluation"]["accuracy"] > 0.8
     assert sum(map(sum, record["evaluation"]["confusion"])) == 90
@@ -65,7 +66,8 @@ def test_the_graph_has_named_tensors_and_a_free_batch_axis(root: Path) -> None:
 
 def test_the_functions_know_most_digits(registry_url: str) -> None:
     app = App(Settings(registry_url))
-    images, labels = digits.load()
+    examples = digits.load(Source(None, Path()))
+    images, labels = examples.inputs, examples.targets
     chosen = np.random.default_rng(0).choice(len(labels), 100, replace=False)
     right = 0
     for index in chosen:

@@ -1,10 +1,25 @@
-"""The recipes, by name: each states its data, its network and how it is served."""
+"""The recipes, by name: each states its data, its network, its task and how it is served."""
 
 from onnxlet.errors import InvalidRequestError
 from training.recipe import Recipe
-from training.recipes import digits
+from training.recipes import cats_dogs, char_rnn, cifar10, cnn, digits, gan, mnist, sequence, vae
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (digits.RECIPE,)}
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        digits.RECIPE,
+        mnist.RECIPE,
+        mnist.DENSE,
+        cifar10.RECIPE,
+        cats_dogs.RECIPE,
+        sequence.LSTM,
+        sequence.GRU,
+        char_rnn.RECIPE,
+        cnn.RECIPE,
+        vae.RECIPE,
+        gan.RECIPE,
+    )
+}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxlet.contract.manifest import ImagePreprocess
-from training.recipe import Images, Labels, Recipe
+from training.networks.keras_network import KerasNetwork
+from training.recipe import Examples, Images, Recipe
+from training.source import Source
+from training.tasks.classification import ClassificationTask
 
 if TYPE_CHECKING:
     import keras
@@ -19,7 +22,7 @@ MAX_SHIFT_PIXELS = 2
 MAX_ZOOM = 0.1
 
 
-def load() -> tuple[Images, Labels]:
+def load(source: Source) -> Examples:  # noqa: ARG001 - the bundled images are all that there is
     """The images, 8x8, upsampled to 28x28: white strokes on black, (1797, 28, 28, 1), and their digits.
 
     Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
@@ -27,27 +30,27 @@ def load() -> tuple[Images, Labels]:
     from PIL import Image
     from sklearn.datasets import load_digits
 
-    source = load_digits()
-    small = np.round(source.images * (255 / SOURCE_MAXIMUM)).astype(np.uint8)
+    bundled = load_digits()
+    small = np.round(bundled.images * (255 / SOURCE_MAXIMUM)).astype(np.uint8)
     size = (SIDE_PIXELS, SIDE_PIXELS)
     images = [np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in small]
-    return np.stack(images)[..., np.newaxis], source.target.astype(np.int64)
+    return Examples(np.stack(images)[..., np.newaxis], bundled.target.astype(np.int64), tuple("0123456789"))
 
 
-def build() -> "keras.Model":
+def build(shape: tuple[int, ...], classes: int) -> "keras.Model":
     """Two convolutions with pooling, then one dense layer; input (batch, 28, 28, 1)."""
     import keras
     from keras import layers
 
     return keras.Sequential(
         [
-            keras.Input((SIDE_PIXELS, SIDE_PIXELS, 1)),
+            keras.Input(shape),
             layers.Conv2D(32, 3, activation="relu"),  # (batch, 26, 26, 32)
             layers.MaxPooling2D(2),
             layers.Conv2D(64, 3, activation="relu"),  # (batch, 11, 11, 64)
             layers.MaxPooling2D(2),
             layers.Flatten(),  # (batch, 1600)
-            layers.Dense(10, activation="softmax"),
+            layers.Dense(classes, activation="softmax", dtype="float32"),
         ]
     )
 
@@ -71,12 +74,12 @@ def augment(images: Images, random: np.random.Generator) -> Images:
 RECIPE = Recipe(
     name="digits",
     title="Handwritten digits (scikit-learn's bundled set)",
-    labels=tuple("0123456789"),
-    preprocess=ImagePreprocess(height=SIDE_PIXELS, width=SIDE_PIXELS, channels=1),
     load=load,
-    build=build,
-    augment=augment,
-    augmented_copies=4,
+    network=KerasNetwork(build),
+    task=ClassificationTask(),
     epochs=12,
     batch_size=32,
+    preprocess=ImagePreprocess(height=SIDE_PIXELS, width=SIDE_PIXELS, channels=1),
+    augment=augment,
+    augmented_copies=4,
 )

@@ -1,0 +1,1 @@
+"""The networks: how each framework builds, fits and exports one."""

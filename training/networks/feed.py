@@ -1,0 +1,41 @@
+"""The feed: batches of training examples for any framework, changed and preprocessed in parallel with the training."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.recipe import Array, Augment, Labels, Split
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The training split in a new order at each epoch; every batch can be made by itself, by any worker."""
+
+    split: Split
+    batch_size: int
+    augment: Augment | None
+    copies: int
+    """How often an epoch passes over changed copies beside the examples as they are."""
+    seed: int
+    rank: int = 0
+    """Which of several processes this is: each takes every `world`-th batch."""
+    world: int = 1
+
+    def __len__(self) -> int:
+        """Batches in an epoch, for this process."""
+        return max(1, len(self.split) * (self.copies + 1) // (self.batch_size * self.world))
+
+    def batch(self, epoch: int, index: int) -> tuple[Array, Labels]:
+        """A batch's features and targets; the same for the same seed, epoch and index."""
+        count = len(self.split)
+        order = np.random.default_rng([self.seed, epoch]).permutation(count * (self.copies + 1))
+        start = (index * self.world + self.rank) * self.batch_size
+        chosen = order[start : start + self.batch_size]
+        inputs, targets = self.split.inputs[chosen % count], self.split.targets[chosen % count]
+        if self.augment is not None:
+            is_copy = chosen >= count if self.copies else np.ones(len(chosen), bool)
+            if is_copy.any():
+                random = np.random.default_rng([self.seed, epoch, start])
+                inputs = inputs.copy()
+                inputs[is_copy] = self.augment(inputs[is_copy], random)
+        return self.split.to_model(inputs), targets

@@ -1,0 +1,77 @@
+"""Progress: what is seen of an epoch while it runs: a bar with the time left on a terminal, a line elsewhere."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Report:
+    """The course of a training, on a console and in TensorBoard's logs."""
+
+    def __init__(self, console: Console, epochs: int, batches: int, logs: Path) -> None:
+        """Take the console, how much is to come, and the folder for TensorBoard's event files."""
+        self._console = console
+        self._epochs = epochs
+        self._batches = batches
+        self._logs = logs
+        self._started_s = 0.0
+        columns = (
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+        )
+        self._bar = Progress(*columns, console=console) if console.is_terminal else None
+        self._task = self._bar.add_task("training", total=epochs * batches, figures="") if self._bar else None
+
+    def __enter__(self) -> "Report":
+        """Show the bar."""
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Take the bar away."""
+        if self._bar:
+            self._bar.stop()
+
+    def begin(self, epoch: int) -> None:
+        """An epoch begins; the first is 0."""
+        self._started_s = time.perf_counter()
+        if self._bar is not None and self._task is not None:
+            self._bar.update(
+                self._task, completed=epoch * self._batches, description=f"epoch {epoch + 1}/{self._epochs}"
+            )
+
+    def advance(self) -> None:
+        """A batch is done."""
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task)
+
+    def end(self, epoch: int, measures: Mapping[str, float]) -> None:
+        """An epoch is done, with these measures."""
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in measures.items())
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, figures=figures)
+        else:
+            duration_s = time.perf_counter() - self._started_s
+            self._console.print(f"  epoch {epoch + 1:2}/{self._epochs}  {figures}  {duration_s:.1f} s", highlight=False)
+        _log(self._logs, epoch + 1, measures)
+
+
+def _log(folder: Path, step: int, measures: Mapping[str, float]) -> None:
+    """Append measures to TensorBoard's event files, which need no framework."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    values = [Summary.Value(tag=name, simple_value=value) for name, value in measures.items()]
+    writer = EventFileWriter(str(folder), filename_suffix=f".{step}")
+    writer.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
+    writer.close()
