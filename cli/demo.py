@@ -55,6 +55,7 @@ def _train(registry_url: str, console: Console) -> tuple[Path, str, int]:
 
     recipe = find_recipe(RECIPE)
     done = run(recipe, Options(), open_registry(registry_url), default_folder(recipe), console)
+    assert done is not None, "there is one process"
     FOLDER.mkdir(parents=True, exist_ok=True)
     picture = FOLDER / "digit.png"
     picture.write_bytes(to_png(done.dataset.test.inputs[0]))

@@ -43,6 +43,7 @@ def train(
         Path | None, typer.Option(metavar="DIR", help="The run's folder, by default a new one; an old one goes on.")
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Little data and few epochs, only to try it.")] = False,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Refuse to train without a GPU.")] = False,
     stage: StageOption = False,
     force: Annotated[bool, typer.Option("--force", help="Publish even what is worse than the live version.")] = False,
     registry: RegistryOption = None,
@@ -53,7 +54,7 @@ def train(
     from training.recipes import find_recipe
 
     found = find_recipe(recipe)
-    options = Options(data=data, epochs=epochs, seed=seed, is_fast=fast)
+    options = Options(data=data, epochs=epochs, seed=seed, is_fast=fast, needs_gpu=gpu)
     # Imported only now: Keras and its backend take seconds.
     from training.gate import Margin
     from training.run import default_folder, run
@@ -61,6 +62,8 @@ def train(
     target = open_registry(registry, create=True)
     margin = None if force or stage else Margin()
     done = run(found, options, target, out or default_folder(found), output.progress(), _alias(stage), margin)
+    if done is None:  # another process of this job has evaluated and published
+        return
     if json:
         output.print_json({**_published(done.manifests[0], stage), "folder": str(done.folder)})
     else:
@@ -213,6 +216,9 @@ def main() -> None:
         app()
     except OnnxletError as error:
         output.print_error(error)
+        sys.exit(1)
+    except OSError as error:
+        output.print_error(OnnxletError(f"{error.filename or 'this machine'}: {error.strerror or error}"))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

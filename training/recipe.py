@@ -44,6 +44,8 @@ class Options:
     seed: int = 0
     is_fast: bool = False
     """Little data and few epochs: to see that everything works, not to get a good model."""
+    needs_gpu: bool = False
+    """Refuse to train without one."""
 
     def to_document(self) -> dict[str, Any]:
         """The options as `run.json` keeps them."""

@@ -48,7 +48,7 @@ def run(
     console: Console,
     alias: str | None = layout.LIVE,
     margin: Margin | None = None,
-) -> Run:
+) -> Run | None:
     """Take a recipe from its data to versions that the functions answer for.
 
     A run that was killed goes on where it was when it is started again with the same folder.
@@ -62,8 +62,12 @@ def run(
         alias: What shall name the new versions.
         margin: How much worse than the live version a new one may be; None asks nothing.
 
+    Returns:
+        What was made; None in a process of `torchrun` that is not the first, which alone evaluates and publishes.
+
     Raises:
         InvalidRequestError: data that cannot be used.
+        SettingsError: a GPU was demanded and there is none, or a framework is missing.
         ArtifactError: an exported graph is not the network, or worse than what is live; nothing was published.
         InterruptedRunError: the process was asked to end.
         StoreError: the registry does not answer.
@@ -78,6 +82,8 @@ def run(
     report("data", f"{recipe.title}: {'{} training, {} validation, {} test examples'.format(*sizes)}")
 
     fitted = recipe.network.fit(recipe, dataset, options, folder, console)
+    if os.environ.get("RANK", "0") != "0":
+        return None
     report("train", f"{fitted.duration_s:.1f} s, kept epoch {fitted.best_epoch}")
 
     measured = recipe.task.measure(fitted, dataset)
@@ -102,11 +108,6 @@ def run(
     for manifest in manifests:
         report("publish", f"{manifest.model} version {manifest.version} in {registry.store.url}")
     return Run(folder, manifests, measured, dataset)
-
-
-def is_worker() -> bool:
-    """Whether another process of the same job is the one that evaluates and publishes (`torchrun`'s rank 0 is)."""
-    return os.environ.get("RANK", "0") != "0"
 
 
 def default_folder(recipe: Recipe) -> Path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from onnxlet.errors import SettingsError
 from training import checkpoint
 from training.checkpoint import Checkpoints, InterruptedRunError, State, StopSignal
 from training.networks.feed import Feed
@@ -78,12 +79,15 @@ class KerasNetwork:
         """Train; the result is the same for the same seed, backend and machine.
 
         Raises:
+            SettingsError: a GPU was demanded and there is none.
             InterruptedRunError: the process was asked to end, and has saved a checkpoint.
         """
         import keras
 
         keras.utils.set_random_seed(options.seed)
-        _use_the_hardware()
+        has_gpu = _use_the_hardware()
+        if options.needs_gpu and not has_gpu:
+            raise SettingsError(f"--gpu: Keras on {keras.backend.backend()} finds no GPU")
         epochs = options.epochs or (FAST_EPOCHS if options.is_fast else recipe.epochs)
         checkpoints = Checkpoints(folder / "checkpoints")
         with _scope():
@@ -204,8 +208,8 @@ def _to_dataset(feed: Feed, epoch: int) -> Any:
     return Batches(workers=WORKERS, use_multiprocessing=False, max_queue_size=2 * WORKERS)
 
 
-def _use_the_hardware() -> None:
-    """Half precision where there is a GPU, and all of the machine's GPUs where there are several."""
+def _use_the_hardware() -> bool:
+    """Half precision where there is a GPU, and all GPUs where there are several; whether there is one."""
     import keras
 
     backend = keras.backend.backend()
@@ -224,6 +228,7 @@ def _use_the_hardware() -> None:
 
         has_gpu = bool(tf.config.list_physical_devices("GPU"))
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if has_gpu else "float32")
+    return has_gpu
 
 
 def _scope() -> AbstractContextManager[Any]:

@@ -106,10 +106,12 @@ class TorchNetwork:
         """Train; the result is the same for the same seed and machine.
 
         Raises:
-            SettingsError: PyTorch is not installed.
+            SettingsError: PyTorch is not installed, or a GPU was demanded and there is none.
             InterruptedRunError: the process was asked to end, and has saved a checkpoint.
         """
         torch = _import_torch()
+        if options.needs_gpu and not torch.cuda.is_available():
+            raise SettingsError("--gpu: PyTorch finds no GPU")
         torch.manual_seed(options.seed)
         epochs = options.epochs or (FAST_EPOCHS if options.is_fast else recipe.epochs)
         with _process_group() as (rank, world), checkpoint.listening_for_stop() as stop:

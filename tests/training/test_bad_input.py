@@ -1,0 +1,122 @@
+"""What cannot be trained on: one clear line, and nothing published."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from onnxlet.errors import InvalidRequestError
+from tests.training import sets
+from training import data
+from training.recipe import Options
+from training.recipes import find_recipe
+
+pytestmark = pytest.mark.training
+
+
+def one_class(folder: Path) -> Path:
+    (sets.write_photos(folder / "photos", 5) / "stripes").rename(folder / "elsewhere")
+    return folder / "photos"
+
+
+def no_photo(folder: Path) -> Path:
+    (sets.write_photos(folder / "photos", 8) / "discs/3.jpg").write_bytes(b"I am no photo")
+    return folder / "photos"
+
+
+def few_photos(folder: Path) -> Path:
+    return sets.write_photos(folder / "photos", 4)
+
+
+def no_photos(folder: Path) -> Path:
+    for kind in ("a", "b"):
+        (folder / "photos" / kind).mkdir(parents=True)
+    return folder / "photos"
+
+
+def empty_text(folder: Path) -> Path:
+    (folder / "empty.txt").write_text("")
+    return folder / "empty.txt"
+
+
+def binary_text(folder: Path) -> Path:
+    Image.new("L", (9, 9)).save(folder / "text.png")
+    return folder / "text.png"
+
+
+def pickled(folder: Path) -> Path:
+    np.savez(folder / "pickled.npz", x=np.array([{"an": "object"}], dtype=object), y=np.zeros(1, np.int64))
+    return folder / "pickled.npz"
+
+
+def other_arrays(folder: Path) -> Path:
+    np.savez(folder / "other.npz", a=np.zeros(3))
+    return folder / "other.npz"
+
+
+def flat_series(folder: Path) -> Path:
+    np.savez(folder / "flat.npz", x=np.zeros((50, 4), np.float32), y=np.zeros(50, np.int64))
+    return folder / "flat.npz"
+
+
+def text_as_archive(folder: Path) -> Path:
+    (folder / "cifar.tar.gz").write_text("I am no archive")
+    return folder / "cifar.tar.gz"
+
+
+def missing(folder: Path) -> Path:
+    return folder / "nowhere"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "make", "words"),
+    [
+        ("cats-dogs", missing, "no such file or folder"),
+        ("cats-dogs", one_class, "expected two folders, one for each class, got discs"),
+        ("cats-dogs", no_photo, "discs/3.jpg: expected a photo"),
+        ("cats-dogs", few_photos, "expected at least"),
+        ("cats-dogs", no_photos, "got none"),
+        ("char-rnn", empty_text, "expected at least 640 characters, got 0"),
+        ("char-rnn", binary_text, "expected a text file in UTF-8"),
+        ("sequence-gru", pickled, "expected an .npz file of arrays"),
+        ("sequence-gru", other_arrays, "expected arrays x, y, got a"),
+        ("sequence-gru", flat_series, "expected x (count, time, features)"),
+        ("mnist", other_arrays, "expected arrays x_train"),
+        ("cifar10", text_as_archive, "expected an archive of .bin files"),
+    ],
+)
+def test_data_that_cannot_be_used_are_refused_before_anything_is_trained(
+    tmp_path: Path, recipe: str, make: Callable[[Path], Path], words: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match=re.escape(words)):
+        data.load(find_recipe(recipe), Options(data=str(make(tmp_path)), is_fast=True), tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["cats-dogs", "--data", "nowhere"], "--data nowhere: no such file or folder"),
+        (["cats-dogs"], "--data: expected a folder with a folder of photos"),
+        (["digits", "--gpu"], "--gpu: Keras on tensorflow finds no GPU"),
+        (["nope"], "recipe 'nope': expected one of digits, mnist"),
+        (["digits", "--out", "/dev/full/run"], "/dev/full"),
+    ],
+)
+def test_a_run_that_cannot_begin_is_refused_in_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
+    refused(tmp_path, arguments, words)
+
+
+def refused(folder: Path, arguments: list[str], words: str) -> None:
+    command = [sys.executable, "-m", "cli.main", "train", "--fast", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stderr
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith("onnxlet: "), line
+    assert "Traceback" not in done.stderr
+    assert words in line
+    assert not list(folder.rglob("versions/*.json"))

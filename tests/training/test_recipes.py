@@ -1,0 +1,169 @@
+"""Every recipe, from its data to a version that the functions answer for."""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from onnxlet.app import App
+from onnxlet.config import Settings, StorageSettings
+from onnxlet.http import Request
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from tests.conftest import BUCKET
+from tests.training import sets
+from training.recipes import RECIPES
+
+pytestmark = pytest.mark.training
+
+NEEDS_TORCH = ("cnn", "char-rnn", "vae", "gan")
+
+
+@dataclass
+class Trained:
+    """What `onnxlet train NAME --fast` left."""
+
+    name: str
+    folder: Path
+    registry: Registry
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def ask(self, path: str, body: Any, media_type: str = "application/json") -> Any:
+        app = App(Settings(self.registry.store.url))
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        response = app.handle(Request("POST", path, data, {"content-type": media_type}))
+        assert response.status == 200, response.body
+        return json.loads(response.body)
+
+
+def brought(name: str, folder: Path) -> list[str]:
+    """The data that a recipe wants brought."""
+    if name.startswith("mnist"):
+        return ["--data", str(sets.write_npz(folder / "mnist.npz", (28, 28)))]
+    if name == "cifar10":
+        return ["--data", str(sets.write_cifar_archive(folder / "cifar-10-binary.tar.gz"))]
+    if name == "cats-dogs":
+        return ["--data", str(sets.write_photos(folder / "photos"))]
+    return []
+
+
+@pytest.fixture(scope="module", params=sorted(RECIPES))
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    name: str = request.param
+    if name in NEEDS_TORCH:
+        pytest.importorskip("torch", reason="needs `make torch`")
+    root = tmp_path_factory.mktemp(name)
+    command = [sys.executable, "-m", "cli.main", "train", name, "--fast", "--out", "run", *brought(name, root)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    registry = Registry(open_store((root / ".onnxlet/registry").as_uri()))
+    return Trained(name, root / "run", registry, json.loads((root / "run/run.json").read_text()))
+
+
+def test_the_graph_is_the_network(trained: Trained) -> None:
+    limit = 1e-5 if trained.name in {"digits", "mnist", "mnist-dense", "cifar10", "cats-dogs", "cnn"} else 1e-4
+    manifest = trained.registry.resolve(trained.name)
+    assert manifest.metrics["export_max_difference"] <= limit
+    for each in trained.record["export"]:
+        assert each["max_difference"] <= limit
+        assert not {"Loop", "Scan", "If"} & set(each["operators"])
+    if trained.name.startswith("sequence"):
+        assert trained.record["export"][0]["operators"][trained.name.partition("-")[2].upper()] == 3
+
+
+def test_the_graph_is_one_checked_file_with_a_free_batch(trained: Trained) -> None:
+    for path in trained.folder.glob("model*.onnx"):
+        onnx.checker.check_model(path, full_check=True)
+        graph = onnx.load(path, load_external_data=False).graph
+        assert not any(tensor.external_data for tensor in graph.initializer)
+        assert {value.type.tensor_type.shape.dim[0].dim_param for value in graph.input} == {"batch"}
+
+
+def test_the_run_can_be_judged_and_repeated(trained: Trained) -> None:
+    record = trained.record
+    assert record["command"][:3] == ["onnxlet", "train", trained.name]
+    assert len(record["train"]["history"]["val_loss"]) == 3
+    assert re.fullmatch(r"[0-9a-f]{64}", record["data_sha256"])
+    assert list(trained.folder.glob("tensorboard/**/events*"))
+    assert (trained.folder / "curves.png").exists()
+
+
+def test_the_functions_answer(trained: Trained) -> None:
+    asked = {
+        "char-rnn": ask_text,
+        "gan": ask_images,
+        "vae": ask_score,
+        "sequence-lstm": ask_series,
+        "sequence-gru": ask_series,
+    }
+    asked.get(trained.name, ask_image)(trained)
+
+
+def ask_image(trained: Trained) -> None:
+    manifest = trained.registry.resolve(trained.name)
+    assert manifest.preprocess is not None
+    assert manifest.classification is not None
+    pixels = np.zeros((manifest.preprocess.height, manifest.preprocess.width, manifest.preprocess.channels), np.uint8)
+    from training.tasks.classification import to_png
+
+    (prediction,) = trained.ask(f"/predict/{trained.name}", to_png(pixels), "image/png")["predictions"]
+    assert prediction["label"] in manifest.classification.labels
+    assert sum(entry["probability"] for entry in prediction["top"]) <= 1 + 1e-5
+
+
+def ask_series(trained: Trained) -> None:
+    series = np.sin(np.arange(32))[:, None].tolist()
+    answer = trained.ask(f"/v1/models/{trained.name}:predict", {"instances": [series, series]})
+    assert len(answer["predictions"]) == 2
+    assert sum(answer["predictions"][0]) == pytest.approx(1, abs=1e-4)
+    labelled = trained.ask(f"/predict/{trained.name}", [series])
+    assert labelled["predictions"][0]["label"] in {"noise", "sine", "square", "sawtooth"}
+
+
+def ask_text(trained: Trained) -> None:
+    request = {"text_input": "Shall I", "length": 80, "temperature": 0.8, "top_k": 5, "seed": 7}
+    first, second = (trained.ask("/v2/models/char-rnn/generate", request) for _ in range(2))
+    assert first == second
+    assert len(first["text_output"]) == 80
+
+
+def ask_images(trained: Trained) -> None:
+    answers = [trained.ask("/v2/models/gan/generate", {"seed": seed}) for seed in (1, 1, 2)]
+    assert answers[0] == answers[1]
+    assert answers[0]["images"] != answers[2]["images"]
+    assert base64.b64decode(answers[0]["images"][0]["b64"]).startswith(b"\x89PNG")
+    assert (trained.folder / "samples.png").exists()
+
+
+def ask_score(trained: Trained) -> None:
+    from training.tasks.classification import to_png
+
+    blank, noise = np.zeros((28, 28, 1), np.uint8), np.random.default_rng(0).integers(0, 256, (28, 28, 1), np.uint8)
+    scores = [
+        trained.ask("/predict/vae", to_png(image), "image/png")["predictions"][0]["score"] for image in (blank, noise)
+    ]
+    assert scores[0] < scores[1], "noise is stranger than an empty page"
+    assert trained.ask("/v2/models/vae-sampler/generate", {"seed": 1})["images"]
+    assert trained.record["evaluation"]["anomaly_auc"] >= 0.9
+
+
+def test_cats_dogs_answers_for_an_object_in_storage(tmp_path: Path, storage: StorageSettings) -> None:
+    photos = sets.write_photos(tmp_path / "photos", count=20)
+    command = [sys.executable, "-m", "cli.main", "train", "cats-dogs", "--fast", "--epochs", "1", "--data", str(photos)]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    key = f"photos/{tmp_path.name}.png"
+    open_store(f"s3://{BUCKET}", storage).put_if_absent(key, (photos / "discs/0.png").read_bytes())
+    registry = (tmp_path / ".onnxlet/registry").as_uri()
+    app = App(Settings(registry, inputs=(f"s3://{BUCKET}/photos",), storage=storage))
+    body = json.dumps({"image_path": f"s3://{BUCKET}/{key}"}).encode()
+    response = app.handle(Request("POST", "/predict/cats-dogs", body, {"content-type": "application/json"}))
+    (prediction,) = json.loads(response.body)["predictions"]
+    assert prediction["label"] in {"discs", "stripes"}

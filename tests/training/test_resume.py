@@ -1,0 +1,124 @@
+"""A job that is killed goes on where it was, and ends with one version, as if nothing had happened."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+
+pytestmark = pytest.mark.training
+
+EPOCHS = 8
+
+
+def train(folder: Path, recipe: str, out: str = "run") -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "cli.main", "train", recipe, "--fast", "--epochs", str(EPOCHS), "--out", out]
+    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+
+def wait_for_checkpoint(process: "subprocess.Popen[str]", folder: Path, epochs: int) -> None:
+    """Until so many epochs are saved, or the process has ended."""
+    deadline = time.monotonic() + 120
+    while process.poll() is None and epochs_done(folder) < epochs and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def epochs_done(folder: Path) -> int:
+    found = 0
+    for path in folder.glob("run/checkpoints*/*/state.json"):
+        try:
+            found = max(found, json.loads(path.read_text())["epochs_done"])
+        except (OSError, ValueError):  # just being replaced
+            continue
+    return found
+
+
+@pytest.mark.parametrize("recipe", ["digits", "cnn"])
+def test_a_job_that_is_killed_again_and_again_ends_in_one_version(tmp_path: Path, recipe: str) -> None:
+    if recipe == "cnn":
+        pytest.importorskip("torch", reason="needs `make torch`")
+    chance = random.Random(0)
+    for after in (1, 3):
+        process = train(tmp_path, recipe)
+        wait_for_checkpoint(process, tmp_path, after)
+        time.sleep(chance.uniform(0, 0.4))
+        process.kill()
+        process.communicate()
+    interrupted = train(tmp_path, recipe)
+    wait_for_checkpoint(interrupted, tmp_path, epochs_done(tmp_path) + 1)
+    interrupted.send_signal(signal.SIGTERM)
+    _, text = interrupted.communicate(timeout=120)
+    assert interrupted.returncode == 1
+    assert "the same command goes on" in text.strip().splitlines()[-1]
+    before = epochs_done(tmp_path)
+    assert before >= 2
+
+    killed = train(tmp_path, recipe)
+    wait_for_publication(killed, tmp_path)
+    killed.kill()  # while it publishes, or right after
+    killed.communicate()
+    done = train(tmp_path, recipe)
+    _, text = done.communicate(timeout=200)
+    assert done.returncode == 0, text
+    registry = Registry(open_store((tmp_path / ".onnxlet/registry").as_uri()))
+    assert registry.versions(recipe) == [1]
+    assert registry.resolve(recipe).version == 1
+    assert len(registry.alias(recipe).history) == 1
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert len(record["train"]["history"]["val_loss"]) == EPOCHS
+
+
+def wait_for_publication(process: "subprocess.Popen[str]", folder: Path) -> None:
+    deadline = time.monotonic() + 200
+    while process.poll() is None and time.monotonic() < deadline:
+        if list((folder / ".onnxlet/registry").glob("blobs/sha256/*")):
+            return
+        time.sleep(0.005)
+
+
+def test_an_interrupted_job_is_as_good_as_an_undisturbed_one(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs `make torch`")
+    process = train(tmp_path, "cnn")
+    wait_for_checkpoint(process, tmp_path, 3)
+    process.kill()
+    process.communicate()
+    for out in ("run", "undisturbed"):
+        process = train(tmp_path, "cnn", out)
+        _, text = process.communicate(timeout=200)
+        assert process.returncode == 0, text
+    histories = [
+        json.loads((tmp_path / out / "run.json").read_text())["train"]["history"] for out in ("run", "undisturbed")
+    ]
+    assert histories[0]["val_loss"] == pytest.approx(histories[1]["val_loss"], rel=1e-3)
+
+
+def test_two_processes_train_one_network(tmp_path: Path) -> None:
+    """PyTorch's own distributed runtime, on this machine's CPUs."""
+    pytest.importorskip("torch", reason="needs `make torch`")
+    alone = train(tmp_path, "cnn", "alone")
+    _, text = alone.communicate(timeout=200)
+    assert alone.returncode == 0, text
+    arguments = ["train", "cnn", "--fast", "--force", "--epochs", str(EPOCHS), "--out", "together"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "-m", "cli.main", *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    found = [json.loads((tmp_path / out / "run.json").read_text()) for out in ("alone", "together")]
+    accuracies = [record["evaluation"]["accuracy"] for record in found]
+    assert accuracies[1] > accuracies[0] - 0.08
+    assert Registry(open_store((tmp_path / ".onnxlet/registry").as_uri())).versions("cnn") == [1, 2]
