@@ -7,7 +7,7 @@ RECIPE ?= digits
 CLOUD ?= gcp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch demo test conformance lint serve train clean
+.PHONY: help setup torch demo test kserve conformance lint serve train clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,15 @@ demo: setup ## Train on real digits, publish, and ask both clouds' runtimes on t
 	$(BIN)/python -m cli.demo
 
 test: setup ## Run the tests (no network, GPU or Docker needed)
-	$(BIN)/python -m pytest -m "not gpu and not perf"
+	$(BIN)/python -m pytest -m "not gpu and not kserve and not perf"
+
+kserve: setup .venv-kserve ## Test with KServe's client, in a venv of its own
+	$(BIN)/python -m pytest -m kserve
+
+.venv-kserve: tests/kserve/constraints.txt
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check --constraint $< kserve
+	@touch $@
 
 conformance: setup ## Ask ONNX's own node tests over HTTP, in binary and in JSON (CLOUD=gcp or aws)
 	$(BIN)/python -m tests.conformance --cloud $(CLOUD)
@@ -49,4 +57,4 @@ train: setup ## Train and publish a model (RECIPE=digits)
 	$(BIN)/onnxlet train $(RECIPE)
 
 clean: ## Remove what the targets made, the local registry and runs too
-	rm -rf $(VENV) .onnxlet runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-kserve .onnxlet runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

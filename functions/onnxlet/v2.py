@@ -47,13 +47,20 @@ class InferRequest:
     """Empty asks for all."""
     is_binary: bool
     """Whether an output that says nothing else comes back as bytes."""
+    has_bytes: bool = False
+    """Whether the request itself is in the binary form."""
 
     def output_names(self) -> list[str] | None:
         """What to ask the model for; None for all."""
         return [output.name for output in self.outputs] or None
 
-    def wants_binary(self, name: str) -> bool:
-        """Whether an output comes back as bytes."""
+    def wants_binary(self, name: str, datatype: DataType) -> bool:
+        """Whether an output comes back as bytes.
+
+        FP16 has no JSON form: a client that sends bytes gets bytes, as KServe's expects without asking.
+        """
+        if self.has_bytes and not datatype.has_json:
+            return True
         return next((output.is_binary for output in self.outputs if output.name == name), self.is_binary)
 
 
@@ -74,7 +81,7 @@ def parse_infer(body: bytes, header_length: str | None = None) -> InferRequest:
     is_binary = _flag(document, "binary_data_output", default=False)
     inputs = _parse_inputs(_objects(document, "inputs"), content[split:])
     outputs = [_parse_output(item, is_binary) for item in _objects(document, "outputs", required=False)]
-    return InferRequest(request_id, inputs, tuple(outputs), is_binary)
+    return InferRequest(request_id, inputs, tuple(outputs), is_binary, header_length is not None)
 
 
 def parse_raw_infer(body: bytes, manifest: Manifest) -> InferRequest:
@@ -115,7 +122,7 @@ def infer_response(
     buffers: list[memoryview] = []
     for name, tensor in outputs.items():
         item: dict[str, Any] = {"name": name, "datatype": tensor.datatype.name, "shape": tensor.shape}
-        if request.wants_binary(name):
+        if request.wants_binary(name, tensor.datatype):
             item["parameters"] = {"binary_data_size": len(tensor.buffer)}
             buffers.append(tensor.buffer)
         else:

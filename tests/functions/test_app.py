@@ -423,6 +423,18 @@ class TestTriton:
         assert get(app, "/v2/models/two/versions/7/stats")[1] == {"model_stats": []}
 
 
+class TestHalfPrecision:
+    """FP16 has no JSON form."""
+
+    def test_who_sends_bytes_gets_bytes(self, app: App) -> None:
+        values = np.arange(3, dtype=np.float16).tobytes()
+        tensor = {"name": "x", "datatype": "FP16", "shape": [3], "parameters": {"binary_data_size": len(values)}}
+        header = json.dumps({"inputs": [tensor]}).encode()
+        request = Request("POST", "/v2/models/half/infer", header + values, {HEADER_LENGTH: str(len(header))})
+        response = app.handle(request)
+        assert response.body[int(response.headers[HEADER_LENGTH]) :] == values
+
+
 class TestRawBinary:
     def ask(self, app: App, model: str, body: bytes) -> Any:
         response = app.handle(Request("POST", f"/v2/models/{model}/infer", body, {HEADER_LENGTH: "0"}))

@@ -90,7 +90,7 @@ def test_an_output_overrides_what_the_request_says(parameters: Any, named: Any, 
         document["parameters"] = {"binary_data_output": parameters}
     if named is not None:
         document["outputs"] = [{"name": "y", "parameters": named}]
-    assert parse(document).wants_binary("y") is expected
+    assert parse(document).wants_binary("y", DATATYPES["FP32"]) is expected
 
 
 @given(st.data())

@@ -40,6 +40,11 @@ class DataType:
     code: str | None
     """The `array` and `memoryview` code; None where JSON has no form for it (FP16) or it is not of fixed size."""
 
+    @property
+    def has_json(self) -> bool:
+        """Whether JSON has a form for its values."""
+        return self.code is not None or self.size_bytes == 0
+
 
 DATATYPES = {
     row.name: row
