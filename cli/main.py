@@ -13,6 +13,7 @@ from onnxlet.contract import alias as actions
 from onnxlet.contract import layout
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InvalidRequestError, OnnxletError
+from training.checkpoint import InterruptedRunError
 
 app = typer.Typer(
     name="onnxlet",
@@ -214,7 +215,7 @@ def main() -> None:
     """Run the command; an error is one line and exit code 1."""
     try:
         app()
-    except OnnxletError as error:
+    except (OnnxletError, InterruptedRunError) as error:
         output.print_error(error)
         sys.exit(1)
     except OSError as error:

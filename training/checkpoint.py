@@ -10,15 +10,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from onnxlet.errors import OnnxletError
-
 STATE = "state.json"
 
 
-class InterruptedRunError(OnnxletError):
+class InterruptedRunError(Exception):
     """The run was asked to stop; it has saved what the next one goes on from."""
-
-    code = "interrupted"
 
 
 @dataclass
