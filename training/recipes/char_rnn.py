@@ -84,7 +84,7 @@ def step(
 
     optimizers[0].zero_grad()
     measures = validate(module, batch)
-    measures["loss"].backward()  # type: ignore[no-untyped-call]
+    measures["loss"].backward()
     share_gradients(module)
     torch.nn.utils.clip_grad_norm_(module.parameters(), MAX_GRADIENT)
     optimizers[0].step()
@@ -96,7 +96,7 @@ def validate(module: "torch.nn.Module", batch: Batch) -> Mapping[str, "torch.Ten
     import torch
 
     windows = batch.features
-    size = int(module.i2o.out_features)  # type: ignore[union-attr, arg-type]
+    size = int(module.i2o.out_features)
     state = torch.zeros(len(windows), HIDDEN, device=windows.device)
     loss = torch.zeros((), device=windows.device)
     for index in range(WINDOW):

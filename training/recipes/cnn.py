@@ -64,7 +64,7 @@ def step(
     """Cross-entropy down by one step."""
     optimizers[0].zero_grad()
     measures = validate(module, batch)
-    measures["loss"].backward()  # type: ignore[no-untyped-call]
+    measures["loss"].backward()
     share_gradients(module)
     optimizers[0].step()
     return measures

@@ -77,14 +77,14 @@ def step(
     optimizers[1].zero_grad()
     of_real, of_made = discriminator(images), discriminator(made.detach())
     told = judge(of_real, torch.full_like(of_real, REAL)) + judge(of_made, torch.zeros_like(of_made))
-    told.backward()  # type: ignore[no-untyped-call]
+    told.backward()
     share_gradients(discriminator)
     optimizers[1].step()
 
     optimizers[0].zero_grad()
     of_made = discriminator(made)
     fooled = judge(of_made, torch.ones_like(of_made))
-    fooled.backward()  # type: ignore[no-untyped-call]
+    fooled.backward()
     share_gradients(generator)
     optimizers[0].step()
     return {"loss": fooled, "discriminator": told}

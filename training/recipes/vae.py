@@ -69,7 +69,7 @@ def step(
     mean, log_variance = encoder(batch.features).chunk(2, dim=1)
     code = mean + torch.randn_like(mean) * torch.exp(log_variance / 2)
     loss = _negative_elbo(batch.features, decoder(code), mean, log_variance).mean()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     share_gradients(module)
     optimizers[0].step()
     return {"loss": loss}
