@@ -46,6 +46,10 @@ def train(
     fast: Annotated[bool, typer.Option("--fast", help="Little data and few epochs, only to try it.")] = False,
     gpu: Annotated[bool, typer.Option("--gpu", help="Refuse to train without a GPU.")] = False,
     stage: StageOption = False,
+    compress: Annotated[bool, typer.Option("--compress", help="Also int8, pruned and distilled variants.")] = False,
+    max_accuracy_drop: Annotated[
+        float, typer.Option(min=0, max=1, help="What int8 and pruning may lose of the test accuracy.")
+    ] = 0.005,
     force: Annotated[bool, typer.Option("--force", help="Publish even what is worse than the live version.")] = False,
     registry: RegistryOption = None,
     json: JsonOption = False,
@@ -57,12 +61,14 @@ def train(
     found = find_recipe(recipe)
     options = Options(data=data, epochs=epochs, seed=seed, is_fast=fast, needs_gpu=gpu)
     # Imported only now: Keras and its backend take seconds.
+    from training.compress import Budget
     from training.gate import Margin
     from training.run import default_folder, run
 
     target = open_registry(registry, create=True)
     margin = None if force or stage else Margin()
-    done = run(found, options, target, out or default_folder(found), output.progress(), _alias(stage), margin)
+    budget = Budget(max_accuracy_drop) if compress else None
+    done = run(found, options, target, out or default_folder(found), output.progress(), _alias(stage), margin, budget)
     if done is None:  # another process of this job has evaluated and published
         return
     if json:

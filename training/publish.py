@@ -19,6 +19,9 @@ from onnxlet.store import Store
 from training.graphs import pixels_graph, postprocess_graph, preprocess_graph
 from training.onnx_file import OnnxFile
 
+MAIN_VARIANT = "fp32"
+"""The first of a version's graphs: what is served where nothing else is asked for."""
+
 LOOK_BACK = 20
 """How many of the newest versions may be those of an earlier attempt to publish the same candidate."""
 
@@ -39,7 +42,8 @@ class Candidate:
     seed: int | None = None
     frameworks: Mapping[str, str] = field(default_factory=dict)
     git_revision: str | None = None
-    variant: str = "fp32"
+    variants: Mapping[str, bytes] = field(default_factory=dict)
+    """Other graphs of the same model, by their names: `int8`, `student` ..."""
     publication: str = field(default_factory=lambda: os.urandom(16).hex())
     """By which the publisher knows its own version again, and publishes it once however often it tries."""
 
@@ -76,6 +80,8 @@ def check(candidate: Candidate) -> Model:
     registry = Registry(Store("memory://gate", MemoryStore()))
     _store(registry, candidate, layout.LIVE)
     model = load(registry, registry.resolve(candidate.name), threads=1)
+    for variant in candidate.variants:
+        load(registry, registry.resolve(candidate.name), threads=1, variant=variant)
     if candidate.preprocess is not None:
         try:
             model.warm_up()
@@ -123,13 +129,15 @@ def _store(registry: Registry, candidate: Candidate, alias: str | None) -> Manif
         graphs["postprocess"] = postprocess_graph(candidate.classification)
     if isinstance(candidate.generation, ImageGeneration):
         graphs["postprocess"] = pixels_graph(candidate.generation)
-    digests = {role: hashlib.sha256(data).hexdigest() for role, data in graphs.items()}
+    parts = [(role, MAIN_VARIANT, data) for role, data in graphs.items()]
+    parts += [("model", name, data) for name, data in candidate.variants.items()]
+    artifacts = {Artifact(role, name, hashlib.sha256(data).hexdigest(), len(data)): data for role, name, data in parts}
     draft = Manifest(
         model=layout.parse_name(candidate.name),
         version=0,
         inputs=candidate.model.inputs,
         outputs=candidate.model.outputs,
-        artifacts=tuple(Artifact(role, candidate.variant, digests[role], len(data)) for role, data in graphs.items()),
+        artifacts=tuple(artifacts),
         provenance=Provenance(
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             source=candidate.source,
@@ -144,7 +152,7 @@ def _store(registry: Registry, candidate: Candidate, alias: str | None) -> Manif
         generation=candidate.generation,
         metrics=candidate.metrics,
     )
-    return registry.publish(draft, {digests[role]: data for role, data in graphs.items()}, alias)
+    return registry.publish(draft, {artifact.sha256: data for artifact, data in artifacts.items()}, alias)
 
 
 def _find_published(registry: Registry, candidate: Candidate) -> Manifest | None:

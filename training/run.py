@@ -18,11 +18,14 @@ from onnxlet.contract import layout
 from onnxlet.contract.manifest import Manifest
 from onnxlet.registry import Registry
 from training import data, plots, provenance
+from training.compare import Variant
+from training.compress import Budget, compress, with_variants
 from training.export import Exported, export
 from training.gate import Margin, check_not_worse
 from training.onnx_file import read_onnx
 from training.publish import Candidate, check, publish_all
 from training.recipe import Dataset, Fitted, Measured, Options, Recipe
+from training.tasks.classification import ClassificationTask
 
 PUBLICATION = "publication"
 """The file in a run's folder that keeps the random name of its publication: a run that was killed after it published
@@ -48,6 +51,7 @@ def run(
     console: Console,
     alias: str | None = layout.LIVE,
     margin: Margin | None = None,
+    budget: Budget | None = None,
 ) -> Run | None:
     """Take a recipe from its data to versions that the functions answer for.
 
@@ -61,6 +65,7 @@ def run(
         console: Where it reports.
         alias: What shall name the new versions.
         margin: How much worse than the live version a new one may be; None asks nothing.
+        budget: What a compressed variant of a classifier may lose; None makes none.
 
     Returns:
         What was made; None in a process of `torchrun` that is not the first, which alone evaluates and publishes.
@@ -94,13 +99,19 @@ def run(
         size = each.path.stat().st_size
         report("export", f"{each.path.name}, {size} bytes, within {each.max_difference:.1g} of the network")
 
+    variants = _compress(recipe, options, fitted, dataset, exported[0], budget)
+    for variant in variants[1:]:
+        figures = f"{variant.size_bytes} bytes, accuracy {variant.accuracy:.4f}"
+        report("compress", f"{variant.name}, {figures}: {variant.reason}")
+
     candidates = _candidates(recipe, options, folder, dataset, measured, exported)
+    candidates[0] = with_variants(candidates[0], variants)
     for candidate, each in zip(candidates, exported, strict=True):
         report("verify", recipe.task.verify(check(candidate), fitted, dataset, each.suffix))
     if margin is not None:
         check_not_worse(registry, candidates[0], margin)
 
-    _write_record(recipe, options, folder, fitted, measured, exported, candidates[0])
+    _write_record(recipe, options, folder, fitted, measured, exported, variants, candidates[0])
     recipe.task.plot(measured, fitted, dataset, folder)
     plots.write_curves(fitted.history, fitted.best_epoch, folder / "curves.png")
 
@@ -108,6 +119,15 @@ def run(
     for manifest in manifests:
         report("publish", f"{manifest.model} version {manifest.version} in {registry.store.url}")
     return Run(folder, manifests, measured, dataset)
+
+
+def _compress(
+    recipe: Recipe, options: Options, fitted: Fitted, dataset: Dataset, main: Exported, budget: Budget | None
+) -> list[Variant]:
+    """The variants of a classifier, the original first; none where none were asked for."""
+    if budget is None or not isinstance(recipe.task, ClassificationTask):
+        return []
+    return compress(recipe, fitted, dataset, main.path, options, budget)
 
 
 def default_folder(recipe: Recipe) -> Path:
@@ -158,6 +178,7 @@ def _write_record(
     fitted: Fitted,
     measured: Measured,
     exported: list[Exported],
+    variants: list[Variant],
     candidate: Candidate,
 ) -> None:
     """Write `run.json`: everything needed to judge the run, or to repeat it."""
@@ -178,5 +199,6 @@ def _write_record(
             {"file": each.path.name, "max_difference": each.max_difference, "operators": each.operators}
             for each in exported
         ],
+        "variants": [variant.to_document() for variant in variants],
     }
     (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n")

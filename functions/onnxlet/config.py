@@ -59,6 +59,8 @@ class Settings:
     """`ONNXLET_RESULTS`: the root URL under which results for objects, and answers too large to send, are written."""
     inputs: tuple[str, ...] = ()
     """`ONNXLET_INPUTS`: the URL prefixes that a request may reference, with spaces or commas between them."""
+    variant: str | None = None
+    """`ONNXLET_VARIANT`: which graph of a model is loaded, where a version has this one: `int8`, `student` ..."""
     refresh_s: float = DEFAULT_REFRESH_S
     """`ONNXLET_REFRESH_S`: how stale an alias may get before the registry is asked again; 0 asks at every request."""
     memory_bytes: int | None = None
@@ -93,6 +95,7 @@ class Settings:
             model=_parse_model(environment.get("ONNXLET_MODEL")),
             results=results,
             inputs=inputs,
+            variant=environment.get("ONNXLET_VARIANT") or None,
             refresh_s=_parse_refresh(environment.get("ONNXLET_REFRESH_S")),
             memory_bytes=_parse_memory(environment.get("ONNXLET_MEMORY_MIB"), lambda_memory),
             cache=_parse_cache(environment.get("ONNXLET_CACHE"), environment.get("ONNXLET_CACHE_MIB")),

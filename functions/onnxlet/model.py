@@ -105,8 +105,14 @@ class Model:
             self.classify(outputs[self.manifest.outputs[0].name], 1)
 
 
-def load(registry: Registry, manifest: Manifest, threads: int) -> Model:
+def load(registry: Registry, manifest: Manifest, threads: int, variant: str | None = None) -> Model:
     """Fetch, verify and load the graphs of a version, and run them once.
+
+    Args:
+        registry: Where they are.
+        manifest: The version.
+        threads: How many a session may use.
+        variant: Which of the model's graphs, where the version has this one; else its first.
 
     Raises:
         ArtifactError: bytes that are not the published ones, or that ONNX Runtime does not load.
@@ -114,7 +120,7 @@ def load(registry: Registry, manifest: Manifest, threads: int) -> Model:
     """
 
     def session(role: Role) -> Session | None:
-        artifact = manifest.artifact(role)
+        artifact = manifest.artifact(role, variant)
         if artifact is None:
             return None
         with registry.open_artifact(artifact) as path:

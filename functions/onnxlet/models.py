@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from onnxlet import memory
-from onnxlet.contract.manifest import Manifest
+from onnxlet.contract.manifest import ROLES, Manifest
 from onnxlet.errors import MemoryBoundError
 from onnxlet.model import Model, load
 from onnxlet.registry import Registry
@@ -32,16 +32,20 @@ class Loaded:
 class Models:
     """The models that this process has loaded. Safe for threads."""
 
-    def __init__(self, registry: Registry, threads: int, bound_bytes: int | None = None) -> None:
+    def __init__(
+        self, registry: Registry, threads: int, bound_bytes: int | None = None, variant: str | None = None
+    ) -> None:
         """Take the registry to load from.
 
         Args:
             registry: Where the models are.
             threads: How many a session may use.
             bound_bytes: What the loaded models may take together; None for no bound.
+            variant: Which graph of a model is loaded, where a version has this one.
         """
         self.registry = registry
         self._threads = threads
+        self._variant = variant
         self._bound_bytes = bound_bytes
         self._base_bytes = memory.resident_bytes()
         self._loading = threading.Lock()  # one at a time: memory could not be measured otherwise, nor bounded
@@ -86,7 +90,8 @@ class Models:
 
     def _load(self, key: tuple[str, int], manifest: Manifest) -> Model:
         """Load a model into what is left of the bound. The caller holds the lock for loading."""
-        artifact_bytes = sum(artifact.size_bytes for artifact in manifest.artifacts)
+        chosen = (manifest.artifact(role, self._variant) for role in ROLES)
+        artifact_bytes = sum(artifact.size_bytes for artifact in chosen if artifact is not None)
         if self._bound_bytes is not None:
             if artifact_bytes > self._bound_bytes:
                 raise MemoryBoundError(
@@ -96,7 +101,7 @@ class Models:
             self._make_room(self._bound_bytes - LOAD_FACTOR * artifact_bytes)
         started = time.perf_counter()
         before_bytes = memory.resident_bytes()
-        model = load(self.registry, manifest, self._threads)
+        model = load(self.registry, manifest, self._threads, self._variant)
         if self._loaded and self._bound_bytes is not None:  # not for the first one: a cold start waits for it
             memory.give_back()
         size_bytes = max(artifact_bytes, memory.resident_bytes() - before_bytes)

@@ -92,4 +92,4 @@ class Service:
 def _open_traffic(settings: Settings) -> Traffic:
     cache = DiskCache(settings.cache.folder, settings.cache.limit_bytes) if settings.cache else None
     registry = Registry(open_store(settings.registry, settings.storage), cache)
-    return Traffic(Models(registry, settings.threads, settings.memory_bytes), settings.refresh_s)
+    return Traffic(Models(registry, settings.threads, settings.memory_bytes, settings.variant), settings.refresh_s)

@@ -1,4 +1,5 @@
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,18 @@ def never_runs() -> onnx.ModelProto:
 
 
 class TestLoad:
+    def test_a_variant_is_loaded_where_a_version_has_it(self, registry: Registry) -> None:
+        """A variant that answers differently, to tell them apart."""
+        other = graphs.to_file(graphs.classifier(7)).data
+        manifest = publish(registry, replace(graphs.digits_candidate(), variants={"int8": other}))
+        assert [artifact.variant for artifact in manifest.artifacts if artifact.role == "model"] == ["fp32", "int8"]
+        inputs = load(registry, manifest, threads=1).to_inputs(images())
+        first, small, unknown = (
+            to_values(load(registry, manifest, threads=1, variant=variant).run(inputs)["output"])
+            for variant in (None, "int8", "nope")
+        )
+        assert first == unknown != small
+
     def test_a_model_that_zeros_do_not_fit_is_loaded_all_the_same(self, registry: Registry) -> None:
         model = load(registry, publish(registry, graphs.candidate("never", never_runs())), threads=1)
         with pytest.raises(InferenceError):

@@ -168,7 +168,7 @@ class _Loop:
                     model.stop_training = True
 
         history = model.fit(
-            _to_dataset(feed, epoch),
+            to_dataset(feed, epoch),
             validation_data=validation,
             epochs=1,
             callbacks=[Watch()],
@@ -194,7 +194,7 @@ class _Loop:
         self.checkpoints.save(self.state, write)
 
 
-def _to_dataset(feed: Feed, epoch: int) -> Any:
+def to_dataset(feed: Feed, epoch: int) -> Any:
     """The feed as Keras takes it: batches made by several threads while others train."""
     import keras
 

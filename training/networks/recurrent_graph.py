@@ -52,6 +52,8 @@ def recurrent_graph(model: "keras.Model") -> bytes:
             is_sequence = layer.return_sequences
         elif kind == "Dense" and not is_sequence:
             last = graph.dense(layer, last)
+        elif kind == "Activation" and not is_sequence:
+            last = graph.activation(layer, last)
         elif kind not in {"InputLayer", "Dropout"}:
             raise ValueError(f"layer {layer.name}: {kind} has no form here")
     if is_sequence:
@@ -111,7 +113,10 @@ class _Graph:
         """A dense layer over (batch, features)."""
         kernel, bias = (np.asarray(weights) for weights in layer.get_weights())
         weights = [self.constant(kernel, f"{layer.name}_W"), self.constant(bias, f"{layer.name}_B")]
-        last = self.add("Gemm", [previous, *weights])
+        return self.activation(layer, self.add("Gemm", [previous, *weights]))
+
+    def activation(self, layer: Any, last: str) -> str:
+        """What a layer does at its end."""
         activation = layer.activation.__name__
         if activation == "linear":
             return last

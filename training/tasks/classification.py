@@ -49,7 +49,7 @@ class ClassificationTask:
 
     def measure(self, fitted: Fitted, dataset: Dataset) -> Measured:
         """Accuracy, precision, recall, F1, ROC and calibration on the test split."""
-        probabilities = self._probabilities(fitted.predict(dataset.test.features))
+        probabilities = self.probabilities(fitted.predict(dataset.test.features))
         evaluation = evaluate(probabilities, dataset.test.targets, dataset.labels)
         headline = f"accuracy {evaluation.accuracy:.4f}, mean F1 {evaluation.f1:.4f}"
         return Measured(evaluation.metrics(), evaluation.to_document(), headline)
@@ -80,7 +80,8 @@ class ClassificationTask:
         """The confusion matrix."""
         plots.write_confusion(measured.document, folder / "confusion.png")
 
-    def _probabilities(self, output: Array) -> Array:
+    def probabilities(self, output: Array) -> Array:
+        """The network's output as probabilities."""
         if self.activation == "none":
             return output
         shifted = np.exp(output - output.max(axis=1, keepdims=True))

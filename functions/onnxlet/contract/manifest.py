@@ -111,9 +111,10 @@ class Manifest:
     generation: Generation | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
 
-    def artifact(self, role: Role) -> Artifact | None:
-        """The first artifact with this role, or None."""
-        return next((artifact for artifact in self.artifacts if artifact.role == role), None)
+    def artifact(self, role: Role, variant: str | None = None) -> Artifact | None:
+        """The artifact with this role and variant, else the first with this role, or None."""
+        found = [artifact for artifact in self.artifacts if artifact.role == role]
+        return next((artifact for artifact in found if artifact.variant == variant), found[0] if found else None)
 
     def to_document(self) -> dict[str, Any]:
         """The manifest as the JSON object that `from_document` reads."""

@@ -1,0 +1,90 @@
+"""Compare: variants of a classifier beside the original, in one run: size, accuracy, and latency as a ratio."""
+
+import statistics
+import time
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxlet.contract.tensors import DATATYPES, Tensor
+from onnxlet.session import Session
+from training.graphs import Graph
+from training.networks.keras_network import INPUT, OUTPUT
+from training.recipe import Array, Split
+
+ROUNDS = 300
+"""Pairs of runs, the one right after the other: what else the machine does touches both alike."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One graph of a classifier, measured beside the original."""
+
+    name: str
+    path: Path
+    size_bytes: int
+    zipped_bytes: int
+    accuracy: float
+    latency_ratio: float
+    """Its time for one row by the original's; below 1 is faster."""
+    is_kept: bool
+    reason: str
+    """Why it is published, or not."""
+
+    def to_document(self) -> dict[str, Any]:
+        """As `run.json` keeps it."""
+        return {**asdict(self), "path": self.path.name}
+
+    def metrics(self) -> dict[str, float]:
+        """The figures that a manifest keeps."""
+        figures = {"accuracy": self.accuracy, "latency_ratio": self.latency_ratio, "size_bytes": float(self.size_bytes)}
+        return {f"{self.name}_{name}": value for name, value in figures.items()}
+
+
+def measure_original(path: Path, test: Split) -> Variant:
+    """The original itself: what the others are held against."""
+    data = path.read_bytes()
+    return Variant(
+        "fp32", path, len(data), len(zlib.compress(data, 9)), _accuracy(data, test), 1.0, True, "the original"
+    )
+
+
+def compare(name: str, path: Path, original: Variant, test: Split, max_accuracy_drop: float) -> Variant:
+    """Measure a variant, and decide whether it is worth publishing."""
+    data = path.read_bytes()
+    zipped_bytes = len(zlib.compress(data, 9))
+    accuracy, ratio = _accuracy(data, test), latency_ratio(path, original.path, test.to_model(test.inputs[:1]))
+    drop = original.accuracy - accuracy
+    is_smaller = zipped_bytes < original.zipped_bytes
+    if drop > max_accuracy_drop:
+        is_kept, reason = False, f"loses {drop:.4f} of accuracy, more than {max_accuracy_drop}"
+    elif ratio >= 1 and not (name == "pruned" and is_smaller):
+        is_kept, reason = False, f"not faster: {ratio:.2f} of the original's time"
+    elif ratio >= 1:
+        is_kept, reason = True, "smaller when zipped, and no faster"
+    else:
+        is_kept, reason = True, f"{1 / ratio:.1f} times as fast"
+    return Variant(name, path, len(data), zipped_bytes, accuracy, ratio, is_kept, reason)
+
+
+def latency_ratio(path: Path, original: Path, row: Array) -> float:
+    """The median over many pairs of runs of how long one graph takes by how long the other does."""
+    sessions = [Session(str(each), threads=1) for each in (path, original)]
+    tensor = Tensor(DATATYPES["FP32"], row.shape, memoryview(np.ascontiguousarray(row).tobytes()))
+    ratios = []
+    for _ in range(ROUNDS):
+        durations_s = []
+        for session in sessions:
+            started_s = time.perf_counter()
+            session.run({INPUT: tensor}, [OUTPUT])
+            durations_s.append(time.perf_counter() - started_s)
+        ratios.append(durations_s[0] / durations_s[1])
+    return statistics.median(ratios)
+
+
+def _accuracy(data: bytes, test: Split) -> float:
+    output = Graph(data).run({INPUT: test.features}, OUTPUT)
+    return float((output.argmax(axis=1) == test.targets).mean())

@@ -1,0 +1,1 @@
+"""The compressions: ways to make a classifier's graph smaller or faster."""
