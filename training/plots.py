@@ -51,6 +51,15 @@ def write_confusion(evaluation: Mapping[str, Any], path: Path) -> None:
     plt.close(figure)
 
 
+def write_series(series: npt.NDArray[Any], path: Path) -> None:
+    """A small picture of a series, (time, features)."""
+    figure, axis = plt.subplots(figsize=(1.6, 1.6), layout="constrained")
+    axis.plot(series, linewidth=1.2)
+    axis.set_axis_off()
+    figure.savefig(path, dpi=DPI)
+    plt.close(figure)
+
+
 def write_sheet(images: npt.NDArray[np.uint8], columns: int, path: Path) -> None:
     """Images side by side.
 

@@ -25,6 +25,7 @@ from training.gate import Margin, check_not_worse
 from training.onnx_file import read_onnx
 from training.publish import Candidate, check, publish_all
 from training.recipe import Dataset, Fitted, Measured, Options, Recipe
+from training.report import write_report
 from training.tasks.classification import ClassificationTask
 
 PUBLICATION = "publication"
@@ -114,6 +115,7 @@ def run(
     _write_record(recipe, options, folder, fitted, measured, exported, variants, candidates[0])
     recipe.task.plot(measured, fitted, dataset, folder)
     plots.write_curves(fitted.history, fitted.best_epoch, folder / "curves.png")
+    report("report", str(write_report(folder)))
 
     manifests = publish_all(registry, candidates, alias)
     for manifest in manifests:
@@ -184,6 +186,7 @@ def _write_record(
     """Write `run.json`: everything needed to judge the run, or to repeat it."""
     record: dict[str, Any] = {
         "recipe": recipe.name,
+        "title": recipe.title,
         "command": ["onnxlet", *sys.argv[1:]],
         "options": options.to_document(),
         "data_sha256": candidate.data_sha256,

@@ -19,6 +19,9 @@ from training.recipe import Array, Dataset, Examples, Fitted, Images, Labels, Me
 
 VALIDATION_SHARE = 0.15
 TEST_SHARE = 0.15
+EXAMPLES = "examples"
+"""The folder in a run's for pictures of single test examples."""
+SHOWN = 16
 SAMPLES = 64
 """Test examples that are sent through the functions."""
 
@@ -52,7 +55,8 @@ class ClassificationTask:
         probabilities = self.probabilities(fitted.predict(dataset.test.features))
         evaluation = evaluate(probabilities, dataset.test.targets, dataset.labels)
         headline = f"accuracy {evaluation.accuracy:.4f}, mean F1 {evaluation.f1:.4f}"
-        return Measured(evaluation.metrics(), evaluation.to_document(), headline)
+        document = {**evaluation.to_document(), "least_sure": _least_sure(probabilities, dataset)}
+        return Measured(evaluation.metrics(), document, headline)
 
     def declare(self, recipe: Recipe, dataset: Dataset, suffix: str) -> dict[str, Any]:  # noqa: ARG002 - the protocol's
         """Labels, and for images how they become the input."""
@@ -77,8 +81,15 @@ class ClassificationTask:
         return f"the functions gave the same label for {samples} {kind}"
 
     def plot(self, measured: Measured, fitted: Fitted, dataset: Dataset, folder: Path) -> None:  # noqa: ARG002 - as above
-        """The confusion matrix."""
+        """The confusion matrix, and the examples that are hardest to tell."""
         plots.write_confusion(measured.document, folder / "confusion.png")
+        (folder / EXAMPLES).mkdir(exist_ok=True)
+        for each in measured.document["least_sure"]:
+            example, path = dataset.test.inputs[each["position"]], folder / each["picture"]
+            if example.ndim == 3:
+                path.write_bytes(to_png(example))
+            else:
+                plots.write_series(example, path)
 
     def probabilities(self, output: Array) -> Array:
         """The network's output as probabilities."""
@@ -87,6 +98,22 @@ class ClassificationTask:
         shifted = np.exp(output - output.max(axis=1, keepdims=True))
         probabilities: Array = shifted / shifted.sum(axis=1, keepdims=True)
         return probabilities
+
+
+def _least_sure(probabilities: Array, dataset: Dataset) -> list[dict[str, Any]]:
+    """The test examples of whose true class the network was least sure, the worst first."""
+    of_truth = probabilities[np.arange(len(probabilities)), dataset.test.targets]
+    predicted = probabilities.argmax(axis=1)
+    return [
+        {
+            "position": int(position),
+            "picture": f"{EXAMPLES}/{place}.png",
+            "truth": dataset.labels[dataset.test.targets[position]],
+            "predicted": dataset.labels[predicted[position]],
+            "probability": float(probabilities[position, predicted[position]]),
+        }
+        for place, position in enumerate(of_truth.argsort()[:SHOWN])
+    ]
 
 
 def to_png(image: Images) -> bytes:

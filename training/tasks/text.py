@@ -18,6 +18,7 @@ SCORES, NEXT_STATE = "scores", "next_state"
 HELD_OUT = 0.1
 """Of the text, for validation, and as much for the test."""
 SAMPLE_LENGTH = 200
+SAMPLE_TEMPERATURE = 0.7
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,20 @@ class TextTask:
         """By how many characters the model is undecided, on average, at each character of the test text."""
         perplexity = float(np.exp(_log_loss(fitted, dataset, self.state_size)))
         metrics = {"perplexity": perplexity}
-        return Measured(metrics, {**metrics, "characters": len(dataset.labels)}, f"perplexity {perplexity:.2f}")
+        document = {**metrics, "characters": len(dataset.labels), "sample": self._write(fitted, dataset)}
+        return Measured(metrics, document, f"perplexity {perplexity:.2f}")
+
+    def _write(self, fitted: Fitted, dataset: Dataset) -> str:
+        """A text as the network itself goes on with its first character, for the report."""
+        size, random = len(dataset.labels), np.random.default_rng(0)
+        state: Array = np.zeros((1, self.state_size), np.float32)
+        token, text = int(dataset.test.inputs[0, 0]), ""
+        for _ in range(SAMPLE_LENGTH):
+            text += dataset.labels[token]
+            scores, state = fitted.run(np.eye(size, dtype=np.float32)[[token]], state)
+            weights = np.exp((scores[0] - scores[0].max()).astype(np.float64) / SAMPLE_TEMPERATURE)
+            token = int(random.choice(size, p=weights / weights.sum()))
+        return text
 
     def declare(self, recipe: Recipe, dataset: Dataset, suffix: str) -> dict[str, Any]:  # noqa: ARG002 - as above
         """The alphabet, and which tensors carry token, state and scores."""
