@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from onnxlet.contract.golden import Golden
 from onnxlet.errors import ArtifactError
-from training.graphs import Graph
+from training.graphs import Graph, to_tensor
 from training.recipe import Dataset, Exportable, Fitted
 
 MAX_DIFFERENCE = 1e-4
 """Between the framework's output and ONNX Runtime's, on any test example; float32 rounding stays far below."""
+
+GOLDEN_ROWS = 2
+"""Of test examples that are published as the golden one."""
 
 SLOW_OPERATORS = ("Loop", "Scan")
 """What a recurrent layer must not become."""
@@ -28,6 +32,8 @@ class Exported:
     """The largest one found on the test split."""
     operators: dict[str, int]
     """How many nodes of each kind there are."""
+    golden: Golden
+    """The first test examples, with what the framework gives for them."""
 
     def metrics(self) -> dict[str, float]:
         """The figures that a manifest keeps."""
@@ -55,7 +61,15 @@ def _export(exportable: Exportable, folder: Path) -> Exported:
     slow = [operator for operator in SLOW_OPERATORS if operator in operators]
     if slow:
         raise ArtifactError(f"{path}: expected native operators, got a {slow[0]}")
-    return Exported(exportable.suffix, path, _difference(exportable, path), operators)
+    return Exported(exportable.suffix, path, _difference(exportable, path), operators, _golden(exportable))
+
+
+def _golden(exportable: Exportable) -> Golden:
+    inputs, outputs = (
+        {name: to_tensor(array[:GOLDEN_ROWS]) for name, array in arrays.items()}
+        for arrays in (exportable.inputs, exportable.outputs)
+    )
+    return Golden(inputs, outputs)
 
 
 def _difference(exportable: Exportable, path: Path) -> float:

@@ -59,7 +59,7 @@ class Graph:
         count = len(next(iter(inputs.values())))
         parts = []
         for start in range(0, count, BATCH_SIZE):
-            batch = {name: _to_tensor(array[start : start + BATCH_SIZE]) for name, array in inputs.items()}
+            batch = {name: to_tensor(array[start : start + BATCH_SIZE]) for name, array in inputs.items()}
             (result,) = self._session.run(batch, [output])
             parts.append(np.frombuffer(result.buffer, np.float32).reshape(result.shape))
         return np.concatenate(parts)
@@ -160,5 +160,6 @@ def _serialize(
     return data
 
 
-def _to_tensor(array: npt.NDArray[Any]) -> Tensor:
+def to_tensor(array: npt.NDArray[Any]) -> Tensor:
+    """An array as the functions' rooms pass it."""
     return Tensor(BY_NUMPY[array.dtype.name], array.shape, np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

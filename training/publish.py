@@ -3,15 +3,18 @@
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+import numpy as np
 from obstore.store import MemoryStore
 
 from onnxlet import generate
-from onnxlet.contract import layout
+from onnxlet.contract import layout, tensors
 from onnxlet.contract.generation import Generation, ImageGeneration, TextGeneration
+from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Artifact, Classification, ImagePreprocess, Manifest, Provenance, Role
+from onnxlet.contract.tensors import Tensor, TensorSpec
 from onnxlet.errors import ArtifactError, ModelNotFoundError, OnnxletError
 from onnxlet.model import Model, load
 from onnxlet.registry import Registry
@@ -21,6 +24,9 @@ from training.onnx_file import OnnxFile
 
 MAIN_VARIANT = "fp32"
 """The first of a version's graphs: what is served where nothing else is asked for."""
+
+MAX_GOLDEN_DIFFERENCE = 1e-3
+"""Between two CPUs, or a framework and ONNX Runtime; relative where numbers are large."""
 
 LOOK_BACK = 20
 """How many of the newest versions may be those of an earlier attempt to publish the same candidate."""
@@ -44,6 +50,8 @@ class Candidate:
     git_revision: str | None = None
     variants: Mapping[str, bytes] = field(default_factory=dict)
     """Other graphs of the same model, by their names: `int8`, `student` ..."""
+    golden: Golden | None = None
+    """What the model must answer, by its own framework; None takes what the functions' runtime answers at the gate."""
     publication: str = field(default_factory=lambda: os.urandom(16).hex())
     """By which the publisher knows its own version again, and publishes it once however often it tries."""
 
@@ -60,9 +68,8 @@ def publish_all(registry: Registry, candidates: list[Candidate], alias: str | No
         ArtifactError, InvalidNameError: one was refused, and nothing was uploaded.
         StoreError: the store does not answer.
     """
-    for candidate in candidates:
-        check(candidate)
-    return [_store(registry, candidate, alias) for candidate in candidates]
+    passed = [with_golden(candidate, check(candidate)) for candidate in candidates]
+    return [_store(registry, candidate, alias) for candidate in passed]
 
 
 def check(candidate: Candidate) -> Model:
@@ -80,6 +87,8 @@ def check(candidate: Candidate) -> Model:
     registry = Registry(Store("memory://gate", MemoryStore()))
     _store(registry, candidate, layout.LIVE)
     model = load(registry, registry.resolve(candidate.name), threads=1)
+    if candidate.golden is not None:
+        _check_golden(candidate, candidate.golden, model)
     for variant in candidate.variants:
         load(registry, registry.resolve(candidate.name), threads=1, variant=variant)
     if candidate.preprocess is not None:
@@ -90,6 +99,33 @@ def check(candidate: Candidate) -> Model:
     if candidate.generation is not None:
         _check_generates(candidate, candidate.generation, model)
     return model
+
+
+def with_golden(candidate: Candidate, model: Model) -> Candidate:
+    """The candidate with a golden example; without one where the model cannot run on made-up inputs."""
+    if candidate.golden is not None:
+        return candidate
+    random = np.random.default_rng(0)
+    inputs = {spec.name: _made_up(spec, random) for spec in model.manifest.inputs}
+    try:
+        return replace(candidate, golden=Golden(inputs, model.run(inputs)))
+    except OnnxletError:
+        return candidate
+
+
+def _made_up(spec: TensorSpec, random: np.random.Generator) -> Tensor:
+    """Random numbers for floats, which tell more than zeros; zeros for what may be an index or a text."""
+    zeros = tensors.zeros(spec)
+    if spec.datatype.name not in {"FP16", "FP32", "FP64"}:
+        return zeros
+    values = random.random(zeros.shape).astype(spec.datatype.numpy)
+    return Tensor(spec.datatype, zeros.shape, memoryview(values.tobytes()))
+
+
+def _check_golden(candidate: Candidate, golden: Golden, model: Model) -> None:
+    difference = model.difference(golden)
+    if difference > MAX_GOLDEN_DIFFERENCE:
+        raise ArtifactError(f"{candidate.source}: the functions' answer to the golden inputs is {difference:.2g} off")
 
 
 def _check_generates(candidate: Candidate, generation: Generation, model: Model) -> None:
@@ -131,6 +167,8 @@ def _store(registry: Registry, candidate: Candidate, alias: str | None) -> Manif
         graphs["postprocess"] = pixels_graph(candidate.generation)
     parts = [(role, MAIN_VARIANT, data) for role, data in graphs.items()]
     parts += [("model", name, data) for name, data in candidate.variants.items()]
+    if candidate.golden is not None:
+        parts.append(("golden", MAIN_VARIANT, candidate.golden.to_json()))
     artifacts = {Artifact(role, name, hashlib.sha256(data).hexdigest(), len(data)): data for role, name, data in parts}
     draft = Manifest(
         model=layout.parse_name(candidate.name),

@@ -156,6 +156,7 @@ def _candidates(
             seed=options.seed,
             frameworks=frameworks,
             git_revision=provenance.git_revision(),
+            golden=each.golden,
             publication=f"{_publication(folder)}{each.suffix}",
             **recipe.task.declare(recipe, dataset, each.suffix),
         )

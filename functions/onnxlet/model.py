@@ -1,10 +1,12 @@
 """One loaded version of a model: its manifest, and a session for each of its graphs."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from onnxlet.contract import tensors
+from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import (
     PIXELS_INPUT,
     PIXELS_OUTPUT,
@@ -92,6 +94,17 @@ class Model:
         (pixels,) = self.postprocess.run({PIXELS_INPUT: output}, [PIXELS_OUTPUT])
         return pixels
 
+    def difference(self, golden: Golden) -> float:
+        """How far the answer to the golden inputs is from the golden outputs: the largest difference of two numbers.
+
+        Differences are relative where a number is larger than one. Infinite where shapes, texts or signs of NaN differ.
+
+        Raises:
+            InvalidTensorError, InferenceError: the model cannot run on the golden inputs.
+        """
+        found = self.run(golden.inputs, list(golden.outputs))
+        return max((_difference(found[name], expected) for name, expected in golden.outputs.items()), default=0.0)
+
     def warm_up(self) -> None:
         """Run every graph once on zeros, so that no request pays for the first run."""
         declaration = self.manifest.preprocess
@@ -135,6 +148,25 @@ def load(registry: Registry, manifest: Manifest, threads: int, variant: str | No
         # Zeros need not be a possible input; the model may well answer a real one.
         logger.warning("%s version %d was not warmed up: %s", manifest.model, manifest.version, error)
     return model
+
+
+def _difference(found: Tensor, expected: Tensor) -> float:
+    if (found.datatype, found.shape) != (expected.datatype, expected.shape):
+        return math.inf
+    if bytes(found.buffer) == bytes(expected.buffer):
+        return 0.0
+    if found.datatype.code is None:
+        return math.inf
+    return max(map(_distance, tensors.to_values(found), tensors.to_values(expected)), default=0.0)
+
+
+def _distance(found: float, expected: float) -> float:
+    """Between two numbers: relative to the expected one where that is large; two NaN are the same."""
+    if math.isnan(found) or math.isnan(expected):
+        return 0.0 if math.isnan(found) and math.isnan(expected) else math.inf
+    if found == expected:
+        return 0.0
+    return abs(found - expected) / max(1.0, abs(expected))
 
 
 def _check_names(kind: str, found: Mapping[str, object] | Sequence[str], declared: Mapping[str, TensorSpec]) -> None:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from onnxlet import memory
-from onnxlet.contract.manifest import ROLES, Manifest
+from onnxlet.contract.manifest import GRAPH_ROLES, Manifest
 from onnxlet.errors import MemoryBoundError
 from onnxlet.model import Model, load
 from onnxlet.registry import Registry
@@ -90,7 +90,7 @@ class Models:
 
     def _load(self, key: tuple[str, int], manifest: Manifest) -> Model:
         """Load a model into what is left of the bound. The caller holds the lock for loading."""
-        chosen = (manifest.artifact(role, self._variant) for role in ROLES)
+        chosen = (manifest.artifact(role, self._variant) for role in GRAPH_ROLES)
         artifact_bytes = sum(artifact.size_bytes for artifact in chosen if artifact is not None)
         if self._bound_bytes is not None:
             if artifact_bytes > self._bound_bytes:

@@ -13,6 +13,7 @@ from typing import IO
 from onnxlet.contract import alias as actions
 from onnxlet.contract import layout
 from onnxlet.contract.alias import Alias, Move
+from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Artifact, Manifest
 from onnxlet.disk_cache import DiskCache
 from onnxlet.errors import (
@@ -121,6 +122,21 @@ class Registry:
                 if self.cache:
                     self.cache.add(artifact.sha256, file)
             yield _path_of(file)
+
+    def golden(self, manifest: Manifest) -> Golden | None:
+        """A version's golden example, or None where it was published without one.
+
+        Raises:
+            ArtifactError, StoreError: as `open_artifact`.
+            ManifestError: it breaks the contract.
+        """
+        artifact = manifest.artifact("golden")
+        if artifact is None:
+            return None
+        with _scratch_file() as file:
+            self._fetch(artifact, file)
+            file.seek(0)
+            return Golden.from_json(file.read(), layout.blob_key(artifact.sha256))
 
     def _fetch(self, artifact: Artifact, file: IO[bytes]) -> None:
         """Write an artifact's verified bytes to an empty file; raises as `open_artifact` does."""

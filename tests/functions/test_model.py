@@ -1,3 +1,4 @@
+import math
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from onnxlet.contract import layout
+from onnxlet.contract.golden import Golden
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec, to_values, zeros
 from onnxlet.errors import ArtifactError, InferenceError, InvalidTensorError
 from onnxlet.model import Model, load
@@ -87,6 +89,36 @@ class TestModel:
             two.to_inputs(images())
         with pytest.raises(InferenceError, match='model "two" has no labels'):
             two.classify(int32(1, 2), 1)
+
+
+class TestGolden:
+    @pytest.mark.parametrize(
+        ("expected", "difference"),
+        [((6, 9), 0.0), ((6, 10), 0.1), ((7, 9), 1 / 7), ((6,), math.inf)],
+    )
+    def test_an_answer_is_held_against_what_it_must_be(
+        self, two: Model, expected: tuple[int, ...], difference: float
+    ) -> None:
+        golden = Golden({"a": int32(5, 7), "b": int32(1, 2)}, {"sum": int32(*expected)})
+        assert two.difference(golden) == pytest.approx(difference)
+
+    def test_every_published_version_has_one(self, registry: Registry) -> None:
+        for candidate in (
+            graphs.digits_candidate(),
+            graphs.candidate("gather", graphs.gather()),
+            graphs.char_candidate(),
+        ):
+            manifest = publish(registry, candidate)
+            golden = registry.golden(manifest)
+            assert golden is not None
+            assert load(registry, manifest, threads=1).difference(golden) == 0.0
+
+    def test_a_candidate_that_answers_otherwise_is_refused(self, registry: Registry) -> None:
+        first = publish(registry, graphs.digits_candidate(0))
+        golden = registry.golden(first)
+        with pytest.raises(ArtifactError, match="golden inputs"):
+            publish(registry, replace(graphs.digits_candidate(1), golden=golden))
+        assert registry.versions("digits") == [1]
 
 
 def never_runs() -> onnx.ModelProto:

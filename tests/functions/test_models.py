@@ -61,7 +61,7 @@ def test_a_version_that_is_not_there_is_named(registry: Registry) -> None:
 class TestBound:
     def test_the_least_recently_used_go_first(self, registry: Registry) -> None:
         first, second, third = publish_some(registry, 3)
-        size_bytes = sum(artifact.size_bytes for artifact in first.artifacts)
+        size_bytes = sum(artifact.size_bytes for artifact in first.artifacts if artifact.role != "golden")
         models = Models(registry, threads=1, bound_bytes=100 * MIB)
         kept = models.get(first)
         models.get(second)

@@ -45,7 +45,7 @@ def registry(tmp_path: Path) -> Registry:
 def test_a_candidate_becomes_the_live_version_with_its_graphs(registry: Registry, candidate: Candidate) -> None:
     manifest = publish(registry, candidate)
     assert registry.resolve("classifier") == manifest
-    assert {artifact.role for artifact in manifest.artifacts} == {"model", "preprocess", "postprocess"}
+    assert {artifact.role for artifact in manifest.artifacts} == {"model", "preprocess", "postprocess", "golden"}
 
 
 def test_a_staged_candidate_is_not_live(registry: Registry, candidate: Candidate) -> None:

@@ -16,6 +16,7 @@ import pytest
 from onnxlet.app import App
 from onnxlet.config import Settings, StorageSettings
 from onnxlet.http import Request
+from onnxlet.model import load
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests.conftest import BUCKET
@@ -85,6 +86,15 @@ def test_the_graph_is_one_checked_file_with_a_free_batch(trained: Trained) -> No
         graph = onnx.load(path, load_external_data=False).graph
         assert not any(tensor.external_data for tensor in graph.initializer)
         assert {value.type.tensor_type.shape.dim[0].dim_param for value in graph.input} == {"batch"}
+
+
+def test_the_published_versions_answer_their_golden_examples(trained: Trained) -> None:
+    for name in trained.registry.models():
+        manifest = trained.registry.resolve(name)
+        golden = trained.registry.golden(manifest)
+        assert golden is not None
+        assert next(iter(golden.inputs.values())).shape[0] == 2
+        assert load(trained.registry, manifest, threads=1).difference(golden) < 1e-3
 
 
 def test_the_run_can_be_judged_and_repeated(trained: Trained) -> None:

@@ -16,5 +16,6 @@ Rules that every reader and writer keeps:
 4.  An alias holds the whole manifest of its version, so that one GET resolves it, and its own append-only history.
 5.  Bytes are checked against the manifest's SHA-256 and size before ONNX Runtime sees them.
 
-`tensors` says what a tensor is, `manifest` and `alias` what the documents hold, `layout` where they lie.
+`golden` says what a version must answer, `tensors` what a tensor is, `manifest` and `alias` what the documents hold,
+`layout` where they lie.
 """

@@ -11,8 +11,10 @@ from onnxlet.contract.tensors import DATATYPES, Dimension, TensorSpec
 
 SCHEMA = 1
 
-Role = Literal["model", "preprocess", "postprocess"]
-ROLES: tuple[Role, ...] = ("model", "preprocess", "postprocess")
+Role = Literal["model", "preprocess", "postprocess", "golden"]
+GRAPH_ROLES: tuple[Role, ...] = ("model", "preprocess", "postprocess")
+"""Of what a function loads."""
+ROLES: tuple[Role, ...] = (*GRAPH_ROLES, "golden")
 ACTIVATIONS = ("none", "softmax")
 CHANNELS = {1: "L", 3: "RGB"}
 """Numbers of channels that an image may be decoded to, with Pillow's name for each."""
@@ -38,10 +40,10 @@ MAX_ARTIFACT_BYTES = 2 * 1024**3
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """The bytes of one ONNX graph of a version, found by their SHA-256."""
+    """Bytes of a version, an ONNX graph or its golden example, found by their SHA-256."""
 
     role: str
-    """`model`, or one of the small graphs beside it: `preprocess`, `postprocess`."""
+    """`model`, one of the small graphs beside it (`preprocess`, `postprocess`), or its `golden` example."""
     variant: str
     """`fp32`, `int8`, ...: a version may have its model in several."""
     sha256: str

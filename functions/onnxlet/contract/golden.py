@@ -1,0 +1,64 @@
+"""The golden example: inputs of a version with the outputs that it must give, wherever and whenever it is loaded."""
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from onnxlet.contract.document import Document, to_json
+from onnxlet.contract.tensors import DATATYPES, Tensor, from_bytes
+from onnxlet.errors import InvalidTensorError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Tensors by name, as they go in and as they must come out."""
+
+    inputs: Mapping[str, Tensor]
+    outputs: Mapping[str, Tensor]
+
+    def to_json(self) -> bytes:
+        """The bytes that the registry stores."""
+        return to_json({"schema": SCHEMA, "inputs": _to_items(self.inputs), "outputs": _to_items(self.outputs)})
+
+    @classmethod
+    def from_json(cls, data: bytes, path: str) -> "Golden":
+        """Read the bytes that the registry stores; `path` names them in errors.
+
+        Raises:
+            ManifestError: an unknown schema, or anything malformed.
+        """
+        document = Document.parse(data, path)
+        document.require_schema(SCHEMA)
+        return cls(_parse_items(document, "inputs"), _parse_items(document, "outputs"))
+
+
+def _to_items(tensors: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "datatype": tensor.datatype.name,
+            "shape": tensor.shape,
+            "data": b64encode(tensor.buffer).decode(),
+        }
+        for name, tensor in tensors.items()
+    ]
+
+
+def _parse_items(document: Document, field: str) -> dict[str, Tensor]:
+    return {item.text("name"): _parse_tensor(item) for item in document.documents(field)}
+
+
+def _parse_tensor(item: Document) -> Tensor:
+    datatype = DATATYPES[item.choice("datatype", tuple(DATATYPES))]
+    shape = item.items("shape")
+    data = item.content.get("data")
+    try:
+        if not all(type(size) is int and size >= 0 for size in shape) or not isinstance(data, str):
+            raise item.error("shape", "sizes, and data as base64")
+        return from_bytes(item.text("name"), datatype, tuple(shape), memoryview(b64decode(data, validate=True)))
+    except (InvalidTensorError, Base64Error, ValueError) as error:
+        raise item.error("data", f"base64 of the tensor: {error}") from error
