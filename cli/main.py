@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -44,7 +45,18 @@ def train(
         Path | None, typer.Option(metavar="DIR", help="The run's folder, by default a new one; an old one goes on.")
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Little data and few epochs, only to try it.")] = False,
-    gpu: Annotated[bool, typer.Option("--gpu", help="Refuse to train without a GPU.")] = False,
+    gpu: Annotated[
+        str | None,
+        typer.Option(metavar="TYPE", help="With --on: t4, l4, a100 ...; else: only with a GPU."),
+    ] = None,
+    on: Annotated[str | None, typer.Option(help="Train in a cloud: sagemaker or vertex.")] = None,
+    image: Annotated[str, typer.Option(envvar="ONNXLET_IMAGE", help="With --on: the container's URI.")] = "",
+    output_url: Annotated[str, typer.Option("--output", help="With --on: for checkpoints and the report.")] = "",
+    instances: Annotated[int, typer.Option(min=1, help="With --on: how many machines.")] = 1,
+    spot: Annotated[bool, typer.Option("--spot", help="With --on: on machines that may be taken away.")] = False,
+    role: Annotated[str, typer.Option(help="With --on sagemaker: the role's ARN.")] = "",
+    project: Annotated[str, typer.Option(help="With --on vertex.")] = "",
+    region: Annotated[str, typer.Option(envvar="AWS_REGION", help="With --on.")] = "",
     stage: StageOption = False,
     compress: Annotated[bool, typer.Option("--compress", help="Also int8, pruned and distilled variants.")] = False,
     max_accuracy_drop: Annotated[
@@ -59,7 +71,16 @@ def train(
     from training.recipes import find_recipe
 
     found = find_recipe(recipe)
-    options = Options(data=data, epochs=epochs, seed=seed, is_fast=fast, needs_gpu=gpu)
+    if on is not None:
+        from cli.jobs import Account, cloud_job, run_job
+
+        chosen = {"data": data, "epochs": epochs, "seed": seed, "registry": registry, "gpu": gpu and "any"}
+        flags = {"fast": fast, "stage": stage, "compress": compress, "force": force}
+        job = cloud_job(recipe, {**chosen, **flags}, image, output_url)
+        job = replace(job, gpu=gpu, instances=instances, is_spot=spot, region=region or None)
+        run_job(on, job, Account(role, project, region))
+        return
+    options = Options(data=data, epochs=epochs, seed=seed, is_fast=fast, needs_gpu=gpu is not None)
     # Imported only now: Keras and its backend take seconds.
     from training.compress import Budget
     from training.gate import Margin

@@ -40,7 +40,10 @@ class State:
 
 
 class Checkpoints:
-    """The newest whole checkpoint of a run, in folders that appear by renaming."""
+    """The newest whole checkpoint of a run; one is whole when its state is there, which is written last.
+
+    Only a file is ever renamed: buckets that are mounted as folders (Vertex AI's `/gcs`) rename no folders.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Take the folder, made where it is missing."""
@@ -49,16 +52,15 @@ class Checkpoints:
 
     def save(self, state: State, write: Callable[[Path], None]) -> None:
         """Save what `write` puts into a folder, then remove what was saved before."""
-        partial = self._folder / "partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        write(partial)
-        (partial / STATE).write_text(json.dumps(asdict(state)))
-        older = self._saved()
-        number = 1 + max((int(path.name) for path in older), default=0)
-        partial.rename(self._folder / f"{number:08}")
-        for path in older:
-            shutil.rmtree(path, ignore_errors=True)
+        older = [path for path in self._folder.iterdir() if path.name.isdigit()]
+        path = self._folder / f"{1 + max((int(each.name) for each in older), default=0):08}"
+        path.mkdir()
+        write(path)
+        partial = path / f"{STATE}.part"
+        partial.write_text(json.dumps(asdict(state)))
+        partial.rename(path / STATE)
+        for each in older:
+            shutil.rmtree(each, ignore_errors=True)
 
     def newest(self) -> tuple[State, Path] | None:
         """The state and the folder of the newest checkpoint; None where there is none."""

@@ -102,7 +102,7 @@ def test_data_that_cannot_be_used_are_refused_before_anything_is_trained(
     [
         (["cats-dogs", "--data", "nowhere"], "--data nowhere: no such file or folder"),
         (["cats-dogs"], "--data: expected a folder with a folder of photos"),
-        (["digits", "--gpu"], "--gpu: Keras on tensorflow finds no GPU"),
+        (["digits", "--gpu", "any"], "--gpu: Keras on tensorflow finds no GPU"),
         (["nope"], "recipe 'nope': expected one of digits, mnist"),
         (["digits", "--out", "/dev/full/run"], "/dev/full"),
     ],
