@@ -53,7 +53,9 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], command: Sequ
     root = Path(environment.get("SAGEMAKER_ROOT", SAGEMAKER_ROOT))
     job = _sagemaker_job(root) if (root / "input/config").is_dir() else _vertex_job(arguments, environment)
     job.run.mkdir(parents=True, exist_ok=True)
-    code, reason = _train([*command, *_to_arguments(job)])
+    launcher = _launcher(root, environment)
+    program = command[1:] if launcher else command  # the launcher starts Python itself
+    code, reason = _train([*launcher, *program, *_to_arguments(job)])
     if code != 0 and job.failure is not None:
         job.failure.parent.mkdir(parents=True, exist_ok=True)
         job.failure.write_text(reason[:MAX_FAILURE_CHARACTERS])
@@ -88,6 +90,33 @@ def _vertex_job(arguments: Sequence[str], environment: Mapping[str, str]) -> Job
         results=_mounted(environment.get("AIP_MODEL_DIR"), mounted),
         failure=None,
     )
+
+
+def _launcher(root: Path, environment: Mapping[str, str]) -> list[str]:
+    """`torchrun` for PyTorch's recipes where the job has several machines; nothing where it has one.
+
+    Source: PyTorch, "torchrun"; SageMaker, `resourceconfig.json`; Vertex AI, `CLUSTER_SPEC`.
+    """
+    hosts, rank = _machines(root, environment)
+    if len(hosts) < 2:
+        return []
+    place = ["--nnodes", str(len(hosts)), "--node-rank", str(rank), "--master-addr", hosts[0]]
+    return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "auto", *place]
+
+
+def _machines(root: Path, environment: Mapping[str, str]) -> tuple[list[str], int]:
+    """The names of the job's machines, and which of them this is."""
+    path = root / "input/config/resourceconfig.json"
+    if path.exists():
+        config = json.loads(path.read_text())
+        hosts = sorted(config["hosts"])
+        return hosts, hosts.index(config["current_host"])
+    spec = json.loads(environment.get("CLUSTER_SPEC") or "{}")
+    pools = spec.get("cluster", {})
+    hosts = [address.partition(":")[0] for pool in sorted(pools) for address in pools[pool]]
+    task = spec.get("task", {})
+    before = sum(len(pools[pool]) for pool in sorted(pools) if pool < task.get("type", ""))
+    return hosts, before + int(task.get("index", 0))
 
 
 def _mounted(url: str | None, mounted: Path) -> Path | None:

@@ -17,6 +17,7 @@ from onnxlet.contract.manifest import Artifact, Classification, ImagePreprocess,
 from onnxlet.contract.tensors import Tensor, TensorSpec
 from onnxlet.errors import ArtifactError, ModelNotFoundError, OnnxletError
 from onnxlet.model import Model, load
+from onnxlet.models import LOAD_FACTOR, MIB
 from onnxlet.registry import Registry
 from onnxlet.store import Store
 from training.graphs import pixels_graph, postprocess_graph, preprocess_graph
@@ -27,6 +28,9 @@ MAIN_VARIANT = "fp32"
 
 MAX_GOLDEN_DIFFERENCE = 1e-3
 """Between two CPUs, or a framework and ONNX Runtime; relative where numbers are large."""
+
+MAX_MODEL_BYTES = 10_240 * MIB // LOAD_FACTOR
+"""Of one graph: more does not fit the largest Lambda function (10,240 MB) while it is loaded."""
 
 LOOK_BACK = 20
 """How many of the newest versions may be those of an earlier attempt to publish the same candidate."""
@@ -84,6 +88,7 @@ def check(candidate: Candidate) -> Model:
         InvalidNameError: not a possible name.
     """
     _check_declarations(candidate)
+    _check_size(candidate, MAX_MODEL_BYTES)
     registry = Registry(Store("memory://gate", MemoryStore()))
     _store(registry, candidate, layout.LIVE)
     model = load(registry, registry.resolve(candidate.name), threads=1)
@@ -151,6 +156,15 @@ def _check_declarations(candidate: Candidate) -> None:
             f'{candidate.source}: output "{output.name}": expected FP32 (batch, {classes}) for {classes} labels, '
             f"got {output}"
         )
+
+
+def _check_size(candidate: Candidate, at_most_bytes: int) -> None:
+    for name, data in {MAIN_VARIANT: candidate.model.data, **candidate.variants}.items():
+        if len(data) > at_most_bytes:
+            raise ArtifactError(
+                f"{candidate.source}: {name} has {len(data) / MIB:.0f} MiB, more than the "
+                f"{at_most_bytes / MIB:.0f} MiB that a function can load"
+            )
 
 
 def _store(registry: Registry, candidate: Candidate, alias: str | None) -> Manifest:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from training.container import _launcher
+
 PROGRAM = """
 import json, os, signal, sys, time
 arguments = sys.argv[1:]
@@ -65,6 +67,22 @@ def test_sagemakers_directories_become_options(tmp_path: Path) -> None:
     assert "--compress" in called
     assert (root / "model/model.onnx").exists()
     assert not (root / "output/failure").exists()
+
+
+@pytest.mark.parametrize(("current", "rank"), [("algo-1", "0"), ("algo-2", "1")])
+def test_several_machines_are_led_together_by_torchrun(tmp_path: Path, current: str, rank: str) -> None:
+    root = sagemaker(tmp_path, {"recipe": "cnn"})
+    config = {"current_host": current, "hosts": ["algo-2", "algo-1"]}
+    (root / "input/config/resourceconfig.json").write_text(json.dumps(config))
+    assert _launcher(root, {})[-6:] == ["--nnodes", "2", "--node-rank", rank, "--master-addr", "algo-1"]
+
+
+def test_vertexs_pools_are_counted_through(tmp_path: Path) -> None:
+    cluster = {"workerpool0": ["first:2222"], "workerpool1": ["second:2222", "third:2222"]}
+    spec = {"cluster": cluster, "task": {"type": "workerpool1", "index": 1}}
+    launcher = _launcher(tmp_path, {"CLUSTER_SPEC": json.dumps(spec)})
+    assert launcher[-6:] == ["--nnodes", "3", "--node-rank", "2", "--master-addr", "first"]
+    assert _launcher(tmp_path, {}) == []
 
 
 def test_why_a_job_failed_is_where_sagemaker_looks(tmp_path: Path) -> None:

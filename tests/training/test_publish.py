@@ -13,7 +13,7 @@ from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
 from training.onnx_file import read_onnx
-from training.publish import Candidate, check, publish
+from training.publish import Candidate, _check_size, check, publish
 
 
 @pytest.fixture
@@ -117,3 +117,9 @@ def test_a_publication_that_was_cut_off_is_finished_and_not_repeated(registry: R
     assert publish(registry, candidate) == first
     assert registry.versions("classifier") == [1]
     assert len(registry.alias("classifier").history) == 1
+
+
+def test_a_graph_that_no_function_can_load_is_refused(candidate: Candidate) -> None:
+    _check_size(candidate, len(candidate.model.data))
+    with pytest.raises(ArtifactError, match="that a function can load"):
+        _check_size(candidate, len(candidate.model.data) - 1)
