@@ -1,72 +1,160 @@
-"""Charts as SVG for a page: they take its colours, and need nothing but it."""
+"""Charts as SVG inside a page: they take its colours, and need nothing but it."""
 
-from collections.abc import Sequence
-from html import escape
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-WIDTH, HEIGHT = 420, 240
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 30
-TICKS = 4
+from training.page.markup import Html, element
+
+LEFT, RIGHT, TOP, BOTTOM = 44, 14, 12, 38
+"""Margins in pixels, for the numbers and names of the axes."""
+TICKS = 5
+MAX_DOTS = 40
+"""A line of more points is drawn without a dot at each."""
 
 Point = tuple[float, float]
 
 
-def lines(series: dict[str, Sequence[float]], mark: int | None = None) -> str:
-    """Values over 1, 2, 3 ..., a line for each of at most two series, with a vertical mark at one place."""
-    values = [value for each in series.values() for value in each]
-    low, high = min(values), max(values)
-    low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
-    count = max(len(each) for each in series.values())
-    body = [_grid(low, high, count)]
-    if mark is not None:
-        x = _x(mark, count)
-        body.append(f'<line class="ideal" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
-    for kind, each in zip(("first", "second"), series.values(), strict=False):
-        points = " ".join(f"{_x(step, count):.1f},{_y(value, low, high):.1f}" for step, value in enumerate(each, 1))
-        body.append(f'<polyline class="{kind}" points="{points}"/>')
-    return _svg(", ".join(series), body)
+@dataclass(frozen=True)
+class Frame:
+    """The field of a chart: which values its edges stand for."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    width: int = 400
+    height: int = 250
+
+    def at(self, point: Point) -> Point:
+        """Where a point lies, in pixels."""
+        across = (point[0] - self.x[0]) / (self.x[1] - self.x[0])
+        up = (point[1] - self.y[0]) / (self.y[1] - self.y[0])
+        return LEFT + across * (self.width - LEFT - RIGHT), self.height - BOTTOM - up * (self.height - TOP - BOTTOM)
+
+    def line(self, points: Sequence[Point], class_: str) -> Html:
+        """A line through points."""
+        places = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(self.at, points))
+        return element("polyline", points=places, class_=class_)
+
+    def area(self, points: Sequence[Point], class_: str) -> Html:
+        """What lies between a line and the lower edge."""
+        closed = [(points[0][0], self.y[0]), *points, (points[-1][0], self.y[0])]
+        places = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(self.at, closed))
+        return element("polygon", points=places, class_=class_)
+
+    def dot(self, point: Point, text: str, class_: str, radius: float = 3) -> Html:
+        """A dot that says what it is where a pointer rests on it."""
+        x, y = self.at(point)
+        return element("circle", element("title", text), cx=x, cy=y, r=radius, class_=class_)
+
+    def text(self, place: Point, text: str, anchor: str) -> Html:
+        """A text at a place in pixels."""
+        return element("text", text, x=place[0], y=place[1], text_anchor=anchor)
+
+    def axes(self, x_name: str, x_ticks: Sequence[float], y_ticks: Sequence[float]) -> list[Html]:
+        """Faint lines at the ticks of the upright axis, and the numbers of both."""
+        low, right = self.height - BOTTOM, self.width - RIGHT
+        found = []
+        for value in y_ticks:
+            y = self.at((self.x[0], value))[1]
+            found.append(element("line", x1=LEFT, x2=right, y1=y, y2=y, class_="grid"))
+            found.append(self.text((LEFT - 8, y + 4), f"{value:.4g}", "end"))
+        for value in x_ticks:
+            x = self.at((value, self.y[0]))[0]
+            found.append(self.text((x, low + 16), f"{value:.4g}", "middle"))
+        return [*found, self.text(((LEFT + right) / 2, self.height - 5), x_name, "middle")]
+
+    def svg(self, description: str, body: Sequence[Html], class_: str = "chart") -> Html:
+        """The whole chart."""
+        box = f"0 0 {self.width} {self.height}"
+        return element("svg", *body, viewBox=box, class_=class_, role="img", aria_label=description)
 
 
-def reliability(points: Sequence[tuple[float, float, int]]) -> str:
-    """Confidence against the share that was right, a dot for each bin, larger where it holds more."""
-    most = max(count for _, _, count in points)
-    body = [_grid(0.0, 1.0, 0)]
-    ends = [(_across(0.0), _y(0.0, 0, 1)), (_across(1.0), _y(1.0, 0, 1))]
-    body.append('<line class="ideal" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>'.format(*ends[0], *ends[1]))
-    for confidence, accuracy, count in points:
-        radius = 3 + 7 * (count / most) ** 0.5
-        body.append(
-            f'<circle class="dot" cx="{_across(confidence):.1f}" cy="{_y(accuracy, 0, 1):.1f}" r="{radius:.1f}"/>'
-        )
-    body.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">confidence</text>')
-    return _svg("confidence against accuracy", body)
+def curves(name: str, series: Mapping[str, Sequence[float]], kept: int) -> Html | None:
+    """A measure over the epochs, a line for each series; None where there is no finite number.
+
+    Args:
+        name: The measure's.
+        series: The values at epochs 1, 2, 3 ..., by the class of the line.
+        kept: The epoch that is marked.
+    """
+    lines = {
+        kind: [(float(epoch), value) for epoch, value in enumerate(values, 1) if math.isfinite(value)]
+        for kind, values in series.items()
+    }
+    values = [value for points in lines.values() for _, value in points]
+    if not values:
+        return None
+    last = max(map(len, series.values()))
+    y_ticks = ticks(min(values), max(values))
+    frame = Frame((1, max(last, 2)), (y_ticks[0], y_ticks[-1]))
+    epochs = (
+        [value for value in ticks(1, last) if value == int(value) and 1 <= value <= last] if last > 2 else [1, last]
+    )
+    mark = [(float(kept), frame.y[0]), (float(kept), frame.y[1])]
+    body = [*frame.axes("epoch", epochs, y_ticks), frame.line(mark, "mark")]
+    for kind, points in lines.items():
+        body.append(frame.line(points, f"line {kind}"))
+        body += [
+            frame.dot(point, f"{kind}, epoch {point[0]:.0f}: {point[1]:.4f}", f"dot {kind}", 4 if is_kept else 2.5)
+            for point in points
+            if (is_kept := point[0] == kept) or len(points) <= MAX_DOTS
+        ]
+    return frame.svg(f"{name} over the epochs", body)
 
 
-def _svg(title: str, body: Sequence[str]) -> str:
-    head = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title, quote=True)}">'
-    return head + "".join(body) + "</svg>"
+def roc(points: Sequence[Point]) -> Html:
+    """The rate of hits against the rate of false alarms."""
+    frame = Frame((0, 1), (0, 1), height=300)
+    body = [
+        *_unit_axes(frame, "false positives"),
+        frame.area(points, "area validation"),
+        frame.line([(0, 0), (1, 1)], "mark"),
+        frame.line(points, "line validation"),
+    ]
+    return frame.svg("ROC curve", body)
 
 
-def _grid(low: float, high: float, count: int) -> str:
-    """Horizontal lines with their values, and the first and the last step below."""
-    parts = []
-    for tick in range(TICKS + 1):
-        value = low + (high - low) * tick / TICKS
-        y = _y(value, low, high)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
-    if count:
-        parts.append(f'<text x="{_x(1, count):.1f}" y="{HEIGHT - 8}">1</text>')
-        parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">epoch {count}</text>')
-    return "".join(parts)
+def reliability(bins: Sequence[tuple[float, float, int]]) -> Html:
+    """Confidence against the share that was right: a dot for each bin, larger where it holds more examples."""
+    frame = Frame((0, 1), (0, 1), height=300)
+    most = max(count for *_, count in bins)
+    body = [*_unit_axes(frame, "confidence"), frame.line([(0, 0), (1, 1)], "mark")]
+    for confidence, accuracy, _ in bins:
+        body.append(frame.line([(confidence, confidence), (confidence, accuracy)], "gap"))
+    for confidence, accuracy, count in bins:
+        text = f"{count} examples: confidence {confidence:.3f}, right {accuracy:.3f}"
+        body.append(frame.dot((confidence, accuracy), text, "dot validation bubble", 3 + 8 * math.sqrt(count / most)))
+    return frame.svg("accuracy against confidence", body)
 
 
-def _x(step: float, count: int) -> float:
-    return _across((step - 1) / max(1, count - 1))
+def histogram(name: str, edges: Sequence[float], shares: Mapping[str, Sequence[float]]) -> Html:
+    """How a measure is distributed in each of some groups, by the class of the bars; shares of a group, in [0, 1]."""
+    top = max(value for values in shares.values() for value in values) or 1.0
+    frame = Frame((edges[0], edges[-1]), (0, top * 1.05), width=640, height=260)
+    x_ticks = [value for value in ticks(edges[0], edges[-1], 2 * TICKS) if edges[0] <= value <= edges[-1]]
+    body = frame.axes(name, x_ticks, [])
+    for kind, values in shares.items():
+        steps = [
+            (edge, value)
+            for left, right, value in zip(edges, edges[1:], values, strict=False)
+            for edge in (left, right)
+        ]
+        body += [frame.area(steps, f"area {kind}"), frame.line(steps, f"line {kind}")]
+    body.append(frame.line([(edges[0], 0), (edges[-1], 0)], "base"))
+    return frame.svg(f"distribution of the {name}", body, "chart wide")
 
 
-def _across(share: float) -> float:
-    return LEFT + share * (WIDTH - LEFT - RIGHT)
+def ticks(low: float, high: float, count: int = TICKS) -> list[float]:
+    """Round numbers, about `count`, that hold the range between them."""
+    if high <= low:
+        low, high = low - 0.5, low + 0.5
+    rough = (high - low) / (count - 1)
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(size * power for size in (1, 2, 2.5, 5, 10) if size * power >= rough * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(number * step, 12) for number in range(first, last + 1)]
 
 
-def _y(value: float, low: float, high: float) -> float:
-    return HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
+def _unit_axes(frame: Frame, x_name: str) -> list[Html]:
+    quarters = (0, 0.25, 0.5, 0.75, 1)
+    return frame.axes(x_name, quarters, quarters)

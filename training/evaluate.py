@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support, roc_auc_score, roc_curve
 
 from training.recipe import Labels
 
@@ -13,6 +13,7 @@ Probabilities = npt.NDArray[np.float32]
 """(count, classes)"""
 
 CALIBRATION_BINS = 10
+ROC_POINTS = 51
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     """Rows are true classes, columns predicted ones."""
     calibration: tuple[CalibrationBin, ...]
+    roc: tuple[tuple[float, float], ...]
+    """False and true positive rates of each class against all others, mean over the classes; may be empty."""
 
     def metrics(self) -> dict[str, float]:
         """The figures that a manifest keeps."""
@@ -89,11 +92,26 @@ def evaluate(probabilities: Probabilities, truth: Labels, labels: tuple[str, ...
         classes=scores,
         confusion=tuple(tuple(int(count) for count in row) for row in matrix),
         calibration=bins,
+        roc=_roc(probabilities, truth),
     )
 
 
 def _auc(scores: npt.NDArray[np.float32], is_class: npt.NDArray[np.bool_]) -> float | None:
     return float(roc_auc_score(is_class, scores)) if is_class.any() and not is_class.all() else None
+
+
+def _roc(probabilities: Probabilities, truth: Labels) -> tuple[tuple[float, float], ...]:
+    """The classes' ROC curves, averaged at the same false positive rates; of classes that are on both sides only."""
+    rates = np.linspace(0, 1, ROC_POINTS)
+    curves = [
+        np.interp(rates, *roc_curve(truth == index, probabilities[:, index])[:2])
+        for index in np.unique(truth)
+        if (truth != index).any()
+    ]
+    if not curves:
+        return ()
+    means = np.mean(curves, axis=0)
+    return ((0.0, 0.0), *((float(rate), float(mean)) for rate, mean in zip(rates, means, strict=True)))
 
 
 def _calibration(confidence: npt.NDArray[np.float32], is_right: npt.NDArray[np.bool_]) -> tuple[CalibrationBin, ...]:

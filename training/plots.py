@@ -56,7 +56,7 @@ def write_series(series: npt.NDArray[Any], path: Path) -> None:
     figure, axis = plt.subplots(figsize=(1.6, 1.6), layout="constrained")
     axis.plot(series, linewidth=1.2)
     axis.set_axis_off()
-    figure.savefig(path, dpi=DPI)
+    figure.savefig(path, dpi=DPI, transparent=True)
     plt.close(figure)
 
 
@@ -74,7 +74,7 @@ def write_sheet(images: npt.NDArray[np.uint8], columns: int, path: Path) -> None
         axis.set_axis_off()
         if image is not None:
             axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
-    figure.savefig(path, dpi=DPI)
+    figure.savefig(path, dpi=DPI, transparent=True)
     plt.close(figure)
 
 

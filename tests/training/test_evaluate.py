@@ -27,7 +27,24 @@ def test_confidence_is_held_against_what_was_right() -> None:
     assert evaluation.auc == pytest.approx(1.0)
 
 
+def test_the_mean_roc_curve_has_the_mean_area() -> None:
+    truth = np.array([0, 1, 0, 1, 0, 1], np.int64)
+    of_second = np.array([0.1, 0.3, 0.4, 0.6, 0.7, 0.9], np.float32)
+    evaluation = evaluate(np.stack([1 - of_second, of_second], axis=1), truth, ("a", "b"))
+    rates, hits = np.array(evaluation.roc).T
+    assert len(rates) <= 101
+    assert (rates[0], hits[0], rates[-1], hits[-1]) == (0, 0, 1, 1)
+    assert np.trapezoid(hits, rates) == pytest.approx(evaluation.auc, abs=0.02)
+
+
 def test_a_class_that_never_occurs_does_not_fail() -> None:
     evaluation = evaluate(np.eye(3, dtype=np.float32)[[0, 1]], np.array([0, 1], np.int64), ("a", "b", "c"))
     assert evaluation.accuracy == 1.0
     assert evaluation.classes[2].support == 0
+    assert evaluation.roc
+
+
+def test_where_all_are_of_one_class_there_is_no_roc_curve() -> None:
+    evaluation = evaluate(np.eye(2, dtype=np.float32)[[0, 0]], np.array([0, 0], np.int64), ("a", "b"))
+    assert evaluation.roc == ()
+    assert evaluation.auc is None

@@ -22,6 +22,8 @@ TEST_SHARE = 0.15
 EXAMPLES = "examples"
 """The folder in a run's for pictures of single test examples."""
 SHOWN = 16
+SHOWN_PIXELS = 160
+"""The side of a picture in the report; larger images are thinned out."""
 SAMPLES = 64
 """Test examples that are sent through the functions."""
 
@@ -87,9 +89,10 @@ class ClassificationTask:
         for each in measured.document["least_sure"]:
             example, path = dataset.test.inputs[each["position"]], folder / each["picture"]
             if example.ndim == 3:
-                path.write_bytes(to_png(example))
+                step = -(-max(example.shape[:2]) // SHOWN_PIXELS)
+                path.write_bytes(to_png(example[::step, ::step]))
             else:
-                plots.write_series(example, path)
+                plots.write_series(example.reshape(len(example), -1), path)
 
     def probabilities(self, output: Array) -> Array:
         """The network's output as probabilities."""

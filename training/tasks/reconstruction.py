@@ -20,6 +20,9 @@ ANOMALY = 0
 """The class that is kept out of training: what the model has never seen must get higher scores."""
 HELD_OUT = 0.15
 SAMPLES = 16
+SHOWN = 8
+"""Images of each kind on the sheet."""
+BINS = 30
 TOLERANCE = 1e-3
 
 
@@ -53,7 +56,8 @@ class ReconstructionTask:
         error = float(np.square(reconstruction - features)[~is_strange].mean())
         area = float(roc_auc_score(is_strange, scores))
         metrics = {"reconstruction_error": error, "anomaly_auc": area}
-        document = {**metrics, "anomaly": dataset.labels[ANOMALY]}
+        histogram = _histogram(_groups(scores, is_strange))
+        document = {**metrics, "anomaly": dataset.labels[ANOMALY], "score_histogram": histogram}
         return Measured(metrics, document, f"reconstruction error {error:.4f}, anomaly AUC {area:.4f}")
 
     def declare(self, recipe: Recipe, dataset: Dataset, suffix: str) -> dict[str, Any]:  # noqa: ARG002 - the protocol's
@@ -84,8 +88,21 @@ class ReconstructionTask:
         """Images above what the network makes of them, and the scores of both kinds."""
         test = dataset.test
         reconstruction, scores = fitted.run(test.features)
-        drawn = (reconstruction[:SAMPLES].transpose(0, 2, 3, 1) * 255).clip(0, 255).astype(np.uint8)
-        plots.write_sheet(np.concatenate([test.inputs[:SAMPLES], drawn]), SAMPLES, folder / "reconstructions.png")
+        drawn = (reconstruction.transpose(0, 2, 3, 1) * 255).clip(0, 255).astype(np.uint8)
         is_strange = test.targets == ANOMALY
-        groups = {"seen in training": scores[~is_strange], "never seen": scores[is_strange]}
-        plots.write_histogram(groups, "anomaly score", folder / "scores.png")
+        kinds = [np.flatnonzero(~is_strange), np.flatnonzero(is_strange)]
+        columns = min(SHOWN, *map(len, kinds))
+        rows = [images[kind[:columns]] for kind in kinds for images in (test.inputs, drawn)]
+        plots.write_sheet(np.concatenate(rows), columns, folder / "reconstructions.png")
+        plots.write_histogram(_groups(scores, is_strange), "anomaly score", folder / "scores.png")
+
+
+def _groups(scores: Array, is_strange: Array) -> dict[str, Array]:
+    return {"seen in training": scores[~is_strange], "never seen": scores[is_strange]}
+
+
+def _histogram(groups: dict[str, Array]) -> dict[str, Any]:
+    """The share of each group between the same edges."""
+    edges = np.histogram_bin_edges(np.concatenate(list(groups.values())), bins=BINS)
+    shares = {name: np.histogram(values, edges)[0] / max(1, len(values)) for name, values in groups.items()}
+    return {"edges": edges.tolist(), "groups": {name: values.tolist() for name, values in shares.items()}}
