@@ -94,6 +94,12 @@ def test_an_impossible_size_is_named(name: str, text: str) -> None:
         settings(**{"ONNXLET_CACHE": "/x", name: text})
 
 
+def test_the_variant_is_nobodys_unless_it_is_named() -> None:
+    assert settings().variant is None
+    assert settings(ONNXLET_VARIANT="").variant is None
+    assert settings(ONNXLET_VARIANT="int8").variant == "int8"
+
+
 def test_a_cache_has_a_folder_and_a_size() -> None:
     assert settings().cache is None
     assert settings(ONNXLET_CACHE="/tmp/x").cache == CacheSettings(Path("/tmp/x"), 256 * 2**20)

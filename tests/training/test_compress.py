@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,13 @@ from onnxlet.http import Request
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
-from training.compare import compare, measure_original
-from training.recipe import Split
-from training.tasks.classification import to_png
+from training import data
+from training.compare import Variant, compare, measure_original
+from training.compress import Budget, compress, with_variants
+from training.graphs import Graph
+from training.recipe import Array, Dataset, Exportable, Options, Split
+from training.recipes.digits import RECIPE
+from training.tasks.classification import ClassificationTask, to_png
 
 pytestmark = pytest.mark.training
 
@@ -28,8 +33,6 @@ def test_split(tmp_path: Path) -> Split:
     """Random images, and as their classes what the network with seed 0 says."""
     images = np.random.default_rng(0).random((200, 28, 28, 1)).astype(np.float32)
     path = write(tmp_path / "truth.onnx", 0)
-    from training.graphs import Graph
-
     truth = Graph(path.read_bytes()).run({"input": images}, "output").argmax(axis=1)
     return Split(images, truth, lambda inputs: inputs)
 
@@ -62,6 +65,71 @@ def test_a_variant_that_gains_nothing_is_left_out(tmp_path: Path, test_split: Sp
     assert slow.accuracy == 1.0
     assert not slow.is_kept
     assert "not faster" in slow.reason
+
+
+def test_a_graph_is_no_faster_than_itself(tmp_path: Path, test_split: Split) -> None:
+    original = measure_original(write(tmp_path / "a.onnx", 0), test_split)
+    same = compare("int8", original.path, original, test_split, max_accuracy_drop=0.005)
+    assert (same.is_kept, same.reason[:10]) == (False, "not faster")
+    smaller = compare("pruned", original.path, replace(original, zipped_bytes=10**6), test_split, 0.005)
+    assert (smaller.is_kept, smaller.reason) == (True, "smaller when zipped, and no faster")
+
+
+def test_a_variant_may_lose_as_much_as_the_budget(tmp_path: Path, test_split: Split) -> None:
+    """One of two hundred images is 0.005, of which 1 - 0.995 is a little more in binary."""
+    original = measure_original(write(tmp_path / "a.onnx", 0), test_split)
+    targets = test_split.targets.copy()
+    targets[0] = (targets[0] + 1) % 10
+    other = compare("int8", original.path, original, replace(test_split, targets=targets), max_accuracy_drop=0.005)
+    assert other.accuracy == 0.995
+    assert "of accuracy" not in other.reason
+
+
+def test_only_what_is_kept_is_published_with_its_measures(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.onnx", 1)
+    size_bytes = path.stat().st_size
+    variants = [
+        Variant(name, path, size_bytes, size_bytes, 0.75, 0.5, 0.005, name != "int8", "")
+        for name in ("fp32", "int8", "student")
+    ]
+    candidate = with_variants(graphs.digits_candidate(), variants)
+    assert candidate.variants == {"student": path.read_bytes()}
+    measures = {"student_accuracy": 0.75, "student_latency_ratio": 0.5, "student_size_bytes": size_bytes}
+    assert candidate.metrics == {"accuracy": 0.1, **measures}
+
+
+@dataclass
+class FittedElsewhere:
+    """A classifier of another framework than Keras, of which only the graph is known."""
+
+    path: Path
+    history: dict[str, list[float]] = field(default_factory=dict)
+    best_epoch: int = 1
+    duration_s: float = 0.0
+
+    def predict(self, features: Array) -> Array:
+        return Graph(self.path.read_bytes()).run({"input": features}, "output")
+
+    def run(self, *inputs: Array) -> list[Array]:
+        return [self.predict(*inputs)]
+
+    def exportables(self, dataset: Dataset) -> list[Exportable]:  # noqa: ARG002 - the protocol's
+        return []
+
+
+def test_another_frameworks_classifier_of_logits_has_a_student_of_logits(tmp_path: Path) -> None:
+    """The student, which Keras trains by a loss of ours, comes out the same for the same seed."""
+    recipe = replace(RECIPE, task=ClassificationTask(activation="softmax"), augmented_copies=0, augment=None)
+    options = Options(is_fast=True)
+    dataset = data.load(recipe, options, tmp_path)
+    path = write(tmp_path / "model.onnx", 0)
+    students = []
+    for _ in range(2):
+        variants = compress(recipe, FittedElsewhere(path), dataset, path, options, Budget(1.0, 1.0))
+        assert [variant.name for variant in variants] == ["fp32", "int8", "student"]
+        students.append(Graph(variants[-1].path.read_bytes()).run({"input": dataset.test.features}, "output"))
+    assert not np.allclose(students[0].sum(axis=1), 1)
+    np.testing.assert_allclose(students[0], students[1], atol=1e-3)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -45,6 +46,17 @@ def test_optional_parts_may_be_absent_or_null() -> None:
         document["artifacts"] = document["artifacts"][:1]
         manifest = read(document)
         assert (manifest.preprocess, manifest.classification) == (None, None)
+
+
+def test_a_variant_is_found_where_there_is_one_and_the_first_elsewhere() -> None:
+    int8 = Artifact("model", "int8", "cd" * 32, 5)
+    manifest = replace(MANIFEST, artifacts=(*MANIFEST.artifacts, int8))
+    assert read(orjson.loads(manifest.to_json())) == manifest
+    assert manifest.artifact("model", "int8") == int8
+    first, preprocess, _ = MANIFEST.artifacts
+    assert [manifest.artifact("model", variant) for variant in (None, "fp32", "student")] == [first] * 3
+    assert manifest.artifact("preprocess", "int8") == preprocess
+    assert replace(MANIFEST, artifacts=(first,)).artifact("preprocess", "int8") is None
 
 
 def test_a_field_that_nobody_knows_yet_is_ignored() -> None:
