@@ -244,8 +244,32 @@ class _Loop:
         self.checkpoints.save(state, lambda folder: torch.save(saved, folder / STATE_FILE))
 
 
-def share_gradients(module: "torch.nn.Module") -> None:
-    """Make every process's gradients the mean of all, after `backward` and before an optimizer's step.
+def descend(
+    module: "torch.nn.Module",
+    optimizer: "torch.optim.Optimizer",
+    loss: "torch.Tensor",
+    max_gradient: float | None = None,
+) -> None:
+    """Take one step down a loss, with the gradients of all processes that train together.
+
+    Args:
+        module: Whose weights the optimizer changes.
+        optimizer: It.
+        loss: Of this process's batch.
+        max_gradient: The norm to which larger gradients are cut; None leaves them.
+    """
+    import torch
+
+    optimizer.zero_grad()
+    loss.backward()
+    _share_gradients(module)
+    if max_gradient is not None:
+        torch.nn.utils.clip_grad_norm_(module.parameters(), max_gradient)
+    optimizer.step()
+
+
+def _share_gradients(module: "torch.nn.Module") -> None:
+    """Make every process's gradients the mean of all.
 
     What `DistributedDataParallel` does, for networks whose steps it cannot wrap: two networks against each other, or a
     state that is carried through time.

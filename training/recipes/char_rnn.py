@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxlet.errors import InvalidRequestError
-from training.networks.torch_network import Batch, Graph, TorchNetwork, share_gradients
+from training.networks.torch_network import Batch, Graph, TorchNetwork, descend
 from training.recipe import Array, Dataset, Examples, Recipe
 from training.source import Source
 from training.tasks.text import NEXT_STATE, SCORES, STATE, TOKEN, TextTask
@@ -80,14 +80,8 @@ def step(
     module: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]", batch: Batch
 ) -> Mapping[str, "torch.Tensor"]:
     """Carry the errors of a window back through its characters."""
-    import torch
-
-    optimizers[0].zero_grad()
     measures = validate(module, batch)
-    measures["loss"].backward()
-    share_gradients(module)
-    torch.nn.utils.clip_grad_norm_(module.parameters(), MAX_GRADIENT)
-    optimizers[0].step()
+    descend(module, optimizers[0], measures["loss"], MAX_GRADIENT)
     return measures
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxlet.contract.manifest import ImagePreprocess
-from training.networks.torch_network import Batch, Graph, TorchNetwork, share_gradients
+from training.networks.torch_network import Batch, Graph, TorchNetwork, descend
 from training.recipe import Dataset, Examples, Images, Recipe
 from training.recipes import digits, mnist
 from training.source import Source
@@ -62,11 +62,8 @@ def step(
     module: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]", batch: Batch
 ) -> Mapping[str, "torch.Tensor"]:
     """Cross-entropy down by one step."""
-    optimizers[0].zero_grad()
     measures = validate(module, batch)
-    measures["loss"].backward()
-    share_gradients(module)
-    optimizers[0].step()
+    descend(module, optimizers[0], measures["loss"])
     return measures
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from onnxlet.contract.generation import ImageGeneration
 from onnxlet.contract.manifest import ImagePreprocess
-from training.networks.torch_network import Batch, Graph, TorchNetwork, share_gradients
+from training.networks.torch_network import Batch, Graph, TorchNetwork, descend
 from training.recipe import Array, Dataset, Recipe
 from training.recipes import cnn
 from training.tasks.sampling import SamplingTask
@@ -74,19 +74,13 @@ def step(
     images = batch.features
     made = generator(torch.randn(len(images), LATENT, device=images.device))
 
-    optimizers[1].zero_grad()
     of_real, of_made = discriminator(images), discriminator(made.detach())
     told = judge(of_real, torch.full_like(of_real, REAL)) + judge(of_made, torch.zeros_like(of_made))
-    told.backward()
-    share_gradients(discriminator)
-    optimizers[1].step()
+    descend(discriminator, optimizers[1], told)
 
-    optimizers[0].zero_grad()
     of_made = discriminator(made)
     fooled = judge(of_made, torch.ones_like(of_made))
-    fooled.backward()
-    share_gradients(generator)
-    optimizers[0].step()
+    descend(generator, optimizers[0], fooled)
     return {"loss": fooled, "discriminator": told}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from onnxlet.contract.generation import ImageGeneration
 from onnxlet.contract.manifest import ImagePreprocess
-from training.networks.torch_network import Batch, Graph, TorchNetwork, share_gradients
+from training.networks.torch_network import Batch, Graph, TorchNetwork, descend
 from training.recipe import Array, Dataset, Recipe
 from training.recipes import cnn, digits
 from training.tasks.reconstruction import RECONSTRUCTION, SCORE, ReconstructionTask
@@ -64,14 +64,11 @@ def step(
     """The negative ELBO of a code drawn for each image, down by one step."""
     import torch
 
-    optimizers[0].zero_grad()
     encoder, decoder = module.get_submodule("encoder"), module.get_submodule("decoder")
     mean, log_variance = encoder(batch.features).chunk(2, dim=1)
     code = mean + torch.randn_like(mean) * torch.exp(log_variance / 2)
     loss = _negative_elbo(batch.features, decoder(code), mean, log_variance).mean()
-    loss.backward()
-    share_gradients(module)
-    optimizers[0].step()
+    descend(module, optimizers[0], loss)
     return {"loss": loss}
 
 
