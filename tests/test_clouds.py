@@ -22,6 +22,7 @@ from cli.local.lambda_function import LambdaFunction
 from cli.local.serve import LocalSettings, serve
 from onnxlet.config import StorageSettings
 from onnxlet.contract import layout
+from onnxlet.contract.manifest import GRAPH_ROLES
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
@@ -155,7 +156,8 @@ def test_the_default_model_is_loaded_before_the_first_request(cloud: str, tmp_pa
     fake = FakeGcs("models")
     with fake.serving() as endpoint, (tmp_path / "log").open("wb") as log:
         registry = Registry(open_store("gs://models", StorageSettings(gcs_endpoint=endpoint)))
-        blobs = {layout.blob_key(blob.sha256) for blob in publish(registry, graphs.digits_candidate()).artifacts}
+        artifacts = publish(registry, graphs.digits_candidate()).artifacts
+        blobs = {layout.blob_key(each.sha256) for each in artifacts if each.role in GRAPH_ROLES}
         environment = {"STORAGE_EMULATOR_HOST": endpoint, "ONNXLET_REGISTRY": "gs://models", "ONNXLET_MODEL": "digits"}
         with started(cloud, environment, log) as url:
             wait_until(lambda: blobs <= set(fake.read_keys), "the model was not fetched")
