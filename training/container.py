@@ -17,15 +17,23 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from onnxlet.errors import SettingsError
+from onnxlet.errors import OnnxletError, SettingsError
 
 SAGEMAKER_ROOT = Path("/opt/ml")
 MOUNTED_BUCKETS = Path("/gcs")
 """Where Vertex AI mounts all buckets that the job may read."""
+DEVICES = Path("/dev")
+"""Where Linux shows each of NVIDIA's GPUs as a file: `nvidia0`, `nvidia1` ..."""
+
+CHANNEL = "training"
+"""The channel with the data, where a job has several."""
 
 OPTIONS = ("data", "epochs", "seed", "gpu", "max-accuracy-drop", "registry")
 FLAGS = ("fast", "compress", "stage", "force")
 """Of `onnxlet train`, given as `true` or `false`."""
+
+FOREIGN = ("sagemaker_", "_")
+"""How the names of hyperparameters begin that SageMaker's own SDK and tuner add."""
 
 TRUE = ("true", "1", "yes")
 MAX_FAILURE_CHARACTERS = 1024
@@ -39,84 +47,112 @@ class Job:
     """What a platform asks for, and where it wants things."""
 
     parameters: Mapping[str, str]
-    """`recipe`, and options of `onnxlet train` by their names."""
+    """`recipe`, and options of `onnxlet train` by their names, with hyphens."""
     run: Path
     """The run's folder, which the platform keeps when the job is interrupted."""
     results: Path | None
     """Where it takes the model and the report from."""
-    failure: Path | None
+    failure: Path | None = None
     """Where it reads why a job failed."""
+    curves: Path | None = None
+    """Where its TensorBoard reads."""
+    hosts: tuple[str, ...] = ()
+    """The job's machines, the leading one first; none where there is but this one."""
+    rank: int = 0
+    """Which of them this is."""
+    gpus: int = 0
+    """How many this machine has."""
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str], command: Sequence[str] = COMMAND) -> int:
-    """Run the job; gives the exit code."""
+    """Run the job; gives the exit code.
+
+    Raises:
+        SettingsError: no recipe, a parameter that `onnxlet train` has not, or machines that a recipe cannot share.
+    """
     root = Path(environment.get("SAGEMAKER_ROOT", SAGEMAKER_ROOT))
-    job = _sagemaker_job(root) if (root / "input/config").is_dir() else _vertex_job(arguments, environment)
-    job.run.mkdir(parents=True, exist_ok=True)
-    launcher = _launcher(root, environment)
+    gpus = _count_gpus(Path(environment.get("DEVICES", DEVICES)))
+    is_sagemaker = (root / "input/config").is_dir()
+    job = _sagemaker_job(root, gpus) if is_sagemaker else _vertex_job(arguments, environment, gpus)
+    launcher = _launcher(job)
     program = command[1:] if launcher else command  # the launcher starts Python itself
-    code, reason = _train([*launcher, *program, *_to_arguments(job)])
+    options = _to_arguments(job)
+    job.run.mkdir(parents=True, exist_ok=True)
+    code, reason = _train([*launcher, *program, *options])
     if code != 0 and job.failure is not None:
-        job.failure.parent.mkdir(parents=True, exist_ok=True)
-        job.failure.write_text(reason[:MAX_FAILURE_CHARACTERS])
-    if code == 0 and job.results is not None:
-        _hand_over(job.run, job.results)
+        _write_failure(job.failure, reason)
+    if code == 0 and job.rank == 0:
+        _hand_over(job)
     return code
 
 
-def _sagemaker_job(root: Path) -> Job:
-    """Hyperparameters are strings; the first channel is the data; checkpoints outlive an interrupted spot instance."""
-    path = root / "input/config/hyperparameters.json"
-    parameters = json.loads(path.read_text()) if path.exists() else {}
+def _sagemaker_job(root: Path, gpus: int) -> Job:
+    """Hyperparameters are strings; a channel is the data; checkpoints outlive an interrupted spot instance."""
+    given = _document(root / "input/config/hyperparameters.json")
+    parameters = _named({name: str(value) for name, value in given.items()})
     channels = sorted(each for each in (root / "input/data").glob("*") if each.is_dir())
     if channels and "data" not in parameters:
-        parameters["data"] = str(_only_file(channels[0]))
-    return Job(parameters, root / "checkpoints/run", root / "model", root / "output/failure")
+        named = [each for each in channels if each.name == CHANNEL]
+        parameters["data"] = str(_only_file((named or channels)[0]))
+    resources = _document(root / "input/config/resourceconfig.json")
+    hosts = tuple(sorted(resources.get("hosts", ())))
+    return Job(
+        parameters=parameters,
+        run=root / "checkpoints/run",
+        results=root / "model",
+        failure=root / "output/failure",
+        hosts=hosts,
+        rank=hosts.index(resources["current_host"]) if hosts else 0,
+        gpus=gpus,
+    )
 
 
-def _vertex_job(arguments: Sequence[str], environment: Mapping[str, str]) -> Job:
-    """Arguments are `--name=value`; the directories are URLs of buckets, which are mounted."""
-    parameters = {}
+def _vertex_job(arguments: Sequence[str], environment: Mapping[str, str], gpus: int) -> Job:
+    """Arguments are `--name=value`; the directories are URLs of buckets, which are mounted, and so may be the data."""
+    given = {}
     for argument in arguments:
         name, separator, value = argument.removeprefix("--").partition("=")
         if not argument.startswith("--") or not separator:
             raise SettingsError(f"{argument!r}: expected --name=value")
-        parameters[name] = value
+        given[name] = value
+    parameters = _named(given)
     mounted = Path(environment.get("MOUNTED_BUCKETS", MOUNTED_BUCKETS))
+    if parameters.get("data", "").startswith("gs://"):
+        # Fetched into the run's folder, as `onnxlet train` would, it would go straight back into a bucket.
+        parameters["data"] = str(_mounted(parameters["data"], mounted))
     checkpoints = _mounted(environment.get("AIP_CHECKPOINT_DIR"), mounted)
+    hosts, rank = _vertex_machines(json.loads(environment.get("CLUSTER_SPEC") or "{}"))
     return Job(
         parameters=parameters,
         run=(checkpoints or Path.cwd()) / "run",
         results=_mounted(environment.get("AIP_MODEL_DIR"), mounted),
-        failure=None,
+        curves=_mounted(environment.get("AIP_TENSORBOARD_LOG_DIR"), mounted),
+        hosts=hosts,
+        rank=rank,
+        gpus=gpus,
     )
 
 
-def _launcher(root: Path, environment: Mapping[str, str]) -> list[str]:
-    """`torchrun` for PyTorch's recipes where the job has several machines; nothing where it has one.
+def _vertex_machines(spec: Mapping[str, Any]) -> tuple[tuple[str, ...], int]:
+    """The machines of all pools in their order, and which of them this is.
 
-    Source: PyTorch, "torchrun"; SageMaker, `resourceconfig.json`; Vertex AI, `CLUSTER_SPEC`.
+    Source: Vertex AI, "Distributed training", `CLUSTER_SPEC`.
     """
-    hosts, rank = _machines(root, environment)
-    if len(hosts) < 2:
-        return []
-    place = ["--nnodes", str(len(hosts)), "--node-rank", str(rank), "--master-addr", hosts[0]]
-    return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "auto", *place]
-
-
-def _machines(root: Path, environment: Mapping[str, str]) -> tuple[list[str], int]:
-    """The names of the job's machines, and which of them this is."""
-    path = root / "input/config/resourceconfig.json"
-    if path.exists():
-        config = json.loads(path.read_text())
-        hosts = sorted(config["hosts"])
-        return hosts, hosts.index(config["current_host"])
-    spec = json.loads(environment.get("CLUSTER_SPEC") or "{}")
-    pools = spec.get("cluster", {})
-    hosts = [address.partition(":")[0] for pool in sorted(pools) for address in pools[pool]]
-    task = spec.get("task", {})
-    before = sum(len(pools[pool]) for pool in sorted(pools) if pool < task.get("type", ""))
+    pools, task = spec.get("cluster", {}), spec.get("task", {})
+    hosts = tuple(address.partition(":")[0] for pool in sorted(pools) for address in pools[pool])
+    before = sum(len(pools[pool]) for pool in pools if pool < task.get("type", ""))
     return hosts, before + int(task.get("index", 0))
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """A JSON object; an empty one where there is no such file."""
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def _named(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Parameters by the names of options, without those that are not ours."""
+    ours = {name: value for name, value in parameters.items() if not name.startswith(FOREIGN)}
+    return {name.replace("_", "-"): value for name, value in ours.items()}
 
 
 def _mounted(url: str | None, mounted: Path) -> Path | None:
@@ -129,13 +165,47 @@ def _only_file(channel: Path) -> Path:
     return files[0] if len(files) == 1 and files[0].is_file() else channel
 
 
+def _count_gpus(devices: Path) -> int:
+    return len(list(devices.glob("nvidia[0-9]*")))
+
+
+def _launcher(job: Job) -> list[str]:
+    """`torchrun` for PyTorch's recipes where there are several machines or GPUs; nothing else needs any.
+
+    Keras shares one machine's GPUs by itself.
+
+    Source: PyTorch, "torchrun".
+
+    Raises:
+        SettingsError: several machines, for a recipe that cannot share them: each would train and publish for itself.
+    """
+    if max(len(job.hosts), job.gpus) < 2:
+        return []
+    name = job.parameters.get("recipe", "")
+    framework = _framework(name)
+    if framework == "torch":
+        hosts = job.hosts if len(job.hosts) > 1 else ("127.0.0.1",)
+        place = ["--nnodes", str(len(hosts)), "--node-rank", str(job.rank), "--master-addr", hosts[0]]
+        return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(max(1, job.gpus)), *place]
+    if framework is not None and len(job.hosts) > 1:
+        raise SettingsError(f"{name}: trains on one machine, got {len(job.hosts)}")
+    return []
+
+
+def _framework(recipe: str) -> str | None:
+    """What a recipe trains with; None for one that is unknown, which `onnxlet train` tells better."""
+    from training.recipes import RECIPES  # seconds, which a job on one GPU need not wait
+
+    return RECIPES[recipe].network.framework if recipe in RECIPES else None
+
+
 def _to_arguments(job: Job) -> list[str]:
     """The arguments of `onnxlet`.
 
     Raises:
         SettingsError: no recipe, or a parameter that `onnxlet train` has not.
     """
-    parameters = {name.replace("_", "-"): str(value) for name, value in job.parameters.items()}
+    parameters = dict(job.parameters)
     recipe = parameters.pop("recipe", None)
     if recipe is None:
         raise SettingsError("recipe: expected a recipe's name among the hyperparameters, got nothing")
@@ -151,42 +221,71 @@ def _to_arguments(job: Job) -> list[str]:
 
 
 def _train(command: Sequence[str]) -> tuple[int, str]:
-    """Run a command and pass SIGTERM on to it; gives its exit code and its last line."""
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    """Run a command and pass SIGTERM on to it; gives its exit code, and why it failed."""
+    asked: list[int] = []
+    process: subprocess.Popen[str] | None = None
 
-        def forward(number: int, _frame: FrameType | None) -> None:
+    def forward(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+        if process is not None:
             process.send_signal(number)
 
-        before = signal.signal(signal.SIGTERM, forward)
-        last = ""
-        assert process.stderr is not None, "it was asked for"
+    # Listened for before there is anyone to tell: the first process of a container is not ended by SIGTERM by itself.
+    before = signal.signal(signal.SIGTERM, forward)
+    try:
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace")
+        if asked:
+            process.send_signal(signal.SIGTERM)
+        reason = _pass_on(process)
+        code = process.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if code < 0:
+        # As a shell reports it. Nothing is written by a process that the kernel kills for want of memory.
+        return 128 - code, f"the training was ended by {signal.Signals(-code).name}; {reason}".rstrip("; ")
+    return code, reason
+
+
+def _pass_on(process: "subprocess.Popen[str]") -> str:
+    """Repeat what a process writes; gives its error: the last that `onnxlet` tells, else the last line."""
+    last, told = "", ""
+    assert process.stderr is not None, "it was asked for"
+    with process.stderr:
         for line in process.stderr:
             sys.stderr.write(line)
             last = line.strip() or last
-        code = process.wait()
-        signal.signal(signal.SIGTERM, before)
-    return code, last
+            told = last if last.startswith("onnxlet:") else told
+    return told or last
 
 
-def _hand_over(run: Path, results: Path) -> None:
+def _write_failure(path: Path, reason: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(reason[:MAX_FAILURE_CHARACTERS])
+
+
+def _hand_over(job: Job) -> None:
     """Copy what is worth keeping of a run; the model itself is in the registry already."""
-    results.mkdir(parents=True, exist_ok=True)
-    for pattern in ("*.onnx", "run.json", "report.html"):
-        for path in run.glob(pattern):
-            shutil.copyfile(path, results / path.name)
+    if job.results is not None:
+        job.results.mkdir(parents=True, exist_ok=True)
+        for pattern in ("*.onnx", "run.json", "report.html"):
+            for path in job.run.glob(pattern):
+                shutil.copyfile(path, job.results / path.name)
+    curves = job.run / "tensorboard"
+    if job.curves is not None and curves.is_dir():
+        shutil.copytree(curves, job.curves, dirs_exist_ok=True)
 
 
 def _fail(error: Exception, environment: Mapping[str, Any]) -> int:
     """Tell why the job could not even begin."""
     root = Path(environment.get("SAGEMAKER_ROOT", SAGEMAKER_ROOT))
     sys.stderr.write(f"onnxlet: {error}\n")
-    if (root / "output").is_dir():
-        (root / "output/failure").write_text(str(error)[:MAX_FAILURE_CHARACTERS])
+    if (root / "input/config").is_dir():
+        _write_failure(root / "output/failure", f"onnxlet: {error}")
     return 1
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main([each for each in sys.argv[1:] if each != "train"], os.environ))
-    except (SettingsError, OSError, ValueError) as problem:
+    except (OnnxletError, OSError, ValueError) as problem:
         sys.exit(_fail(problem, os.environ))

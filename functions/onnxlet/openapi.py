@@ -45,16 +45,15 @@ def _operation(route: Route) -> dict[str, Any]:
             "default": {"description": "Why there is none.", "content": {JSON: {"schema": _reference("Error")}}},
         },
     }
-    if route.takes == "Payload":
-        operation["parameters"].append(_TOP_K)
+    operation["parameters"] += _PARAMETERS.get(route.takes, [])
     if route.takes:
         operation["requestBody"] = {"required": True, "content": _bodies(route.takes)}
     return operation
 
 
 def _bodies(schema: str) -> dict[str, Any]:
-    if schema == "Payload":
-        kinds: dict[str, Any] = {kind: {} for kind in MEDIA_TYPES}
+    if schema in {"Payload", "Invocation"}:
+        kinds: dict[str, Any] = {kind: {} for kind in (*MEDIA_TYPES, BINARY)}
         parts = {"type": "object", "additionalProperties": {"type": "string", "contentEncoding": "binary"}}
         return {**kinds, JSON: {"schema": _reference(schema)}, MULTIPART: {"schema": parts}}
     bodies = {JSON: {"schema": _reference(schema)}}
@@ -63,7 +62,7 @@ def _bodies(schema: str) -> dict[str, Any]:
 
 def _answers(route: Route) -> dict[str, Any]:
     answers: dict[str, Any] = {JSON: {"schema": _reference(route.gives)}}
-    if route.gives == "InferResponse":
+    if route.gives == "InferResponse" or route.takes == "Invocation":
         answers[BINARY] = {}
     if route.gives == "GenerateResponse":
         answers["image/png"] = {}
@@ -95,6 +94,14 @@ _PATH_PARAMETERS = {
     "version": {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"},
 }
 _TOP_K = {"name": "top_k", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TOP_K}}
+_JSON_LENGTH = {
+    "name": "inference-header-content-length",
+    "in": "header",
+    "description": "How many bytes of the body are JSON, where binary tensors follow; 0 where the body is one tensor.",
+    "schema": _COUNT,
+}
+_PARAMETERS = {"Payload": [_TOP_K], "Invocation": [_TOP_K], "InferRequest": [_JSON_LENGTH]}
+"""Of a request beside its path, by its schema."""
 _DATATYPE = {"type": "string", "enum": list(DATATYPES)}
 _SHAPE = _list({"type": "integer", "minimum": -1})
 _SPEC = _object(("name", "datatype", "shape"), name=_TEXT, datatype=_DATATYPE, shape=_SHAPE)
@@ -156,6 +163,8 @@ SCHEMAS: dict[str, Any] = {
         "anyOf": [
             _object(("instances",), instances=_list(_ANYTHING)),
             _list(_ANYTHING),
+            {"type": "string", "description": "One instance: base64 of an image, or a text."},
+            {"type": "object", "description": "One instance: a value for each input by its name."},
             _IMAGE,
             _object(("image_path",), image_path=_TEXT),
         ]
@@ -165,7 +174,7 @@ SCHEMAS: dict[str, Any] = {
     ),
     "GenerateRequest": _object(
         (),
-        text_input=_TEXT,
+        text_input={"type": "string", "maxLength": limits.MAX_LENGTH},
         length={"type": "integer", "minimum": 1, "maximum": limits.MAX_LENGTH},
         temperature={"type": "number", "minimum": 0, "maximum": limits.MAX_TEMPERATURE},
         top_k=_COUNT,

@@ -11,25 +11,39 @@ from pathlib import Path
 
 import pytest
 
-from training.container import _launcher
+import training
 
 PROGRAM = """
 import json, os, signal, sys, time
 arguments = sys.argv[1:]
 run = arguments[arguments.index("--out") + 1]
+open(os.path.join(run, "rank-" + os.environ.get("RANK", "none")), "w").close()
 def stop(number, frame):
     open(os.path.join(run, "saved"), "w").close()
     print("onnxlet: asked to end", file=sys.stderr)
+    print("a line that a library writes at its end", file=sys.stderr)
     sys.exit(1)
 signal.signal(signal.SIGTERM, stop)
 json.dump(arguments, open(os.path.join(run, "run.json"), "w"))
 open(os.path.join(run, "model.onnx"), "w").close()
+os.makedirs(os.path.join(run, "tensorboard"), exist_ok=True)
+open(os.path.join(run, "tensorboard", "events"), "w").close()
+if "--fast" in arguments and "killed" in arguments:
+    os.kill(os.getpid(), signal.SIGKILL)
 if "--epochs" in arguments and arguments[arguments.index("--epochs") + 1] == "99":
     time.sleep(60)
 if "nope" in arguments:
     print("onnxlet: recipe 'nope': expected one of digits", file=sys.stderr)
     sys.exit(1)
 """
+LAUNCHER = """
+import json, runpy, sys
+split = next(index for index, word in enumerate(sys.argv) if word.endswith("program.py"))
+json.dump(sys.argv[1:split], open("torchrun.json", "w"))
+sys.argv = sys.argv[split:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+REPOSITORY = Path(training.__file__).parents[1]
 START = """
 import os, sys
 from training.container import main
@@ -40,8 +54,41 @@ sys.exit(main(sys.argv[2:], os.environ, [sys.executable, sys.argv[1]]))
 def start(folder: Path, arguments: list[str], **environment: str) -> "subprocess.Popen[str]":
     program = folder / "program.py"
     program.write_text(PROGRAM)
+    places = {"SAGEMAKER_ROOT": str(folder / "none"), "DEVICES": str(folder / "dev"), "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-c", START, str(program), *arguments]
-    return subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True, cwd=folder)
+    environment = {**os.environ, **places, **environment}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=folder)
+
+
+def devices(folder: Path, gpus: int) -> None:
+    """A folder as Linux's `/dev` with so many GPUs, which `start` names."""
+    (folder / "dev").mkdir()
+    for name in ("nvidiactl", *(f"nvidia{index}" for index in range(gpus))):
+        (folder / "dev" / name).touch()
+
+
+def torchrun(folder: Path, arguments: list[str], **environment: str) -> dict[str, str]:
+    """The options that the entry point calls `torchrun` with: a package of its name stands in for it."""
+    launcher = folder / "stand-in/torch/distributed/run.py"
+    launcher.parent.mkdir(parents=True)
+    for package in (launcher.parent, launcher.parent.parent):
+        (package / "__init__.py").touch()
+    launcher.write_text(LAUNCHER)
+    places = os.pathsep.join((str(folder / "stand-in"), str(REPOSITORY)))
+    assert start(folder, arguments, PYTHONPATH=places, **environment).wait(60) == 0
+    called = json.loads((folder / "torchrun.json").read_text())
+    return {name.removeprefix("--"): value for name, value in batched_in_pairs(called)}
+
+
+def batched_in_pairs(words: list[str]) -> list[tuple[str, str]]:
+    return list(zip(words[::2], words[1::2], strict=True))
+
+
+def run_module(folder: Path, arguments: list[str], root: Path) -> "subprocess.CompletedProcess[str]":
+    """The image's own entry point, as it stands in the Dockerfile."""
+    command = [sys.executable, "-m", "training.container", *arguments]
+    environment = {**os.environ, "SAGEMAKER_ROOT": str(root), "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=60)
 
 
 def sagemaker(folder: Path, parameters: dict[str, str]) -> Path:
@@ -70,19 +117,52 @@ def test_sagemakers_directories_become_options(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("current", "rank"), [("algo-1", "0"), ("algo-2", "1")])
-def test_several_machines_are_led_together_by_torchrun(tmp_path: Path, current: str, rank: str) -> None:
+def test_sagemakers_machines_are_led_together_by_torchrun(tmp_path: Path, current: str, rank: str) -> None:
     root = sagemaker(tmp_path, {"recipe": "cnn"})
     config = {"current_host": current, "hosts": ["algo-2", "algo-1"]}
     (root / "input/config/resourceconfig.json").write_text(json.dumps(config))
-    assert _launcher(root, {})[-6:] == ["--nnodes", "2", "--node-rank", rank, "--master-addr", "algo-1"]
+    assert torchrun(tmp_path, [], SAGEMAKER_ROOT=str(root)) == {
+        "nproc-per-node": "1",
+        "nnodes": "2",
+        "node-rank": rank,
+        "master-addr": "algo-1",
+    }
+    assert (root / "model/model.onnx").exists() == (rank == "0")
 
 
 def test_vertexs_pools_are_counted_through(tmp_path: Path) -> None:
     cluster = {"workerpool0": ["first:2222"], "workerpool1": ["second:2222", "third:2222"]}
     spec = {"cluster": cluster, "task": {"type": "workerpool1", "index": 1}}
-    launcher = _launcher(tmp_path, {"CLUSTER_SPEC": json.dumps(spec)})
-    assert launcher[-6:] == ["--nnodes", "3", "--node-rank", "2", "--master-addr", "first"]
-    assert _launcher(tmp_path, {}) == []
+    assert torchrun(tmp_path, ["--recipe=cnn"], CLUSTER_SPEC=json.dumps(spec)) == {
+        "nproc-per-node": "1",
+        "nnodes": "3",
+        "node-rank": "2",
+        "master-addr": "first",
+    }
+
+
+def test_pytorch_gets_a_process_for_each_gpu_of_one_machine(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    devices(tmp_path, 2)
+    process = start(tmp_path, ["--recipe=cnn"])
+    assert process.wait(120) == 0
+    assert {path.name for path in (tmp_path / "run").glob("rank-*")} == {"rank-0", "rank-1"}
+
+
+def test_keras_gets_one_process_for_all_gpus_of_a_machine(tmp_path: Path) -> None:
+    devices(tmp_path, 2)
+    process = start(tmp_path, ["--recipe=digits"])
+    assert process.wait(60) == 0
+    assert [path.name for path in (tmp_path / "run").glob("rank-*")] == ["rank-none"]
+
+
+def test_machines_that_would_each_publish_are_refused(tmp_path: Path) -> None:
+    root = sagemaker(tmp_path, {"recipe": "digits"})
+    config = {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]}
+    (root / "input/config/resourceconfig.json").write_text(json.dumps(config))
+    done = run_module(tmp_path, ["train"], root)
+    assert done.returncode == 1
+    assert (root / "output/failure").read_text() == "onnxlet: digits: trains on one machine, got 2"
 
 
 def test_why_a_job_failed_is_where_sagemaker_looks(tmp_path: Path) -> None:
@@ -102,21 +182,48 @@ def test_a_spot_instances_signal_reaches_the_training(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 1
     assert (root / "checkpoints/run/saved").exists()
+    assert (root / "output/failure").read_text() == "onnxlet: asked to end"
+
+
+def test_a_training_that_the_kernel_kills_has_a_reason_all_the_same(tmp_path: Path) -> None:
+    root = sagemaker(tmp_path, {"recipe": "killed", "fast": "true"})
+    process = start(tmp_path, [], SAGEMAKER_ROOT=str(root))
+    assert process.wait(60) == 128 + signal.SIGKILL
+    assert (root / "output/failure").read_text() == "the training was ended by SIGKILL"
+
+
+def test_what_sagemakers_own_tools_add_is_left_out(tmp_path: Path) -> None:
+    added = {"sagemaker_region": "us-east-1", "_tuning_objective_metric": "accuracy"}
+    root = sagemaker(tmp_path, {"recipe": "digits", "data": "s3://digits/all", **added})
+    (root / "input/data/aside").mkdir()
+    assert start(tmp_path, [], SAGEMAKER_ROOT=str(root)).wait(60) == 0
+    called = json.loads((root / "model/run.json").read_text())
+    assert called == ["train", "digits", "--out", str(root / "checkpoints/run"), "--data", "s3://digits/all"]
+
+
+def test_the_channel_called_training_goes_before_others(tmp_path: Path) -> None:
+    root = sagemaker(tmp_path, {"recipe": "digits"})
+    (root / "input/data/aside").mkdir()
+    assert start(tmp_path, [], SAGEMAKER_ROOT=str(root)).wait(60) == 0
+    called = json.loads((root / "model/run.json").read_text())
+    assert called[-2:] == ["--data", str(root / "input/data/training/mnist.npz")]
 
 
 def test_vertexs_urls_are_mounted_buckets(tmp_path: Path) -> None:
     process = start(
         tmp_path,
-        ["--recipe=cnn", "--seed=1", "--fast=true", "--stage=false"],
-        SAGEMAKER_ROOT=str(tmp_path / "none"),
+        ["--recipe=cnn", "--seed=1", "--fast=true", "--stage=false", "--data=gs://sets/mnist.npz"],
         MOUNTED_BUCKETS=str(tmp_path / "gcs"),
         AIP_CHECKPOINT_DIR="gs://runs/cnn/checkpoints/",
         AIP_MODEL_DIR="gs://runs/cnn/model/",
+        AIP_TENSORBOARD_LOG_DIR="gs://runs/cnn/logs/",
     )
     assert process.wait(60) == 0
     called = json.loads((tmp_path / "gcs/runs/cnn/model/run.json").read_text())
     run = tmp_path / "gcs/runs/cnn/checkpoints/run"
-    assert called == ["train", "cnn", "--out", str(run), "--seed", "1", "--fast"]
+    data = tmp_path / "gcs/sets/mnist.npz"
+    assert called == ["train", "cnn", "--out", str(run), "--seed", "1", "--fast", "--data", str(data)]
+    assert (tmp_path / "gcs/runs/cnn/logs/events").exists()
 
 
 @pytest.mark.parametrize(
@@ -128,9 +235,7 @@ def test_vertexs_urls_are_mounted_buckets(tmp_path: Path) -> None:
     ],
 )
 def test_parameters_that_cannot_be_are_named(tmp_path: Path, arguments: list[str], words: str) -> None:
-    command = [sys.executable, "-m", "training.container", *arguments]
-    environment = {**os.environ, "SAGEMAKER_ROOT": str(tmp_path / "none"), "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = run_module(tmp_path, arguments, tmp_path / "none")
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,6 +1,7 @@
 """The job: what shall be trained, where, and on what machines."""
 
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ class Job:
     image: str
     """The container's URI; `training/Dockerfile` makes it."""
     output: str
-    """The URL under which checkpoints, model and report are kept."""
+    """The URL under which checkpoints, model and report are kept, for each job in a folder of its name."""
     gpu: str | None = None
     """The kind of GPU: `t4`, `l4`, `a100` ...; None trains on CPUs."""
     instances: int = 1
@@ -29,8 +30,9 @@ class Job:
     region: str | None = None
 
     def name(self) -> str:
-        """A new name for the job."""
-        return f"onnxlet-{re.sub('[^a-z0-9]+', '-', self.recipe)}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        """A new name for the job, which no other has: two that shared one would go on from each other's checkpoints."""
+        recipe = re.sub("[^a-z0-9]+", "-", self.recipe)
+        return f"onnxlet-{recipe}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def machine(kinds: Mapping[str | None, str], gpu: str | None) -> str:
@@ -42,3 +44,13 @@ def machine(kinds: Mapping[str | None, str], gpu: str | None) -> str:
     if gpu not in kinds:
         raise InvalidRequestError(f"--gpu {gpu}: expected one of {', '.join(kind for kind in kinds if kind)}")
     return kinds[gpu]
+
+
+def check_url(option: str, url: str, scheme: str) -> None:
+    """Look whether a job can reach what an option names.
+
+    Raises:
+        InvalidRequestError: it is not a URL of the cloud's own object storage.
+    """
+    if not url.startswith(f"{scheme}://"):
+        raise InvalidRequestError(f"{option} {url}: expected a URL of {scheme}://, which the job can reach")

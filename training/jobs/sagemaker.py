@@ -4,24 +4,27 @@ Source: Amazon SageMaker API reference, CreateTrainingJob and DescribeTrainingJo
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
 import botocore.exceptions
 
-from onnxlet.errors import InvalidRequestError, SettingsError, StoreError
-from training.jobs.job import MAX_HOURS, Job, machine
+from onnxlet.errors import CredentialsError, SettingsError, StoreError
+from training.jobs.job import MAX_HOURS, Job, check_url, machine
 
 MACHINES: dict[str | None, str] = {
     None: "ml.c7i.4xlarge",
     "t4": "ml.g4dn.xlarge",
     "a10g": "ml.g5.xlarge",
     "l4": "ml.g6.xlarge",
-    "v100": "ml.p3.2xlarge",
     "a100": "ml.p4d.24xlarge",
     "h100": "ml.p5.48xlarge",
 }
+"""The smallest with each kind of GPU; of the A100 and the H100 a machine has eight. No V100: CUDA 13 left it behind."""
+
+CHANNEL = "training"
 VOLUME_GIB = 100
 SECONDS_PER_HOUR = 3600
 LOOK_S = 15.0
@@ -31,18 +34,17 @@ def submit(job: Job, role: str) -> str:
     """Start a job; gives its name.
 
     Raises:
-        SettingsError: no credentials, no region, or no role.
+        InvalidRequestError: a job that SageMaker cannot run.
+        CredentialsError: no credentials.
+        SettingsError: no region, or no role.
         StoreError: SageMaker refuses the job; the text says why (a quota, most often).
     """
     if not role:
         raise SettingsError("--role: expected the ARN of a role that SageMaker may take, got nothing")
     name = job.name()
-    try:
-        _client(job).create_training_job(**to_request(job, name, role))
-    except botocore.exceptions.BotoCoreError as error:
-        raise SettingsError(f"SageMaker was not asked: {error}") from error
-    except botocore.exceptions.ClientError as error:
-        raise StoreError(f"SageMaker refuses the job: {error.response['Error']['Message']}") from error
+    request = to_request(job, name, role)
+    with _translated():
+        _client(job).create_training_job(**request)
     return name
 
 
@@ -50,8 +52,9 @@ def to_request(job: Job, name: str, role: str) -> dict[str, Any]:
     """The request for a job.
 
     Raises:
-        InvalidRequestError: a kind of GPU that we know no machine for.
+        InvalidRequestError: a kind of GPU that we know no machine for, or data and results outside of S3.
     """
+    check_url("--output", job.output, "s3")
     max_s = MAX_HOURS * SECONDS_PER_HOUR
     stopping = {"MaxRuntimeInSeconds": max_s}
     if job.is_spot:
@@ -74,10 +77,9 @@ def to_request(job: Job, name: str, role: str) -> dict[str, Any]:
         "EnableManagedSpotTraining": job.is_spot,
     }
     if data:
-        if not data.startswith("s3://"):
-            raise InvalidRequestError(f"--data {data}: expected a URL of s3://, which SageMaker can read")
+        check_url("--data", data, "s3")
         source = {"S3DataType": "S3Prefix", "S3Uri": data, "S3DataDistributionType": "FullyReplicated"}
-        request["InputDataConfig"] = [{"ChannelName": "training", "DataSource": {"S3DataSource": source}}]
+        request["InputDataConfig"] = [{"ChannelName": CHANNEL, "DataSource": {"S3DataSource": source}}]
     return request
 
 
@@ -85,25 +87,53 @@ def follow(job: Job, name: str, report: Callable[[str], None], look_s: float = L
     """Report each new state of a job until it ends.
 
     Raises:
-        StoreError: it failed; the text says why.
+        CredentialsError: they ran out; the job goes on.
+        StoreError: the job failed, or SageMaker does not answer; the text says why.
     """
-    client, seen = _client(job), 0
+    seen = 0
+    with _translated():
+        client = _client(job)
     while True:
-        found = client.describe_training_job(TrainingJobName=name)
+        with _translated():  # boto3 itself asks again after a failure that may pass
+            found = client.describe_training_job(TrainingJobName=name)
         transitions = found.get("SecondaryStatusTransitions", [])
-        for each in transitions[seen:]:
-            report(f"{each['Status']}: {each.get('StatusMessage', '')}".rstrip(": "))
-        seen = len(transitions)
+        lines = [f"{each['Status']}: {each.get('StatusMessage', '')}".rstrip(": ") for each in transitions]
+        for line in lines[seen:]:
+            report(line)
+        seen = len(lines)
         status = found["TrainingJobStatus"]
         if status == "Completed":
             return
         if status in {"Failed", "Stopped"}:
-            raise StoreError(f"{name}: {status.lower()}: {found.get('FailureReason', 'no reason is given')}")
+            # A job that was stopped, or whose time was over, has no reason but its last state.
+            reason = found.get("FailureReason") or (lines[-1] if lines else "no reason is given")
+            raise StoreError(f"{name}: {status.lower()}: {reason}")
         time.sleep(look_s)
 
 
-def _client(job: Job) -> Any:
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Our errors for botocore's."""
     try:
-        return boto3.client("sagemaker", region_name=job.region)
-    except botocore.exceptions.BotoCoreError as error:
+        yield
+    except (
+        botocore.exceptions.NoCredentialsError,
+        botocore.exceptions.PartialCredentialsError,
+        botocore.exceptions.SSOError,
+        botocore.exceptions.TokenRetrievalError,
+    ) as error:
+        raise CredentialsError(f"SageMaker: {error}; run `aws configure`, or set AWS_PROFILE") from error
+    except botocore.exceptions.NoRegionError as error:
         raise SettingsError(f"SageMaker: {error}; expected --region, or AWS_REGION") from error
+    except botocore.exceptions.ClientError as error:
+        found = error.response["Error"]
+        kind = CredentialsError if "Token" in found["Code"] else StoreError
+        raise kind(f"SageMaker refuses: {found['Code']}: {found['Message']}") from error
+    except botocore.exceptions.ParamValidationError as error:
+        raise SettingsError(f"SageMaker was not asked: {error}") from error
+    except botocore.exceptions.BotoCoreError as error:
+        raise StoreError(f"SageMaker cannot be reached: {error}") from error
+
+
+def _client(job: Job) -> Any:
+    return boto3.Session().client("sagemaker", region_name=job.region)

@@ -1,17 +1,24 @@
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from onnxlet.errors import InvalidRequestError, SettingsError
+from cli.jobs import Account, cloud_job, run_job
+from cli.local.http import Handler, serving
+from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
 from training.jobs import sagemaker
 from training.jobs.job import Job
 
 JOB = Job(
-    recipe="cats-dogs",
-    parameters={"registry": "s3://models/registry", "epochs": "3", "data": "s3://photos/all"},
+    recipe="cnn",
+    parameters={"registry": "s3://models/registry", "epochs": "3", "data": "s3://sets/mnist.npz"},
     image="123456789012.dkr.ecr.eu-central-1.amazonaws.com/onnxlet:1",
     output="s3://runs",
     gpu="l4",
@@ -35,14 +42,14 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_job_arrives_as_it_was_asked_for(api: Any) -> None:
     name = sagemaker.submit(JOB, ROLE)
     found = api.describe_training_job(TrainingJobName=name)
-    assert found["HyperParameters"] == {"recipe": "cats-dogs", "registry": "s3://models/registry", "epochs": "3"}
+    assert found["HyperParameters"] == {"recipe": "cnn", "registry": "s3://models/registry", "epochs": "3"}
     assert found["ResourceConfig"]["InstanceType"] == "ml.g6.xlarge"
     assert found["ResourceConfig"]["InstanceCount"] == 2
     assert found["EnableManagedSpotTraining"] is True
     assert found["StoppingCondition"]["MaxWaitTimeInSeconds"] > found["StoppingCondition"]["MaxRuntimeInSeconds"]
-    assert found["CheckpointConfig"]["S3Uri"].startswith("s3://runs/checkpoints/onnxlet-cats-dogs-")
+    assert found["CheckpointConfig"]["S3Uri"].startswith("s3://runs/checkpoints/onnxlet-cnn-")
     (channel,) = found["InputDataConfig"]
-    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == "s3://photos/all"
+    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == "s3://sets/mnist.npz"
     assert found["RoleArn"] == ROLE
     lines: list[str] = []
     sagemaker.follow(JOB, name, lines.append, look_s=0)
@@ -53,7 +60,12 @@ def test_a_job_arrives_as_it_was_asked_for(api: Any) -> None:
     ("changes", "error", "words"),
     [
         ({"gpu": "abacus"}, InvalidRequestError, "--gpu abacus: expected one of t4"),
-        ({"parameters": {"data": "/home/me/photos"}}, InvalidRequestError, "expected a URL of s3://"),
+        (
+            {"parameters": {"data": "/home/me/photos"}},
+            InvalidRequestError,
+            "--data /home/me/photos: expected a URL",
+        ),
+        ({"output": "gs://runs"}, InvalidRequestError, "--output gs://runs: expected a URL of s3://"),
     ],
 )
 def test_a_job_that_cannot_run_is_refused_in_one_line(
@@ -74,3 +86,117 @@ def test_a_role_that_is_none_is_told() -> None:
 def test_a_missing_role_is_named() -> None:
     with pytest.raises(SettingsError, match="--role"):
         sagemaker.submit(JOB, "")
+
+
+def test_two_jobs_never_share_their_checkpoints() -> None:
+    names = {JOB.name() for _ in range(20)}
+    assert len(names) == 20
+    assert len({sagemaker.to_request(JOB, name, ROLE)["CheckpointConfig"]["S3Uri"] for name in names}) == 20
+
+
+@pytest.mark.usefixtures("api")
+def test_missing_credentials_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(CredentialsError, match="Unable to locate credentials; run `aws configure`"):
+        sagemaker.submit(JOB, ROLE)
+
+
+@pytest.mark.usefixtures("api")
+def test_a_job_that_is_not_there_cannot_be_followed() -> None:
+    with pytest.raises(StoreError, match="SageMaker refuses"):
+        sagemaker.follow(JOB, "onnxlet-nobody", lambda _line: None, look_s=0)
+
+
+def test_a_region_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(StoreError, match="cannot be reached"):
+        sagemaker.submit(JOB, ROLE)
+
+
+class Course(Handler):
+    """SageMaker's DescribeTrainingJob, for the states that moto does not play: it ends every job at once, and well."""
+
+    answers: list[dict[str, Any]]
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        body = json.dumps(self.answers.pop(0)).encode()
+        self.reply(200, body, {"content-type": "application/x-amz-json-1.1"})
+
+
+def described(status: str, *transitions: str, **more: str) -> dict[str, Any]:
+    seen = [{"Status": name, "StatusMessage": f"{name} is told", "StartTime": 1} for name in transitions]
+    return {"TrainingJobName": "one", "TrainingJobStatus": status, "SecondaryStatusTransitions": seen, **more}
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        (described("Stopped", "Starting", "Training", "MaxWaitTimeExceeded"), "one: stopped: MaxWaitTime"),
+        (described("Failed", "Starting", "Training", "Failed", FailureReason="the disk is full"), "the disk is full"),
+    ],
+)
+def test_each_state_is_told_once_and_why_it_ended(
+    monkeypatch: pytest.MonkeyPatch, end: dict[str, Any], words: str
+) -> None:
+    begin = [described("InProgress", "Starting"), described("InProgress", "Starting", "Training")]
+    lines: list[str] = []
+    with serving(type("BoundCourse", (Course,), {"answers": [*begin, end]})) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", url)
+        with pytest.raises(StoreError, match=words):
+            sagemaker.follow(JOB, "one", lines.append, look_s=0)
+    assert lines[:2] == ["Starting: Starting is told", "Training: Training is told"]
+    assert len(lines) == 3
+
+
+def test_the_command_submits_follows_and_tells_the_end(api: Any, tmp_path: Path) -> None:
+    options = {
+        "--on": "sagemaker",
+        "--gpu": "t4",
+        "--image": JOB.image,
+        "--role": ROLE,
+        "--region": "eu-central-1",
+        "--registry": "s3://models/registry",
+        "--output": "s3://runs",
+        "--epochs": "2",
+    }
+    words = [word for pair in options.items() for word in pair]
+    places = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", "train", "digits", *words, "--spot", "--compress"],
+        env={**os.environ, "PYTHONPATH": places},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    first, *_, last = done.stdout.splitlines()
+    name = first.removeprefix("SageMaker runs ")
+    assert last == f"{name} is done; its version is in s3://models/registry"
+    found = api.describe_training_job(TrainingJobName=name)
+    assert found["HyperParameters"].items() >= {"recipe": "digits", "epochs": "2", "compress": "true"}.items()
+    assert found["ResourceConfig"]["InstanceType"] == "ml.g4dn.xlarge"
+    assert found["EnableManagedSpotTraining"] is True
+
+
+@pytest.mark.parametrize(
+    ("chosen", "output", "words"),
+    [
+        ({"registry": "file:///home/me"}, "s3://runs", "--registry: expected a registry that the job can reach"),
+        ({}, "s3://runs", "--registry"),
+        ({"registry": "s3://models"}, "/home/me/runs", "--output: expected a URL"),
+    ],
+)
+def test_what_a_machine_of_a_cloud_cannot_reach_is_refused(chosen: dict[str, object], output: str, words: str) -> None:
+    with pytest.raises(InvalidRequestError, match=words):
+        cloud_job("digits", chosen, JOB.image, output)
+
+
+def test_machines_that_a_recipe_cannot_share_are_not_paid_for() -> None:
+    with pytest.raises(InvalidRequestError, match="--instances 2: digits trains on one machine"):
+        run_job("sagemaker", replace(JOB, recipe="digits"), Account(ROLE))
+    with pytest.raises(InvalidRequestError, match="--on moon: expected one of sagemaker, vertex"):
+        run_job("moon", JOB, Account(ROLE))

@@ -1,14 +1,16 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.jobs import Account, run_job
 from cli.local.http import Handler, serving
-from onnxlet.errors import InvalidRequestError, SettingsError, StoreError
+from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
 from training.jobs.job import Job
-from training.jobs.vertex import Vertex
+from training.jobs.vertex import MAX_MISSED, Vertex, access_token
 
 JOB = Job(
     recipe="cnn",
@@ -28,6 +30,8 @@ class Api(Handler):
     asked: list[tuple[str, str, Any]]
     states: list[dict[str, Any]]
     refusal: bytes | None = None
+    tokens = ("token",)
+    """That the API takes."""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -38,15 +42,33 @@ class Api(Handler):
             self.reply(200, json.dumps({"name": NAME}).encode(), {"content-type": "application/json"})
 
     def do_GET(self) -> None:
-        self.asked.append((self.path, self.headers["authorization"], None))
-        self.reply(200, json.dumps(self.states.pop(0)).encode(), {"content-type": "application/json"})
+        self.asked.append((self.path, self.headers.get("authorization", ""), None))
+        if self.headers.get("metadata-flavor") == "Google":
+            self.answer(200, {"access_token": "of-the-machine"})
+        elif self.headers["authorization"].removeprefix("Bearer ") not in self.tokens:
+            self.answer(401, {"error": {"message": "the token has expired"}})
+        else:
+            found = self.states.pop(0)
+            self.answer(found.pop("status", 200), found)
+
+    def answer(self, status: int, document: dict[str, Any]) -> None:
+        self.reply(status, json.dumps(document).encode(), {"content-type": "application/json"})
 
 
 @pytest.fixture
 def api() -> Iterator[tuple[type[Api], Vertex]]:
     handler = type("BoundApi", (Api,), {"asked": [], "states": []})
     with serving(handler) as url:
-        yield handler, Vertex("mine", "europe-west4", url, "token")
+        yield handler, Vertex("mine", "europe-west4", url, lambda: "token")
+
+
+def gcloud(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """A stand-in for Google's command, the only one that is found: no test may ask for real credentials."""
+    (folder / "bin").mkdir()
+    program = folder / "bin/gcloud"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder / "bin"))
 
 
 def states(*names: str, **more: Any) -> list[dict[str, Any]]:
@@ -70,7 +92,8 @@ def test_a_job_arrives_as_it_was_asked_for_and_is_followed(api: tuple[type[Api],
     assert first["containerSpec"]["args"] == ["--recipe=cnn", "--registry=gs://models/registry", "--seed=1"]
     assert (first["replicaCount"], others["replicaCount"]) == (1, 2)
     assert body["jobSpec"]["scheduling"]["strategy"] == "SPOT"
-    assert body["jobSpec"]["baseOutputDirectory"] == {"outputUriPrefix": "gs://runs/cnn"}
+    assert body["jobSpec"]["baseOutputDirectory"] == {"outputUriPrefix": f"gs://runs/cnn/{body['displayName']}"}
+    assert body["displayName"].startswith("onnxlet-cnn-")
     assert handler.asked[1][0] == f"/v1/{NAME}"
     assert lines == ["pending", "running", "succeeded"]
 
@@ -95,4 +118,67 @@ def test_what_is_missing_is_named(api: tuple[type[Api], Vertex]) -> None:
     with pytest.raises(InvalidRequestError, match="--gpu abacus"):
         api[1].submit(replace(JOB, gpu="abacus"))
     with pytest.raises(StoreError, match="cannot be reached"):
-        Vertex("mine", "here", "http://127.0.0.1:9", "token").submit(JOB)
+        Vertex("mine", "here", "http://127.0.0.1:9", lambda: "token").submit(JOB)
+    with pytest.raises(InvalidRequestError, match="--data /home/me: expected a URL of gs://"):
+        api[1].submit(replace(JOB, parameters={"data": "/home/me"}))
+    with pytest.raises(InvalidRequestError, match="--output s3://runs: expected a URL of gs://"):
+        api[1].submit(replace(JOB, output="s3://runs"))
+
+
+def test_a_token_that_runs_out_while_a_job_is_followed_is_replaced(api: tuple[type[Api], Vertex]) -> None:
+    handler, vertex = api
+    handler.states += states("RUNNING", "SUCCEEDED")
+    tokens = iter(["token", "the next hour's"])
+    lines: list[str] = []
+
+    def report(line: str) -> None:
+        lines.append(line)
+        handler.tokens = ("the next hour's",)
+
+    Vertex("mine", "europe-west4", vertex._endpoint, lambda: next(tokens)).follow(NAME, report, look_s=0)
+    assert lines == ["running", "succeeded"]
+    with pytest.raises(CredentialsError, match="401: the token has expired"):
+        vertex.follow(NAME, report, look_s=0)
+
+
+def test_a_failure_of_the_api_does_not_end_the_following(api: tuple[type[Api], Vertex]) -> None:
+    handler, vertex = api
+    failures = [{"status": 503} for _ in range(MAX_MISSED - 1)]
+    handler.states += [*failures, *states("RUNNING"), {"status": 500}, *states("SUCCEEDED")]
+    lines: list[str] = []
+    vertex.follow(NAME, lines.append, look_s=0)
+    assert lines == ["running", "succeeded"]
+    handler.states += [{"status": 503} for _ in range(MAX_MISSED)]
+    with pytest.raises(StoreError, match="answers 503"):
+        vertex.follow(NAME, lines.append, look_s=0)
+
+
+def test_the_users_own_login_goes_before_the_machines(
+    api: tuple[type[Api], Vertex], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, vertex = api
+    gcloud(tmp_path, monkeypatch, '[ "$*" = "auth print-access-token" ] && echo of-the-user')
+    assert access_token(vertex._endpoint) == "of-the-user"
+    assert handler.asked == []
+    (tmp_path / "bin/gcloud").write_text("#!/bin/sh\nexit 1\n")
+    assert access_token(vertex._endpoint) == "of-the-machine"
+    with pytest.raises(CredentialsError, match="run `gcloud auth login`"):
+        access_token("http://127.0.0.1:9")
+
+
+def test_the_command_submits_follows_and_tells_the_end(
+    api: tuple[type[Api], Vertex],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    handler, vertex = api
+    handler.states += states("SUCCEEDED")
+    gcloud(tmp_path, monkeypatch, "echo token")
+    monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM", f"{vertex._endpoint}/")
+    run_job("vertex", JOB, Account(project="mine", region="europe-west4"))
+    assert capsys.readouterr().out.splitlines() == [
+        f"Vertex AI runs {NAME}",
+        "succeeded",
+        f"{NAME} is done; its version is in gs://models/registry",
+    ]
