@@ -262,6 +262,6 @@ def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
 def _parse_top_k(value: object) -> int:
     """The number of labels that a request wants, as JSON or a query has it."""
     text = str(payloads.DEFAULT_TOP_K if value is None else value)
-    if not text.isascii() or not text.isdigit() or not 0 < int(text[:9]) <= payloads.MAX_TOP_K:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 0 < int(text) <= payloads.MAX_TOP_K:
         raise InvalidRequestError(f"top_k: expected a number from 1 to {payloads.MAX_TOP_K}, got {text[:80]!r}")
     return int(text)

@@ -34,7 +34,8 @@ def decode(body: bytes) -> Tensor:
     description, is_column_major, shape = _parse_header(body[start:end])
     datatype = DATATYPES.get(_datatype_name(description))
     if datatype is None:
-        raise UnreadablePayloadError(f"the .npy array has the type {description!r:.80}, expected little-endian numbers")
+        found = description[:20] if isinstance(description, str) else type(description).__name__
+        raise UnreadablePayloadError(f"the .npy array has the type {found!r}, expected little-endian numbers")
     if is_column_major and len(shape) > 1:
         raise UnreadablePayloadError("the .npy array is column major, expected numpy.ascontiguousarray of it")
     return from_bytes(".npy", datatype, shape, memoryview(body)[end:])
@@ -49,7 +50,7 @@ def _parse_header(header: bytes) -> tuple[object, bool, tuple[int, ...]]:
         raise UnreadablePayloadError(f"the .npy header is no header: {error!r:.100}") from error
     is_shape = isinstance(shape, tuple) and len(shape) <= MAX_RANK
     if not is_shape or not all(type(size) is int and 0 <= size < 2**40 for size in shape):
-        raise UnreadablePayloadError(f"the .npy header has the shape {shape!r:.80}, expected sizes")
+        raise UnreadablePayloadError("the .npy header has a shape that is not a tuple of sizes")
     return description, bool(is_column_major), shape
 
 
@@ -58,7 +59,7 @@ def _datatype_name(description: object) -> str:
     if not isinstance(description, str) or len(description) != 3 or description[1] not in _KINDS:
         return ""
     order, kind, size = description[0], description[1], description[2]
-    if not size.isdigit() or order not in "<|=":
+    if not (size.isascii() and size.isdigit()) or order not in "<|=":
         return ""
     name = _KINDS[kind] if kind == "b" else f"{_KINDS[kind]}{int(size) * 8}"
     found = BY_NUMPY.get(name)

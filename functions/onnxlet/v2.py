@@ -23,6 +23,9 @@ MAX_ELEMENTS = 2**31
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics", "generate"]
 """Of Triton's, by its names; of the model repository the index alone."""
 
+MAX_SIZES = 256
+"""Of a shape: the product of many more has more digits than Python writes (`sys.set_int_max_str_digits`)."""
+
 SERVER_METADATA = {"name": "onnxlet", "version": __version__, "extensions": EXTENSIONS}
 
 UNSUPPORTED_PARAMETERS = ("classification", "shared_memory_region")
@@ -257,4 +260,6 @@ def _parse_shape(name: str, item: dict[str, Any]) -> tuple[int, ...]:
     shape = item.get("shape")
     if not isinstance(shape, list) or not all(type(size) is int and 0 <= size <= MAX_ELEMENTS for size in shape):
         raise InvalidTensorError(f'input "{name}": expected a shape of sizes, got {shape!r:.80}')
+    if len(shape) > MAX_SIZES:
+        raise InvalidTensorError(f'input "{name}": expected at most {MAX_SIZES} dimensions, got {len(shape)}')
     return tuple(shape)
