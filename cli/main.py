@@ -74,7 +74,13 @@ def train(
     if on is not None:
         from cli.jobs import Account, cloud_job, run_job
 
-        chosen: dict[str, object] = {"data": data, "epochs": epochs, "seed": seed, "registry": registry, "gpu": gpu and "any"}
+        chosen: dict[str, object] = {
+            "data": data,
+            "epochs": epochs,
+            "seed": seed,
+            "registry": registry,
+            "gpu": gpu and "any",
+        }
         chosen["max-accuracy-drop"] = max_accuracy_drop if compress else None
         flags = {"fast": fast, "stage": stage, "compress": compress, "force": force}
         job = cloud_job(recipe, {**chosen, **flags}, image, output_url)
