@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 RECIPE ?= digits
 CLOUD ?= gcp
+ENGINE ?= native
 
 .DEFAULT_GOAL := help
 .PHONY: help setup torch demo test kserve conformance lint serve train clean
@@ -42,8 +43,8 @@ kserve: setup .venv-kserve ## Test with KServe's client, in a venv of its own
 	$@/bin/python -m pip install --quiet --disable-pip-version-check --constraint $< kserve
 	@touch $@
 
-conformance: setup ## Ask ONNX's own node tests over HTTP, in binary and in JSON (CLOUD=gcp or aws)
-	$(BIN)/python -m tests.conformance --cloud $(CLOUD)
+conformance: setup ## Ask ONNX's own node tests over HTTP, in binary and in JSON (CLOUD=gcp or aws, ENGINE=native or python)
+	$(BIN)/python -m tests.conformance --cloud $(CLOUD) --engine $(ENGINE)
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check .

@@ -119,6 +119,15 @@ def sums() -> onnx.ModelProto:
     return model(nodes, inputs, [("total", TensorProto.FLOAT, ["batch"])], {"axes": np.array([1], np.int64)})
 
 
+def sequence_of_one() -> onnx.ModelProto:
+    """A sequence that holds the input: an output that is no tensor."""
+    nodes = [helper.make_node("SequenceConstruct", ["x"], ["y"])]
+    value = helper.make_tensor_sequence_value_info("y", TensorProto.FLOAT, None)
+    proto = model(nodes, [("x", TensorProto.FLOAT, ["n"])], [("y", TensorProto.FLOAT, ["n"])])
+    proto.graph.output[0].CopyFrom(value)
+    return proto
+
+
 def model(
     nodes: list[onnx.NodeProto],
     inputs: Sequence[Value],

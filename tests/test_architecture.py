@@ -88,7 +88,7 @@ MAY_IMPORT = {
 LIBRARIES = {
     "contract": {"orjson"},
     "store": {"obstore"},
-    "session": {"numpy", "onnxruntime"},
+    "session": {"numpy", "onnxruntime"},  # the native engine neither
     "images": {"PIL"},
     "payloads": {"orjson"},
     "v2": {"orjson"},

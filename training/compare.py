@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from onnxlet.contract.tensors import DATATYPES, Tensor
-from onnxlet.session import Session
+from onnxlet.session import open_session
 from training.graphs import Graph
 from training.networks.keras_network import INPUT, OUTPUT
 from training.recipe import Array, Split
@@ -76,7 +76,7 @@ def compare(name: str, path: Path, original: Variant, test: Split, max_accuracy_
 
 def latency_ratio(path: Path, original: Path, row: Array) -> float:
     """The median over many pairs of runs of how long one graph takes by how long the other does."""
-    sessions = [Session(str(each), threads=1) for each in (path, original)]
+    sessions = [open_session(str(each), threads=1) for each in (path, original)]
     tensor = Tensor(DATATYPES["FP32"], row.shape, memoryview(np.ascontiguousarray(row).tobytes()))
     ratios = []
     for _ in range(ROUNDS):

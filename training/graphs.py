@@ -25,7 +25,7 @@ from onnxlet.contract.manifest import (
     ImagePreprocess,
 )
 from onnxlet.contract.tensors import BY_NUMPY, Tensor
-from onnxlet.session import Session
+from onnxlet.session import open_session
 
 OPSET = 18
 """The first in which `Resize` smooths when it shrinks an image (`antialias`)."""
@@ -47,7 +47,7 @@ class Graph:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "graph.onnx"
             path.write_bytes(data)
-            self._session = Session(str(path))
+            self._session = open_session(str(path))
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]], output: str) -> npt.NDArray[np.float32]:
         """Run the graph on all rows, batch by batch.

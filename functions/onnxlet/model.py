@@ -1,9 +1,12 @@
 """One loaded version of a model: its manifest, and a session for each of its graphs."""
 
+from __future__ import annotations
+
 import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from onnxlet.contract import tensors
 from onnxlet.contract.golden import Golden
@@ -20,7 +23,10 @@ from onnxlet.contract.manifest import (
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import InferenceError, InvalidTensorError
 from onnxlet.registry import Registry
-from onnxlet.session import Session
+from onnxlet.session import open_session
+
+if TYPE_CHECKING:
+    from onnxlet.session import Session
 
 logger = logging.getLogger("onnxlet")
 
@@ -137,7 +143,7 @@ def load(registry: Registry, manifest: Manifest, threads: int, variant: str | No
         if artifact is None:
             return None
         with registry.open_artifact(artifact) as path:
-            return Session(path, threads)
+            return open_session(path, threads)
 
     main = session("model")
     assert main is not None, "the contract refuses a manifest without a model artifact"

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 import tempfile
 import time
@@ -15,12 +16,14 @@ from rich.markup import escape
 from cli.local.serve import CLOUDS
 from tests.conformance.cases import load_tests
 from tests.conformance.comparison import ASK, Report, compare
+from tests.wheel import without_library
 
 
 def main() -> int:
     """Compare; returns 1 where an answer is another one than ONNX Runtime's."""
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.add_argument("--cloud", choices=sorted(CLOUDS), default="gcp", help="whose local runtime serves")
+    parser.add_argument("--engine", choices=["native", "python"], default="native", help="what calls ONNX Runtime")
     parser.add_argument("names", nargs="*", help="the tests to run, as ONNX names them; by default all")
     arguments = parser.parse_args()
     console = Console(soft_wrap=True, highlight=False)
@@ -30,10 +33,14 @@ def main() -> int:
     tests = [test for test in load_tests() if not arguments.names or test.name in arguments.names]
     if not tests:
         parser.error("names: no such tests")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as packages:
+        if arguments.engine == "python":
+            os.environ["PYTHONPATH"] = str(without_library(Path(packages)))  # of the processes that answer
         report = compare(tests, arguments.cloud, Path(folder), Console(stderr=True))
     _print(report, console)
-    console.print(f"{arguments.cloud}'s local runtime, {time.perf_counter() - started_s:.0f} s")
+    console.print(
+        f"{arguments.cloud}'s local runtime, {arguments.engine} engine, {time.perf_counter() - started_s:.0f} s"
+    )
     return 1 if report.wrong else 0
 
 

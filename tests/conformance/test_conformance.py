@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from onnxlet.contract.tensors import BY_NUMPY, Tensor
-from onnxlet.session import Session
+from onnxlet.session import open_session
 from tests.conformance.cases import load_tests, to_case
 from tests.conformance.comparison import BINARY, BOTH, JSON, compare, differences
 
@@ -68,6 +68,6 @@ def test_an_answer_does_not_depend_on_where_a_tensor_lies_in_the_body(tmp_path: 
         name: Tensor(BY_NUMPY[array.dtype.name], array.shape, memoryview(bytes(offset) + array.tobytes())[offset:])
         for name, array in case.inputs.items()
     }
-    (output,) = Session(str(path)).run(inputs, list(case.answers))
+    (output,) = open_session(str(path)).run(inputs, list(case.answers))
     (expected,) = case.answers.values()
     assert bytes(output.buffer) == expected.tobytes()

@@ -4,9 +4,26 @@ import sys
 from pathlib import Path
 
 import onnxlet
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from tests import graphs
+from training.publish import publish
 
 FUNCTIONS = Path(onnxlet.__file__).parents[1]
-HEAVY = ("boto3", "flask", "keras", "tensorflow", "torch", "onnx", "pydantic", "PIL", "training", "cli")
+HEAVY = (
+    "boto3",
+    "flask",
+    "keras",
+    "tensorflow",
+    "torch",
+    "onnx",
+    "pydantic",
+    "PIL",
+    "training",
+    "cli",
+    "numpy",
+    "onnxruntime",
+)
 
 
 def import_main(**environment: str) -> subprocess.CompletedProcess[str]:
@@ -20,11 +37,23 @@ def import_main(**environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_importing_main_imports_nothing_heavy() -> None:
-    done = import_main(ONNXLET_REGISTRY="memory://import")
+def imported(done: subprocess.CompletedProcess[str]) -> set[str]:
     assert done.returncode == 0, done.stderr
-    modules = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
-    assert "onnxruntime" in modules
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+
+
+def test_importing_main_imports_nothing_heavy() -> None:
+    modules = imported(import_main(ONNXLET_REGISTRY="memory://import"))
+    assert "onnxlet" in modules
+    assert modules.isdisjoint(HEAVY)
+
+
+def test_loading_and_running_a_model_imports_nothing_heavy_either(tmp_path: Path) -> None:
+    registry = Registry(open_store(tmp_path.as_uri()))
+    publish(registry, graphs.candidate("sums", graphs.sums()))
+    done = import_main(ONNXLET_REGISTRY=tmp_path.as_uri(), ONNXLET_MODEL="sums", AWS_LAMBDA_RUNTIME_API="host")
+    modules = imported(done)
+    assert "_ctypes" in modules, "the model was loaded"
     assert modules.isdisjoint(HEAVY)
 
 

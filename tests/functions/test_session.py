@@ -1,53 +1,190 @@
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto
 
+from onnxlet import memory, session
 from onnxlet.contract.tensors import DATATYPES, Tensor, pack_strings
 from onnxlet.errors import ArtifactError, InferenceError
-from onnxlet.session import Session
+from onnxlet.session import library, native, python
 from tests import graphs
+from tests.wheel import without_library
+
+if TYPE_CHECKING:
+    from onnxlet.session import Session
+
+    Load = Callable[[onnx.ModelProto], Session]
+
+ENGINES = {"native": native, "python": python}
 
 
-def session(folder: Path, proto: onnx.ModelProto) -> Session:
-    path = folder / "model.onnx"
-    onnx.save(proto, path)
-    return Session(str(path))
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> ModuleType:
+    return ENGINES[request.param]
+
+
+@pytest.fixture
+def load(engine: ModuleType, tmp_path: Path) -> Load:
+    def load(proto: onnx.ModelProto) -> Session:
+        path = tmp_path / "model.onnx"
+        onnx.save(proto, path)
+        found: Session = engine.Session(str(path))
+        return found
+
+    return load
+
+
+def test_the_wheels_own_library_is_found_and_used() -> None:
+    path = library.find()
+    assert path is not None
+    assert Path(path).is_file()
+    assert session.engine() is native
+    assert native.runtime().api.version == ort.__version__
+
+
+def test_where_the_library_is_missing_the_python_package_is_the_engine(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(graphs.classifier(), path)
+    packages = without_library(tmp_path / "packages")
+    program = f"from onnxlet import session; session.open_session({str(path)!r}); print(session.engine().__name__)"
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(packages), *sys.path])},
+        capture_output=True,
+        text=True,
+    )
+    assert (found.stdout, found.stderr) == ("onnxlet.session.python\n", "")
 
 
 @pytest.mark.parametrize("datatype", sorted(set(DATATYPES) - {"BYTES"}))
 @pytest.mark.parametrize("count", [0, 1, 5])
-def test_every_datatype_passes_unchanged(tmp_path: Path, datatype: str, count: int) -> None:
+def test_every_datatype_passes_unchanged(load: Load, datatype: str, count: int) -> None:
     row = DATATYPES[datatype]
     data = np.random.default_rng(0).integers(0, 2, count).astype(row.numpy).tobytes()
-    (output,) = session(tmp_path, graphs.identity(row.onnx)).run({"x": Tensor(row, (count,), memoryview(data))}, ["y"])
+    (output,) = load(graphs.identity(row.onnx)).run({"x": Tensor(row, (count,), memoryview(data))}, ["y"])
     assert output == Tensor(row, (count,), memoryview(data))
 
 
-def test_strings_pass_unchanged(tmp_path: Path) -> None:
-    buffer = pack_strings([b"", b"a", "日本".encode()])
-    tensor = Tensor(DATATYPES["BYTES"], (3,), buffer)
-    (output,) = session(tmp_path, graphs.identity(TensorProto.STRING)).run({"x": tensor}, ["y"])
+@pytest.mark.parametrize("elements", [[], [b""], [b"", b"a", "日本".encode()], [b"a\0b", b"", b"c" * 1000]])
+def test_strings_pass_unchanged(load: Load, elements: list[bytes]) -> None:
+    tensor = Tensor(DATATYPES["BYTES"], (len(elements),), pack_strings(elements))
+    (output,) = load(graphs.identity(TensorProto.STRING)).run({"x": tensor}, ["y"])
     assert output == tensor
 
 
-def test_outputs_come_in_the_order_that_was_asked_for(tmp_path: Path) -> None:
+def test_outputs_come_in_the_order_that_was_asked_for(load: Load) -> None:
     one = Tensor(DATATYPES["INT32"], (1, 2), memoryview(np.array([5, 6], np.int32).tobytes()))
-    outputs = session(tmp_path, graphs.two_inputs()).run({"a": one, "b": one}, ["difference", "sum"])
+    outputs = load(graphs.two_inputs()).run({"a": one, "b": one}, ["difference", "sum"])
     assert [np.frombuffer(output.buffer, np.int32).tolist() for output in outputs] == [[0, 0], [10, 12]]
 
 
-def test_what_is_no_graph_is_refused_with_the_runtimes_version(tmp_path: Path) -> None:
+@pytest.mark.parametrize("offset", range(0, 20, 3))
+def test_bytes_that_begin_anywhere_give_the_same_answer(load: Load, offset: int) -> None:
+    data = np.arange(5, dtype=np.float64).tobytes()
+    shifted = memoryview(b"?" * offset + data)[offset:]
+    (output,) = load(graphs.identity(TensorProto.DOUBLE)).run({"x": Tensor(DATATYPES["FP64"], (5,), shifted)}, ["y"])
+    assert bytes(output.buffer) == data
+
+
+def test_an_output_outlives_its_session_and_its_inputs(load: Load) -> None:
+    data = np.arange(1000, dtype=np.float32).tobytes()
+    (output,) = load(graphs.identity(TensorProto.FLOAT)).run(
+        {"x": Tensor(DATATYPES["FP32"], (1000,), memoryview(bytes(data)))}, ["y"]
+    )
+    gc.collect()
+    assert bytes(output.buffer) == data
+
+
+def test_nothing_is_kept_of_what_a_run_made(load: Load) -> None:
+    loaded = load(graphs.identity(TensorProto.FLOAT))
+    count = 250_000
+    tensor = Tensor(DATATYPES["FP32"], (count,), memoryview(bytes(4 * count)))
+    for _ in range(5):
+        loaded.run({"x": tensor}, ["y"])
+    before_bytes = memory.resident_bytes()
+    for _ in range(100):
+        loaded.run({"x": tensor}, ["y"])
+    assert memory.resident_bytes() - before_bytes < 20 * 4 * count  # a leak would be 100 of them
+
+
+def test_what_is_no_graph_is_refused_with_the_runtimes_version(engine: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"nothing")
     with pytest.raises(ArtifactError, match=r"onnxruntime \d+\.\d+\.\d+ cannot load the graph"):
-        Session(str(path))
+        engine.Session(str(path))
 
 
-def test_a_failure_inside_the_graph_is_one_line(tmp_path: Path) -> None:
+def test_a_failure_inside_the_graph_is_one_line(load: Load) -> None:
     nine = Tensor(DATATYPES["INT64"], (1,), memoryview((9).to_bytes(8, "little")))
     with pytest.raises(InferenceError, match=r"indices element out of data bounds") as caught:
-        session(tmp_path, graphs.gather()).run({"index": nine}, ["row"])
+        load(graphs.gather()).run({"index": nine}, ["row"])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (5,), ()])
+def test_a_shape_that_the_bytes_do_not_fill_is_an_error(load: Load, shape: tuple[int, ...]) -> None:
+    four_bytes = memoryview(bytes(4 if shape else 0))
+    with pytest.raises(InferenceError):
+        load(graphs.identity(TensorProto.FLOAT)).run({"x": Tensor(DATATYPES["FP32"], shape, four_bytes)}, ["y"])
+
+
+def test_an_unknown_input_or_output_is_an_error(load: Load) -> None:
+    one = Tensor(DATATYPES["FP32"], (1,), memoryview(bytes(4)))
+    loaded = load(graphs.identity(TensorProto.FLOAT))
+    with pytest.raises(InferenceError):
+        loaded.run({"nobody": one}, ["y"])
+    with pytest.raises(InferenceError):
+        loaded.run({"x": one}, ["nobody"])
+
+
+def test_an_output_that_is_no_tensor_is_an_error(load: Load) -> None:
+    one = Tensor(DATATYPES["FP32"], (1,), memoryview(bytes(4)))
+    with pytest.raises(InferenceError):
+        load(graphs.sequence_of_one()).run({"x": one}, ["y"])
+
+
+def test_threads_share_a_session(load: Load) -> None:
+    loaded = load(graphs.identity(TensorProto.INT64))
+    wrong: list[int] = []
+
+    def ask(number: int) -> None:
+        tensor = Tensor(DATATYPES["INT64"], (500,), memoryview(np.full(500, number).tobytes()))
+        for _ in range(200):
+            (output,) = loaded.run({"x": tensor}, ["y"])
+            if bytes(output.buffer) != bytes(tensor.buffer):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_the_runtimes_own_format_is_mapped_from_a_file_that_has_no_name_any_more(
+    engine: ModuleType, tmp_path: Path
+) -> None:
+    source, path = tmp_path / "model.onnx", tmp_path / "model.ort"
+    onnx.save(graphs.identity(TensorProto.FLOAT), source)
+    settings = ort.SessionOptions()
+    settings.optimized_model_filepath = str(path)
+    settings.add_session_config_entry("session.save_model_format", "ORT")
+    ort.InferenceSession(str(source), settings, providers=["CPUExecutionProvider"])
+    loaded = engine.Session(str(path), is_ort=True)
+    path.unlink()
+    one = Tensor(DATATYPES["FP32"], (1,), memoryview(np.float32(7).tobytes()))
+    assert loaded.run({"x": one}, ["y"]) == [one]

@@ -1,64 +1,51 @@
-"""The ONNX Runtime session: the only room that knows how ONNX Runtime is called."""
+"""The engine by onnxruntime's Python package, where its library is not found: it imports numpy."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-# Wheels from 1.29 on report to Microsoft by default, from the moment of the import (onnxruntime PR #27379).
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
 import onnxruntime as ort
 
 from onnxlet.contract.tensors import BY_NUMPY, Tensor, pack_strings, unpack_strings
 from onnxlet.errors import ArtifactError, InferenceError
+from onnxlet.session.options import ALIGNMENT_BYTES, LOGGED_SEVERITY, session_config
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import numpy.typing as npt
 
-ort.set_default_logger_severity(4)  # fatal only: what matters comes back as an exception
+VERSION: str = ort.__version__
 
-ALIGNMENT_BYTES = 16
-"""What numpy allocates at. Kernels take elements one by one up to such an address and in vectors from there, so that
-elsewhere sums are added in another order and end in other digits."""
+ort.set_default_logger_severity(LOGGED_SEVERITY)
 
 
 class Session:
-    """One loaded ONNX graph."""
+    """One loaded ONNX graph; see `onnxlet.session`."""
 
-    def __init__(self, path: str, threads: int = 1) -> None:
-        """Load the graph at `path`.
-
-        Raises:
-            ArtifactError: ONNX Runtime does not load it; the text says why.
-        """
+    def __init__(self, path: str, threads: int = 1, *, is_ort: bool = False) -> None:
+        """Load the graph at `path`; see `onnxlet.session.open_session`."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # A spinning thread burns the CPU quota that the next request needs.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if is_ort:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        for key, value in session_config(is_ort=is_ort).items():
+            options.add_session_config_entry(key, value)
         try:
             self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
-            raise ArtifactError(f"onnxruntime {ort.__version__} cannot load the graph: {_reason(error)}") from error
+            raise ArtifactError(f"onnxruntime {VERSION} cannot load the graph: {_reason(error)}") from error
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> list[Tensor]:
-        """Run the graph on checked tensors.
-
-        Returns:
-            The tensors named by `outputs`, in that order.
-
-        Raises:
-            InferenceError: ONNX Runtime gave up on these tensors.
-        """
+        """Run the graph; see `onnxlet.session.Session`."""
         try:
             feed = {name: _to_array(tensor) for name, tensor in inputs.items()}
             arrays = self._session.run(list(outputs), feed)
         except Exception as error:  # as above; numpy refuses shapes of more than 64 dimensions, or too large ones
             raise InferenceError(f"the model cannot run on these tensors: {_reason(error)}") from error
-        return [_from_array(array) for array in arrays]
+        return [_from_array(name, array) for name, array in zip(outputs, arrays, strict=True)]
 
 
 def _to_array(tensor: Tensor) -> npt.NDArray[Any]:
@@ -66,12 +53,13 @@ def _to_array(tensor: Tensor) -> npt.NDArray[Any]:
         elements = [element.decode("utf-8", "replace") for element in unpack_strings(tensor.buffer)]
         return np.array(elements, dtype=object).reshape(tensor.shape)
     array = np.frombuffer(tensor.buffer, dtype=tensor.datatype.numpy).reshape(tensor.shape)
-    # The bytes of a binary request begin wherever its JSON ends, and that must not change the answer.
     return array.copy() if array.__array_interface__["data"][0] % ALIGNMENT_BYTES else array
 
 
-def _from_array(array: npt.NDArray[Any]) -> Tensor:
-    datatype = BY_NUMPY[array.dtype.name]
+def _from_array(name: str, array: object) -> Tensor:
+    datatype = BY_NUMPY.get(array.dtype.name) if isinstance(array, np.ndarray) else None
+    if not isinstance(array, np.ndarray) or datatype is None:
+        raise InferenceError(f'output "{name}": {type(array).__name__} is no tensor of a datatype that V2 has')
     if datatype.name == "BYTES":
         return Tensor(datatype, array.shape, pack_strings(str(element).encode() for element in array.flat))
     return Tensor(datatype, array.shape, np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

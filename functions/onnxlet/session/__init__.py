@@ -1,0 +1,62 @@
+"""The ONNX Runtime session: the only room that knows how ONNX Runtime is called.
+
+The engine is the C API of the wheel's own library, which needs neither numpy nor the wheel's Python package; where the
+library is not found, it is that package.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import ModuleType
+    from typing import Protocol
+
+    from onnxlet.contract.tensors import Tensor
+
+    class Session(Protocol):
+        """One loaded ONNX graph. Safe for threads."""
+
+        def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> list[Tensor]:
+            """Run the graph on checked tensors.
+
+            Returns:
+                The tensors named by `outputs`, in that order.
+
+            Raises:
+                InferenceError: ONNX Runtime gave up on these tensors.
+            """
+
+
+# Wheels from 1.29 on report to Microsoft by default, from the moment they are loaded (onnxruntime PR #27379).
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+def open_session(path: str, threads: int = 1, *, is_ort: bool = False) -> Session:
+    """Load a graph.
+
+    Args:
+        path: The file. It may be unlinked or closed afterwards, not written: a `.ort` stays mapped into memory.
+        threads: How many a run may use.
+        is_ort: Whether the file is in ONNX Runtime's own format, optimised already, and not ONNX.
+
+    Raises:
+        ArtifactError: ONNX Runtime does not load it; the text says why.
+    """
+    session: Session = engine().Session(path, threads, is_ort=is_ort)
+    return session
+
+
+def engine() -> ModuleType:
+    """The module that calls ONNX Runtime; imported here, which takes most of the time of a first session."""
+    from onnxlet.session import library
+
+    if library.find() is None:
+        from onnxlet.session import python
+
+        return python
+    from onnxlet.session import native
+
+    return native
