@@ -3,11 +3,16 @@
 import os
 from typing import Any
 
-from onnxlet import aws, events, gcp
-from onnxlet.app import App
+from onnxlet import prefetch
 from onnxlet.config import Settings
 
-app = App.start(Settings.from_environment(os.environ))
+settings = Settings.from_environment(os.environ)
+registry = prefetch.begin(settings)  # the default model comes while the rest is imported
+
+from onnxlet import aws, events, gcp  # noqa: E402
+from onnxlet.app import App  # noqa: E402
+
+app = App.start(settings, registry)
 
 
 def aws_http(event: dict[str, Any], _context: object) -> dict[str, Any]:

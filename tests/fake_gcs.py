@@ -87,9 +87,21 @@ class GcsHandler(Handler):
                 self.reply(304, b"", headers_of(blob))
             else:
                 self.fake.read_keys.append(key)
-                self.reply(200, blob.data, headers_of(blob))
+                self.reply(*self.part(blob))
 
     do_HEAD = do_GET
+
+    def part(self, blob: Blob) -> tuple[int, bytes, dict[str, str]]:
+        """The whole object, or the range of it that is asked for: `bytes=0-9`."""
+        wanted = self.headers.get("range")
+        if wanted is None:
+            return 200, blob.data, headers_of(blob)
+        start, last = map(int, wanted.removeprefix("bytes=").split("-"))
+        if start >= len(blob.data):
+            return 416, b"", headers_of(blob)
+        data = blob.data[start : last + 1]
+        where = {"content-range": f"bytes {start}-{start + len(data) - 1}/{len(blob.data)}"}
+        return 206, data, headers_of(blob) | where
 
     def do_PUT(self) -> None:
         bucket, _, key = unquote(urlsplit(self.path).path).lstrip("/").partition("/")

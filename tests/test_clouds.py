@@ -20,9 +20,9 @@ from cli.local.cloud_function import serve_cloud_function
 from cli.local.function_url import serve_function_url
 from cli.local.lambda_function import LambdaFunction
 from cli.local.serve import LocalSettings, serve
+from onnxlet import session
 from onnxlet.config import StorageSettings
 from onnxlet.contract import layout
-from onnxlet.contract.manifest import GRAPH_ROLES
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
@@ -156,8 +156,8 @@ def test_the_default_model_is_loaded_before_the_first_request(cloud: str, tmp_pa
     fake = FakeGcs("models")
     with fake.serving() as endpoint, (tmp_path / "log").open("wb") as log:
         registry = Registry(open_store("gs://models", StorageSettings(gcs_endpoint=endpoint)))
-        artifacts = publish(registry, graphs.digits_candidate()).artifacts
-        blobs = {layout.blob_key(each.sha256) for each in artifacts if each.role in GRAPH_ROLES}
+        manifest = publish(registry, graphs.digits_candidate())
+        blobs = {layout.blob_key(each.sha256) for each in manifest.best(runtime=session.runtime())}
         environment = {"STORAGE_EMULATOR_HOST": endpoint, "ONNXLET_REGISTRY": "gs://models", "ONNXLET_MODEL": "digits"}
         with started(cloud, environment, log) as url:
             wait_until(lambda: blobs <= set(fake.read_keys), "the model was not fetched")

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 from cli.local.cloud_function import serve_cloud_function
-from onnxlet.contract import layout
 from onnxlet.contract.alias import CANARY
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
+from tests.damage import damage
 from tests.test_clouds import PNG, png
 from training.publish import publish
 
@@ -83,6 +83,5 @@ def test_models_change_under_many_clients(tmp_path: Path) -> None:
 def publish_damaged(registry: Registry, root: Path, seed: int) -> int:
     """Make a version live whose bytes were damaged after they were published; returns its number."""
     manifest = publish(registry, graphs.digits_candidate(seed), alias=None)
-    blob = root / layout.blob_key(manifest.artifacts[0].sha256)
-    blob.write_bytes(blob.read_bytes()[:-1] + b"?")
+    damage(root, manifest)
     return registry.promote("digits", manifest.version).version

@@ -1,6 +1,5 @@
 """Publish: a candidate passes the gate and becomes a version in the registry."""
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,9 +10,10 @@ from obstore.store import MemoryStore
 
 from onnxlet import generate
 from onnxlet.contract import layout, tensors
+from onnxlet.contract.artifact import JSON, Artifact
 from onnxlet.contract.generation import Generation, ImageGeneration, TextGeneration
-from onnxlet.contract.golden import Golden
-from onnxlet.contract.manifest import Artifact, Classification, ImagePreprocess, Manifest, Provenance, Role
+from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
+from onnxlet.contract.manifest import Classification, ImagePreprocess, Manifest, Provenance
 from onnxlet.contract.tensors import Tensor, TensorSpec
 from onnxlet.errors import ArtifactError, ModelNotFoundError, OnnxletError
 from onnxlet.model import Model, load
@@ -22,12 +22,10 @@ from onnxlet.registry import Registry
 from onnxlet.store import Store
 from training.graphs import pixels_graph, postprocess_graph, preprocess_graph
 from training.onnx_file import OnnxFile
+from training.optimize import Graph, optimize
 
 MAIN_VARIANT = "fp32"
 """The first of a version's graphs: what is served where nothing else is asked for."""
-
-MAX_GOLDEN_DIFFERENCE = 1e-3
-"""Between two CPUs, or a framework and ONNX Runtime; relative where numbers are large."""
 
 MAX_MODEL_BYTES = 10_240 * MIB // LOAD_FACTOR
 """Of one graph: more does not fit the largest Lambda function (10,240 MB) while it is loaded."""
@@ -54,6 +52,8 @@ class Candidate:
     git_revision: str | None = None
     variants: Mapping[str, bytes] = field(default_factory=dict)
     """Other graphs of the same model, by their names: `int8`, `student` ..."""
+    optimized: tuple[Graph, ...] = ()
+    """Its graphs in forms that load sooner, beside the portable ones."""
     golden: Golden | None = None
     """What the model must answer, by its own framework; None takes what the functions' runtime answers at the gate."""
     publication: str = field(default_factory=lambda: os.urandom(16).hex())
@@ -72,7 +72,7 @@ def publish_all(registry: Registry, candidates: list[Candidate], alias: str | No
         ArtifactError, InvalidNameError: one was refused, and nothing was uploaded.
         StoreError: the store does not answer.
     """
-    passed = [with_golden(candidate, check(candidate)) for candidate in candidates]
+    passed = [with_optimized(with_golden(candidate, check(candidate))) for candidate in candidates]
     return [_store(registry, candidate, alias) for candidate in passed]
 
 
@@ -118,6 +118,13 @@ def with_golden(candidate: Candidate, model: Model) -> Candidate:
         return candidate
 
 
+def with_optimized(candidate: Candidate) -> Candidate:
+    """The candidate with each of its graphs also in the forms that load sooner."""
+    main, *others = _graphs(candidate)  # the golden example is the main one's
+    found = [*optimize(main, candidate.golden), *(each for graph in others for each in optimize(graph, None))]
+    return replace(candidate, optimized=tuple(found))
+
+
 def _made_up(spec: TensorSpec, random: np.random.Generator) -> Tensor:
     """Random numbers for floats, which tell more than zeros; zeros for what may be an index or a text."""
     zeros = tensors.zeros(spec)
@@ -129,7 +136,7 @@ def _made_up(spec: TensorSpec, random: np.random.Generator) -> Tensor:
 
 def _check_golden(candidate: Candidate, golden: Golden, model: Model) -> None:
     difference = model.difference(golden)
-    if difference > MAX_GOLDEN_DIFFERENCE:
+    if difference > MAX_DIFFERENCE:
         raise ArtifactError(f"{candidate.source}: the functions' answer to the golden inputs is {difference:.2g} off")
 
 
@@ -172,24 +179,16 @@ def _store(registry: Registry, candidate: Candidate, alias: str | None) -> Manif
     earlier = _find_published(registry, candidate)
     if earlier is not None:
         return _finish(registry, earlier, alias)
-    graphs: dict[Role, bytes] = {"model": candidate.model.data}
-    if candidate.preprocess is not None:
-        graphs["preprocess"] = preprocess_graph(candidate.preprocess)
-    if candidate.classification is not None:
-        graphs["postprocess"] = postprocess_graph(candidate.classification)
-    if isinstance(candidate.generation, ImageGeneration):
-        graphs["postprocess"] = pixels_graph(candidate.generation)
-    parts = [(role, MAIN_VARIANT, data) for role, data in graphs.items()]
-    parts += [("model", name, data) for name, data in candidate.variants.items()]
+    blobs = {graph.artifact(): graph.data for graph in (*_graphs(candidate), *candidate.optimized)}
     if candidate.golden is not None:
-        parts.append(("golden", MAIN_VARIANT, candidate.golden.to_json()))
-    artifacts = {Artifact(role, name, hashlib.sha256(data).hexdigest(), len(data)): data for role, name, data in parts}
+        data = candidate.golden.to_json()
+        blobs[Artifact.of("golden", MAIN_VARIANT, data, JSON)] = data
     draft = Manifest(
         model=layout.parse_name(candidate.name),
         version=0,
         inputs=candidate.model.inputs,
         outputs=candidate.model.outputs,
-        artifacts=tuple(artifacts),
+        artifacts=tuple(blobs),
         provenance=Provenance(
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             source=candidate.source,
@@ -204,7 +203,19 @@ def _store(registry: Registry, candidate: Candidate, alias: str | None) -> Manif
         generation=candidate.generation,
         metrics=candidate.metrics,
     )
-    return registry.publish(draft, {artifact.sha256: data for artifact, data in artifacts.items()}, alias)
+    return registry.publish(draft, {artifact.sha256: data for artifact, data in blobs.items()}, alias)
+
+
+def _graphs(candidate: Candidate) -> list[Graph]:
+    """The portable graphs of a candidate, its main one first."""
+    found = [Graph("model", MAIN_VARIANT, candidate.model.data)]
+    if candidate.preprocess is not None:
+        found.append(Graph("preprocess", MAIN_VARIANT, preprocess_graph(candidate.preprocess)))
+    if candidate.classification is not None:
+        found.append(Graph("postprocess", MAIN_VARIANT, postprocess_graph(candidate.classification)))
+    if isinstance(candidate.generation, ImageGeneration):
+        found.append(Graph("postprocess", MAIN_VARIANT, pixels_graph(candidate.generation)))
+    return found + [Graph("model", name, data) for name, data in candidate.variants.items()]
 
 
 def _find_published(registry: Registry, candidate: Candidate) -> Manifest | None:

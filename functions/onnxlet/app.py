@@ -14,11 +14,11 @@ from onnxlet.endpoints import ROUTES
 from onnxlet.errors import OnnxletError, TooLargeError
 from onnxlet.exchange import Exchange
 from onnxlet.http import Request, Response, check_size, compressed, decompressed, to_json, wire_bytes
+from onnxlet.registry import Registry
 from onnxlet.routes import Route
 from onnxlet.service import Service
 
 logger = logging.getLogger("onnxlet")
-
 
 MAX_RESPONSE_BYTES = {"lambda": 6 * 1024 * 1024 - 64 * 1024, "cloud-run": 32 * 1024 * 1024, "other": 32 * 1024 * 1024}
 """What a platform sends back at most; of Lambda's 6 MiB some are left for the document around the body."""
@@ -35,20 +35,31 @@ MAX_LOGGED_BYTES = 2000
 class App:
     """One function's answers to HTTP requests."""
 
-    def __init__(self, settings: Settings, write_line: telemetry.WriteLine = telemetry.write_line) -> None:
-        """Take the settings, and where the line of each request goes; nothing is read until the first request."""
-        self.service = Service(settings)
+    def __init__(
+        self,
+        settings: Settings,
+        write_line: telemetry.WriteLine = telemetry.write_line,
+        registry: Registry | None = None,
+    ) -> None:
+        """Take the settings; nothing is read until the first request.
+
+        Args:
+            settings: The function's.
+            write_line: Where the line of each request goes.
+            registry: The settings' registry, where it is open already.
+        """
+        self.service = Service(settings, registry)
         self.write_line = write_line
         self._is_cold = True
 
     @classmethod
-    def start(cls, settings: Settings) -> "App":
-        """Make the app and load its default model, before the first request.
+    def start(cls, settings: Settings, registry: Registry | None = None) -> "App":
+        """Make the app and load its default model, before the first request; the arguments are those of the class.
 
         Where a server forks its workers from this process (functions-framework's gunicorn does), the model is loaded in
         each worker as it starts: neither obstore's nor ONNX Runtime's threads survive a fork.
         """
-        app = cls(settings)
+        app = cls(settings, registry=registry)
         if settings.is_preforked:
             os.register_at_fork(after_in_child=app.warm_up)
         else:

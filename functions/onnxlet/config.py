@@ -22,6 +22,9 @@ DEFAULT_CACHE_MIB = 256
 
 Platform = Literal["lambda", "cloud-run", "other"]
 
+ON_DEMAND = "on-demand"
+"""How Lambda calls an environment that a request made it start."""
+
 MAX_REFRESH_S = 10**9
 
 DEFAULT_REFRESH_S = 60.0
@@ -71,6 +74,10 @@ class Settings:
     """For ONNX Runtime: the full CPUs that this function has."""
     platform: Platform = "other"
     """Where this runs: it decides how answers are bounded and how what an operator sees is written."""
+    is_on_demand: bool = False
+    """Whether a request already waits for this process: to run a model before it would only make it wait longer.
+
+    `AWS_LAMBDA_INITIALIZATION_TYPE` on Lambda, where capacity may also be provisioned, or restored from a snapshot."""
     project: str | None = None
     """`GOOGLE_CLOUD_PROJECT`: in Cloud Logging a trace is named with its project."""
 
@@ -102,6 +109,7 @@ class Settings:
             storage=storage_from_environment(environment),
             threads=_parse_threads(lambda_memory),
             platform=_parse_platform(environment),
+            is_on_demand=_parse_is_on_demand(environment),
             project=environment.get("GOOGLE_CLOUD_PROJECT") or None,
         )
 
@@ -181,6 +189,13 @@ def _parse_platform(environment: Mapping[str, str]) -> Platform:
     if "AWS_LAMBDA_RUNTIME_API" in environment:
         return "lambda"
     return "cloud-run" if "K_SERVICE" in environment else "other"
+
+
+def _parse_is_on_demand(environment: Mapping[str, str]) -> bool:
+    platform = _parse_platform(environment)
+    if platform == "lambda":
+        return environment.get("AWS_LAMBDA_INITIALIZATION_TYPE", ON_DEMAND) == ON_DEMAND
+    return platform == "cloud-run"
 
 
 def _parse_threads(memory_mib: str | None) -> int:

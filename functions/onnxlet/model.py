@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from onnxlet import images, session
 from onnxlet.contract import tensors
-from onnxlet.contract.golden import Golden
+from onnxlet.contract.artifact import ORT, Artifact, Role
+from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import (
     PIXELS_INPUT,
     PIXELS_OUTPUT,
@@ -18,12 +19,10 @@ from onnxlet.contract.manifest import (
     PREPROCESS_INPUT,
     PREPROCESS_OUTPUT,
     Manifest,
-    Role,
 )
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
-from onnxlet.errors import InferenceError, InvalidTensorError
+from onnxlet.errors import ArtifactError, InferenceError, InvalidTensorError
 from onnxlet.registry import Registry
-from onnxlet.session import open_session
 
 if TYPE_CHECKING:
     from onnxlet.session import Session
@@ -101,18 +100,19 @@ class Model:
         return pixels
 
     def difference(self, golden: Golden) -> float:
-        """How far the answer to the golden inputs is from the golden outputs: the largest difference of two numbers.
-
-        Differences are relative where a number is larger than one. Infinite where shapes, texts or signs of NaN differ.
+        """How far the answer to the golden inputs is from the golden outputs; see `Golden.difference`.
 
         Raises:
             InvalidTensorError, InferenceError: the model cannot run on the golden inputs.
         """
-        found = self.run(golden.inputs, list(golden.outputs))
-        return max((_difference(found[name], expected) for name, expected in golden.outputs.items()), default=0.0)
+        return golden.difference(self.run(golden.inputs, list(golden.outputs)))
 
     def warm_up(self) -> None:
-        """Run every graph once on zeros, so that no request pays for the first run."""
+        """Run every graph once on zeros, ahead of the requests.
+
+        Raises:
+            InvalidTensorError, InferenceError: it cannot run on zeros, which need not be a possible input.
+        """
         declaration = self.manifest.preprocess
         if declaration is None:
             inputs = {spec.name: tensors.zeros(spec) for spec in self.manifest.inputs}
@@ -125,7 +125,7 @@ class Model:
 
 
 def load(registry: Registry, manifest: Manifest, threads: int, variant: str | None = None) -> Model:
-    """Fetch, verify and load the graphs of a version, and run them once.
+    """Fetch, verify and load the graphs of a version, each in the best form that this process can load.
 
     Args:
         registry: Where they are.
@@ -137,42 +137,53 @@ def load(registry: Registry, manifest: Manifest, threads: int, variant: str | No
         ArtifactError: bytes that are not the published ones, or that ONNX Runtime does not load.
         StoreError: the store does not answer.
     """
+    for artifact in manifest.best(variant, session.runtime()):
+        registry.artifacts.begin(artifact)
+    if manifest.preprocess is not None:
+        images.prepare()  # while the bytes are on their way
 
-    def session(role: Role) -> Session | None:
-        artifact = manifest.artifact(role, variant)
-        if artifact is None:
-            return None
-        with registry.open_artifact(artifact) as path:
-            return open_session(path, threads)
+    def open_best(role: Role) -> Session | None:
+        return _open_best(registry, manifest, manifest.choices(role, variant, session.runtime()), threads)
 
-    main = session("model")
+    preprocess, postprocess, main = open_best("preprocess"), open_best("postprocess"), open_best("model")
     assert main is not None, "the contract refuses a manifest without a model artifact"
-    model = Model(manifest, main, session("preprocess"), session("postprocess"))
+    return Model(manifest, main, preprocess, postprocess)
+
+
+def _open_best(registry: Registry, manifest: Manifest, choices: list[Artifact], threads: int) -> Session | None:
+    """A session of the first of these that loads; raises as `load` does where none of them does."""
+    for artifact in choices:
+        try:
+            return _open(registry, manifest, artifact, threads)
+        except ArtifactError as error:
+            if artifact is choices[-1]:
+                raise
+            logger.warning("%s version %d: another form is loaded: %s", manifest.model, manifest.version, error)
+    return None
+
+
+def _open(registry: Registry, manifest: Manifest, artifact: Artifact, threads: int) -> Session:
+    with registry.artifacts.open(artifact) as path:
+        found = session.open_session(path, threads, is_ort=artifact.format == ORT)
+    golden = registry.golden(manifest) if artifact.must_be_checked else None
+    if golden is not None:
+        _check(found, artifact, golden)
+    return found
+
+
+def _check(found: Session, artifact: Artifact, golden: Golden) -> None:
+    """Hold a session to the golden example.
+
+    Raises:
+        ArtifactError: its answer is another one.
+    """
     try:
-        model.warm_up()
-    except (InferenceError, InvalidTensorError, MemoryError, OverflowError) as error:
-        # Zeros need not be a possible input; the model may well answer a real one.
-        logger.warning("%s version %d was not warmed up: %s", manifest.model, manifest.version, error)
-    return model
-
-
-def _difference(found: Tensor, expected: Tensor) -> float:
-    if (found.datatype, found.shape) != (expected.datatype, expected.shape):
-        return math.inf
-    if bytes(found.buffer) == bytes(expected.buffer):
-        return 0.0
-    if found.datatype.code is None:
-        return math.inf
-    return max(map(_distance, tensors.to_values(found), tensors.to_values(expected)), default=0.0)
-
-
-def _distance(found: float, expected: float) -> float:
-    """Between two numbers: relative to the expected one where that is large; two NaN are the same."""
-    if math.isnan(found) or math.isnan(expected):
-        return 0.0 if math.isnan(found) and math.isnan(expected) else math.inf
-    if found == expected:
-        return 0.0
-    return abs(found - expected) / max(1.0, abs(expected))
+        names = list(golden.outputs)
+        difference = golden.difference(dict(zip(names, found.run(golden.inputs, names), strict=True)))
+    except InferenceError as error:
+        raise ArtifactError(f"{artifact.role} artifact for {artifact.cpu}: {error}") from error
+    if difference > MAX_DIFFERENCE:
+        raise ArtifactError(f"{artifact.role} artifact for {artifact.cpu}: its golden answer is {difference:.2g} off")
 
 
 def _check_names(kind: str, found: Mapping[str, object] | Sequence[str], declared: Mapping[str, TensorSpec]) -> None:

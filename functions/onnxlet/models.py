@@ -6,9 +6,10 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from onnxlet import memory
-from onnxlet.contract.manifest import GRAPH_ROLES, Manifest
-from onnxlet.errors import MemoryBoundError
+from onnxlet import memory, session
+from onnxlet.contract.artifact import GRAPH_ROLES
+from onnxlet.contract.manifest import Manifest
+from onnxlet.errors import InferenceError, InvalidTensorError, MemoryBoundError
 from onnxlet.model import Model, load
 from onnxlet.registry import Registry
 
@@ -53,8 +54,13 @@ class Models:
         self._loaded: OrderedDict[tuple[str, int], Loaded] = OrderedDict()
         """By name and version, the least recently used first."""
 
-    def get(self, manifest: Manifest) -> Model:
+    def get(self, manifest: Manifest, *, is_ahead: bool = False) -> Model:
         """The model of a manifest, loaded unless it is there already.
+
+        Args:
+            manifest: The version.
+            is_ahead: Whether no request waits for it: then it is also run once, where it is loaded. To a request that
+                waits a run before its own would only be a loss.
 
         Raises:
             ArtifactError, StoreError: as `model.load`.
@@ -64,7 +70,7 @@ class Models:
         model = self._find(key)
         if model is None:
             with self._loading:
-                model = self._find(key) or self._load(key, manifest)
+                model = self._find(key) or self._load(key, manifest, is_ahead=is_ahead)
         return model
 
     def get_version(self, name: str, version: int) -> Model:
@@ -88,10 +94,10 @@ class Models:
                 self._loaded.move_to_end(key)
         return None if found is None else found.model
 
-    def _load(self, key: tuple[str, int], manifest: Manifest) -> Model:
+    def _load(self, key: tuple[str, int], manifest: Manifest, *, is_ahead: bool) -> Model:
         """Load a model into what is left of the bound. The caller holds the lock for loading."""
-        chosen = (manifest.artifact(role, self._variant) for role in GRAPH_ROLES)
-        artifact_bytes = sum(artifact.size_bytes for artifact in chosen if artifact is not None)
+        chosen = manifest.best(self._variant, session.runtime())
+        artifact_bytes = sum(artifact.size_bytes for artifact in chosen if artifact.role in GRAPH_ROLES)
         if self._bound_bytes is not None:
             if artifact_bytes > self._bound_bytes:
                 raise MemoryBoundError(
@@ -102,6 +108,8 @@ class Models:
         started = time.perf_counter()
         before_bytes = memory.resident_bytes()
         model = load(self.registry, manifest, self._threads, self._variant)
+        if is_ahead:
+            run_ahead(model)
         if self._loaded and self._bound_bytes is not None:  # not for the first one: a cold start waits for it
             memory.give_back()
         size_bytes = max(artifact_bytes, memory.resident_bytes() - before_bytes)
@@ -126,3 +134,12 @@ class Models:
         """What the models take: as each was measured, or as the process has grown, whichever is more."""
         measured_bytes = sum(loaded.size_bytes for loaded in self.loaded())
         return max(measured_bytes, memory.resident_bytes() - self._base_bytes)
+
+
+def run_ahead(model: Model) -> None:
+    """Run a model once before any request, which then finds its memory taken and its weights read."""
+    try:
+        model.warm_up()
+    except (InferenceError, InvalidTensorError, MemoryError, OverflowError) as error:
+        # Zeros need not be a possible input; the model may well answer a real one.
+        logger.warning("%s version %d was not run ahead: %s", model.manifest.model, model.manifest.version, error)

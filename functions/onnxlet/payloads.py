@@ -47,12 +47,6 @@ MAX_PARTS = 256
 """Of a multipart body."""
 
 
-def prepare(model: Model) -> None:
-    """Import what this model's payloads need, before the first of them arrives."""
-    if model.manifest.preprocess is not None:
-        images.prepare()
-
-
 def no_references(url: str) -> bytes:
     """What a payload may fetch where there is nobody to allow it: nothing.
 

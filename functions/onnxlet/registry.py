@@ -1,30 +1,31 @@
-"""The registry: (name, alias or version) -> manifest -> verified artifact; publish, promote, rollback."""
+"""The registry: (name, alias or version) -> manifest; publish, promote, rollback."""
 
-import hashlib
 import os
-import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import IO
 
+from onnxlet.artifacts import Artifacts
+from onnxlet.config import Settings
 from onnxlet.contract import alias as actions
 from onnxlet.contract import layout
 from onnxlet.contract.alias import Alias, Move
+from onnxlet.contract.artifact import Artifact
 from onnxlet.contract.golden import Golden
-from onnxlet.contract.manifest import Artifact, Manifest
+from onnxlet.contract.manifest import Manifest
 from onnxlet.disk_cache import DiskCache
 from onnxlet.errors import (
-    ArtifactError,
     ConflictError,
     InvalidRequestError,
     ManifestError,
     ModelNotFoundError,
     ObjectNotFoundError,
+    OnnxletError,
 )
-from onnxlet.store import Revision, Store
+from onnxlet.store import Revision, Store, open_store
 
 MAX_SWAPS = 100
 """How often a writer tries again to move an alias that others move at the same time."""
@@ -36,7 +37,28 @@ class Registry:
     def __init__(self, store: Store, cache: DiskCache | None = None) -> None:
         """Take the store whose root is the registry's, and perhaps a cache for its artifacts."""
         self.store = store
-        self.cache = cache
+        self.artifacts = Artifacts(store, cache)
+        self._expected: dict[str, Expected] = {}
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Registry":
+        """Open the registry of a function.
+
+        Raises:
+            InvalidNameError, BucketNotFoundError: its URL leads nowhere.
+            SettingsError: the cache's folder cannot be used.
+        """
+        cache = DiskCache(settings.cache.folder, settings.cache.limit_bytes) if settings.cache else None
+        return cls(open_store(settings.registry, settings.storage), cache)
+
+    def expect(self, name: str, wanted: Callable[[Manifest], Iterable[Artifact]]) -> None:
+        """Begin to resolve a model's live alias, on a thread, and to fetch the artifacts that are wanted of it.
+
+        Whoever first asks for the alias waits for that; where it failed they ask themselves, and find the same.
+        """
+        expected = Expected(lambda: self._read_state(name, layout.LIVE), self.artifacts, wanted)
+        expected.start()
+        self._expected[name] = expected
 
     def resolve(self, name: str, alias: str = layout.LIVE) -> Manifest:
         """The manifest that an alias names, in one read.
@@ -54,10 +76,8 @@ class Registry:
 
     def alias_state(self, name: str, alias: str = layout.LIVE) -> tuple[Alias, Revision]:
         """An alias and the state that it is in; raises as `resolve` does."""
-        found = self._read_alias(name, alias)
-        if found is None:
-            raise self._not_found(name, f'no alias "{alias}"')
-        return found
+        expected = self._expected.pop(name, None) if alias == layout.LIVE else None
+        return (expected and expected.result()) or self._read_state(name, alias)
 
     def alias_if_changed(self, name: str, alias: str, revision: Revision) -> tuple[Alias, Revision] | None:
         """As `alias_state`, or None where the alias is still in the state that is known."""
@@ -105,57 +125,17 @@ class Registry:
         children = self.store.children(f"{layout.model_prefix(layout.parse_name(name))}/aliases")
         return [self.alias(name, child.removesuffix(".json")) for child in children if child.endswith(".json")]
 
-    @contextmanager
-    def open_artifact(self, artifact: Artifact) -> Iterator[str]:
-        """Fetch an artifact, verify it and give a path by which ONNX Runtime can open it while the context lasts.
-
-        On Linux the bytes lie in anonymous memory and not on a disk; ONNX Runtime loads a path faster than bytes.
-
-        Raises:
-            ArtifactError: the bytes are not the published ones, or not there.
-            StoreError: the store does not answer.
-        """
-        cached = self.cache.open(artifact.sha256) if self.cache else None
-        with cached or _scratch_file() as file:
-            if cached is None:
-                self._fetch(artifact, file)
-                if self.cache:
-                    self.cache.add(artifact.sha256, file)
-            yield _path_of(file)
-
     def golden(self, manifest: Manifest) -> Golden | None:
         """A version's golden example, or None where it was published without one.
 
         Raises:
-            ArtifactError, StoreError: as `open_artifact`.
+            ArtifactError, StoreError: as `Artifacts.open`.
             ManifestError: it breaks the contract.
         """
         artifact = manifest.artifact("golden")
         if artifact is None:
             return None
-        with _scratch_file() as file:
-            self._fetch(artifact, file)
-            file.seek(0)
-            return Golden.from_json(file.read(), layout.blob_key(artifact.sha256))
-
-    def _fetch(self, artifact: Artifact, file: IO[bytes]) -> None:
-        """Write an artifact's verified bytes to an empty file; raises as `open_artifact` does."""
-        digest = hashlib.sha256()
-        size_bytes = 0
-        try:
-            for chunk in self.store.chunks(layout.blob_key(artifact.sha256)):
-                digest.update(chunk)
-                size_bytes += file.write(chunk)
-                if size_bytes > artifact.size_bytes:
-                    break
-        except ObjectNotFoundError as error:
-            raise ArtifactError(f"{artifact.role} artifact: {error}") from error
-        if (digest.hexdigest(), size_bytes) != (artifact.sha256, artifact.size_bytes):
-            raise ArtifactError(
-                f"{artifact.role} artifact: expected {artifact.size_bytes} bytes with SHA-256 {artifact.sha256}, "
-                f"got {size_bytes} bytes with {digest.hexdigest()}"
-            )
-        file.flush()
+        return Golden.from_json(self.artifacts.read(artifact), layout.blob_key(artifact.sha256))
 
     def publish(self, draft: Manifest, blobs: Mapping[str, bytes], alias: str | None = layout.LIVE) -> Manifest:
         """Store a new version and, unless `alias` is None, make the alias name it.
@@ -271,6 +251,12 @@ class Registry:
                 return manifest
         raise ConflictError(f"{self.store.url}/{key}: others moved it {MAX_SWAPS} times while we tried to")
 
+    def _read_state(self, name: str, alias: str) -> tuple[Alias, Revision]:
+        found = self._read_alias(name, alias)
+        if found is None:
+            raise self._not_found(name, f'no alias "{alias}"')
+        return found
+
     def _read_alias(self, name: str, alias: str) -> tuple[Alias, Revision] | None:
         key = layout.alias_key(layout.parse_name(name), layout.parse_alias(alias))
         try:
@@ -286,16 +272,34 @@ class Registry:
         return ModelNotFoundError(f'model "{name}": not in the registry {self.store.url}')
 
 
-def _scratch_file() -> IO[bytes]:
-    """A private file that vanishes when it is closed."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("onnxlet"), "w+b")
-    return tempfile.NamedTemporaryFile(suffix=".onnx")
+class Expected(threading.Thread):
+    """An alias that will soon be asked for, on its way with its artifacts."""
 
+    def __init__(
+        self,
+        resolve: Callable[[], tuple[Alias, Revision]],
+        artifacts: Artifacts,
+        wanted: Callable[[Manifest], Iterable[Artifact]],
+    ) -> None:
+        """Take how to resolve it, where its artifacts are, and which of them to fetch."""
+        super().__init__(name="expect", daemon=True)
+        self._resolve = resolve
+        self._artifacts = artifacts
+        self._wanted = wanted
+        self._found: tuple[Alias, Revision] | None = None
 
-def _path_of(file: IO[bytes]) -> str:
-    """A path that leads to an open file, even to one that has no name any more where the system has such paths."""
-    return f"/proc/self/fd/{file.fileno()}" if hasattr(os, "memfd_create") else file.name
+    def run(self) -> None:
+        """Resolve, and begin to fetch."""
+        with suppress(OnnxletError):
+            alias, revision = self._resolve()
+            for artifact in self._wanted(alias.manifest):
+                self._artifacts.begin(artifact)
+            self._found = alias, revision
+
+    def result(self) -> tuple[Alias, Revision] | None:
+        """The alias and the state that it is in; None where it was not found."""
+        self.join()
+        return self._found
 
 
 def _parse_alias(name: str, alias: str, key: str, data: bytes) -> Alias:

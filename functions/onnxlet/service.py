@@ -2,12 +2,11 @@
 
 import threading
 
-from onnxlet import payloads
+from onnxlet import session
 from onnxlet.config import Settings
 from onnxlet.contract import layout
-from onnxlet.disk_cache import DiskCache
 from onnxlet.errors import InvalidRequestError, ModelNotFoundError, SettingsError
-from onnxlet.models import Models
+from onnxlet.models import Models, run_ahead
 from onnxlet.references import References
 from onnxlet.registry import Registry
 from onnxlet.store import Store, open_store
@@ -18,9 +17,10 @@ from onnxlet.triton import Statistics
 class Service:
     """What answers need. Nothing is opened before it is used: the threads of a store do not survive a fork."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Take the settings; nothing is read yet."""
+    def __init__(self, settings: Settings, registry: Registry | None = None) -> None:
+        """Take the settings, and the registry where it is open already; nothing is read yet."""
         self.settings = settings
+        self._registry = registry
         self.statistics = Statistics()
         self.references = References(settings.inputs, settings.storage)
         self._opening = threading.Lock()
@@ -37,7 +37,10 @@ class Service:
         """
         with self._opening:
             if self._traffic is None:
-                self._traffic = _open_traffic(self.settings)
+                settings = self.settings
+                registry = self._registry or Registry.open(settings)
+                models = Models(registry, settings.threads, settings.memory_bytes, settings.variant)
+                self._traffic = Traffic(models, settings.refresh_s)
             return self._traffic
 
     @property
@@ -56,13 +59,16 @@ class Service:
             return self._results
 
     def warm_up(self) -> None:
-        """Make ready for the first request: load the default model, run it once, import its payloads' decoder.
+        """Make ready for the first request: load ONNX Runtime and the default model; run it, if no request waits yet.
 
         Raises:
             OnnxletError: as `find`.
         """
         if self.settings.model is not None:
-            payloads.prepare(self.find(None).model)
+            session.prepare()
+            model = self.find(None).model
+            if not self.settings.is_on_demand:
+                run_ahead(model)
 
     def find(self, reference: str | None, version: str | None = None, key: str | None = None) -> Routed:
         """Who answers for what a request names.
@@ -87,9 +93,3 @@ class Service:
         if has_alias:
             raise InvalidRequestError(f"{reference!r:.200}: expected an alias or a version, got both")
         return Routed(self.traffic.models.get_version(name, layout.parse_version(version)))
-
-
-def _open_traffic(settings: Settings) -> Traffic:
-    cache = DiskCache(settings.cache.folder, settings.cache.limit_bytes) if settings.cache else None
-    registry = Registry(open_store(settings.registry, settings.storage), cache)
-    return Traffic(Models(registry, settings.threads, settings.memory_bytes, settings.variant), settings.refresh_s)

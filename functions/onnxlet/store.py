@@ -29,8 +29,8 @@ from onnxlet.errors import (
 
 SCHEMES = ("s3://", "gs://", "file://", "memory://")
 
-CHUNK_BYTES = 4 * 1024 * 1024
-"""How much of a large object is in memory at a time while it is read."""
+CHUNK_BYTES = 1024 * 1024
+"""How much of a large object, or of each range of it, is in memory at a time while it is read."""
 
 RETRY: Any = {
     "max_retries": 4,
@@ -100,14 +100,15 @@ class Store:
             meta = result.meta
             return Stored(result.bytes().to_bytes(), Revision(meta["e_tag"], meta["version"]))
 
-    def chunks(self, key: str) -> Iterator[memoryview]:
-        """Read a large object piece by piece.
+    def chunks(self, key: str, within: tuple[int, int] | None = None) -> Iterator[memoryview]:
+        """Read a large object piece by piece, or its bytes from one position to before another.
 
         Raises:
             ObjectNotFoundError, BucketNotFoundError, StoreError
         """
         with self._translated(key):
-            for chunk in obstore.get(self.backend, key).stream(min_chunk_size=CHUNK_BYTES):
+            result = obstore.get(self.backend, key, options={"range": within} if within else None)
+            for chunk in result.stream(min_chunk_size=CHUNK_BYTES):
                 yield memoryview(chunk)
 
     def put_if_absent(self, key: str, data: bytes) -> None:

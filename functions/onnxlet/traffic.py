@@ -116,7 +116,7 @@ class Traffic:
                 self.models.get(found.manifest)
                 followed = Followed(found, revision, time.monotonic())
                 try:
-                    self._load_shares(found)
+                    self._load_shares(found, is_ahead=False)
                 except OnnxletError as error:
                     followed.alias, followed.revision = replace(found, canary=None, shadow=None), None
                     followed.problem, followed.refused = str(error), _refuse(None, revision)
@@ -149,8 +149,8 @@ class Traffic:
         """Follow an alias to its new state, when everything in that is loaded."""
         old = followed.alias
         try:
-            self.models.get(alias.manifest)
-            self._load_shares(alias)
+            self.models.get(alias.manifest, is_ahead=True)
+            self._load_shares(alias, is_ahead=True)
         except OnnxletError:
             followed.refused = _refuse(followed.refused, revision)
             raise
@@ -161,10 +161,10 @@ class Traffic:
             if manifest not in named:
                 self.models.discard(manifest)
 
-    def _load_shares(self, alias: Alias) -> None:
+    def _load_shares(self, alias: Alias, *, is_ahead: bool) -> None:
         for share in (alias.canary, alias.shadow):
             if share is not None:
-                self.models.get(share.manifest)
+                self.models.get(share.manifest, is_ahead=is_ahead)
 
 
 def _falls_into(share: Share, key: str) -> bool:

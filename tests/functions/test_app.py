@@ -17,7 +17,6 @@ from PIL import Image
 
 from onnxlet.app import App
 from onnxlet.config import Settings, StorageSettings
-from onnxlet.contract import layout
 from onnxlet.contract.alias import CANARY, SHADOW
 from onnxlet.contract.tensors import DATATYPES
 from onnxlet.http import HEADER_LENGTH, MAX_BODY_BYTES, Request, Response
@@ -25,6 +24,7 @@ from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
 from tests.conftest import BUCKET
+from tests.damage import damage
 from training.publish import publish
 
 
@@ -165,8 +165,7 @@ class TestModels:
     def test_a_damaged_artifact_is_never_served(self, tmp_path: Path) -> None:
         registry = Registry(open_store(tmp_path.as_uri()))
         manifest = publish(registry, graphs.digits_candidate())
-        blob = tmp_path / layout.blob_key(manifest.artifacts[0].sha256)
-        blob.write_bytes(blob.read_bytes()[:-1] + b"?")
+        damage(tmp_path, manifest)
         status, body = get(App(Settings(registry.store.url)), "/v2/models/digits")
         assert (status, body["code"]) == (500, "invalid_artifact")
 

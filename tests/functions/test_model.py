@@ -16,6 +16,7 @@ from onnxlet.model import Model, load
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
+from tests.damage import damage
 from training.publish import publish
 
 
@@ -136,7 +137,7 @@ class TestLoad:
         """A variant that answers differently, to tell them apart."""
         other = graphs.to_file(graphs.classifier(7)).data
         manifest = publish(registry, replace(graphs.digits_candidate(), variants={"int8": other}))
-        assert [artifact.variant for artifact in manifest.artifacts if artifact.role == "model"] == ["fp32", "int8"]
+        assert {artifact.variant for artifact in manifest.artifacts if artifact.role == "model"} == {"fp32", "int8"}
         inputs = load(registry, manifest, threads=1).to_inputs(images())
         first, small, unknown = (
             to_values(load(registry, manifest, threads=1, variant=variant).run(inputs)["output"])
@@ -153,8 +154,21 @@ class TestLoad:
     def test_each_graph_is_verified(self, tmp_path: Path, role: str) -> None:
         registry = Registry(open_store(tmp_path.as_uri()))
         manifest = publish(registry, graphs.digits_candidate())
-        (artifact,) = [artifact for artifact in manifest.artifacts if artifact.role == role]
-        blob = tmp_path / layout.blob_key(artifact.sha256)
-        blob.write_bytes(b"\0" * artifact.size_bytes)
-        with pytest.raises(ArtifactError, match=f"{role} artifact: expected {artifact.size_bytes} bytes"):
+        damage(tmp_path, manifest, role)
+        with pytest.raises(ArtifactError, match=rf"{role} artifact: expected bytes 0 to \d+"):
             load(registry, manifest, threads=1)
+
+    def test_a_form_that_cannot_be_loaded_is_replaced_by_the_portable_one(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        registry = Registry(open_store(tmp_path.as_uri()))
+        manifest = publish(registry, graphs.digits_candidate())
+        inputs = load(registry, manifest, threads=1).to_inputs(images())
+        expected = load(registry, manifest, threads=1).run(inputs)
+        before = damage(tmp_path, manifest)
+        portable = manifest.artifact("model")
+        assert portable is not None
+        portable_blob = tmp_path / layout.blob_key(portable.sha256)
+        portable_blob.write_bytes(before[portable_blob])
+        assert load(registry, manifest, threads=1).run(inputs) == expected
+        assert "another form is loaded" in caplog.text

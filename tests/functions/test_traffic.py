@@ -15,6 +15,7 @@ from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from onnxlet.traffic import FIRST_RETRY_S, Traffic
 from tests import graphs
+from tests.damage import damage
 from tests.functions.test_model import images
 from training.publish import publish
 
@@ -40,14 +41,6 @@ def traffic(registry: Registry) -> Traffic:
 
 def version(traffic: Traffic, key: str | None = None) -> int:
     return traffic.route("digits", key=key).model.manifest.version
-
-
-def damage(root: Path, registry: Registry, number: int) -> tuple[Path, bytes]:
-    """Change a byte of a version's model; gives the file and what it held."""
-    blob = root / layout.blob_key(registry.version("digits", number).artifacts[0].sha256)
-    good = blob.read_bytes()
-    blob.write_bytes(good[:-1] + b"?")
-    return blob, good
 
 
 class TestLiveUpdate:
@@ -80,11 +73,12 @@ class TestLiveUpdate:
         self, registry: Registry, traffic: Traffic, tmp_path: Path
     ) -> None:
         publish(registry, graphs.digits_candidate(1))
-        blob, good = damage(tmp_path, registry, 2)
+        good = damage(tmp_path, registry.version("digits", 2))
         old = traffic.route("digits").model
         assert old.manifest.version == 1
         assert "model artifact" in (traffic.problem(old) or "")
-        blob.write_bytes(good)
+        for blob, data in good.items():
+            blob.write_bytes(data)
         time.sleep(FIRST_RETRY_S)
         new = traffic.route("digits").model
         assert new.manifest.version == 2
@@ -94,9 +88,10 @@ class TestLiveUpdate:
         self, registry: Registry, traffic: Traffic, tmp_path: Path
     ) -> None:
         publish(registry, graphs.digits_candidate(1))
-        blob, good = damage(tmp_path, registry, 2)
+        good = damage(tmp_path, registry.version("digits", 2))
         assert version(traffic) == 1
-        blob.write_bytes(good)
+        for blob, data in good.items():
+            blob.write_bytes(data)
         assert version(traffic) == 1, "its time to be tried again has not come"
         publish(registry, graphs.digits_candidate(2))
         assert version(traffic) == 3, "another version is tried at once"
@@ -195,7 +190,7 @@ class TestCanary:
         assert version(traffic) == 1
 
     def test_a_damaged_one_gets_no_request(self, registry: Registry, traffic: Traffic, tmp_path: Path) -> None:
-        damage(tmp_path, registry, 2)
+        damage(tmp_path, registry.version("digits", 2))
         registry.share("digits", 2, CANARY, 1)
         assert version(traffic) == 1
         assert "model artifact" in (traffic.problem(traffic.route("digits").model) or "")
@@ -208,7 +203,7 @@ class TestCanary:
     ) -> None:
         registry.share("digits", 2, CANARY, 1)
         assert version(traffic) == 2
-        damage(tmp_path, registry, 2)
+        damage(tmp_path, registry.version("digits", 2))
         traffic.models.discard(registry.version("digits", 2))
         assert version(traffic) == 1
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxlet import v2
-from onnxlet.contract.manifest import Artifact, Manifest, Provenance
+from onnxlet.contract.artifact import Artifact
+from onnxlet.contract.manifest import Manifest, Provenance
 from onnxlet.contract.tensors import ANY, DATATYPES, Tensor, TensorSpec, to_values
 from onnxlet.errors import InvalidJsonError, InvalidRequestError, InvalidTensorError, OnnxletError
 

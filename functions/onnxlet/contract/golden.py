@@ -1,5 +1,6 @@
 """The golden example: inputs of a version with the outputs that it must give, wherever and whenever it is loaded."""
 
+import math
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
@@ -7,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from onnxlet.contract.document import Document, to_json
-from onnxlet.contract.tensors import DATATYPES, Tensor, from_bytes
+from onnxlet.contract.tensors import DATATYPES, Tensor, from_bytes, to_values
 from onnxlet.errors import InvalidTensorError
 
 SCHEMA = 1
+
+MAX_DIFFERENCE = 1e-3
+"""Between two CPUs, two layouts of the weights, or a framework and ONNX Runtime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,13 @@ class Golden:
     def to_json(self) -> bytes:
         """The bytes that the registry stores."""
         return to_json({"schema": SCHEMA, "inputs": _to_items(self.inputs), "outputs": _to_items(self.outputs)})
+
+    def difference(self, found: Mapping[str, Tensor]) -> float:
+        """How far outputs are from the golden ones: the largest difference of two numbers.
+
+        Differences are relative where a number is larger than one. Infinite where shapes, texts or signs of NaN differ.
+        """
+        return max((_difference(found[name], expected) for name, expected in self.outputs.items()), default=0.0)
 
     @classmethod
     def from_json(cls, data: bytes, path: str) -> "Golden":
@@ -50,6 +61,25 @@ def _to_items(tensors: Mapping[str, Tensor]) -> list[dict[str, Any]]:
 
 def _parse_items(document: Document, field: str) -> dict[str, Tensor]:
     return {item.text("name"): _parse_tensor(item) for item in document.documents(field)}
+
+
+def _difference(found: Tensor, expected: Tensor) -> float:
+    if (found.datatype, found.shape) != (expected.datatype, expected.shape):
+        return math.inf
+    if bytes(found.buffer) == bytes(expected.buffer):
+        return 0.0
+    if found.datatype.code is None:
+        return math.inf
+    return max(map(_distance, to_values(found), to_values(expected)), default=0.0)
+
+
+def _distance(found: float, expected: float) -> float:
+    """Between two numbers: relative to the expected one where that is large; two NaN are the same."""
+    if math.isnan(found) or math.isnan(expected):
+        return 0.0 if math.isnan(found) and math.isnan(expected) else math.inf
+    if found == expected:
+        return 0.0
+    return abs(found - expected) / max(1.0, abs(expected))
 
 
 def _parse_tensor(item: Document) -> Tensor:

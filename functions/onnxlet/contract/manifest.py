@@ -2,19 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from onnxlet.contract import layout
+from onnxlet.contract.artifact import GRAPH_ROLES, Artifact, Role, Runtime, parse_artifact
 from onnxlet.contract.document import Document, to_json
 from onnxlet.contract.generation import LAYOUTS, Generation, ImageGeneration, parse_generation
 from onnxlet.contract.tensors import DATATYPES, Dimension, TensorSpec
 
 SCHEMA = 1
 
-Role = Literal["model", "preprocess", "postprocess", "golden"]
-GRAPH_ROLES: tuple[Role, ...] = ("model", "preprocess", "postprocess")
-"""Of what a function loads."""
-ROLES: tuple[Role, ...] = (*GRAPH_ROLES, "golden")
 ACTIVATIONS = ("none", "softmax")
 CHANNELS = {1: "L", 3: "RGB"}
 """Numbers of channels that an image may be decoded to, with Pillow's name for each."""
@@ -34,20 +31,6 @@ POSTPROCESS_OUTPUTS = ("indices", "probabilities")
 MAX_SIDE_PIXELS = 4096
 MAX_TENSORS = 256
 MAX_RANK = 16
-MAX_ARTIFACT_BYTES = 2 * 1024**3
-"""ONNX's own bound: a protobuf message holds at most 2 GiB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """Bytes of a version, an ONNX graph or its golden example, found by their SHA-256."""
-
-    role: str
-    """`model`, one of the small graphs beside it (`preprocess`, `postprocess`), or its `golden` example."""
-    variant: str
-    """`fp32`, `int8`, ...: a version may have its model in several."""
-    sha256: str
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +96,32 @@ class Manifest:
     generation: Generation | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
 
+    def choices(self, role: Role, variant: str | None = None, runtime: Runtime | None = None) -> list[Artifact]:
+        """The artifacts with this role that a process may load, the best first, which differ in their form alone.
+
+        Args:
+            role: What they are.
+            variant: Which of the model's graphs, where the version has this one; else its first.
+            runtime: What they shall be loaded with; None for what any version on any CPU loads.
+        """
+        has_golden = any(artifact.role == "golden" for artifact in self.artifacts)
+        found = [
+            artifact
+            for artifact in self.artifacts
+            if artifact.role == role and artifact.fits(runtime) and (has_golden or not artifact.must_be_checked)
+        ]
+        of_variant = [artifact for artifact in found if artifact.variant == variant]
+        of_first = [artifact for artifact in found if artifact.variant == found[0].variant]
+        return sorted(of_variant or of_first, key=Artifact.preference)
+
+    def best(self, variant: str | None = None, runtime: Runtime | None = None) -> list[Artifact]:
+        """All that a process needs to load this version: the first choice for each graph, and what checks them."""
+        found = [choices[0] for role in GRAPH_ROLES if (choices := self.choices(role, variant, runtime))]
+        return found + (self.choices("golden") if any(artifact.must_be_checked for artifact in found) else [])
+
     def artifact(self, role: Role, variant: str | None = None) -> Artifact | None:
-        """The artifact with this role and variant, else the first with this role, or None."""
-        found = [artifact for artifact in self.artifacts if artifact.role == role]
-        return next((artifact for artifact in found if artifact.variant == variant), found[0] if found else None)
+        """The portable artifact with this role and variant, else with its first variant, or None."""
+        return next(iter(self.choices(role, variant)), None)
 
     def to_document(self) -> dict[str, Any]:
         """The manifest as the JSON object that `from_document` reads."""
@@ -160,7 +165,7 @@ class Manifest:
             version=document.integer("version", 1, 999_999_999),
             inputs=_parse_specs(document, "inputs"),
             outputs=_parse_specs(document, "outputs"),
-            artifacts=tuple(_parse_artifact(item) for item in document.documents("artifacts")),
+            artifacts=tuple(parse_artifact(item) for item in document.documents("artifacts")),
             provenance=_parse_provenance(document.document("provenance")),
             preprocess=_parse_preprocess(document.optional_document("preprocess")),
             classification=_parse_classification(document.optional_document("classification")),
@@ -231,18 +236,6 @@ def _is_dimension(size: object) -> bool:
 
 def _spec_to_document(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": spec.datatype.name, "shape": spec.shape}
-
-
-def _parse_artifact(document: Document) -> Artifact:
-    sha256 = document.text("sha256")
-    if not layout.is_sha256(sha256):
-        raise document.error("sha256", "64 hexadecimal digits")
-    return Artifact(
-        role=document.choice("role", ROLES),
-        variant=document.text("variant", at_most=63),
-        sha256=sha256,
-        size_bytes=document.integer("size_bytes", 1, MAX_ARTIFACT_BYTES),
-    )
 
 
 def _parse_classification(document: Document | None) -> Classification | None:

@@ -7,7 +7,11 @@ library is not found, it is that package.
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING
+
+from onnxlet.contract.artifact import Runtime
+from onnxlet.session import library
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,14 +53,49 @@ def open_session(path: str, threads: int = 1, *, is_ort: bool = False) -> Sessio
     return session
 
 
-def engine() -> ModuleType:
-    """The module that calls ONNX Runtime; imported here, which takes most of the time of a first session."""
-    from onnxlet.session import library
+def prepare() -> None:
+    """Load ONNX Runtime, which takes most of the time of a first session.
 
+    Raises:
+        ArtifactError: its library cannot be loaded.
+    """
+    engine().prepare()
+
+
+@cache
+def runtime() -> Runtime:
+    """What graphs are loaded with here; ONNX Runtime itself is not loaded to know it, where its library is found."""
+    path = library.find()
+    version = engine().VERSION if path is None else path.rpartition(library.PREFIX)[2]
+    return Runtime(version, cpu_class())
+
+
+def cpu_class() -> str:
+    """The class of this machine's CPUs: those of one class share the layout that ONNX Runtime gives to weights.
+
+    Source: onnxruntime, `mlas/lib/platform.cpp`: blocks of 16 channels with AVX-512F, else of 8.
+    """
+    machine = os.uname().machine if hasattr(os, "uname") else "unknown"
+    if machine != "x86_64":
+        return machine
+    return f"{machine}-nchwc{16 if 'avx512f' in _cpu_flags() else 8}"
+
+
+def _cpu_flags() -> list[str]:
+    """What Linux says that the first CPU can do; nothing elsewhere."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:  # noqa: PTH123 - see `library`
+            return next((line.split() for line in lines if line.startswith("flags")), [])
+    except OSError:
+        return []
+
+
+def engine() -> ModuleType:
+    """The module that calls ONNX Runtime."""
     if library.find() is None:
-        from onnxlet.session import python
+        from onnxlet.session import python  # numpy, and the wheel's Python package
 
         return python
-    from onnxlet.session import native
+    from onnxlet.session import native  # ctypes
 
     return native

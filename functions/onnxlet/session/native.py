@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from onnxlet.contract.tensors import BY_ONNX, Tensor, pack_strings, unpack_strings
 from onnxlet.errors import ArtifactError, InferenceError
 from onnxlet.session import library
-from onnxlet.session.library import Api, OrtError
+from onnxlet.session.c_api import Api, OrtError
 from onnxlet.session.options import ALIGNMENT_BYTES, LOGGED_SEVERITY, session_config
 
 if TYPE_CHECKING:
@@ -72,6 +72,11 @@ class Session:
             return [_to_tensor(name, value) for name, value in zip(outputs, found, strict=True)]
         except OrtError as error:
             raise InferenceError(f"the model cannot run on these tensors: {_reason(error)}") from error
+
+
+def prepare() -> None:
+    """Load the library; see `onnxlet.session.prepare`."""
+    runtime()
 
 
 class _Runtime:

@@ -21,6 +21,10 @@ VERSION: str = ort.__version__
 ort.set_default_logger_severity(LOGGED_SEVERITY)
 
 
+def prepare() -> None:
+    """Nothing is left to do: the import has done it."""
+
+
 class Session:
     """One loaded ONNX graph; see `onnxlet.session`."""
 

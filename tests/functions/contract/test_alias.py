@@ -5,7 +5,8 @@ import orjson
 import pytest
 
 from onnxlet.contract.alias import Alias, Move
-from onnxlet.contract.manifest import Artifact, Manifest, Provenance
+from onnxlet.contract.artifact import Artifact
+from onnxlet.contract.manifest import Manifest, Provenance
 from onnxlet.contract.tensors import DATATYPES, TensorSpec
 from onnxlet.errors import ManifestError
 

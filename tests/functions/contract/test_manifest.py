@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxlet.contract.alias import Alias, Move
+from onnxlet.contract.artifact import Artifact
 from onnxlet.contract.document import MAX_DOCUMENT_BYTES
-from onnxlet.contract.manifest import Artifact, Classification, ImagePreprocess, Manifest, Provenance
+from onnxlet.contract.manifest import Classification, ImagePreprocess, Manifest, Provenance
 from onnxlet.contract.tensors import DATATYPES, TensorSpec
 from onnxlet.errors import ManifestError
 

@@ -1,0 +1,205 @@
+"""The proof: the package, unpacked into an empty folder, answers requests in an interpreter that has nothing else."""
+
+import io
+import json
+import subprocess
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from cli.local.function_url import from_result, to_event
+from cli.local.lambda_function import MEMORY_MIB
+from cli.package import asked
+from cli.registry import open_registry
+from onnxlet.contract.golden import Golden
+from onnxlet.contract.manifest import Classification, ImagePreprocess
+from onnxlet.contract.tensors import DATATYPES, Tensor
+from onnxlet.errors import ArtifactError
+from onnxlet.images import FORMATS
+from training.onnx_file import read_onnx
+from training.publish import Candidate, publish
+
+TIMEOUT_S = 300
+
+NAME = "colours"
+LABELS = ("red", "green", "blue")
+SIDE_PIXELS = 8
+
+MAX_DIFFERENCE = 1e-3
+"""From the golden answer: kernels add in another order on another CPU."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the package did when it was asked."""
+
+    python: str
+    """The executable that ran it."""
+    engine: str
+    """`c` or `python`: how it called ONNX Runtime."""
+    requests: int
+    """How many it was asked, and answered rightly."""
+    init_s: float
+    """From an empty interpreter to a loaded model."""
+    from_source: int
+    """How many of its modules had no bytecode."""
+
+
+@dataclass(frozen=True)
+class _Question:
+    content_type: str
+    path: str
+    body: bytes
+    expected: Sequence[float] | str
+    """The numbers of the first output, or the first label."""
+
+
+def prove(archive: Path, python: Path, dependencies: Path | None = None, *, has_images: bool) -> Proof:
+    """Unpack a package and ask it: the golden request, and an image of each type.
+
+    Args:
+        archive: The zip.
+        python: An interpreter of the target, on this machine.
+        dependencies: What the cloud installs beside it, where the package does not hold it.
+        has_images: Whether the package decodes images.
+
+    Raises:
+        ArtifactError: it does not start, gives another answer, or loads what is not in it.
+    """
+    with TemporaryDirectory() as work:
+        tree = Path(work) / "task"
+        with zipfile.ZipFile(archive) as content:
+            content.extractall(tree)
+        registry = Path(work) / "registry"
+        golden = _publish_colours(registry, has_images=has_images)
+        questions = [_golden_question(golden), *(_image_questions() if has_images else [])]
+        folders = [tree, *([dependencies] if dependencies else [])]
+        answered = _ask(python, folders, questions, _environment(registry))
+    _check_answers(answered["results"], questions)
+    if answered["foreign"]:
+        raise ArtifactError(f"the package loads what is not in it: {', '.join(answered['foreign'])[:400]}")
+    sources = len(answered["from_source"])
+    return Proof(str(python), answered["engine"], len(questions), answered["init_s"], sources)
+
+
+def _publish_colours(folder: Path, *, has_images: bool) -> Golden:
+    """Publish a model that gives an image's mean, and so its colour; the golden example, worked out here."""
+    values = np.arange(SIDE_PIXELS * SIDE_PIXELS * 3, dtype=np.float32).reshape(1, SIDE_PIXELS, SIDE_PIXELS, 3) / 256
+    golden = Golden({"input": _to_tensor(values)}, {"output": _to_tensor(values.mean(axis=(1, 2)))})
+    path = folder / "colours.onnx"
+    folder.mkdir()
+    onnx.save(_colours(), path)
+    candidate = Candidate(
+        NAME,
+        read_onnx(path),
+        "onnxlet package",
+        preprocess=ImagePreprocess(SIDE_PIXELS, SIDE_PIXELS, 3) if has_images else None,
+        classification=Classification(LABELS, "softmax") if has_images else None,
+        golden=golden,
+    )
+    publish(open_registry(str(folder), create=True), candidate)
+    return golden
+
+
+def _colours() -> onnx.ModelProto:
+    """FP32 (batch, 8, 8, 3) to the mean of each channel, (batch, 3)."""
+    shape: list[int | str] = ["batch", SIDE_PIXELS, SIDE_PIXELS, 3]
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["input", "axes"], ["output"], keepdims=0)],
+        NAME,
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(np.array([1, 2], np.int64), "axes")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def _to_tensor(values: Any) -> Tensor:
+    return Tensor(DATATYPES["FP32"], values.shape, memoryview(np.ascontiguousarray(values).tobytes()))
+
+
+def _golden_question(golden: Golden) -> _Question:
+    """The golden inputs as a V2 request."""
+    tensor = golden.inputs["input"]
+    data = np.frombuffer(tensor.buffer, np.float32).tolist()
+    body = {"inputs": [{"name": "input", "datatype": "FP32", "shape": tensor.shape, "data": data}]}
+    expected = np.frombuffer(golden.outputs["output"].buffer, np.float32).tolist()
+    return _Question("application/json", f"/v2/models/{NAME}/infer", json.dumps(body).encode(), expected)
+
+
+def _image_questions() -> list[_Question]:
+    """A picture in each colour and of each type, each with its label."""
+    from PIL import Image
+
+    questions = []
+    for (content_type, name), label in zip(FORMATS.items(), LABELS, strict=True):
+        file = io.BytesIO()
+        Image.new("RGB", (16, 12), label if label != "green" else "lime").save(file, name)
+        questions.append(_Question(content_type, f"/predict/{NAME}", file.getvalue(), label))
+    return questions
+
+
+def _environment(registry: Path) -> dict[str, str]:
+    """All that the functions are told, as on Lambda."""
+    return {
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY_MIB),
+        "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:0",
+        "ONNXLET_MODEL": NAME,
+        "ONNXLET_REGISTRY": registry.as_uri(),
+    }
+
+
+def _ask(
+    python: Path, folders: Sequence[Path], questions: Sequence[_Question], environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """Ask in a process of its own; `asked.answer` says what comes back.
+
+    Raises:
+        ArtifactError: the process failed.
+    """
+    result = folders[0].parent / "result.json"
+    done = subprocess.run(
+        [str(python), "-I", "-S", "-B", asked.__file__, str(result), *map(str, folders)],
+        input=json.dumps([_to_event(question) for question in questions]),
+        env=dict(environment),
+        cwd=folders[0],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode:
+        last = done.stderr.strip().rpartition("\n")[2]
+        raise ArtifactError(f"the package does not run by itself: {last or f'exit code {done.returncode}'}")
+    document: dict[str, Any] = json.loads(result.read_text())
+    return document
+
+
+def _to_event(question: _Question) -> dict[str, Any]:
+    headers = Message()
+    headers["content-type"] = question.content_type
+    return to_event("POST", question.path, "", headers, question.body)
+
+
+def _check_answers(results: Sequence[object], questions: Sequence[_Question]) -> None:
+    for result, question in zip(results, questions, strict=True):
+        status, _headers, body = from_result(result)
+        document = json.loads(body)
+        if status != 200:
+            raise ArtifactError(f"the package answers {question.content_type} with {status}: {document.get('error')}")
+        if not _is_right(document, question.expected):
+            raise ArtifactError(f"the package answers {question.content_type} wrongly: {body.decode()[:400]}")
+
+
+def _is_right(document: dict[str, Any], expected: Sequence[float] | str) -> bool:
+    if isinstance(expected, str):
+        return bool(document["predictions"][0]["label"] == expected)
+    return bool(np.allclose(document["outputs"][0]["data"], expected, rtol=0, atol=MAX_DIFFERENCE))

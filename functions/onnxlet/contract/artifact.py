@@ -1,0 +1,140 @@
+"""An artifact: bytes of a version, what they are, where they may be loaded, and the parts that they are fetched in."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from onnxlet.contract import layout
+from onnxlet.contract.document import Document
+
+Role = Literal["model", "preprocess", "postprocess", "golden"]
+GRAPH_ROLES: tuple[Role, ...] = ("model", "preprocess", "postprocess")
+"""Of what a function loads."""
+ROLES: tuple[Role, ...] = (*GRAPH_ROLES, "golden")
+
+ONNX, ORT, JSON = "onnx", "ort", "json"
+FORMATS = (ONNX, ORT, JSON)
+"""`ort` is ONNX Runtime's own: optimised already, and mapped into memory as it is."""
+
+MAX_ARTIFACT_BYTES = 2 * 1024**3
+"""ONNX's own bound: a protobuf message holds at most 2 GiB."""
+
+MIN_PART_BYTES = 2 * 1024**2
+"""What a connection to S3 carries, at 85 MB/s, in the time that its first byte takes."""
+MAX_PARTS = 16
+"""Connections at once: more gain nothing on the networks of functions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a process loads graphs with: a version of ONNX Runtime on a class of CPUs."""
+
+    version: str
+    cpu: str
+    """As `session.cpu_class` names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A range of an artifact's bytes, with the SHA-256 of its own."""
+
+    start: int
+    stop: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """Bytes of a version, an ONNX graph or its golden example, found by their SHA-256."""
+
+    role: str
+    """`model`, one of the small graphs beside it (`preprocess`, `postprocess`), or its `golden` example."""
+    variant: str
+    """`fp32`, `int8`, ...: a version may have its model in several."""
+    sha256: str
+    size_bytes: int
+    format: str = ONNX
+    runtime: str | None = None
+    """Of an `ort`: the version of ONNX Runtime that made it, and that alone may load it."""
+    cpu: str | None = None
+    """The class of CPUs that its weights are laid out for; None for any."""
+    part_digests: tuple[str, ...] = ()
+    """The SHA-256 of each of its parts, which are as long as `part_bytes`; empty where it is one part."""
+
+    @classmethod
+    def of(
+        cls,
+        role: Role,
+        variant: str,
+        data: bytes,
+        format: str = ONNX,  # noqa: A002 - the field's name
+        runtime: str | None = None,
+        cpu: str | None = None,
+    ) -> "Artifact":
+        """Describe bytes that are to be published."""
+        length = part_bytes(len(data))
+        starts = range(0, len(data), length) if length < len(data) else ()
+        digests = tuple(_sha256(memoryview(data)[start : start + length]) for start in starts)
+        return cls(role, variant, _sha256(data), len(data), format, runtime, cpu, digests)
+
+    def parts(self) -> Iterator[Part]:
+        """The ranges that its bytes are fetched and verified in."""
+        length = part_bytes(self.size_bytes) if self.part_digests else self.size_bytes
+        for index, digest in enumerate(self.part_digests or (self.sha256,)):
+            yield Part(index * length, min((index + 1) * length, self.size_bytes), digest)
+
+    def fits(self, runtime: Runtime | None) -> bool:
+        """Whether a process may load it; without a runtime only what any version on any CPU loads."""
+        if self.format != ORT:
+            return True
+        return runtime is not None and self.runtime == runtime.version and self.cpu in {None, runtime.cpu}
+
+    @property
+    def must_be_checked(self) -> bool:
+        """Whether it is loaded only where it then gives the version's golden outputs: nothing in it says its layout."""
+        return self.cpu is not None
+
+    def preference(self) -> int:
+        """What is loaded sooner, and then runs faster, comes first: laid out for a CPU, optimised, portable."""
+        return 0 if self.cpu else 1 if self.format == ORT else 2
+
+
+def part_bytes(size_bytes: int) -> int:
+    """How long a part is of an artifact of this size; the last may be shorter."""
+    return max(MIN_PART_BYTES, -(-size_bytes // MAX_PARTS))
+
+
+def parse_artifact(document: Document) -> Artifact:
+    """Read one artifact of a manifest.
+
+    Raises:
+        ManifestError: anything malformed.
+    """
+    size_bytes = document.integer("size_bytes", 1, MAX_ARTIFACT_BYTES)
+    digests = document.texts("part_digests") if document.content.get("part_digests") else ()
+    if digests and (
+        len(digests) != -(-size_bytes // part_bytes(size_bytes)) or not all(map(layout.is_sha256, digests))
+    ):
+        raise document.error("part_digests", f"64 hexadecimal digits for every {part_bytes(size_bytes)} bytes")
+    return Artifact(
+        role=document.choice("role", ROLES),
+        variant=document.text("variant", at_most=63),
+        sha256=_parse_sha256(document),
+        size_bytes=size_bytes,
+        format=document.choice("format", FORMATS) if "format" in document.content else ONNX,
+        runtime=document.optional_text("runtime"),
+        cpu=document.optional_text("cpu"),
+        part_digests=digests,
+    )
+
+
+def _parse_sha256(document: Document) -> str:
+    sha256 = document.text("sha256")
+    if not layout.is_sha256(sha256):
+        raise document.error("sha256", "64 hexadecimal digits")
+    return sha256
+
+
+def _sha256(data: bytes | memoryview) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,135 @@
+import platform
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from cli.local.process import FUNCTIONS
+from cli.package.archive import END_BYTES
+from cli.package.build import Options, Package, build
+from cli.package.target import MACHINES, Target
+from onnxlet.errors import InvalidRequestError, SettingsError
+from tests.cli.package.installed import copy_installed
+
+PYTHON = "{}.{}".format(*sys.version_info)
+ARCH = next(name for name, machine in MACHINES.items() if machine == platform.machine())
+HERE = Target("aws", ARCH, PYTHON)
+
+
+def silent(_line: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
+    return Options(HERE, tmp_path_factory.mktemp("out"))
+
+
+@pytest.fixture(scope="module")
+def package(options: Options) -> Package:
+    """Lambda's package for this machine."""
+    return build(options, silent, copy_installed)
+
+
+@pytest.fixture(scope="module")
+def content(package: Package) -> dict[str, bytes]:
+    with zipfile.ZipFile(package.path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_alone_in_a_clean_interpreter_it_answers_tensors_and_each_type_of_image(package: Package) -> None:
+    assert package.unproven is None
+    assert package.proof is not None
+    assert package.proof.requests == 4
+    assert package.proof.engine == "c"
+    assert package.proof.from_source == 0
+
+
+def test_it_is_the_functions_and_what_they_load(content: dict[str, bytes]) -> None:
+    roots = {name.partition("/")[0] for name in content if ".dist-info" not in name}
+    assert roots == {
+        *{"main.py", "requirements.txt", "__pycache__", "onnxlet"},
+        *{"onnxruntime", "obstore", "orjson", "PIL", "pillow.libs"},
+    }
+    assert content["main.py"] == (FUNCTIONS / "main.py").read_bytes()
+
+
+def test_it_keeps_every_licence(content: dict[str, bytes]) -> None:
+    for name in ("onnxruntime/LICENSE", "onnxruntime/ThirdPartyNotices.txt", "onnxruntime/Privacy.md"):
+        assert content[name]
+    assert any(name.startswith("pillow-") and name.endswith("licenses/LICENSE") for name in content)
+
+
+def test_it_holds_no_tests_no_other_pythons_bytecode_and_nothing_of_this_machine(
+    content: dict[str, bytes], options: Options
+) -> None:
+    assert not [name for name in content if "/tests/" in name or "INSTALLER" in name or "RECORD" in name]
+    modules = {name for name in content if name.endswith(".py")}
+    compiled = {name for name in content if "__pycache__" in name}
+    assert len(modules) == len(compiled)
+    assert {name.split(".")[-2] for name in compiled} == {sys.implementation.cache_tag}
+    places = [str(path).encode() for path in (options.out, FUNCTIONS, Path(sys.prefix), Path.home())]
+    assert not [name for name in compiled for place in places if place in content[name]]
+
+
+def test_it_is_as_small_as_promised(package: Package) -> None:
+    assert package.zipped_bytes < 24e6
+    assert package.size_bytes < 90e6
+
+
+def test_its_parts_are_its_distributions_and_all_of_it(package: Package) -> None:
+    assert {part.name for part in package.parts} == {"onnxruntime", "obstore", "pillow", "orjson", "onnxlet"}
+    assert sum(part.zipped_bytes for part in package.parts) == package.zipped_bytes - END_BYTES
+    assert package.left_out["the engine calls the library alone"] > 20e6
+
+
+def test_nothing_but_the_zip_stays(package: Package, options: Options) -> None:
+    assert list(options.out.iterdir()) == [package.path]
+
+
+def test_gcps_is_the_source_alone_with_its_requirements_and_the_same_each_time(tmp_path: Path) -> None:
+    packages = [build(Options(Target("gcp", "x86_64", "3.99"), tmp_path / name), silent) for name in ("a", "b/c")]
+    assert packages[0].path.read_bytes() == packages[1].path.read_bytes()
+    with zipfile.ZipFile(packages[0].path) as archive:
+        names = set(archive.namelist())
+    assert {"main.py", "requirements.txt", "onnxlet/app.py"} <= names
+    assert not [name for name in names if name.endswith((".pyc", ".so"))]
+    assert packages[0].unproven is not None
+
+
+def test_for_another_processor_there_is_bytecode_or_a_warning_and_no_proof(tmp_path: Path) -> None:
+    other = next(arch for arch in MACHINES if arch != ARCH)
+    package = build(Options(Target("aws", other, "3.99"), tmp_path), silent, lambda *_: None)
+    assert package.proof is None
+    assert package.unproven == f"this machine is {platform.machine()}, and the package is for {MACHINES[other]}"
+    (warning,) = package.warnings
+    assert warning.startswith("no bytecode, so that imports take 2.5 to 3.5 times as long: neither a python3.99")
+
+
+def test_options_of_lambda_are_refused_for_gcp(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequestError, match=r"GCP's buildpack installs all of requirements\.txt"):
+        build(Options(Target("gcp", "x86_64", PYTHON), tmp_path, without=("pillow",)), silent)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="cannot be written: Not a directory"):
+        build(Options(HERE, tmp_path / "file" / "out"), silent)
+
+
+def test_when_it_fails_nothing_stays(tmp_path: Path) -> None:
+    def unreachable(*_: object) -> None:
+        raise SettingsError("the package index does not answer")
+
+    with pytest.raises(SettingsError, match="does not answer"):
+        build(Options(HERE, tmp_path), silent, unreachable)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cli.main", "package", "--cloud", "aws", "--arch", "riscv64"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "onnxlet: --arch riscv64: expected arm64 or x86_64\n"

@@ -1,0 +1,65 @@
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from cli.package.proof import prove
+from onnxlet.errors import ArtifactError
+
+PYTHON = Path(sys.executable)
+
+
+def write_package(folder: Path, main: str) -> Path:
+    path = folder / "package.zip"
+    with zipfile.ZipFile(path, "w") as content:
+        content.writestr("main.py", f"import json\n\ndef aws_http(event, context):\n{main}")
+    return path
+
+
+def answers(document: str, status: int = 200) -> str:
+    return f"    return {{'statusCode': {status}, 'body': json.dumps({document})}}\n"
+
+
+MEAN = [(k + 94.5) / 256 for k in range(3)]
+"""Of each channel of the golden input: 192 numbers counted up, in 256ths."""
+
+
+def test_the_right_answer_from_what_is_packaged_is_a_proof(tmp_path: Path) -> None:
+    package = write_package(tmp_path, answers(f"{{'outputs': [{{'data': {MEAN}}}]}}"))
+    proof = prove(package, PYTHON, has_images=False)
+    assert (proof.requests, proof.engine, proof.from_source) == (1, "c", 1)
+    assert proof.python == sys.executable
+
+
+def test_another_answer_is_none(tmp_path: Path) -> None:
+    package = write_package(tmp_path, answers("{'outputs': [{'data': [0, 0, 0]}]}"))
+    with pytest.raises(ArtifactError, match="answers application/json wrongly"):
+        prove(package, PYTHON, has_images=False)
+
+
+def test_an_error_is_told_with_its_text(tmp_path: Path) -> None:
+    package = write_package(tmp_path, answers("{'error': 'no library here'}", 500))
+    with pytest.raises(ArtifactError, match="answers application/json with 500: no library here"):
+        prove(package, PYTHON, has_images=False)
+
+
+def test_what_is_installed_on_this_machine_cannot_be_imported(tmp_path: Path) -> None:
+    package = write_package(tmp_path, "    import orjson\n")
+    with pytest.raises(ArtifactError, match="does not run by itself: ModuleNotFoundError: No module named 'orjson'"):
+        prove(package, PYTHON, has_images=False)
+
+
+def test_what_is_loaded_from_elsewhere_all_the_same_is_told(tmp_path: Path) -> None:
+    (tmp_path / "stranger.py").touch()
+    way_in = f"    import sys\n    sys.path.append({str(tmp_path)!r})\n    import stranger\n"
+    package = write_package(tmp_path, way_in + answers(f"{{'outputs': [{{'data': {MEAN}}}]}}"))
+    with pytest.raises(ArtifactError, match="loads what is not in it: stranger"):
+        prove(package, PYTHON, has_images=False)
+
+
+def test_the_environment_of_this_machine_is_not_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "1")
+    package = write_package(tmp_path, "    import os\n" + answers("{'error': 'SECRET' in os.environ}", 500))
+    with pytest.raises(ArtifactError, match="500: False"):
+        prove(package, PYTHON, has_images=False)

@@ -1,0 +1,66 @@
+import hashlib
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+
+from onnxlet.contract.artifact import MAX_PARTS, MIN_PART_BYTES, ORT, Artifact, Runtime, parse_artifact, part_bytes
+from onnxlet.contract.document import Document
+from onnxlet.errors import ManifestError
+
+LARGE = Artifact.of("model", "fp32", bytes(2 * MIN_PART_BYTES + 1), ORT, "1.31.1")
+
+
+def parse(**changes: object) -> Artifact:
+    content: dict[str, Any] = {**asdict(LARGE), "part_digests": list(LARGE.part_digests), **changes}
+    return parse_artifact(Document(content, "artifact"))
+
+
+def test_what_was_written_is_read_again() -> None:
+    assert parse() == LARGE
+
+
+def test_a_small_one_is_one_part_that_is_the_whole() -> None:
+    small = Artifact.of("golden", "fp32", b"abc")
+    (part,) = small.parts()
+    assert small.part_digests == ()
+    assert (part.start, part.stop, part.sha256) == (0, 3, hashlib.sha256(b"abc").hexdigest())
+
+
+@pytest.mark.parametrize("size_bytes", [1, MIN_PART_BYTES, MIN_PART_BYTES + 1, 40 * MIN_PART_BYTES + 7])
+def test_the_parts_are_the_whole_without_gap_or_overlap(size_bytes: int) -> None:
+    data = bytes(index % 251 for index in range(1000)) * (size_bytes // 1000 + 1)
+    data = data[:size_bytes]
+    parts = list(Artifact.of("model", "fp32", data).parts())
+    assert len(parts) <= MAX_PARTS
+    assert b"".join(data[part.start : part.stop] for part in parts) == data
+    assert all(hashlib.sha256(data[part.start : part.stop]).hexdigest() == part.sha256 for part in parts)
+    assert all(part.stop - part.start <= part_bytes(size_bytes) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("part_digests", ["ab" * 32]),
+        ("part_digests", ["ab" * 32] * 4),
+        ("part_digests", ["no digest"] * 3),
+        ("part_digests", 3),
+        ("format", "pickle"),
+        ("runtime", 1.31),
+        ("cpu", ["x86_64"]),
+    ],
+)
+def test_anything_malformed_is_refused_with_its_field(field: str, value: object) -> None:
+    with pytest.raises(ManifestError, match=rf"artifact\.{field}: expected"):
+        parse(**{field: value})
+
+
+def test_only_the_version_and_the_cpus_that_it_was_made_for_load_it() -> None:
+    here = Runtime("1.31.1", "x86_64-nchwc8")
+    portable, laid_out = LARGE, replace(LARGE, cpu=here.cpu)
+    assert portable.fits(here)
+    assert laid_out.fits(here)
+    assert not portable.fits(None)
+    assert not portable.fits(replace(here, version="1.31.0"))
+    assert not laid_out.fits(replace(here, cpu="x86_64-nchwc16"))
+    assert replace(LARGE, format="onnx", runtime=None).fits(None)

@@ -1,0 +1,127 @@
+"""Optimize: each graph of a candidate also in ONNX Runtime's own format, which a function maps into memory as it is.
+
+Source: onnxruntime, "ORT model format" and "Graph optimizations": EXTENDED is the same on all CPUs, ALL lays the
+weights of convolutions out for the CPU of the machine that it runs on.
+"""
+
+import logging
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnxruntime as ort
+
+from onnxlet import session
+from onnxlet.contract.artifact import MAX_ARTIFACT_BYTES, ORT, Artifact, Role
+from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
+from onnxlet.errors import ArtifactError, InferenceError
+from onnxlet.session.options import LOGGED_SEVERITY
+
+logger = logging.getLogger("onnxlet")
+
+EXTENDED = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+ALL = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+
+MAX_GROWTH = 1.5
+"""Of a file by its optimization: a constant that was folded may be larger than what makes it, and must be fetched."""
+FIXED_BYTES = 64 * 1024
+"""That the format may take for itself."""
+
+MIN_GAIN = 1.4
+"""How many times as fast a layout for one class of CPUs must be as the portable graph: a function that starts first
+holds it to the golden example, which is a run that a request waits for."""
+
+ROUNDS = 15
+"""Of the comparison: one run of each in turn."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph of a candidate, as it is published."""
+
+    role: Role
+    variant: str
+    data: bytes
+    format: str = "onnx"
+    cpu: str | None = None
+
+    def artifact(self) -> Artifact:
+        """What the manifest says of it."""
+        runtime = ort.__version__ if self.format == ORT else None
+        return Artifact.of(self.role, self.variant, self.data, self.format, runtime, self.cpu)
+
+
+def optimize(graph: Graph, golden: Golden | None) -> list[Graph]:
+    """The forms of an ONNX graph that this version of ONNX Runtime loads sooner; none where there is no gain.
+
+    Args:
+        graph: The graph, as ONNX.
+        golden: What every form of it must answer; without one only the portable form is made.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "model.onnx"
+        source.write_bytes(graph.data)
+        portable = _convert(source, EXTENDED)
+        if portable is None or not _answers(portable, golden):
+            return []
+        found = [Graph(graph.role, graph.variant, portable.read_bytes(), ORT)]
+        if golden is not None and _has_convolutions(graph.data):
+            laid_out = _convert(source, ALL)
+            if laid_out is not None and _answers(laid_out, golden) and _gain(laid_out, portable, golden) >= MIN_GAIN:
+                found.append(Graph(graph.role, graph.variant, laid_out.read_bytes(), ORT, session.cpu_class()))
+    return found
+
+
+def _convert(source: Path, level: ort.GraphOptimizationLevel) -> Path | None:
+    """Write an optimized graph beside its source; None where ONNX Runtime cannot, or makes too much of it."""
+    target = source.with_name(f"{level.name}.ort")
+    options = ort.SessionOptions()
+    options.log_severity_level = LOGGED_SEVERITY
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = level
+    options.optimized_model_filepath = str(target)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    try:
+        ort.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions have no common base but this
+        logger.info("not in ONNX Runtime's own format: %s", error)
+        return None
+    size_bytes = target.stat().st_size
+    at_most_bytes = min(source.stat().st_size * MAX_GROWTH + FIXED_BYTES, MAX_ARTIFACT_BYTES)
+    return target if size_bytes <= at_most_bytes else None
+
+
+def _answers(path: Path, golden: Golden | None) -> bool:
+    """Whether a converted graph loads as the functions load it, and gives the golden answer."""
+    try:
+        loaded = session.open_session(str(path), is_ort=True)
+        if golden is None:
+            return True
+        names = list(golden.outputs)
+        outputs = dict(zip(names, loaded.run(golden.inputs, names), strict=True))
+    except (ArtifactError, InferenceError) as error:
+        logger.warning("not in ONNX Runtime's own format: %s", error)
+        return False
+    return golden.difference(outputs) <= MAX_DIFFERENCE
+
+
+def _has_convolutions(data: bytes) -> bool:
+    """Whether the graph has what ONNX Runtime has other layouts for."""
+    return any(node.op_type == "Conv" for node in onnx.load_from_string(data).graph.node)
+
+
+def _gain(path: Path, reference: Path, golden: Golden) -> float:
+    """How many times as fast as a reference a graph is, in the median over many pairs of runs."""
+    sessions = [session.open_session(str(each), is_ort=True) for each in (reference, path)]
+    ratios = []
+    for _ in range(ROUNDS):
+        durations_s = []
+        for each in sessions:
+            started_s = time.perf_counter()
+            each.run(golden.inputs, list(golden.outputs))
+            durations_s.append(time.perf_counter() - started_s)
+        ratios.append(durations_s[0] / durations_s[1])
+    return statistics.median(ratios)
