@@ -7,12 +7,12 @@ from onnxlet import prefetch
 from onnxlet.config import Settings
 
 settings = Settings.from_environment(os.environ)
-registry = prefetch.begin(settings)  # the default model comes while the rest is imported
+prefetched = prefetch.begin(settings)  # the default model comes while the rest is imported
 
 from onnxlet import aws, events, gcp  # noqa: E402
 from onnxlet.app import App  # noqa: E402
 
-app = App.start(settings, registry)
+app = App.start(settings, prefetched)
 
 
 def aws_http(event: dict[str, Any], _context: object) -> dict[str, Any]:

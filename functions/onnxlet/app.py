@@ -14,7 +14,7 @@ from onnxlet.endpoints import ROUTES
 from onnxlet.errors import OnnxletError, TooLargeError
 from onnxlet.exchange import Exchange
 from onnxlet.http import Request, Response, check_size, compressed, decompressed, to_json, wire_bytes
-from onnxlet.registry import Registry
+from onnxlet.prefetch import Prefetch
 from onnxlet.routes import Route
 from onnxlet.service import Service
 
@@ -39,27 +39,27 @@ class App:
         self,
         settings: Settings,
         write_line: telemetry.WriteLine = telemetry.write_line,
-        registry: Registry | None = None,
+        prefetched: Prefetch | None = None,
     ) -> None:
         """Take the settings; nothing is read until the first request.
 
         Args:
             settings: The function's.
             write_line: Where the line of each request goes.
-            registry: The settings' registry, where it is open already.
+            prefetched: The default model, where it is already on its way.
         """
-        self.service = Service(settings, registry)
+        self.service = Service(settings, prefetched)
         self.write_line = write_line
         self._is_cold = True
 
     @classmethod
-    def start(cls, settings: Settings, registry: Registry | None = None) -> "App":
+    def start(cls, settings: Settings, prefetched: Prefetch | None = None) -> "App":
         """Make the app and load its default model, before the first request; the arguments are those of the class.
 
         Where a server forks its workers from this process (functions-framework's gunicorn does), the model is loaded in
         each worker as it starts: neither obstore's nor ONNX Runtime's threads survive a fork.
         """
-        app = cls(settings, registry=registry)
+        app = cls(settings, prefetched=prefetched)
         if settings.is_preforked:
             os.register_at_fork(after_in_child=app.warm_up)
         else:

@@ -2,23 +2,24 @@
 
 import hashlib
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from onnxlet.contract import layout
 from onnxlet.contract.artifact import Artifact, Part
-from onnxlet.disk_cache import DiskCache
 from onnxlet.errors import ArtifactError, ObjectNotFoundError
 from onnxlet.store import Store
+
+if TYPE_CHECKING:
+    from onnxlet.disk_cache import DiskCache
 
 
 class Artifacts:
     """The artifacts of one registry. Safe for threads."""
 
-    def __init__(self, store: Store, cache: DiskCache | None = None) -> None:
+    def __init__(self, store: Store, cache: "DiskCache | None" = None) -> None:
         """Take the store whose root is the registry's, and perhaps a cache on a disk."""
         self._store = store
         self._cache = cache
@@ -113,6 +114,8 @@ def _scratch_file() -> IO[bytes]:
     """A private file that vanishes when it is closed."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("onnxlet"), "w+b", buffering=0)
+    import tempfile  # of systems other than Linux
+
     return tempfile.NamedTemporaryFile(suffix=".onnx", buffering=0)
 
 

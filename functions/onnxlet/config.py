@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from onnxlet.contract import layout
@@ -44,7 +43,7 @@ class StorageSettings:
 class CacheSettings:
     """Where artifacts are kept on a disk, and how many."""
 
-    folder: Path
+    folder: str
     """`ONNXLET_CACHE`."""
     limit_bytes: int
     """`ONNXLET_CACHE_MIB`."""
@@ -175,7 +174,7 @@ def _parse_memory(text: str | None, lambda_memory: str | None) -> int | None:
 def _parse_cache(folder: str | None, size: str | None) -> CacheSettings | None:
     if not folder:
         return None
-    return CacheSettings(Path(folder), _parse_mib("ONNXLET_CACHE_MIB", size or str(DEFAULT_CACHE_MIB)))
+    return CacheSettings(folder, _parse_mib("ONNXLET_CACHE_MIB", size or str(DEFAULT_CACHE_MIB)))
 
 
 def _parse_mib(name: str, text: str) -> int:

@@ -21,13 +21,13 @@ PRIVATE = 0o700
 class DiskCache:
     """Files named by their SHA-256. Several processes may share the folder: a file appears whole or not at all."""
 
-    def __init__(self, folder: Path, limit_bytes: int) -> None:
+    def __init__(self, folder: str | os.PathLike[str], limit_bytes: int) -> None:
         """Take the folder, made where it is missing, and how much may lie in it.
 
         Raises:
             SettingsError: it cannot be made, or others than this user may write or read there.
         """
-        self._folder = folder
+        folder = self._folder = Path(folder)
         self._limit_bytes = limit_bytes
         try:
             folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)

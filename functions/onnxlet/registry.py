@@ -1,31 +1,30 @@
 """The registry: (name, alias or version) -> manifest; publish, promote, rollback."""
 
 import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from onnxlet.artifacts import Artifacts
 from onnxlet.config import Settings
 from onnxlet.contract import alias as actions
 from onnxlet.contract import layout
 from onnxlet.contract.alias import Alias, Move
-from onnxlet.contract.artifact import Artifact
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Manifest
-from onnxlet.disk_cache import DiskCache
 from onnxlet.errors import (
     ConflictError,
     InvalidRequestError,
     ManifestError,
     ModelNotFoundError,
     ObjectNotFoundError,
-    OnnxletError,
 )
-from onnxlet.store import Revision, Store, open_store
+from onnxlet.store import Revision, Store, Stored, open_store
+
+if TYPE_CHECKING:
+    from onnxlet.disk_cache import DiskCache
 
 MAX_SWAPS = 100
 """How often a writer tries again to move an alias that others move at the same time."""
@@ -34,31 +33,36 @@ MAX_SWAPS = 100
 class Registry:
     """The models under one root of object storage; `onnxlet.contract` states its layout and rules."""
 
-    def __init__(self, store: Store, cache: DiskCache | None = None) -> None:
+    def __init__(self, store: Store, cache: "DiskCache | None" = None) -> None:
         """Take the store whose root is the registry's, and perhaps a cache for its artifacts."""
         self.store = store
         self.artifacts = Artifacts(store, cache)
-        self._expected: dict[str, Expected] = {}
+        self._expected: dict[str, tuple[Alias, Revision]] = {}
 
     @classmethod
-    def open(cls, settings: Settings) -> "Registry":
-        """Open the registry of a function.
+    def open(cls, settings: Settings, store: Store | None = None) -> "Registry":
+        """Open the registry of a function; `store` is where it is, where that is open already.
 
         Raises:
             InvalidNameError, BucketNotFoundError: its URL leads nowhere.
             SettingsError: the cache's folder cannot be used.
         """
-        cache = DiskCache(settings.cache.folder, settings.cache.limit_bytes) if settings.cache else None
-        return cls(open_store(settings.registry, settings.storage), cache)
+        cache = None
+        if settings.cache:
+            from onnxlet.disk_cache import DiskCache  # few functions have one
 
-    def expect(self, name: str, wanted: Callable[[Manifest], Iterable[Artifact]]) -> None:
-        """Begin to resolve a model's live alias, on a thread, and to fetch the artifacts that are wanted of it.
+            cache = DiskCache(settings.cache.folder, settings.cache.limit_bytes)
+        return cls(store or open_store(settings.registry, settings.storage), cache)
 
-        Whoever first asks for the alias waits for that; where it failed they ask themselves, and find the same.
+    def expect(self, name: str, stored: Stored) -> Manifest:
+        """Take a model's live alias as it was just read, for who first asks for it; gives the manifest that it names.
+
+        Raises:
+            ManifestError: it breaks the contract.
         """
-        expected = Expected(lambda: self._read_state(name, layout.LIVE), self.artifacts, wanted)
-        expected.start()
-        self._expected[name] = expected
+        alias = _parse_alias(name, layout.LIVE, layout.alias_key(name, layout.LIVE), stored.data)
+        self._expected[name] = alias, stored.revision
+        return alias.manifest
 
     def resolve(self, name: str, alias: str = layout.LIVE) -> Manifest:
         """The manifest that an alias names, in one read.
@@ -77,7 +81,10 @@ class Registry:
     def alias_state(self, name: str, alias: str = layout.LIVE) -> tuple[Alias, Revision]:
         """An alias and the state that it is in; raises as `resolve` does."""
         expected = self._expected.pop(name, None) if alias == layout.LIVE else None
-        return (expected and expected.result()) or self._read_state(name, alias)
+        found = expected or self._read_alias(name, alias)
+        if found is None:
+            raise self._not_found(name, f'no alias "{alias}"')
+        return found
 
     def alias_if_changed(self, name: str, alias: str, revision: Revision) -> tuple[Alias, Revision] | None:
         """As `alias_state`, or None where the alias is still in the state that is known."""
@@ -251,12 +258,6 @@ class Registry:
                 return manifest
         raise ConflictError(f"{self.store.url}/{key}: others moved it {MAX_SWAPS} times while we tried to")
 
-    def _read_state(self, name: str, alias: str) -> tuple[Alias, Revision]:
-        found = self._read_alias(name, alias)
-        if found is None:
-            raise self._not_found(name, f'no alias "{alias}"')
-        return found
-
     def _read_alias(self, name: str, alias: str) -> tuple[Alias, Revision] | None:
         key = layout.alias_key(layout.parse_name(name), layout.parse_alias(alias))
         try:
@@ -270,36 +271,6 @@ class Registry:
         if versions:
             return ModelNotFoundError(f'model "{name}": {what}; it has the versions {", ".join(map(str, versions))}')
         return ModelNotFoundError(f'model "{name}": not in the registry {self.store.url}')
-
-
-class Expected(threading.Thread):
-    """An alias that will soon be asked for, on its way with its artifacts."""
-
-    def __init__(
-        self,
-        resolve: Callable[[], tuple[Alias, Revision]],
-        artifacts: Artifacts,
-        wanted: Callable[[Manifest], Iterable[Artifact]],
-    ) -> None:
-        """Take how to resolve it, where its artifacts are, and which of them to fetch."""
-        super().__init__(name="expect", daemon=True)
-        self._resolve = resolve
-        self._artifacts = artifacts
-        self._wanted = wanted
-        self._found: tuple[Alias, Revision] | None = None
-
-    def run(self) -> None:
-        """Resolve, and begin to fetch."""
-        with suppress(OnnxletError):
-            alias, revision = self._resolve()
-            for artifact in self._wanted(alias.manifest):
-                self._artifacts.begin(artifact)
-            self._found = alias, revision
-
-    def result(self) -> tuple[Alias, Revision] | None:
-        """The alias and the state that it is in; None where it was not found."""
-        self.join()
-        return self._found
 
 
 def _parse_alias(name: str, alias: str, key: str, data: bytes) -> Alias:

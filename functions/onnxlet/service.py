@@ -7,6 +7,7 @@ from onnxlet.config import Settings
 from onnxlet.contract import layout
 from onnxlet.errors import InvalidRequestError, ModelNotFoundError, SettingsError
 from onnxlet.models import Models, run_ahead
+from onnxlet.prefetch import Prefetch
 from onnxlet.references import References
 from onnxlet.registry import Registry
 from onnxlet.store import Store, open_store
@@ -17,10 +18,10 @@ from onnxlet.triton import Statistics
 class Service:
     """What answers need. Nothing is opened before it is used: the threads of a store do not survive a fork."""
 
-    def __init__(self, settings: Settings, registry: Registry | None = None) -> None:
-        """Take the settings, and the registry where it is open already; nothing is read yet."""
+    def __init__(self, settings: Settings, prefetched: Prefetch | None = None) -> None:
+        """Take the settings, and the default model where it is already on its way; nothing else is read yet."""
         self.settings = settings
-        self._registry = registry
+        self._prefetched = prefetched
         self.statistics = Statistics()
         self.references = References(settings.inputs, settings.storage)
         self._opening = threading.Lock()
@@ -38,7 +39,7 @@ class Service:
         with self._opening:
             if self._traffic is None:
                 settings = self.settings
-                registry = self._registry or Registry.open(settings)
+                registry = (self._prefetched and self._prefetched.registry()) or Registry.open(settings)
                 models = Models(registry, settings.threads, settings.memory_bytes, settings.variant)
                 self._traffic = Traffic(models, settings.refresh_s)
             return self._traffic

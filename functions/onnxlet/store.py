@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import obstore
@@ -202,7 +201,7 @@ class LocalFiles(Store):
         """As `Store.replace`, among all processes that use this class."""
         import fcntl
 
-        with self._translated(".lock"), (Path(self.backend.prefix) / ".lock").open("w") as lock:
+        with self._translated(".lock"), open(f"{self.backend.prefix}/.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             try:
                 found = self.read(key).revision

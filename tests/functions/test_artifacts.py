@@ -69,7 +69,7 @@ def test_parts_that_are_not_those_of_the_manifest_are_refused(store: Store) -> N
 
 
 def scratch_files() -> int:
-    links = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    links = [str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
     return sum("memfd:onnxlet" in link for link in links)
 
 

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from onnxlet.config import CacheSettings, Settings
@@ -102,7 +100,7 @@ def test_the_variant_is_nobodys_unless_it_is_named() -> None:
 
 def test_a_cache_has_a_folder_and_a_size() -> None:
     assert settings().cache is None
-    assert settings(ONNXLET_CACHE="/tmp/x").cache == CacheSettings(Path("/tmp/x"), 256 * 2**20)
+    assert settings(ONNXLET_CACHE="/tmp/x").cache == CacheSettings("/tmp/x", 256 * 2**20)
 
 
 @pytest.mark.parametrize(

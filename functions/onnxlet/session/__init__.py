@@ -84,7 +84,7 @@ def cpu_class() -> str:
 def _cpu_flags() -> list[str]:
     """What Linux says that the first CPU can do; nothing elsewhere."""
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:  # noqa: PTH123 - see `library`
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
             return next((line.split() for line in lines if line.startswith("flags")), [])
     except OSError:
         return []

@@ -4,7 +4,7 @@ import os
 import sys
 from functools import cache
 
-FOLDER = os.path.join("onnxruntime", "capi")  # noqa: PTH118 - a path as a text: pathlib takes longer to import
+FOLDER = os.path.join("onnxruntime", "capi")
 PREFIX = "libonnxruntime.so."
 """What follows in its name is ONNX Runtime's version."""
 
@@ -13,9 +13,9 @@ PREFIX = "libonnxruntime.so."
 def find() -> str | None:
     """Where the library is, in the first folder of `sys.path` that has the wheel; None where none has."""
     for entry in sys.path:
-        folder = os.path.join(entry, FOLDER)  # noqa: PTH118 - as above
+        folder = os.path.join(entry, FOLDER)
         try:
-            names = os.listdir(folder)  # noqa: PTH208 - as above
+            names = os.listdir(folder)
         except OSError:
             continue
         found = next((name for name in sorted(names) if name.startswith(PREFIX)), None)
