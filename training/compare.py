@@ -12,8 +12,7 @@ import numpy as np
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.session import open_session
 from training.graphs import Graph
-from training.networks.keras_network import INPUT, OUTPUT
-from training.recipe import Array, Split
+from training.recipe import INPUT, OUTPUT, Array, Split
 
 ROUNDS = 300
 """Pairs of runs, the one right after the other: what else the machine does touches both alike."""
@@ -76,7 +75,7 @@ def compare(name: str, path: Path, original: Variant, test: Split, max_accuracy_
 
 def latency_ratio(path: Path, original: Path, row: Array) -> float:
     """The median over many pairs of runs of how long one graph takes by how long the other does."""
-    sessions = [open_session(str(each), threads=1) for each in (path, original)]
+    sessions = [open_session(each.read_bytes(), threads=1) for each in (path, original)]
     tensor = Tensor(DATATYPES["FP32"], row.shape, memoryview(np.ascontiguousarray(row).tobytes()))
     ratios = []
     for _ in range(ROUNDS):

@@ -3,9 +3,7 @@
 The functions run them as they are and training evaluates with them, so that what answers is what was measured.
 """
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,10 +42,7 @@ class Graph:
         Raises:
             ArtifactError: ONNX Runtime does not load it.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "graph.onnx"
-            path.write_bytes(data)
-            self._session = open_session(str(path))
+        self._session = open_session(data)
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]], output: str) -> npt.NDArray[np.float32]:
         """Run the graph on all rows, batch by batch.

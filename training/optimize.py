@@ -61,43 +61,40 @@ def optimize(graph: Graph, golden: Golden | None) -> list[Graph]:
         graph: The graph, as ONNX.
         golden: What every form of it must answer; without one only the portable form is made.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "model.onnx"
-        source.write_bytes(graph.data)
-        portable = _convert(source, EXTENDED)
-        if portable is None or not _answers(portable, golden):
-            return []
-        found = [Graph(graph.role, graph.variant, portable.read_bytes(), ORT)]
-        if golden is not None and _has_convolutions(graph.data):
-            laid_out = _convert(source, ALL)
-            if laid_out is not None and _answers(laid_out, golden) and _gain(laid_out, portable, golden) >= MIN_GAIN:
-                found.append(Graph(graph.role, graph.variant, laid_out.read_bytes(), ORT, session.cpu_class()))
+    portable = _convert(graph.data, EXTENDED)
+    if portable is None or not _answers(portable, golden):
+        return []
+    found = [Graph(graph.role, graph.variant, portable, ORT)]
+    if golden is not None and _has_convolutions(graph.data):
+        laid_out = _convert(graph.data, ALL)
+        if laid_out is not None and _answers(laid_out, golden) and _gain(laid_out, portable, golden) >= MIN_GAIN:
+            found.append(Graph(graph.role, graph.variant, laid_out, ORT, session.cpu_class()))
     return found
 
 
-def _convert(source: Path, level: ort.GraphOptimizationLevel) -> Path | None:
-    """Write an optimized graph beside its source; None where ONNX Runtime cannot, or makes too much of it."""
-    target = source.with_name(f"{level.name}.ort")
+def _convert(data: bytes, level: ort.GraphOptimizationLevel) -> bytes | None:
+    """An ONNX graph, optimized; None where ONNX Runtime cannot, or makes too much of it."""
     options = ort.SessionOptions()
     options.log_severity_level = LOGGED_SEVERITY
     options.intra_op_num_threads = 1
     options.graph_optimization_level = level
-    options.optimized_model_filepath = str(target)
     options.add_session_config_entry("session.save_model_format", "ORT")
-    try:
-        ort.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions have no common base but this
-        logger.info("not in ONNX Runtime's own format: %s", error)
-        return None
-    size_bytes = target.stat().st_size
-    at_most_bytes = min(source.stat().st_size * MAX_GROWTH + FIXED_BYTES, MAX_ARTIFACT_BYTES)
-    return target if size_bytes <= at_most_bytes else None
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "model.ort"
+        options.optimized_model_filepath = str(target)
+        try:
+            ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions have no common base but this
+            logger.info("not in ONNX Runtime's own format: %s", error)
+            return None
+        is_small = target.stat().st_size <= min(len(data) * MAX_GROWTH + FIXED_BYTES, MAX_ARTIFACT_BYTES)
+        return target.read_bytes() if is_small else None
 
 
-def _answers(path: Path, golden: Golden | None) -> bool:
+def _answers(data: bytes, golden: Golden | None) -> bool:
     """Whether a converted graph loads as the functions load it, and gives the golden answer."""
     try:
-        loaded = session.open_session(str(path), is_ort=True)
+        loaded = session.open_session(data, is_ort=True)
         if golden is None:
             return True
         names = list(golden.outputs)
@@ -113,9 +110,9 @@ def _has_convolutions(data: bytes) -> bool:
     return any(node.op_type == "Conv" for node in onnx.load_from_string(data).graph.node)
 
 
-def _gain(path: Path, reference: Path, golden: Golden) -> float:
+def _gain(data: bytes, reference: bytes, golden: Golden) -> float:
     """How many times as fast as a reference a graph is, in the median over many pairs of runs."""
-    sessions = [session.open_session(str(each), is_ort=True) for each in (reference, path)]
+    sessions = [session.open_session(each, is_ort=True) for each in (reference, data)]
     ratios = []
     for _ in range(ROUNDS):
         durations_s = []

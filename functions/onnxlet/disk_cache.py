@@ -2,13 +2,12 @@
 
 import hashlib
 import logging
+import mmap
 import os
-import shutil
 import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from onnxlet.contract import layout
 from onnxlet.errors import SettingsError
@@ -38,33 +37,35 @@ class DiskCache:
         if not is_private:
             raise SettingsError(f"ONNXLET_CACHE: {folder}: expected a folder of this user's with mode 700")
 
-    def open(self, sha256: str) -> IO[bytes] | None:
-        """The verified bytes with this SHA-256, open for reading; None where they are not here, or no longer right."""
+    def read(self, sha256: str) -> memoryview | None:
+        """The verified bytes with this SHA-256, mapped into memory; None where they are not here, or no longer right.
+
+        They stay when the file is removed.
+        """
         path = self._path(sha256)
         try:
-            file = path.open("rb")
-        except OSError:
+            with path.open("rb") as file:
+                data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError):  # it is not there, or empty
             return None
-        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+        if hashlib.sha256(data).hexdigest() != sha256:
             logger.warning("%s: damaged, fetched again", path)
-            file.close()
             path.unlink(missing_ok=True)
             return None
         with suppress(OSError):
             os.utime(path)  # the least recently used go first
-        return file
+        return data
 
-    def add(self, sha256: str, file: IO[bytes]) -> None:
-        """Keep the bytes of an open file. A disk that is full costs the cache, and nothing else."""
-        size_bytes = os.fstat(file.fileno()).st_size
+    def add(self, sha256: str, data: bytes | memoryview) -> None:
+        """Keep bytes. A disk that is full costs the cache, and nothing else."""
+        size_bytes = len(data)
         if size_bytes > self._limit_bytes:
             return
         try:
             self._make_room(size_bytes)
             with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as copy:
                 try:
-                    file.seek(0)
-                    shutil.copyfileobj(file, copy)
+                    copy.write(data)
                     copy.flush()
                     Path(copy.name).replace(self._path(sha256))
                 except BaseException:

@@ -163,8 +163,7 @@ def _open_best(registry: Registry, manifest: Manifest, choices: list[Artifact], 
 
 
 def _open(registry: Registry, manifest: Manifest, artifact: Artifact, threads: int) -> Session:
-    with registry.artifacts.open(artifact) as path:
-        found = session.open_session(path, threads, is_ort=artifact.format == ORT)
+    found = session.open_session(registry.artifacts.read(artifact), threads, is_ort=artifact.format == ORT)
     golden = registry.golden(manifest) if artifact.must_be_checked else None
     if golden is not None:
         _check(found, artifact, golden)

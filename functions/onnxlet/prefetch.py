@@ -5,6 +5,7 @@ Only what is needed to ask the store is imported before it is asked: see tests/f
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,10 @@ from onnxlet.store import Store, Stored, open_store
 if TYPE_CHECKING:
     from onnxlet.config import Settings
     from onnxlet.registry import Registry
+
+
+SWITCH_S = 0.0005
+"""How long an import may keep this thread from its next step; Python's 5 ms are as long as a step of the network."""
 
 
 class Prefetch(threading.Thread):
@@ -34,11 +39,15 @@ class Prefetch(threading.Thread):
 
     def run(self) -> None:
         """Read the alias, and begin to fetch what it names. What fails here will fail again for who needs it."""
+        usual_s = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_S)
         try:
             stored = self._store.read(layout.alias_key(self._model, layout.LIVE))
             self._registry = _open(self._settings, self._store, self._model, stored)
         except OnnxletError:
             return
+        finally:
+            sys.setswitchinterval(usual_s)
 
     def registry(self) -> Registry | None:
         """The registry in which it is under way; None where it failed."""

@@ -142,7 +142,7 @@ class Registry:
         artifact = manifest.artifact("golden")
         if artifact is None:
             return None
-        return Golden.from_json(self.artifacts.read(artifact), layout.blob_key(artifact.sha256))
+        return Golden.from_json(bytes(self.artifacts.read(artifact)), layout.blob_key(artifact.sha256))
 
     def publish(self, draft: Manifest, blobs: Mapping[str, bytes], alias: str | None = layout.LIVE) -> Manifest:
         """Store a new version and, unless `alias` is None, make the alias name it.

@@ -60,14 +60,12 @@ def test_another_answer_is_found(answer: npt.NDArray[Any]) -> None:
 
 
 @pytest.mark.parametrize("offset", range(16))
-def test_an_answer_does_not_depend_on_where_a_tensor_lies_in_the_body(tmp_path: Path, offset: int) -> None:
+def test_an_answer_does_not_depend_on_where_a_tensor_lies_in_the_body(offset: int) -> None:
     case = to_case(next(test for test in load_tests() if test.name == "test_reduce_sum_default_axes_keepdims_random"))
-    path = tmp_path / "model.onnx"
-    path.write_bytes(case.graph)
     inputs = {
         name: Tensor(BY_NUMPY[array.dtype.name], array.shape, memoryview(bytes(offset) + array.tobytes())[offset:])
         for name, array in case.inputs.items()
     }
-    (output,) = open_session(str(path)).run(inputs, list(case.answers))
+    (output,) = open_session(case.graph).run(inputs, list(case.answers))
     (expected,) = case.answers.values()
     assert bytes(output.buffer) == expected.tobytes()

@@ -17,28 +17,20 @@ from tests import graphs
 from training.publish import publish
 
 
-def add(cache: DiskCache, data: bytes, folder: Path) -> str:
-    """Keep bytes as a loader does, from an open file."""
-    path = folder / "fetched"
-    path.write_bytes(data)
+def add(cache: DiskCache, data: bytes) -> str:
     sha256 = hashlib.sha256(data).hexdigest()
-    with path.open("rb") as file:
-        cache.add(sha256, file)
+    cache.add(sha256, data)
     return sha256
 
 
 def read(cache: DiskCache, sha256: str) -> bytes | None:
-    file = cache.open(sha256)
-    if file is None:
-        return None
-    with file:
-        file.seek(0)
-        return file.read()
+    found = cache.read(sha256)
+    return None if found is None else bytes(found)
 
 
 def test_what_was_added_is_found_again(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path / "cache", 1000)
-    sha256 = add(cache, b"graph", tmp_path)
+    sha256 = add(cache, b"graph")
     assert read(cache, sha256) == b"graph"
     assert read(DiskCache(tmp_path / "cache", 1000), sha256) == b"graph"
     assert read(cache, "0" * 64) is None
@@ -46,7 +38,7 @@ def test_what_was_added_is_found_again(tmp_path: Path) -> None:
 
 def test_damaged_bytes_are_never_given_and_go(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path / "cache", 1000)
-    sha256 = add(cache, b"graph", tmp_path)
+    sha256 = add(cache, b"graph")
     (tmp_path / "cache" / sha256).write_bytes(b"grapf")
     assert read(cache, sha256) is None
     assert list((tmp_path / "cache").iterdir()) == []
@@ -54,18 +46,18 @@ def test_damaged_bytes_are_never_given_and_go(tmp_path: Path) -> None:
 
 def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path / "cache", 10)
-    first, second = add(cache, b"1111", tmp_path), add(cache, b"2222", tmp_path)
+    first, second = add(cache, b"1111"), add(cache, b"2222")
     os.utime(tmp_path / "cache" / first, (1, 1))
     os.utime(tmp_path / "cache" / second, (2, 2))
     assert read(cache, first) == b"1111"
-    third = add(cache, b"3333", tmp_path)
+    third = add(cache, b"3333")
     assert [read(cache, sha256) for sha256 in (first, second, third)] == [b"1111", None, b"3333"]
 
 
 def test_what_is_larger_than_the_cache_removes_nothing(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path / "cache", 10)
-    small = add(cache, b"1111", tmp_path)
-    large = add(cache, b"2" * 11, tmp_path)
+    small = add(cache, b"1111")
+    large = add(cache, b"2" * 11)
     assert (read(cache, small), read(cache, large)) == (b"1111", None)
 
 
@@ -88,27 +80,22 @@ def test_a_link_is_refused(tmp_path: Path) -> None:
 def test_a_disk_that_cannot_be_written_costs_the_cache_alone(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path / "cache", 1000)
     (tmp_path / "cache").rmdir()
-    assert read(cache, add(cache, b"graph", tmp_path)) is None
+    assert read(cache, add(cache, b"graph")) is None
 
 
 WRITER = """
-import hashlib, io, sys, tempfile
+import hashlib, sys
 from pathlib import Path
 from onnxlet.disk_cache import DiskCache
 cache = DiskCache(Path(sys.argv[1]), 300_000)
 for number in range(200):
     data = bytes([number % 7]) * 100_000
     sha256 = hashlib.sha256(data).hexdigest()
-    found = cache.open(sha256)
+    found = cache.read(sha256)
     if found is None:
-        with tempfile.TemporaryFile() as file:
-            file.write(data)
-            file.flush()
-            cache.add(sha256, file)
+        cache.add(sha256, data)
     else:
-        with found:
-            found.seek(0)
-            assert found.read() == data
+        assert found == data
 """
 
 

@@ -150,8 +150,8 @@ def test_bytes_that_are_not_the_published_ones_are_never_given_out(tmp_path: Pat
         blob.write_bytes(data[:-1])
     else:
         blob.unlink()
-    with pytest.raises(ArtifactError, match="model artifact"), registry.artifacts.open(artifact):
-        pytest.fail("the bytes were given out")
+    with pytest.raises(ArtifactError, match="model artifact"):
+        registry.artifacts.read(artifact)
 
 
 def publish_in_process(
@@ -233,5 +233,4 @@ def test_a_publisher_killed_between_two_writes_changes_nothing(
     after = publish(registry, digits_candidate(seed=2))
     assert registry.resolve("digits") == after
     for artifact in after.artifacts:
-        with registry.artifacts.open(artifact) as path:
-            assert Path(path).stat().st_size == artifact.size_bytes
+        assert len(registry.artifacts.read(artifact)) == artifact.size_bytes

@@ -37,11 +37,9 @@ def engine(request: pytest.FixtureRequest) -> ModuleType:
 
 
 @pytest.fixture
-def load(engine: ModuleType, tmp_path: Path) -> Load:
+def load(engine: ModuleType) -> Load:
     def load(proto: onnx.ModelProto) -> Session:
-        path = tmp_path / "model.onnx"
-        onnx.save(proto, path)
-        found: Session = engine.Session(str(path))
+        found: Session = engine.Session(proto.SerializeToString())
         return found
 
     return load
@@ -59,9 +57,14 @@ def test_where_the_library_is_missing_the_python_package_is_the_engine(tmp_path:
     path = tmp_path / "model.onnx"
     onnx.save(graphs.classifier(), path)
     packages = without_library(tmp_path / "packages")
-    program = f"from onnxlet import session; session.open_session({str(path)!r}); print(session.engine().__name__)"
+    program = """
+import sys
+from onnxlet import session
+session.open_session(open(sys.argv[1], "rb").read())
+print(session.engine().__name__)
+"""
     found = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", program, str(path)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(packages), *sys.path])},
         capture_output=True,
         text=True,
@@ -120,11 +123,11 @@ def test_nothing_is_kept_of_what_a_run_made(load: Load) -> None:
     assert memory.resident_bytes() - before_bytes < 20 * 4 * count  # a leak would be 100 of them
 
 
-def test_what_is_no_graph_is_refused_with_the_runtimes_version(engine: ModuleType, tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    path.write_bytes(b"nothing")
+@pytest.mark.parametrize("is_ort", [False, True])
+@pytest.mark.parametrize("data", [b"", b"nothing", bytes(100_000)])
+def test_what_is_no_graph_is_refused_with_the_runtimes_version(engine: ModuleType, data: bytes, is_ort: bool) -> None:
     with pytest.raises(ArtifactError, match=r"onnxruntime \d+\.\d+\.\d+ cannot load the graph"):
-        engine.Session(str(path))
+        engine.Session(data, is_ort=is_ort)
 
 
 def test_a_failure_inside_the_graph_is_one_line(load: Load) -> None:
@@ -175,16 +178,22 @@ def test_threads_share_a_session(load: Load) -> None:
     assert wrong == []
 
 
-def test_the_runtimes_own_format_is_mapped_from_a_file_that_has_no_name_any_more(
-    engine: ModuleType, tmp_path: Path
-) -> None:
-    source, path = tmp_path / "model.onnx", tmp_path / "model.ort"
-    onnx.save(graphs.identity(TensorProto.FLOAT), source)
+def test_the_runtimes_own_format_outlives_the_bytes_that_it_was_given(engine: ModuleType, tmp_path: Path) -> None:
+    data = bytearray(to_ort(graphs.classifier(), tmp_path))
+    loaded = engine.Session(memoryview(bytes(data)), is_ort=True)
+    gc.collect()
+    random = np.random.default_rng(0).random((4, graphs.SIDE_PIXELS, graphs.SIDE_PIXELS, 1), np.float32)
+    tensor = Tensor(DATATYPES["FP32"], random.shape, memoryview(random.tobytes()))
+    (expected,) = engine.Session(graphs.classifier().SerializeToString()).run({"input": tensor}, ["output"])
+    (found,) = loaded.run({"input": tensor}, ["output"])
+    np.testing.assert_allclose(np.frombuffer(found.buffer, "f4"), np.frombuffer(expected.buffer, "f4"), rtol=1e-5)
+
+
+def to_ort(proto: onnx.ModelProto, folder: Path) -> bytes:
+    source, path = folder / "model.onnx", folder / "model.ort"
+    onnx.save(proto, source)
     settings = ort.SessionOptions()
     settings.optimized_model_filepath = str(path)
     settings.add_session_config_entry("session.save_model_format", "ORT")
     ort.InferenceSession(str(source), settings, providers=["CPUExecutionProvider"])
-    loaded = engine.Session(str(path), is_ort=True)
-    path.unlink()
-    one = Tensor(DATATYPES["FP32"], (1,), memoryview(np.float32(7).tobytes()))
-    assert loaded.run({"x": one}, ["y"]) == [one]
+    return path.read_bytes()

@@ -38,18 +38,18 @@ if TYPE_CHECKING:
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
-def open_session(path: str, threads: int = 1, *, is_ort: bool = False) -> Session:
+def open_session(data: bytes | memoryview, threads: int = 1, *, is_ort: bool = False) -> Session:
     """Load a graph.
 
     Args:
-        path: The file. It may be unlinked or closed afterwards, not written: a `.ort` stays mapped into memory.
+        data: The graph; nobody writes to it any more.
         threads: How many a run may use.
-        is_ort: Whether the file is in ONNX Runtime's own format, optimised already, and not ONNX.
+        is_ort: Whether it is in ONNX Runtime's own format, optimised already, and not ONNX.
 
     Raises:
         ArtifactError: ONNX Runtime does not load it; the text says why.
     """
-    session: Session = engine().Session(path, threads, is_ort=is_ort)
+    session: Session = engine().Session(data, threads, is_ort=is_ort)
     return session
 
 

@@ -62,7 +62,7 @@ class Api:
         text, enumeration = c_char_p, c_int
 
         self.create_env = quick(3, enumeration, text, pointer)
-        self.create_session = slow(7, pointer, text, pointer, pointer)
+        self.create_session_from_array = slow(8, pointer, pointer, size, pointer, pointer)
         self.run = slow(9, pointer, pointer, pointer, pointer, count, pointer, count, pointer)
         self.create_session_options = quick(10, pointer)
         self.set_graph_optimization_level = quick(23, pointer, enumeration)

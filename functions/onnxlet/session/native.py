@@ -28,9 +28,10 @@ MAX_REASON_CHARACTERS = 500
 class Session:
     """One loaded ONNX graph; see `onnxlet.session`."""
 
-    def __init__(self, path: str, threads: int = 1, *, is_ort: bool = False) -> None:
-        """Load the graph at `path`; see `onnxlet.session.open_session`."""
+    def __init__(self, data: bytes | memoryview, threads: int = 1, *, is_ort: bool = False) -> None:
+        """Load a graph; see `onnxlet.session.open_session`."""
         self._runtime = runtime()
+        self._data = memoryview(data) if is_ort else None  # where the weights are used as they lie
         self._handle = c_void_p()
         api, options = self._runtime.api, c_void_p()
         try:
@@ -39,9 +40,11 @@ class Session:
             api.set_inter_op_threads(options, 1)
             if is_ort:
                 api.set_graph_optimization_level(options, NO_OPTIMIZATION)
-            for key, value in session_config(is_ort=is_ort).items():
+            for key, value in session_config(is_ort=is_ort, in_place=True).items():
                 api.add_session_config_entry(options, key.encode(), value.encode())
-            api.create_session(self._runtime.environment, path.encode(), options, byref(self._handle))
+            buffer = memoryview(data)
+            where = _address(buffer), buffer.nbytes
+            api.create_session_from_array(self._runtime.environment, *where, options, byref(self._handle))
         except OrtError as error:
             raise ArtifactError(f"onnxruntime {api.version} cannot load the graph: {_reason(error)}") from error
         finally:

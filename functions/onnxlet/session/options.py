@@ -12,19 +12,18 @@ elsewhere sums are added in another order and end in other digits: the bytes of 
 ends, and that must not change the answer."""
 
 
-def session_config(*, is_ort: bool) -> dict[str, str]:
+def session_config(*, is_ort: bool, in_place: bool) -> dict[str, str]:
     """The configuration entries of a session.
 
     Args:
-        is_ort: Whether its file is in ONNX Runtime's own format: then the weights are used where they lie in the file,
-            mapped into memory, and never copied.
+        is_ort: Whether its graph is in ONNX Runtime's own format.
+        in_place: Whether the weights of such a graph are used where they lie, and never copied.
     """
     # A spinning thread burns the CPU quota that the next request needs.
     config = {"session.intra_op.allow_spinning": "0"}
     if is_ort:
-        config |= {
-            "session.load_model_format": "ORT",
-            "session.use_memory_mapped_ort_model": "1",
-            "session.use_ort_model_bytes_for_initializers": "1",
-        }
+        config["session.load_model_format"] = "ORT"
+    if is_ort and in_place:
+        config["session.use_ort_model_bytes_directly"] = "1"
+        config["session.use_ort_model_bytes_for_initializers"] = "1"
     return config

@@ -28,17 +28,18 @@ def prepare() -> None:
 class Session:
     """One loaded ONNX graph; see `onnxlet.session`."""
 
-    def __init__(self, path: str, threads: int = 1, *, is_ort: bool = False) -> None:
-        """Load the graph at `path`; see `onnxlet.session.open_session`."""
+    def __init__(self, data: bytes | memoryview, threads: int = 1, *, is_ort: bool = False) -> None:
+        """Load a graph; see `onnxlet.session.open_session`."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         if is_ort:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        for key, value in session_config(is_ort=is_ort).items():
+        # Weights may not be used in place here: the package copies the bytes, and frees its copy (onnxruntime 1.31.1).
+        for key, value in session_config(is_ort=is_ort, in_place=False).items():
             options.add_session_config_entry(key, value)
         try:
-            self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(bytes(data), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
             raise ArtifactError(f"onnxruntime {VERSION} cannot load the graph: {_reason(error)}") from error
 
