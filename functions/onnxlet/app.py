@@ -8,17 +8,19 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from onnxlet import routes, telemetry
+from onnxlet import telemetry
 from onnxlet.config import Settings
 from onnxlet.endpoints import ROUTES
 from onnxlet.errors import OnnxletError, TooLargeError
 from onnxlet.exchange import Exchange
 from onnxlet.http import Request, Response, check_size, compressed, decompressed, to_json, wire_bytes
 from onnxlet.prefetch import Prefetch
-from onnxlet.routes import Route
+from onnxlet.routes import Route, Router
 from onnxlet.service import Service
 
 logger = logging.getLogger("onnxlet")
+
+ROUTER = Router(ROUTES)
 
 MAX_RESPONSE_BYTES = {"lambda": 6 * 1024 * 1024 - 64 * 1024, "cloud-run": 32 * 1024 * 1024, "other": 32 * 1024 * 1024}
 """What a platform sends back at most; of Lambda's 6 MiB some are left for the document around the body."""
@@ -90,7 +92,7 @@ class App:
             exchange.request = to_request(event)
             exchange.request = decompressed(exchange.request)
             check_size(exchange.request.body)
-            route, arguments = routes.find(ROUTES, exchange.request.method, exchange.request.path)
+            route, arguments = ROUTER.find(exchange.request.method, exchange.request.path)
             exchange.route = route.pattern
             response = route.endpoint(exchange, **arguments)
             self._ask_shadow(exchange, route, arguments)
@@ -194,7 +196,7 @@ class App:
             headers["x-request-id"] = request_id
         if model is not None:
             headers |= {"onnxlet-model": model.model, "onnxlet-version": str(model.version)}
-        return replace(response, headers={**response.headers, **headers})
+        return Response(response.status, response.body, response.content_type, {**response.headers, **headers})
 
 
 def _to_error(error: Exception) -> tuple[OnnxletError, Response]:

@@ -1,8 +1,7 @@
 """The exchange: one request being answered. What it asks, who answers it, and how long each step takes."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from onnxlet.errors import OnnxletError
 from onnxlet.http import Request
@@ -54,15 +53,30 @@ class Exchange:
                 self.routed = self.service.find(reference, version, key)
         return self.routed.model
 
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Count the time of a step."""
-        started_s = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.steps_s[name] = self.steps_s.get(name, 0.0) + time.perf_counter() - started_s
+    def step(self, name: str) -> "Step":
+        """Count the time of a step, as long as the context lasts."""
+        return Step(self.steps_s, name)
 
     def total_s(self) -> float:
         """The time since the request came."""
         return time.perf_counter() - self._started_s
+
+
+class Step:
+    """A context whose seconds are added to those of its name; as a generator it would take three times as long."""
+
+    __slots__ = ("_name", "_seconds", "_started_s")
+
+    def __init__(self, seconds: dict[str, float], name: str) -> None:
+        """Take where to add."""
+        self._seconds = seconds
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._started_s = time.perf_counter()
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        found_s = time.perf_counter() - self._started_s
+        self._seconds[self._name] = self._seconds.get(self._name, 0.0) + found_s

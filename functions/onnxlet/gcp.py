@@ -24,7 +24,7 @@ def to_request(request: Any) -> Request:
         path=request.path,
         body=request.get_data(cache=False),
         headers={name.lower(): value for name, value in request.headers.items()},
-        query=request.args.to_dict(),
+        query=request.args.to_dict() if request.query_string else {},
         id=request.headers.get("function-execution-id"),
     )
 

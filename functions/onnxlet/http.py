@@ -104,11 +104,12 @@ def decompressed(request: Request) -> Request:
 
 def compressed(response: Response, request: Request) -> Response:
     """The response as the client takes it smaller, where it does and that pays."""
-    accepted = {
-        part.partition(";")[0].strip() for part in request.headers.get("accept-encoding", "").lower().split(",")
-    }
+    header = request.headers.get("accept-encoding")
+    if header is None or len(response.body) < MIN_COMPRESSED_BYTES:
+        return response
+    accepted = {part.partition(";")[0].strip() for part in header.lower().split(",")}
     encoding = next((encoding for encoding in WINDOW_BITS if encoding in accepted), None)
-    if encoding is None or len(response.body) < MIN_COMPRESSED_BYTES:
+    if encoding is None:
         return response
     import zlib  # most responses are not compressed
 

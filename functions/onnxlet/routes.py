@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from onnxlet.errors import MethodNotAllowedError, NotFoundError
 from onnxlet.http import Response
+
+MAX_REMEMBERED = 1024
+"""Paths, of the clients' making."""
 
 Endpoint = Callable[..., Response]
 
@@ -22,23 +26,31 @@ class Route:
     """The schema of the response, in `openapi`."""
 
 
-def find(routes: Iterable[Route], method: str, path: str) -> tuple[Route, dict[str, str]]:
-    """The route for a request, and what its path says.
+class Router:
+    """Finds the route of a request. It remembers the paths that lead somewhere: most requests name one of a few."""
 
-    Raises:
-        NotFoundError: no route has this path.
-        MethodNotAllowedError: one has, for another method.
-    """
-    allowed = []
-    for route in routes:
-        arguments = _match(route.pattern, path)
-        if arguments is not None:
-            if route.method == method:
-                return route, arguments
-            allowed.append(route.method)
-    if allowed:
-        raise MethodNotAllowedError(f"{path:.200}: expected {' or '.join(allowed)}, got {method:.20}")
-    raise NotFoundError(f"{path:.200}: nothing answers here")
+    def __init__(self, routes: Iterable[Route]) -> None:
+        """Take the routes, of which the first that has a path answers for it."""
+        self._routes = tuple(routes)
+        self.find = lru_cache(MAX_REMEMBERED)(self._find)
+
+    def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """The route for a request, and what its path says.
+
+        Raises:
+            NotFoundError: no route has this path.
+            MethodNotAllowedError: one has, for another method.
+        """
+        allowed = []
+        for route in self._routes:
+            arguments = _match(route.pattern, path)
+            if arguments is not None:
+                if route.method == method:
+                    return route, arguments
+                allowed.append(route.method)
+        if allowed:
+            raise MethodNotAllowedError(f"{path:.200}: expected {' or '.join(allowed)}, got {method:.20}")
+        raise NotFoundError(f"{path:.200}: nothing answers here")
 
 
 def _match(pattern: str, path: str) -> dict[str, str] | None:

@@ -134,10 +134,19 @@ def from_values(name: str, datatype: DataType, shape: tuple[int, ...], data: obj
         elements = bytes(values) if is_boolean else array(datatype.code, values)
     except (TypeError, OverflowError) as error:
         raise InvalidTensorError(f'input "{name}": expected {datatype.name} values, but {error}') from error
-    # `array` makes an infinity of what FP32 cannot hold, and JSON has none of its own; a sum finds it without a loop.
-    if datatype.code == "f" and not math.isfinite(sum(elements)):
+    buffer = memoryview(elements).cast("B")
+    if datatype.code == "f" and _may_hold_infinity(buffer) and not math.isfinite(sum(elements)):
         raise InvalidTensorError(f'input "{name}": expected FP32 values, but one is too large')
-    return Tensor(datatype, shape, memoryview(bytes(elements)))
+    return Tensor(datatype, shape, buffer)
+
+
+def _may_hold_infinity(buffer: memoryview) -> bool:
+    """Whether the bytes of FP32's infinities are among these, be it across two values.
+
+    `array` makes an infinity of what FP32 cannot hold, and JSON has none of its own.
+    """
+    data = bytes(buffer)
+    return b"\0\0\x80\x7f" in data or b"\0\0\x80\xff" in data
 
 
 def from_bytes(name: str, datatype: DataType, shape: tuple[int, ...], buffer: memoryview) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import byref, c_char, c_char_p, c_int, c_int64, c_size_t, c_void_p, py_object
-from functools import cache
+from functools import cache, lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,9 @@ DEFAULT_MEMORY = 0
 """Of the header's `GraphOptimizationLevel`, `OrtAllocatorType` and `OrtMemType`."""
 
 MAX_REASON_CHARACTERS = 500
+
+MAX_REMEMBERED = 256
+"""Combinations of names: a client chooses which outputs it asks for."""
 
 
 class Session:
@@ -64,10 +67,10 @@ class Session:
             runtime.api.run(
                 self._handle,
                 None,
-                _names(inputs),
+                _names(tuple(inputs)),
                 (c_void_p * len(values))(*(value.handle for value in values)),
                 len(values),
-                _names(outputs),
+                _names(tuple(outputs)),
                 len(outputs),
                 results,
             )
@@ -151,7 +154,9 @@ def _address(buffer: memoryview) -> int:
     return found.address or 0
 
 
-def _names(names: Mapping[str, Tensor] | Sequence[str]) -> Any:
+@lru_cache(MAX_REMEMBERED)
+def _names(names: tuple[str, ...]) -> Any:
+    """Names as C takes them."""
     return (c_char_p * len(names))(*(name.encode() for name in names))
 
 
