@@ -9,10 +9,11 @@ from onnxlet.config import Settings
 settings = Settings.from_environment(os.environ)
 prefetched = prefetch.begin(settings)  # the default model comes while the rest is imported
 
-from onnxlet import aws, events, gcp  # noqa: E402
+from onnxlet import aws, events, gcp, snapshot  # noqa: E402
 from onnxlet.app import App  # noqa: E402
 
 app = App.start(settings, prefetched)
+snapshot.register(app)
 
 
 def aws_http(event: dict[str, Any], _context: object) -> dict[str, Any]:

@@ -17,7 +17,8 @@ MAY_IMPORT = {
     "contract": {"errors"},
     "config": {"contract", "errors"},
     "http": {"errors"},
-    "store": {"config", "errors"},
+    "credentials": {"config", "errors"},
+    "store": {"config", "credentials", "errors"},
     "disk_cache": {"contract", "errors"},
     "artifacts": {"contract", "disk_cache", "errors", "store"},
     "registry": {"artifacts", "config", "contract", "disk_cache", "errors", "store"},
@@ -84,7 +85,8 @@ MAY_IMPORT = {
     },
     "aws": {"errors", "events", "http"},
     "gcp": {"errors", "events", "http"},
-    "main": {"app", "aws", "config", "events", "gcp", "prefetch"},
+    "snapshot": {"app"},
+    "main": {"app", "aws", "config", "events", "gcp", "prefetch", "snapshot"},
 }
 """The rooms of `functions/`, and all that each may import of the others."""
 
@@ -93,6 +95,7 @@ LIBRARIES = {
     "store": {"obstore"},
     "session": {"numpy", "onnxruntime"},  # the native engine neither
     "images": {"PIL"},
+    "snapshot": {"snapshot_restore_py"},  # of Lambda's own runtime
     "payloads": {"orjson"},
     "v2": {"orjson"},
     "http": {"orjson"},

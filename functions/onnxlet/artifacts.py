@@ -26,6 +26,10 @@ class Artifacts:
         self._cache = cache
         self._begun: dict[str, Fetch] = {}
 
+    def reopen(self, store: Store) -> None:
+        """Go on with another connection to the same store."""
+        self._store = store
+
     def begin(self, artifact: Artifact) -> None:
         """Begin to fetch an artifact that will soon be read; how that goes is told then."""
         if artifact.sha256 not in self._begun and self._cache is None:

@@ -21,12 +21,22 @@ DEFAULT_CACHE_MIB = 256
 
 Platform = Literal["lambda", "cloud-run", "other"]
 
-ON_DEMAND = "on-demand"
-"""How Lambda calls an environment that a request made it start."""
+ON_DEMAND, SNAPSHOT = "on-demand", "snap-start"
+"""How Lambda calls an environment that a request made it start, and one that it takes a snapshot of."""
 
 MAX_REFRESH_S = 10**9
 
 DEFAULT_REFRESH_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerCredentials:
+    """Where a function that was restored from a snapshot gets its credentials."""
+
+    url: str
+    """`AWS_CONTAINER_CREDENTIALS_FULL_URI`."""
+    token: str
+    """`AWS_CONTAINER_AUTHORIZATION_TOKEN`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,8 @@ class StorageSettings:
     """`AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`: an S3 other than AWS's own."""
     gcs_endpoint: str | None = None
     """`STORAGE_EMULATOR_HOST`: a Cloud Storage other than Google's own; no credentials are sent to it."""
+    container: ContainerCredentials | None = None
+    """In place of the environment's own credentials, where that has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,8 @@ class Settings:
     """Whether a request already waits for this process: to run a model before it would only make it wait longer.
 
     `AWS_LAMBDA_INITIALIZATION_TYPE` on Lambda, where capacity may also be provisioned, or restored from a snapshot."""
+    is_snapshotted: bool = False
+    """Whether Lambda saves this process when it is initialized, and restores it where a request needs one."""
     project: str | None = None
     """`GOOGLE_CLOUD_PROJECT`: in Cloud Logging a trace is named with its project."""
 
@@ -109,6 +123,7 @@ class Settings:
             threads=_parse_threads(lambda_memory),
             platform=_parse_platform(environment),
             is_on_demand=_parse_is_on_demand(environment),
+            is_snapshotted=environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == SNAPSHOT,
             project=environment.get("GOOGLE_CLOUD_PROJECT") or None,
         )
 
@@ -126,7 +141,16 @@ def storage_from_environment(environment: Mapping[str, str]) -> StorageSettings:
     return StorageSettings(
         s3_endpoint=environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or None,
         gcs_endpoint=gcs_endpoint,
+        container=_parse_container(environment),
     )
+
+
+def _parse_container(environment: Mapping[str, str]) -> ContainerCredentials | None:
+    url = environment.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    token = environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
+    if not url or not token or environment.get("AWS_ACCESS_KEY_ID"):
+        return None
+    return ContainerCredentials(url, token)
 
 
 def _parse_model(text: str | None) -> str | None:

@@ -54,6 +54,11 @@ class Registry:
             cache = DiskCache(settings.cache.folder, settings.cache.limit_bytes)
         return cls(store or open_store(settings.registry, settings.storage), cache)
 
+    def reopen(self, store: Store) -> None:
+        """Go on with another connection to the same store."""
+        self.store = store
+        self.artifacts.reopen(store)
+
     def expect(self, name: str, stored: Stored) -> Manifest:
         """Take a model's live alias as it was just read, for who first asks for it; gives the manifest that it names.
 

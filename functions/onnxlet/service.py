@@ -71,6 +71,15 @@ class Service:
             if not self.settings.is_on_demand:
                 run_ahead(model)
 
+    def reopen(self) -> None:
+        """Connect anew, and look whether aliases have moved: time has passed that no clock of this process counted."""
+        with self._opening:
+            self._results = None
+            traffic = self._traffic
+        if traffic is not None:
+            traffic.models.registry.reopen(open_store(self.settings.registry, self.settings.storage))
+            traffic.refresh_all()
+
     def find(self, reference: str | None, version: str | None = None, key: str | None = None) -> Routed:
         """Who answers for what a request names.
 

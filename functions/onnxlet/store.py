@@ -246,6 +246,10 @@ def open_store(
 
 def _open_s3(url: str, settings: StorageSettings, credential_provider: Any) -> S3Store:
     config: Any = {}
+    if credential_provider is None and settings.container is not None:
+        from onnxlet.credentials import ContainerCredentialProvider  # of functions that start from a snapshot alone
+
+        credential_provider = ContainerCredentialProvider(settings.container)
     if settings.s3_endpoint:
         config = {"endpoint": settings.s3_endpoint, "virtual_hosted_style_request": False}
     return S3Store.from_url(

@@ -91,6 +91,11 @@ class Traffic:
         model = self._share(followed, current.canary, key) or self.models.get(current.manifest)
         return Routed(model, self._share(followed, current.shadow, key))
 
+    def refresh_all(self) -> None:
+        """Look now whether any alias has moved, however lately that was looked for."""
+        for (name, alias), followed in list(self._followed.items()):
+            self._refresh(name, alias, followed)
+
     def problem(self, model: Model) -> str | None:
         """Why this model's alias is not answered as its document says, or None."""
         followed = list(self._followed.values())  # a copy: another thread may add one meanwhile
