@@ -8,7 +8,7 @@ CLOUD ?= gcp
 ENGINE ?= native
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch demo test kserve conformance lint serve train clean
+.PHONY: help setup torch jax demo test kserve conformance lint serve train package bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ torch: setup ## Add PyTorch for the recipes that need it (char-rnn, cnn, vae, ga
 	$(BIN)/python -m ensurepip --upgrade >/dev/null 2>&1 || true
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch onnxscript
 
+jax: setup ## Add JAX, by which Keras's recipes share a job among machines (KERAS_BACKEND=jax)
+	$(BIN)/python -m ensurepip --upgrade >/dev/null 2>&1 || true
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt jax
+
 demo: setup ## Train on real digits, publish, and ask both clouds' runtimes on this machine
 	$(BIN)/python -m cli.demo
 
@@ -46,6 +50,9 @@ kserve: setup .venv-kserve ## Test with KServe's client, in a venv of its own
 conformance: setup ## Ask ONNX's own node tests over HTTP, in binary and in JSON (CLOUD=gcp or aws, ENGINE=native or python)
 	$(BIN)/python -m tests.conformance --cloud $(CLOUD) --engine $(ENGINE)
 
+bench: setup ## Measure cold starts, warm requests and events beside what people deploy (ten minutes)
+	$(BIN)/onnxlet bench all --chart .onnxlet/bench/chart.png
+
 lint: setup ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,6 +63,9 @@ serve: setup ## Serve the local registry on this machine (CLOUD=gcp or aws)
 
 train: setup ## Train and publish a model (RECIPE=digits)
 	$(BIN)/onnxlet train $(RECIPE)
+
+package: setup ## Make the zip that a cloud deploys (CLOUD=aws or gcp, ARCH=arm64 or x86_64)
+	$(BIN)/onnxlet package --cloud $(CLOUD) $(if $(ARCH),--arch $(ARCH))
 
 clean: ## Remove what the targets made, the local registry and runs too
 	rm -rf $(VENV) .venv-kserve .onnxlet runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,20 +1,22 @@
 """A training job for a cloud: submitted, followed, and its end told."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 
 from cli import output
 from onnxlet.errors import InvalidRequestError
 from training.jobs import sagemaker
 from training.jobs.job import Job
 from training.jobs.vertex import Vertex
-from training.recipes import find_recipe
 
 CLOUDS = ("sagemaker", "vertex")
 
 STORAGE = ("s3://", "gs://")
 """What a machine of a cloud reaches: never a folder of this one."""
+
+Report = Callable[[str], None]
+"""Takes a line about the job."""
 
 VERTEX_ENDPOINT = "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM"
 """Google's own variable for a Vertex AI at another address, as a private one (gcloud, "api_endpoint_overrides")."""
@@ -52,8 +54,14 @@ def _text(value: object) -> str:
     return "true" if value is True else str(value)
 
 
-def run_job(cloud: str, job: Job, account: Account) -> None:
+def run_job(cloud: str, job: Job, account: Account, *, json: bool = False) -> None:
     """Submit a job and follow it to its end; the job itself publishes.
+
+    Args:
+        cloud: Where.
+        job: What is trained.
+        account: Whose machines they are.
+        json: Whether the job that is done is printed for machines, and its course told on the error stream.
 
     Raises:
         InvalidRequestError: no such cloud, or a job that it cannot run.
@@ -62,52 +70,43 @@ def run_job(cloud: str, job: Job, account: Account) -> None:
     """
     if cloud not in CLOUDS:
         raise InvalidRequestError(f"--on {cloud}: expected one of {', '.join(CLOUDS)}")
-    _check_instances(job)
-    if cloud == "sagemaker":
-        _run_on_sagemaker(job, account)
+    if cloud == "sagemaker":  # boto3 itself reads AWS_DEFAULT_REGION alone
+        job = replace(job, region=job.region or os.environ.get("AWS_REGION"))
+    run = _run_on_sagemaker if cloud == "sagemaker" else _run_on_vertex
+    name = run(job, account, _tell_aside if json else output.print_line)
+    if json:
+        output.print_json({"cloud": cloud, "name": name, **asdict(job)})
     else:
-        _run_on_vertex(job, account)
+        output.print_line(f"{name} is done; its version is in {job.parameters['registry']}")
 
 
-def _check_instances(job: Job) -> None:
-    """Refuse machines that would be paid for and not used.
-
-    Raises:
-        InvalidRequestError: several, for a recipe that trains on one.
-    """
-    if job.instances > 1 and find_recipe(job.recipe).network.framework != "torch":
-        raise InvalidRequestError(
-            f"--instances {job.instances}: {job.recipe} trains on one machine, on all GPUs of it; "
-            "recipes of PyTorch share a job"
-        )
-
-
-def _run_on_sagemaker(job: Job, account: Account) -> None:
+def _run_on_sagemaker(job: Job, account: Account, report: Report) -> str:
     name = sagemaker.submit(job, account.role)
-    output.print_line(f"SageMaker runs {name}")
+    report(f"SageMaker runs {name}")
     try:
-        sagemaker.follow(job, name, output.print_line)
+        sagemaker.follow(job, name, report)
     except KeyboardInterrupt:
         _say_it_goes_on(name, f"aws sagemaker stop-training-job --training-job-name {name}")
         raise
-    _say_it_is_done(name, job)
+    return name
 
 
-def _run_on_vertex(job: Job, account: Account) -> None:
+def _run_on_vertex(job: Job, account: Account, report: Report) -> str:
     vertex = Vertex(account.project, account.region, os.environ.get(VERTEX_ENDPOINT))
     name = vertex.submit(job)
-    output.print_line(f"Vertex AI runs {name}")
+    report(f"Vertex AI runs {name}")
     try:
-        vertex.follow(name, output.print_line)
+        vertex.follow(name, report)
     except KeyboardInterrupt:
         _say_it_goes_on(name, f"gcloud ai custom-jobs cancel {name}")
         raise
-    _say_it_is_done(name, job)
+    return name
 
 
 def _say_it_goes_on(name: str, command: str) -> None:
     output.print_warning(f"{name} goes on, and costs; to end it: {command}")
 
 
-def _say_it_is_done(name: str, job: Job) -> None:
-    output.print_line(f"{name} is done; its version is in {job.parameters['registry']}")
+def _tell_aside(line: str) -> None:
+    """A line on the error stream: the output is for the document."""
+    output.progress().print(line, highlight=False, markup=False)

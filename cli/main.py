@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cli import output
+from cli.bench.command import app as bench
 from cli.registry import open_registry
 from onnxlet.contract import alias as actions
 from onnxlet.contract import layout
@@ -23,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(bench, name="bench")
 
 RegistryOption = Annotated[
     str | None,
@@ -56,7 +58,7 @@ def train(
     spot: Annotated[bool, typer.Option("--spot", help="With --on: on machines that may be taken away.")] = False,
     role: Annotated[str, typer.Option(help="With --on sagemaker: the role's ARN.")] = "",
     project: Annotated[str, typer.Option(help="With --on vertex.")] = "",
-    region: Annotated[str, typer.Option(envvar="AWS_REGION", help="With --on.")] = "",
+    region: Annotated[str, typer.Option(help="With --on; for SageMaker by default AWS_REGION.")] = "",
     stage: StageOption = False,
     compress: Annotated[bool, typer.Option("--compress", help="Also int8, pruned and distilled variants.")] = False,
     max_accuracy_drop: Annotated[
@@ -74,18 +76,20 @@ def train(
     if on is not None:
         from cli.jobs import Account, cloud_job, run_job
 
+        if out is not None:
+            raise InvalidRequestError("--out: a job in a cloud has its own folder; --output says where results go")
         chosen: dict[str, object] = {
             "data": data,
             "epochs": epochs,
             "seed": seed,
             "registry": registry,
             "gpu": gpu and "any",
+            "max-accuracy-drop": max_accuracy_drop if compress else None,
         }
-        chosen["max-accuracy-drop"] = max_accuracy_drop if compress else None
         flags = {"fast": fast, "stage": stage, "compress": compress, "force": force}
         job = cloud_job(recipe, {**chosen, **flags}, image, output_url)
         job = replace(job, gpu=gpu, instances=instances, is_spot=spot, region=region or None)
-        run_job(on, job, Account(role, project, region))
+        run_job(on, job, Account(role, project, region), json=json)
         return
     options = Options(data=data, epochs=epochs, seed=seed, is_fast=fast, needs_gpu=gpu is not None)
     # Imported only now: Keras and its backend take seconds.
@@ -243,6 +247,37 @@ def serve(
     with serve(cloud, settings) as server:
         output.print_line(f"Serving {source.store.url} at {server.url} (Ctrl-C stops)")
         wait()
+
+
+@app.command()
+def package(
+    cloud: Annotated[str, typer.Option(help="aws (Lambda's zip) or gcp (Cloud Functions' source).")] = "aws",
+    arch: Annotated[str | None, typer.Option(help="arm64 or x86_64; by default aws's arm64, gcp's x86_64.")] = None,
+    python: Annotated[str, typer.Option(metavar="X.Y", help="The Python of the function's runtime.")] = "3.13",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the zip goes.")] = Path("dist"),
+    without: Annotated[str, typer.Option(metavar="NAMES", help="Left out: pillow, where no image is sent.")] = "",
+    engine: Annotated[
+        str, typer.Option(help="c: ONNX Runtime's library alone; python: its Python package, and numpy.")
+    ] = "c",
+    json: JsonOption = False,
+) -> None:
+    """Make the zip that a cloud deploys, and prove that it answers."""
+    # Imported only here, as elsewhere in this file: its proof publishes a model, for which onnx is needed.
+    from cli.package import summary
+    from cli.package.build import Options, build
+    from cli.package.target import parse_target
+
+    names = tuple(name.strip().lower() for name in without.split(",") if name.strip())
+    options = Options(parse_target(cloud, arch, python), out, engine, names)
+    console = output.progress()
+    built = build(options, lambda line: console.print(line, highlight=False, markup=False))
+    if json:
+        output.print_json(summary.document(built, options))
+        return
+    output.print_table(summary.rows(built))
+    for warning in built.warnings:
+        output.print_warning(warning)
+    output.print_line(f"{summary.verdict(built)}\n{built.path}  sha256 {built.sha256}")
 
 
 def main() -> None:

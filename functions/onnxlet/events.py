@@ -16,7 +16,6 @@ from onnxlet.errors import ConflictError, OnnxletError, SettingsError
 from onnxlet.http import MAX_BODY_BYTES
 from onnxlet.model import Model
 from onnxlet.service import Service
-from onnxlet.store import open_store
 from onnxlet.telemetry import WriteLine
 
 logger = logging.getLogger("onnxlet")
@@ -179,8 +178,7 @@ def _read(service: Service, work: Work) -> None:
             return
     work.model = service.find(None, key=source.url).model
     if isinstance(source, ObjectReference):
-        bucket = open_store(source.bucket_url, service.settings.storage)
-        stored = bucket.read(source.key, source.version, at_most=MAX_BODY_BYTES)
+        stored = service.bucket(source.bucket_url).read(source.key, source.version, at_most=MAX_BODY_BYTES)
         work.etag = stored.revision.etag
         body, media_type = stored.data, payloads.media_type_of(source.key)
     else:

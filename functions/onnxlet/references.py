@@ -1,20 +1,20 @@
 """The references: objects that a request names instead of sending them, from allowed places alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from onnxlet.config import REFERENCE_SCHEMES, StorageSettings
+from onnxlet.config import REFERENCE_SCHEMES
 from onnxlet.errors import ForbiddenError
 from onnxlet.http import MAX_BODY_BYTES
-from onnxlet.store import open_store
+from onnxlet.store import Store
 
 
 class References:
     """What a request may read: objects under the prefixes of `ONNXLET_INPUTS`, and nothing else."""
 
-    def __init__(self, prefixes: Sequence[str], storage: StorageSettings) -> None:
-        """Take the URL prefixes, without a slash at their ends, and how the stores are reached."""
+    def __init__(self, prefixes: Sequence[str], open_bucket: Callable[[str], Store]) -> None:
+        """Take the URL prefixes, without a slash at their ends, and what opens the bucket of a URL."""
         self._prefixes = tuple(prefixes)
-        self._storage = storage
+        self._open_bucket = open_bucket
 
     def read(self, url: str) -> bytes:
         """The bytes of an object, by its URL as it is, not encoded.
@@ -29,7 +29,7 @@ class References:
         is_allowed = any(url.startswith(f"{prefix}/") for prefix in self._prefixes)
         if not is_plain or not is_allowed or f"{scheme}://" not in REFERENCE_SCHEMES:
             raise ForbiddenError(f"{url:.200}: expected an object under {self._describe()}")
-        return open_store(f"{scheme}://{bucket}", self._storage).read("/".join(parts), at_most=MAX_BODY_BYTES).data
+        return self._open_bucket(f"{scheme}://{bucket}").read("/".join(parts), at_most=MAX_BODY_BYTES).data
 
     def _describe(self) -> str:
         return " or ".join(self._prefixes) or "a prefix of ONNXLET_INPUTS, which allows none"

@@ -14,6 +14,9 @@ from onnxlet.store import Store, open_store
 from onnxlet.traffic import Routed, Traffic
 from onnxlet.triton import Statistics
 
+MAX_BUCKETS = 16
+"""That connections are kept to: a function's events come from one, or a few."""
+
 
 class Service:
     """What answers need. Nothing is opened before it is used: the threads of a store do not survive a fork."""
@@ -23,10 +26,11 @@ class Service:
         self.settings = settings
         self._prefetched = prefetched
         self.statistics = Statistics()
-        self.references = References(settings.inputs, settings.storage)
+        self.references = References(settings.inputs, self.bucket)
         self._opening = threading.Lock()
         self._traffic: Traffic | None = None
         self._results: Store | None = None
+        self._buckets: dict[str, Store] = {}
 
     @property
     def traffic(self) -> Traffic:
@@ -59,6 +63,19 @@ class Service:
                 self._results = open_store(self.settings.results, self.settings.storage, create=True)
             return self._results
 
+    def bucket(self, url: str) -> Store:
+        """A bucket that events or requests name; its connections stay open for the next object.
+
+        Raises:
+            InvalidNameError: it leads nowhere.
+        """
+        with self._opening:
+            if url not in self._buckets:
+                if len(self._buckets) == MAX_BUCKETS:
+                    self._buckets.clear()
+                self._buckets[url] = open_store(url, self.settings.storage)
+            return self._buckets[url]
+
     def warm_up(self) -> None:
         """Make ready for the first request: load ONNX Runtime and the default model; run it, if no request waits yet.
 
@@ -75,6 +92,7 @@ class Service:
         """Connect anew, and look whether aliases have moved: time has passed that no clock of this process counted."""
         with self._opening:
             self._results = None
+            self._buckets.clear()
             traffic = self._traffic
         if traffic is not None:
             traffic.models.registry.reopen(open_store(self.settings.registry, self.settings.storage))

@@ -1,0 +1,105 @@
+"""A small builder of ONNX graphs with seeded random weights, for which no framework is needed."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 18
+IR_VERSION = 10
+RESIDUAL_SCALE = 0.3
+"""Of the last weights of a branch that is added to what it started from: deep networks stay finite without training."""
+
+Weights = npt.NDArray[np.float32]
+
+
+class Graph:
+    """Nodes and weights of one graph, in the order in which they were asked for."""
+
+    def __init__(self, seed: int) -> None:
+        """Start empty; the same seed and the same calls give the same bytes."""
+        self._random = np.random.default_rng(seed)
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add an operator with one output; gives the output's name."""
+        name = f"{kind.lower()}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(kind, list(inputs), [name], name, **attributes))
+        return name
+
+    def constant(self, values: npt.ArrayLike, dtype: type[Any] = np.float32) -> str:
+        """Add a constant; gives its name. The same values are stored once."""
+        array = np.asarray(values, dtype)
+        name = f"constant_{array.dtype.name}_{'_'.join(map(str, array.reshape(-1)))}_{array.ndim}"
+        self._constants.setdefault(name, numpy_helper.from_array(array, name))
+        return name
+
+    def weights(self, shape: tuple[int, ...], deviation: float, mean: float = 0.0) -> str:
+        """Add normally distributed FP32 weights; gives their name."""
+        name = f"weights_{len(self._constants)}"
+        values: Weights = self._random.standard_normal(shape, np.float32) * np.float32(deviation) + np.float32(mean)
+        self._constants[name] = numpy_helper.from_array(values, name)
+        return name
+
+    def conv(
+        self, source: str, channels: tuple[int, int], kernel: int, stride: int = 1, groups: int = 1, gain: float = 2.0
+    ) -> str:
+        """Add a convolution with a bias, into which an exporter has folded the batch normalisation.
+
+        Args:
+            source: What it is applied to, (batch, channels[0], height, width).
+            channels: How many come in and go out.
+            kernel: Its height and width.
+            stride: Its step, in both directions.
+            groups: Into how many the channels are divided.
+            gain: The variance that goes out for each that comes in: 2 before a ReLU, which takes half of it (He et al.,
+                "Delving Deep into Rectifiers", arXiv 1502.01852), 1 before nothing.
+        """
+        incoming, outgoing = channels
+        shape = (outgoing, incoming // groups, kernel, kernel)
+        weights = self.weights(shape, (gain / (shape[1] * kernel * kernel)) ** 0.5)
+        bias = self.weights((outgoing,), 0.05)
+        around = [kernel // 2] * 4
+        sizes = {"kernel_shape": [kernel, kernel], "strides": [stride, stride], "pads": around}
+        return self.node("Conv", source, weights, bias, group=groups, **sizes)
+
+    def relu6(self, source: str) -> str:
+        """Add what keeps values within 0 and 6."""
+        return self.node("Clip", source, self.constant(0.0), self.constant(6.0))
+
+    def linear(self, source: str, features: tuple[int, int], gain: float = 1.0) -> str:
+        """Add `source @ weights + bias` on the last axis, as exporters write it for more than two axes."""
+        incoming, outgoing = features
+        product = self.node("MatMul", source, self.weights(features, (gain / incoming) ** 0.5))
+        return self.node("Add", product, self.weights((outgoing,), 0.02))
+
+    def classifier(self, source: str, features: tuple[int, int]) -> str:
+        """Add the end of an image classifier: the mean over each channel, and a score for each class."""
+        incoming, outgoing = features
+        flat = self.node("Flatten", self.node("GlobalAveragePool", source))
+        weights = self.weights((incoming, outgoing), (4.0 / incoming) ** 0.5)
+        return self.node("Gemm", flat, weights, self.weights((outgoing,), 0.05))
+
+    def to_model(
+        self, inputs: dict[str, tuple[int, tuple[int | str, ...]]], output: str, width: int
+    ) -> onnx.ModelProto:
+        """The model: all that was added, from the inputs to `output`, which becomes `output`, FP32 (batch, width).
+
+        Args:
+            inputs: ONNX's element type and the shape of each.
+            output: What a node gave.
+            width: How many values it has in a row.
+        """
+        self._nodes.append(helper.make_node("Identity", [output], ["output"], "end"))
+        graph = helper.make_graph(
+            self._nodes,
+            "bench",
+            [helper.make_tensor_value_info(name, *value) for name, value in inputs.items()],
+            [helper.make_tensor_value_info("output", TensorProto.FLOAT, ("batch", width))],
+            list(self._constants.values()),
+        )
+        opsets = [helper.make_opsetid("", OPSET)]
+        return helper.make_model(graph, producer_name="onnxlet bench", opset_imports=opsets, ir_version=IR_VERSION)

@@ -1,0 +1,1 @@
+"""What onnxlet is measured against: small programs and handlers, each as short as those that people deploy."""

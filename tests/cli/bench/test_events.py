@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+
+from cli.bench.events import PHOTOS, measure_events, to_event, to_label
+from cli.bench.options import Options
+from cli.bench.payloads import WrongAnswerError
+from onnxlet import aws
+from onnxlet.events import ObjectReference
+
+
+def test_an_event_is_what_the_functions_read() -> None:
+    messages = aws.to_messages(to_event(["a/1.jpg", "a/2.jpg"]))
+    assert [message.sources for message in messages] == [
+        (ObjectReference("s3", "bench", "a/1.jpg"),),
+        (ObjectReference("s3", "bench", "a/2.jpg"),),
+    ]
+
+
+def test_a_result_names_its_first_label() -> None:
+    assert to_label({"label": "cat"}) == "cat"
+    assert to_label({"predictions": [{"top": [{"label": "cat"}, {"label": "dog"}]}]}) == "cat"
+    with pytest.raises(WrongAnswerError, match="not an image"):
+        to_label({"error": "not an image"})
+
+
+@pytest.mark.perf
+def test_both_ways_answer_all_photos_alike(tmp_path: Path) -> None:
+    section = measure_events(Options(cache=tmp_path), 1, lambda _: None)
+    assert [len(series.samples) for series in section.series] == [1, 1]
+    assert PHOTOS == 64

@@ -1,0 +1,42 @@
+from functools import partial
+
+import numpy as np
+import pytest
+
+from cli.bench.statistics import Series, interleave, median, percentile
+
+
+@pytest.mark.parametrize("percent", [0, 50, 90, 99, 100])
+@pytest.mark.parametrize("count", [1, 2, 7, 100])
+def test_percentiles_are_numpys(count: int, percent: float) -> None:
+    samples = np.random.default_rng(count).random(count).tolist()
+    assert percentile(samples, percent) == pytest.approx(np.percentile(samples, percent))
+
+
+def test_the_median_of_an_even_number_lies_between_the_two_in_the_middle() -> None:
+    assert median([4.0, 1.0, 3.0, 2.0]) == 2.5
+
+
+def test_a_ratio_is_that_of_the_medians() -> None:
+    ours, theirs = Series("ours", (1.0, 2.0, 90.0), "ms"), Series("theirs", (8.0, 7.0, 9.0), "ms")
+    assert ours.ratio(theirs) == 0.25
+
+
+def test_cases_take_turns_and_the_first_round_does_not_count() -> None:
+    done: list[str] = []
+    found = list(interleave({name: partial(done.append, name) for name in "abc"}, 3))
+    assert "".join(done) == "abc" + "bca" + "cab" + "abc"
+    assert [name for name, _ in found] == done[3:]
+
+
+def test_what_was_measured_is_handed_on() -> None:
+    assert list(interleave({"a": lambda: 1, "b": lambda: 2}, 1)) == [("b", 2), ("a", 1)]
+
+
+def test_a_slow_case_has_fewer_rounds() -> None:
+    done: list[str] = []
+    cases = {name: partial(done.append, name) for name in ("fast", "slow")}
+    names = [name for name, _ in interleave(cases, 5, {"slow": 2})]
+    assert names == done[2:]
+    assert names.count("fast") == 5
+    assert names.count("slow") == 2

@@ -1,0 +1,13 @@
+from pathlib import Path
+
+import pytest
+
+from cli.bench.options import Options
+from cli.bench.warm import measure_warm
+
+
+@pytest.mark.perf
+def test_every_warm_case_ends_with_the_right_answer(tmp_path: Path) -> None:
+    section = measure_warm(Options(cache=tmp_path), 1, lambda _: None)
+    keys = {comparison.key for comparison in section.comparisons}
+    assert {"warm tiny binary - run", "warm mobile binary / run", "warm http / bare"} <= keys

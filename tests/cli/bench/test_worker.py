@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cli.bench.deployment import REFERENCES, SITE_PACKAGES
+from cli.bench.fresh import FreshProcessError
+from cli.bench.models import load_model
+from cli.bench.worker import Worker, python_path
+
+
+def test_a_worker_times_as_many_calls_as_it_is_asked_for(tmp_path: Path) -> None:
+    model = load_model("tiny", tmp_path)
+    with Worker("tiny", model.path.parent, python_path([REFERENCES, SITE_PACKAGES])) as worker:
+        assert len(worker.measure("run", 3)) == 3
+        assert all(seconds > 0 for seconds in worker.measure("run", 5))
+
+
+def test_a_wrong_answer_ends_the_measurement(tmp_path: Path) -> None:
+    model = load_model("tiny", tmp_path)
+    np.save(model.path.parent / "expected.npy", model.expected + 1)
+    worker = Worker("tiny", model.path.parent, python_path([REFERENCES, SITE_PACKAGES]))
+    with worker, pytest.raises(FreshProcessError, match=r"run: WrongAnswerError: .* off the expected one"):
+        worker.measure("run", 1)
