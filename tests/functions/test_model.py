@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from onnxlet import session
 from onnxlet.contract import layout
+from onnxlet.contract.artifact import ORT, Artifact
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec, to_values, zeros
 from onnxlet.errors import ArtifactError, InferenceError, InvalidTensorError
@@ -17,6 +20,7 @@ from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
 from tests.damage import damage
+from training.optimize import Graph, optimize
 from training.publish import publish
 
 
@@ -157,6 +161,29 @@ class TestLoad:
         damage(tmp_path, manifest, role)
         with pytest.raises(ArtifactError, match=rf"{role} artifact: expected bytes 0 to \d+"):
             load(registry, manifest, threads=1)
+
+    @pytest.mark.parametrize("seed", [0, 7])
+    def test_a_layout_for_these_cpus_is_used_only_where_it_gives_the_golden_answer(
+        self, registry: Registry, caplog: pytest.LogCaptureFixture, seed: int
+    ) -> None:
+        """Seed 0 is the published network itself, seed 7 one that answers otherwise."""
+        manifest = publish(registry, graphs.digits_candidate(0))
+        (form,) = optimize(Graph("model", "fp32", graphs.classifier(seed).SerializeToString()), None)
+        laid_out = replace(form, cpu=session.cpu_class())
+        artifact = laid_out.artifact()
+        draft = replace(manifest, artifacts=(*manifest.artifacts, artifact))
+        changed = registry.publish(draft, {artifact.sha256: laid_out.data})
+        assert changed.best(runtime=session.runtime())[0] == artifact
+        inputs = load(registry, manifest, threads=1).to_inputs(images())
+        found, expected = (load(registry, each, threads=1).run(inputs)["output"] for each in (changed, manifest))
+        assert found == expected
+        assert ("its golden answer is" in caplog.text) == (seed == 7)
+
+    def test_a_layout_for_other_cpus_is_not_even_fetched(self, registry: Registry) -> None:
+        manifest = publish(registry, graphs.digits_candidate())
+        other = replace(Artifact.of("model", "fp32", b"?", ORT, onnxruntime.__version__), cpu="mips")
+        draft = replace(manifest, artifacts=(*manifest.artifacts, other))
+        assert other not in draft.best(runtime=session.runtime())
 
     def test_a_form_that_cannot_be_loaded_is_replaced_by_the_portable_one(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture

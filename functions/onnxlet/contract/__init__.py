@@ -14,8 +14,12 @@ Rules that every reader and writer keeps:
 3.  A writer puts the blobs first, then the manifest (only if absent), then the alias (only if unchanged). What an alias
     names is therefore always complete.
 4.  An alias holds the whole manifest of its version, so that one GET resolves it, and its own append-only history.
-5.  Bytes are checked against the manifest's SHA-256 and size before ONNX Runtime sees them.
+5.  Bytes are checked against the manifest's SHA-256 and size before ONNX Runtime sees them: those of the whole, or of
+    each of its parts.
+6.  A version may have a graph in several forms. Whoever cannot load one takes another: the portable `onnx` is always
+    there, an `ort` is for one version of ONNX Runtime, with `cpu` for one class of CPUs and only after it gave the golden
+    answer.
 
-`golden` says what a version must answer, `tensors` what a tensor is, `manifest` and `alias` what the documents hold,
-`layout` where they lie.
+`artifact` says what the bytes are and who may load them, `golden` what a version must answer, `tensors` what a tensor
+is, `manifest` and `alias` what the documents hold, `layout` where they lie.
 """
