@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "artifacts": {"contract", "disk_cache", "errors", "store"},
     "registry": {"artifacts", "config", "contract", "disk_cache", "errors", "store"},
     "session": {"contract", "errors"},
-    "prefetch": {"config", "contract", "errors", "registry", "session", "store"},
+    "prefetch": {"artifacts", "config", "contract", "errors", "registry", "session", "store"},
     "model": {"contract", "errors", "images", "registry", "session"},
     "memory": set(),
     "models": {"contract", "errors", "memory", "model", "registry", "session"},

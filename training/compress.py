@@ -14,9 +14,9 @@ from training.compression.quantize import quantize
 from training.graphs import Graph
 from training.networks.feed import Feed
 from training.networks.keras_export import write_onnx
-from training.networks.keras_network import INPUT, OUTPUT, FittedKeras, KerasNetwork
+from training.networks.keras_network import FittedKeras, KerasNetwork
 from training.publish import Candidate
-from training.recipe import Array, Dataset, Fitted, Options, Recipe
+from training.recipe import INPUT, OUTPUT, Array, Dataset, Fitted, Options, Recipe
 from training.tasks.classification import ClassificationTask
 
 if TYPE_CHECKING:

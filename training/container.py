@@ -18,12 +18,16 @@ from types import FrameType
 from typing import Any
 
 from onnxlet.errors import OnnxletError, SettingsError
+from training.networks import processes
 
 SAGEMAKER_ROOT = Path("/opt/ml")
 MOUNTED_BUCKETS = Path("/gcs")
 """Where Vertex AI mounts all buckets that the job may read."""
 DEVICES = Path("/dev")
 """Where Linux shows each of NVIDIA's GPUs as a file: `nvidia0`, `nvidia1` ..."""
+
+JAX_PORT = 8476
+"""Where the first machine's process listens for the others'; the port that JAX itself takes on Cloud TPUs."""
 
 CHANNEL = "training"
 """The channel with the data, where a job has several."""
@@ -68,7 +72,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], command: Sequ
     """Run the job; gives the exit code.
 
     Raises:
-        SettingsError: no recipe, a parameter that `onnxlet train` has not, or machines that a recipe cannot share.
+        SettingsError: no recipe, or a parameter that `onnxlet train` has not.
     """
     root = Path(environment.get("SAGEMAKER_ROOT", SAGEMAKER_ROOT))
     gpus = _count_gpus(Path(environment.get("DEVICES", DEVICES)))
@@ -78,7 +82,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], command: Sequ
     program = command[1:] if launcher else command  # the launcher starts Python itself
     options = _to_arguments(job)
     job.run.mkdir(parents=True, exist_ok=True)
-    code, reason = _train([*launcher, *program, *options])
+    code, reason = _train([*launcher, *program, *options], {**environment, **_variables(job)})
     if code != 0 and job.failure is not None:
         _write_failure(job.failure, reason)
     if code == 0 and job.rank == 0:
@@ -172,31 +176,33 @@ def _count_gpus(devices: Path) -> int:
 def _launcher(job: Job) -> list[str]:
     """`torchrun` for PyTorch's recipes where there are several machines or GPUs; nothing else needs any.
 
-    Keras shares one machine's GPUs by itself.
-
     Source: PyTorch, "torchrun".
-
-    Raises:
-        SettingsError: several machines, for a recipe that cannot share them: each would train and publish for itself.
     """
-    if max(len(job.hosts), job.gpus) < 2:
+    if max(len(job.hosts), job.gpus) < 2 or _framework(job) != "torch":
         return []
-    name = job.parameters.get("recipe", "")
-    framework = _framework(name)
-    if framework == "torch":
-        hosts = job.hosts if len(job.hosts) > 1 else ("127.0.0.1",)
-        place = ["--nnodes", str(len(hosts)), "--node-rank", str(job.rank), "--master-addr", hosts[0]]
-        return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(max(1, job.gpus)), *place]
-    if framework is not None and len(job.hosts) > 1:
-        raise SettingsError(f"{name}: trains on one machine, got {len(job.hosts)}")
-    return []
+    hosts = job.hosts if len(job.hosts) > 1 else ("127.0.0.1",)
+    place = ["--nnodes", str(len(hosts)), "--node-rank", str(job.rank), "--master-addr", hosts[0]]
+    return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(max(1, job.gpus)), *place]
 
 
-def _framework(recipe: str) -> str | None:
-    """What a recipe trains with; None for one that is unknown, which `onnxlet train` tells better."""
+def _variables(job: Job) -> dict[str, str]:
+    """For Keras's recipes on several machines: a process for each, with all GPUs of it, led together by JAX."""
+    if len(job.hosts) < 2 or _framework(job) != "keras":
+        return {}
+    return {
+        "KERAS_BACKEND": "jax",
+        processes.ADDRESSES: f"{job.hosts[0]}:{JAX_PORT}",
+        processes.COUNT: str(len(job.hosts)),
+        processes.RANK: str(job.rank),
+    }
+
+
+def _framework(job: Job) -> str | None:
+    """What a job's recipe trains with; None for one that is unknown, which `onnxlet train` tells better."""
     from training.recipes import RECIPES  # seconds, which a job on one GPU need not wait
 
-    return RECIPES[recipe].network.framework if recipe in RECIPES else None
+    name = job.parameters.get("recipe", "")
+    return RECIPES[name].network.framework if name in RECIPES else None
 
 
 def _to_arguments(job: Job) -> list[str]:
@@ -220,7 +226,7 @@ def _to_arguments(job: Job) -> list[str]:
     return arguments
 
 
-def _train(command: Sequence[str]) -> tuple[int, str]:
+def _train(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
     """Run a command and pass SIGTERM on to it; gives its exit code, and why it failed."""
     asked: list[int] = []
     process: subprocess.Popen[str] | None = None
@@ -233,7 +239,7 @@ def _train(command: Sequence[str]) -> tuple[int, str]:
     # Listened for before there is anyone to tell: the first process of a container is not ended by SIGTERM by itself.
     before = signal.signal(signal.SIGTERM, forward)
     try:
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace")
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, errors="replace")
         if asked:
             process.send_signal(signal.SIGTERM)
         reason = _pass_on(process)

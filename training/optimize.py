@@ -15,8 +15,9 @@ import onnx
 import onnxruntime as ort
 
 from onnxlet import session
-from onnxlet.contract.artifact import MAX_ARTIFACT_BYTES, ORT, Artifact, Role
+from onnxlet.contract.artifact import ORT, Artifact, Role
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
+from onnxlet.contract.layout import MAX_BLOB_BYTES
 from onnxlet.errors import ArtifactError, InferenceError
 from onnxlet.session.options import LOGGED_SEVERITY
 
@@ -87,7 +88,7 @@ def _convert(data: bytes, level: ort.GraphOptimizationLevel) -> bytes | None:
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
             logger.info("not in ONNX Runtime's own format: %s", error)
             return None
-        is_small = target.stat().st_size <= min(len(data) * MAX_GROWTH + FIXED_BYTES, MAX_ARTIFACT_BYTES)
+        is_small = target.stat().st_size <= min(len(data) * MAX_GROWTH + FIXED_BYTES, MAX_BLOB_BYTES)
         return target.read_bytes() if is_small else None
 
 

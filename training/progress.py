@@ -12,8 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 class Report:
     """The course of a training, on a console and in TensorBoard's logs."""
 
-    def __init__(self, console: Console, epochs: int, batches: int, logs: Path) -> None:
-        """Take the console, how much is to come, and the folder for TensorBoard's event files."""
+    def __init__(self, console: Console, epochs: int, batches: int, logs: Path | None) -> None:
+        """Take the console, how much is to come, and the folder for TensorBoard's event files; None keeps none."""
         self._console = console
         self._epochs = epochs
         self._batches = batches
@@ -62,7 +62,8 @@ class Report:
         else:
             duration_s = time.perf_counter() - self._started_s
             self._console.print(f"  epoch {epoch + 1:2}/{self._epochs}  {figures}  {duration_s:.1f} s", highlight=False)
-        _log(self._logs, epoch + 1, measures)
+        if self._logs is not None:
+            _log(self._logs, epoch + 1, measures)
 
 
 def _log(folder: Path, step: int, measures: Mapping[str, float]) -> None:

@@ -17,6 +17,8 @@ Images = npt.NDArray[np.uint8]
 """(count, height, width, channels)"""
 Labels = npt.NDArray[np.int64]
 """(count,)"""
+INPUT, OUTPUT = "input", "output"
+"""The tensors of a network that has one of each."""
 Augment = Callable[[Images, np.random.Generator], Images]
 """Makes a changed copy of a batch of images."""
 
@@ -105,6 +107,8 @@ class Fitted(Protocol):
     best_epoch: int
     """Whose weights were kept; the first is 1."""
     duration_s: float
+    rank: int
+    """Which of the processes that trained it together this is; the first, 0, evaluates and publishes."""
 
     def predict(self, features: Array) -> Array:
         """The main output for rows of features."""

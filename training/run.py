@@ -69,7 +69,7 @@ def run(
         budget: What a compressed variant of a classifier may lose; None makes none.
 
     Returns:
-        What was made; None in a process of `torchrun` that is not the first, which alone evaluates and publishes.
+        What was made; None in a process that is not the first of a job, which alone evaluates and publishes.
 
     Raises:
         InvalidRequestError: data that cannot be used.
@@ -88,7 +88,7 @@ def run(
     report("data", f"{recipe.title}: {'{} training, {} validation, {} test examples'.format(*sizes)}")
 
     fitted = recipe.network.fit(recipe, dataset, options, folder, console)
-    if os.environ.get("RANK", "0") != "0":
+    if fitted.rank != 0:
         return None
     report("train", f"{fitted.duration_s:.1f} s, kept epoch {fitted.best_epoch}")
 

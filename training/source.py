@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -64,7 +65,7 @@ def _fetch(url: str, cache: Path) -> Path:
         if path.exists():
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.part")
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # other processes may fetch it, too
         with partial.open("wb") as file:
             for chunk in store.chunks(key):
                 file.write(chunk)

@@ -3,11 +3,13 @@
 import hashlib
 import mmap
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from onnxlet.contract import layout
-from onnxlet.contract.artifact import Artifact, Part
+from onnxlet.contract.artifact import Artifact, Part, ranges
+from onnxlet.contract.expectation import Blob
 from onnxlet.errors import ArtifactError, ObjectNotFoundError
 from onnxlet.store import Store
 
@@ -30,10 +32,15 @@ class Artifacts:
         """Go on with another connection to the same store."""
         self._store = store
 
-    def begin(self, artifact: Artifact) -> None:
-        """Begin to fetch an artifact that will soon be read; how that goes is told then."""
-        if artifact.sha256 not in self._begun and self._cache is None:
-            self._begun[artifact.sha256] = Fetch(self._store, artifact)
+    def begin(self, blob: Blob) -> None:
+        """Begin to fetch what will soon be read; how that goes is told then."""
+        if blob.sha256 not in self._begun and self._cache is None:
+            self._begun[blob.sha256] = Fetch(self._store, blob)
+
+    def forget(self, but: Iterable[str]) -> None:
+        """Give up what was begun and will not be read: all but the blobs with these SHA-256."""
+        for sha256 in self._begun.keys() - set(but):
+            self._begun.pop(sha256).stop()
 
     def read(self, artifact: Artifact) -> memoryview:
         """The verified bytes of an artifact.
@@ -45,63 +52,88 @@ class Artifacts:
         cached = self._cache.read(artifact.sha256) if self._cache else None
         if cached is not None:
             return cached
-        data = (self._begun.pop(artifact.sha256, None) or Fetch(self._store, artifact)).result()
+        data = self._fetch(artifact)
         if self._cache:
             self._cache.add(artifact.sha256, data)
         return data
 
+    def _fetch(self, artifact: Artifact) -> memoryview:
+        begun = self._begun.pop(artifact.sha256, None)
+        if begun is None or begun.blob != artifact.blob:  # the latter where an expectation had a wrong size
+            begun = Fetch(self._store, artifact.blob)
+        try:
+            return begun.result(artifact)
+        except ObjectNotFoundError as error:
+            raise ArtifactError(f"{artifact.role} artifact: {error}") from error
+
 
 class Fetch:
-    """One artifact on its way from the store: a thread for each of its parts."""
+    """A blob on its way from the store: a thread for each of its ranges, which hashes what it brings."""
 
-    def __init__(self, store: Store, artifact: Artifact) -> None:
+    def __init__(self, store: Store, blob: Blob) -> None:
         """Begin."""
+        self.blob = blob
         self._store = store
-        self._artifact = artifact
-        self._data = _memory(artifact.size_bytes)
-        self._failures: dict[Part, Exception] = {}
+        self._data = _memory(blob.size_bytes)
+        self._digests: dict[int, str] = {}
+        """The SHA-256 of what came, by where it begins; nothing of a range that is longer or shorter than it should."""
+        self._failures: dict[int, Exception] = {}
+        self._is_wanted = True
+        bounds = ranges(blob.size_bytes)
         self._threads = [
-            threading.Thread(target=self._run, args=(part,), name=f"fetch-{part.start}", daemon=True)
-            for part in artifact.parts()
+            threading.Thread(target=self._run, args=(*each, len(bounds) > 1), name=f"fetch-{each[0]}", daemon=True)
+            for each in bounds
         ]
         for thread in self._threads:
             thread.start()
 
-    def result(self) -> memoryview:
-        """The bytes, when all parts are there.
+    def result(self, artifact: Artifact) -> memoryview:
+        """The bytes, when all are there and are the artifact's.
 
         Raises:
-            ArtifactError, StoreError: as `Artifacts.read`.
+            ArtifactError: they are others.
+            ObjectNotFoundError, StoreError: they could not be had.
         """
         for thread in self._threads:
             thread.join()
         if self._failures:
-            raise min(self._failures.items(), key=lambda failure: failure[0].start)[1]
+            raise self._failures[min(self._failures)]
+        for part in artifact.parts():
+            digest = self._digest(part)
+            if digest != part.sha256:
+                raise ArtifactError(
+                    f"{artifact.role} artifact: expected bytes {part.start} to {part.stop} of {artifact.size_bytes} "
+                    f"with SHA-256 {part.sha256}, got {digest or 'more or fewer'}"
+                )
         return self._data
 
-    def _run(self, part: Part) -> None:
-        try:
-            self._fetch(part)
-        except Exception as error:  # told by `result`, whatever it is: this thread has nobody to tell
-            self._failures[part] = error
+    def stop(self) -> None:
+        """Let what is still on its way go."""
+        self._is_wanted = False
 
-    def _fetch(self, part: Part) -> None:
-        artifact, digest, position = self._artifact, hashlib.sha256(), part.start
-        within = (part.start, part.stop) if artifact.part_digests else None
+    def _digest(self, part: Part) -> str | None:
+        """The SHA-256 of what came for a part; None where that has another length."""
+        if part.stop - part.start == len(self._data) and len(self._threads) > 1:  # published whole, fetched in ranges
+            is_whole = len(self._digests) == len(self._threads)
+            return hashlib.sha256(self._data).hexdigest() if is_whole else None
+        return self._digests.get(part.start)
+
+    def _run(self, start: int, stop: int, is_range: bool) -> None:
         try:
-            for chunk in self._store.chunks(layout.blob_key(artifact.sha256), within):
-                position += len(chunk)
-                if position > part.stop:
-                    break
-                digest.update(chunk)
-                self._data[position - len(chunk) : position] = chunk
-        except ObjectNotFoundError as error:
-            raise ArtifactError(f"{artifact.role} artifact: {error}") from error
-        if (digest.hexdigest(), position) != (part.sha256, part.stop):
-            raise ArtifactError(
-                f"{artifact.role} artifact: expected bytes {part.start} to {part.stop} of {artifact.size_bytes} with "
-                f"SHA-256 {part.sha256}, got them to {position} with {digest.hexdigest()}"
-            )
+            self._receive(start, stop, (start, stop) if is_range else None)
+        except Exception as error:  # told by `result`, whatever it is: this thread has nobody to tell
+            self._failures[start] = error
+
+    def _receive(self, start: int, stop: int, within: tuple[int, int] | None) -> None:
+        digest, position = hashlib.sha256(), start
+        for chunk in self._store.chunks(layout.blob_key(self.blob.sha256), within):
+            position += len(chunk)
+            if position > stop or not self._is_wanted:
+                return
+            digest.update(chunk)
+            self._data[position - len(chunk) : position] = chunk
+        if position == stop:
+            self._digests[start] = digest.hexdigest()
 
 
 def _memory(size_bytes: int) -> memoryview:

@@ -75,6 +75,8 @@ class Settings:
     """`ONNXLET_INPUTS`: the URL prefixes that a request may reference, with spaces or commas between them."""
     variant: str | None = None
     """`ONNXLET_VARIANT`: which graph of a model is loaded, where a version has this one: `int8`, `student` ..."""
+    prefetch: str | None = None
+    """`ONNXLET_PREFETCH`: what `onnxlet prefetch` printed of the default model; see `contract.expectation`."""
     refresh_s: float = DEFAULT_REFRESH_S
     """`ONNXLET_REFRESH_S`: how stale an alias may get before the registry is asked again; 0 asks at every request."""
     memory_bytes: int | None = None
@@ -116,6 +118,7 @@ class Settings:
             results=results,
             inputs=inputs,
             variant=environment.get("ONNXLET_VARIANT") or None,
+            prefetch=environment.get("ONNXLET_PREFETCH") or None,
             refresh_s=_parse_refresh(environment.get("ONNXLET_REFRESH_S")),
             memory_bytes=_parse_memory(environment.get("ONNXLET_MEMORY_MIB"), lambda_memory),
             cache=_parse_cache(environment.get("ONNXLET_CACHE"), environment.get("ONNXLET_CACHE_MIB")),

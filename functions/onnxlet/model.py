@@ -138,7 +138,7 @@ def load(registry: Registry, manifest: Manifest, threads: int, variant: str | No
         StoreError: the store does not answer.
     """
     for artifact in manifest.best(variant, session.runtime()):
-        registry.artifacts.begin(artifact)
+        registry.artifacts.begin(artifact.blob)
     if manifest.preprocess is not None:
         images.prepare()  # while the bytes are on their way
 

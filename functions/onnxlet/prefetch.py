@@ -1,29 +1,34 @@
 """The prefetch: the default model is on its way from the store while the process still imports what will run it.
 
-Only what is needed to ask the store is imported before it is asked: see tests/functions/test_main.py.
+Only what is needed to ask the store is imported before it is asked. Where the function was told which blobs to expect,
+they are on their way while the alias is, which then says whether they are the ones.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from typing import TYPE_CHECKING
 
 from onnxlet.contract import layout
 from onnxlet.errors import OnnxletError
-from onnxlet.store import Store, Stored, open_store
+from onnxlet.store import Stored, open_store
 
 if TYPE_CHECKING:
+    from onnxlet.artifacts import Artifacts
     from onnxlet.config import Settings
+    from onnxlet.contract.expectation import Blob
     from onnxlet.registry import Registry
 
+logger = logging.getLogger("onnxlet")
 
 SWITCH_S = 0.0005
 """How long an import may keep this thread from its next step; Python's 5 ms are as long as a step of the network."""
 
 
 class Prefetch(threading.Thread):
-    """The default model's alias on its way, and then its artifacts."""
+    """The default model's alias on its way, and its artifacts."""
 
     def __init__(self, settings: Settings, model: str) -> None:
         """Take what to fetch; `start` begins.
@@ -35,7 +40,18 @@ class Prefetch(threading.Thread):
         self._settings = settings
         self._model = model
         self._store = open_store(settings.registry, settings.storage)
+        self._artifacts: Artifacts | None = None
+        self._has_begun = threading.Event()
         self._registry: Registry | None = None
+
+    def begin_expected(self) -> None:
+        """Begin to fetch what the function was told to expect."""
+        from onnxlet.artifacts import Artifacts  # imported while the store is asked for the alias
+
+        self._artifacts = Artifacts(self._store)
+        for blob in _expected(self._settings.prefetch):
+            self._artifacts.begin(blob)
+        self._has_begun.set()
 
     def run(self) -> None:
         """Read the alias, and begin to fetch what it names. What fails here will fail again for who needs it."""
@@ -43,7 +59,8 @@ class Prefetch(threading.Thread):
         sys.setswitchinterval(SWITCH_S)
         try:
             stored = self._store.read(layout.alias_key(self._model, layout.LIVE))
-            self._registry = _open(self._settings, self._store, self._model, stored)
+            self._has_begun.wait()
+            self._registry = self._open(stored)
         except OnnxletError:
             return
         finally:
@@ -54,32 +71,47 @@ class Prefetch(threading.Thread):
         self.join()
         return self._registry
 
+    def _open(self, stored: Stored) -> Registry:
+        """The registry, with an alias that was just read, and with the artifacts that it names on their way."""
+        # What reads the document is imported while the store was asked for it.
+        from onnxlet import session
+        from onnxlet.registry import Registry
+
+        registry = Registry(self._store, self._artifacts)
+        manifest = registry.expect(self._model, stored)
+        wanted = manifest.best(self._settings.variant, session.runtime())
+        registry.artifacts.forget(but=(artifact.sha256 for artifact in wanted))
+        for artifact in wanted:
+            registry.artifacts.begin(artifact.blob)
+        return registry
+
 
 def begin(settings: Settings) -> Prefetch | None:
     """Begin to fetch the default model.
 
     Returns:
-        None where nothing was begun: without a default model, in a process whose threads end when a server forks its
-        workers from it, and where the registry cannot be opened, which who needs it will say.
+        None where nothing was begun: without a default model, with a disk that may have it, in a process whose threads
+        end when a server forks its workers from it, and where the registry cannot be opened, which its user will say.
     """
-    if settings.model is None or settings.is_preforked:
+    if settings.model is None or settings.cache is not None or settings.is_preforked:
         return None
     try:
         prefetch = Prefetch(settings, settings.model)
     except OnnxletError:
         return None
     prefetch.start()
+    prefetch.begin_expected()
     return prefetch
 
 
-def _open(settings: Settings, store: Store, model: str, stored: Stored) -> Registry:
-    """The registry, with an alias that was just read, and with the artifacts that it names on their way."""
-    # What reads the document is imported while the store was asked for it.
+def _expected(text: str | None) -> list[Blob]:
+    if text is None:
+        return []
     from onnxlet import session
-    from onnxlet.registry import Registry
+    from onnxlet.contract import expectation
 
-    registry = Registry.open(settings, store)
-    manifest = registry.expect(model, stored)
-    for artifact in manifest.best(settings.variant, session.runtime()):
-        registry.artifacts.begin(artifact)
-    return registry
+    try:
+        return expectation.parse(text, session.cpu_class())
+    except ValueError as error:
+        logger.warning("ONNXLET_PREFETCH: %s", error)
+        return []

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from onnxlet.artifacts import Artifacts
 from onnxlet.config import Settings
@@ -23,9 +22,6 @@ from onnxlet.errors import (
 )
 from onnxlet.store import Revision, Store, Stored, open_store
 
-if TYPE_CHECKING:
-    from onnxlet.disk_cache import DiskCache
-
 MAX_SWAPS = 100
 """How often a writer tries again to move an alias that others move at the same time."""
 
@@ -33,15 +29,15 @@ MAX_SWAPS = 100
 class Registry:
     """The models under one root of object storage; `onnxlet.contract` states its layout and rules."""
 
-    def __init__(self, store: Store, cache: "DiskCache | None" = None) -> None:
-        """Take the store whose root is the registry's, and perhaps a cache for its artifacts."""
+    def __init__(self, store: Store, artifacts: Artifacts | None = None) -> None:
+        """Take the store whose root is the registry's, and perhaps its artifacts, of which some are on their way."""
         self.store = store
-        self.artifacts = Artifacts(store, cache)
+        self.artifacts = artifacts or Artifacts(store)
         self._expected: dict[str, tuple[Alias, Revision]] = {}
 
     @classmethod
-    def open(cls, settings: Settings, store: Store | None = None) -> "Registry":
-        """Open the registry of a function; `store` is where it is, where that is open already.
+    def open(cls, settings: Settings) -> "Registry":
+        """Open the registry of a function.
 
         Raises:
             InvalidNameError, BucketNotFoundError: its URL leads nowhere.
@@ -52,7 +48,8 @@ class Registry:
             from onnxlet.disk_cache import DiskCache  # few functions have one
 
             cache = DiskCache(settings.cache.folder, settings.cache.limit_bytes)
-        return cls(store or open_store(settings.registry, settings.storage), cache)
+        store = open_store(settings.registry, settings.storage)
+        return cls(store, Artifacts(store, cache))
 
     def reopen(self, store: Store) -> None:
         """Go on with another connection to the same store."""

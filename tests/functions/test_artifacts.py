@@ -31,8 +31,8 @@ def test_an_artifact_of_many_parts_is_whole(store: Store) -> None:
 def test_what_was_begun_is_fetched_once(store: Store) -> None:
     store.put_if_absent(blob_key(ARTIFACT.sha256), DATA)
     artifacts = Artifacts(store)
-    artifacts.begin(ARTIFACT)
-    artifacts.begin(ARTIFACT)
+    artifacts.begin(ARTIFACT.blob)
+    artifacts.begin(ARTIFACT.blob)
     assert read(artifacts) == DATA
     assert read(artifacts) == DATA, "and again when it is asked for again"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from onnxlet.artifacts import Artifacts
 from onnxlet.disk_cache import DiskCache
 from onnxlet.errors import SettingsError
 from onnxlet.models import Models
@@ -120,7 +121,8 @@ def test_a_writer_that_is_killed_leaves_nothing_that_is_given(tmp_path: Path) ->
 
 
 def test_models_that_come_back_are_loaded_from_it(tmp_path: Path) -> None:
-    registry = Registry(open_store((tmp_path / "store").as_uri(), create=True), DiskCache(tmp_path / "cache", 10**6))
+    store = open_store((tmp_path / "store").as_uri(), create=True)
+    registry = Registry(store, Artifacts(store, DiskCache(tmp_path / "cache", 10**6)))
     manifests = [publish(registry, graphs.digits_candidate(seed, f"m{seed}")) for seed in range(3)]
     models = Models(registry, threads=1, bound_bytes=sum(each.size_bytes for each in manifests[0].artifacts))
     first = [models.get(manifest) for manifest in manifests]

@@ -4,6 +4,9 @@ import pytest
 
 from onnxlet import prefetch, session
 from onnxlet.config import Settings, StorageSettings
+from onnxlet.contract import expectation
+from onnxlet.contract.layout import blob_key
+from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ModelNotFoundError
 from onnxlet.model import load
 from onnxlet.prefetch import Prefetch
@@ -12,7 +15,10 @@ from onnxlet.service import Service
 from onnxlet.store import open_store
 from tests import graphs
 from tests.fake_gcs import FakeGcs
+from tests.functions.test_model import images
 from training.publish import publish
+
+HERE = session.runtime()
 
 
 def settings(url: str, **changes: object) -> Settings:
@@ -39,6 +45,52 @@ def test_the_default_model_is_read_once_by_whoever_asks_first() -> None:
         assert len(fake.read_keys) == 1 + len(wanted)
         registry.resolve("digits")
         assert len(fake.read_keys) == 2 + len(wanted), "the next one sees the alias as it is then"
+
+
+def told(manifest: Manifest) -> str:
+    return expectation.to_text(manifest, None, session.runtime().version)
+
+
+def test_what_was_expected_is_read_once() -> None:
+    fake = FakeGcs("models")
+    with fake.serving() as endpoint:
+        storage = StorageSettings(gcs_endpoint=endpoint)
+        manifest = publish(Registry(open_store("gs://models", storage)), graphs.digits_candidate())
+        fake.read_keys.clear()
+        registry = begun(settings("gs://models", storage=storage, prefetch=told(manifest))).registry()
+        assert registry is not None
+        load(registry, registry.resolve("digits"), threads=1)
+        assert sorted(fake.read_keys) == sorted(
+            ["models/digits/aliases/live.json", *(blob_key(each.sha256) for each in manifest.best(runtime=HERE))]
+        )
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "nonsense", "*=", "*=abc:1", f"*={'0' * 64}:10", f"*={'0' * 64}:-1", f"*={'0' * 64}:{10**12}", "=;=", "a=b=c"],
+)
+def test_whatever_was_expected_the_aliass_own_version_is_loaded(tmp_path: Path, line: str) -> None:
+    publish(Registry(open_store(tmp_path.as_uri())), graphs.digits_candidate())
+    changed = settings(tmp_path.as_uri(), prefetch=line)
+    assert Service(changed, begun(changed)).find(None).model.manifest.version == 1
+
+
+def test_an_expectation_of_an_older_version_costs_nothing_but_its_fetch(tmp_path: Path) -> None:
+    registry = Registry(open_store(tmp_path.as_uri()))
+    line = told(publish(registry, graphs.digits_candidate()))
+    newer = publish(registry, graphs.digits_candidate(1))
+    changed = settings(tmp_path.as_uri(), prefetch=line)
+    found = Service(changed, begun(changed)).find(None).model
+    assert found.manifest == newer
+    expected = load(registry, newer, threads=1)
+    assert found.run(found.to_inputs(images())) == expected.run(expected.to_inputs(images()))
+
+
+def test_an_expectation_with_a_wrong_size_is_no_danger(tmp_path: Path) -> None:
+    manifest = publish(Registry(open_store(tmp_path.as_uri())), graphs.digits_candidate())
+    line = ",".join(f"{each.sha256}:{each.size_bytes + 1}" for each in manifest.best(runtime=HERE))
+    changed = settings(tmp_path.as_uri(), prefetch=f"*={line}")
+    assert Service(changed, begun(changed)).find(None).model.manifest.version == 1
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 from onnxlet.app import App
 from onnxlet.config import Settings
+from onnxlet.contract.artifact import ONNX
 from onnxlet.http import Request
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
@@ -106,6 +107,7 @@ class FittedElsewhere:
     history: dict[str, list[float]] = field(default_factory=dict)
     best_epoch: int = 1
     duration_s: float = 0.0
+    rank: int = 0
 
     def predict(self, features: Array) -> Array:
         return Graph(self.path.read_bytes()).run({"input": features}, "output")
@@ -169,7 +171,7 @@ def test_what_is_kept_is_published_and_answers(root: Path) -> None:
     manifest = registry.resolve("digits")
     record = json.loads((root / "run/run.json").read_text())
     kept = [each["name"] for each in record["variants"] if each["is_kept"]]
-    assert [artifact.variant for artifact in manifest.artifacts if artifact.role == "model"] == kept
+    assert [each.variant for each in manifest.artifacts if (each.role, each.format) == ("model", ONNX)] == kept
     assert "pruned" in kept
     assert manifest.metrics["pruned_accuracy"] > 0.5
     body = to_png(np.zeros((28, 28, 1), np.uint8))

@@ -18,6 +18,8 @@ import json, os, signal, sys, time
 arguments = sys.argv[1:]
 run = arguments[arguments.index("--out") + 1]
 open(os.path.join(run, "rank-" + os.environ.get("RANK", "none")), "w").close()
+shared = {name: value for name, value in os.environ.items() if name.startswith("KERAS_")}
+json.dump(shared, open(os.path.join(run, "keras.json"), "w"))
 def stop(number, frame):
     open(os.path.join(run, "saved"), "w").close()
     print("onnxlet: asked to end", file=sys.stderr)
@@ -154,15 +156,31 @@ def test_keras_gets_one_process_for_all_gpus_of_a_machine(tmp_path: Path) -> Non
     process = start(tmp_path, ["--recipe=digits"])
     assert process.wait(60) == 0
     assert [path.name for path in (tmp_path / "run").glob("rank-*")] == ["rank-none"]
+    assert "KERAS_DISTRIBUTION_NUM_PROCESSES" not in json.loads((tmp_path / "run/keras.json").read_text())
 
 
-def test_machines_that_would_each_publish_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("current", "rank"), [("algo-1", "0"), ("algo-2", "1")])
+def test_sagemakers_machines_are_led_together_by_jax_for_keras(tmp_path: Path, current: str, rank: str) -> None:
     root = sagemaker(tmp_path, {"recipe": "digits"})
-    config = {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]}
+    config = {"current_host": current, "hosts": ["algo-2", "algo-1"]}
     (root / "input/config/resourceconfig.json").write_text(json.dumps(config))
-    done = run_module(tmp_path, ["train"], root)
-    assert done.returncode == 1
-    assert (root / "output/failure").read_text() == "onnxlet: digits: trains on one machine, got 2"
+    assert start(tmp_path, [], SAGEMAKER_ROOT=str(root)).wait(60) == 0
+    assert json.loads((root / "checkpoints/run/keras.json").read_text()) == {
+        "KERAS_BACKEND": "jax",
+        "KERAS_DISTRIBUTION_JOB_ADDRESSES": "algo-1:8476",
+        "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+        "KERAS_DISTRIBUTION_PROCESS_ID": rank,
+    }
+    assert (root / "model/model.onnx").exists() == (rank == "0")
+
+
+def test_vertexs_machines_are_led_together_by_jax_for_keras(tmp_path: Path) -> None:
+    cluster = {"workerpool0": ["first:2222"], "workerpool1": ["second:2222"]}
+    spec = {"cluster": cluster, "task": {"type": "workerpool1", "index": 0}}
+    assert start(tmp_path, ["--recipe=digits"], CLUSTER_SPEC=json.dumps(spec)).wait(60) == 0
+    found = json.loads((tmp_path / "run/keras.json").read_text())
+    assert found["KERAS_DISTRIBUTION_JOB_ADDRESSES"] == "first:8476"
+    assert found["KERAS_DISTRIBUTION_PROCESS_ID"] == "1"
 
 
 def test_why_a_job_failed_is_where_sagemaker_looks(tmp_path: Path) -> None:

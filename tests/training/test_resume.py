@@ -100,23 +100,44 @@ def test_an_interrupted_job_is_as_good_as_an_undisturbed_one(tmp_path: Path) -> 
     assert histories[0]["val_loss"] == pytest.approx(histories[1]["val_loss"], rel=1e-3)
 
 
+def test_two_processes_go_on_from_the_same_epoch(tmp_path: Path) -> None:
+    """The second has saved nothing itself."""
+    pytest.importorskip("torch", reason="needs `make torch`")
+    process = train(tmp_path, "cnn")
+    wait_for_checkpoint(process, tmp_path, 3)
+    process.kill()
+    process.communicate()
+    path = max(tmp_path.glob("run/checkpoints/*/state.json"))
+    saved = json.loads(path.read_text())["history"]["val_loss"]
+    done = torchrun(tmp_path, "run")
+    assert done.returncode == 0, done.stderr
+    history = json.loads((tmp_path / "run/run.json").read_text())["train"]["history"]["val_loss"]
+    assert history[: len(saved)] == saved
+    assert len(history) > len(saved) >= 3
+    assert len(list((tmp_path / "run").glob("checkpoints*"))) == 1
+
+
+def torchrun(folder: Path, out: str) -> "subprocess.CompletedProcess[str]":
+    """Two processes of PyTorch's recipe, on this machine's CPUs."""
+    arguments = ["train", "cnn", "--fast", "--force", "--epochs", str(EPOCHS), "--out", out]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return subprocess.run(
+        [*command, "-m", "cli.main", *arguments],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
 def test_two_processes_train_one_network(tmp_path: Path) -> None:
     """PyTorch's own distributed runtime, on this machine's CPUs."""
     pytest.importorskip("torch", reason="needs `make torch`")
     alone = train(tmp_path, "cnn", "alone")
     _, text = alone.communicate(timeout=200)
     assert alone.returncode == 0, text
-    arguments = ["train", "cnn", "--fast", "--force", "--epochs", str(EPOCHS), "--out", "together"]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, "-m", "cli.main", *arguments],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = torchrun(tmp_path, "together")
     assert done.returncode == 0, done.stderr
     found = [json.loads((tmp_path / out / "run.json").read_text()) for out in ("alone", "together")]
     accuracies = [record["evaluation"]["accuracy"] for record in found]

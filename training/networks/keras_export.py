@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 from onnxlet.errors import ArtifactError
 from training.graphs import OPSET
 from training.networks.recurrent_graph import is_recurrent, recurrent_graph
+from training.recipe import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     import keras
-
-INPUT, OUTPUT = "input", "output"
 
 
 def write_onnx(keras_path: Path, path: Path) -> None:

@@ -1,6 +1,8 @@
 """Networks of Keras 3, on whichever backend it runs: TensorFlow, JAX or PyTorch."""
 
+import json
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -12,10 +14,12 @@ from rich.console import Console
 
 from onnxlet.errors import SettingsError
 from training import checkpoint
-from training.checkpoint import Checkpoints, InterruptedRunError, State, StopSignal
-from training.networks.feed import Feed
+from training.checkpoint import STATE, Checkpoints, InterruptedRunError, State, StopSignal
+from training.networks import processes
+from training.networks.feed import Feed, Review
+from training.networks.processes import Processes
 from training.progress import Report
-from training.recipe import Array, Dataset, Exportable, Options, Recipe
+from training.recipe import INPUT, OUTPUT, Array, Dataset, Exportable, Labels, Options, Recipe
 
 if TYPE_CHECKING:
     import keras
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 FAST_EPOCHS = 3
 PATIENCE = 0.5
 """Of all epochs: how many without a better one end the training."""
-INPUT, OUTPUT = "input", "output"
+LEARNING_RATE = 1e-3
 MODEL_FILE, BEST_FILE = "model.keras", "best.keras"
 WORKERS = min(8, os.cpu_count() or 1)
 
@@ -37,6 +41,7 @@ class FittedKeras:
     history: dict[str, list[float]]
     best_epoch: int
     duration_s: float
+    rank: int = 0
 
     def predict(self, features: Array) -> Array:
         """The output for rows of features."""
@@ -73,32 +78,40 @@ class KerasNetwork:
     build: Build
     """The network. Keras is imported when it is called."""
     loss: str = "sparse_categorical_crossentropy"
+    decays: bool = False
+    """Whether the steps get smaller, along half a cosine, until the last is none; else all are alike.
+
+    Source: I. Loshchilov, F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017.
+    """
     framework: str = "keras"
 
     def fit(self, recipe: Recipe, dataset: Dataset, options: Options, folder: Path, console: Console) -> FittedKeras:
-        """Train; the result is the same for the same seed, backend and machine.
+        """Train, together with the job's other processes; the result is the same for the same seed and machines.
 
         Raises:
-            SettingsError: a GPU was demanded and there is none.
+            SettingsError: a GPU was demanded and there is none, a backend that is not installed, or processes that
+                cannot share the job.
             InterruptedRunError: the process was asked to end, and has saved a checkpoint.
         """
-        import keras
-
+        keras = _import_keras()
         keras.utils.set_random_seed(options.seed)
-        has_gpu = _use_the_hardware()
-        if options.needs_gpu and not has_gpu:
-            raise SettingsError(f"--gpu: Keras on {keras.backend.backend()} finds no GPU")
         epochs = options.epochs or (FAST_EPOCHS if options.is_fast else recipe.epochs)
         checkpoints = Checkpoints(folder / "checkpoints")
-        with _scope():
-            state, model = self._begin(dataset, checkpoints)
-            with checkpoint.listening_for_stop() as stop:
-                loop = _Loop(recipe, dataset, options, state, checkpoints, stop)
-                loop.run(model, epochs, folder, console)
+        with processes.joined() as job:
+            has_gpu = _use_the_hardware()
+            if options.needs_gpu and not has_gpu:
+                raise SettingsError(f"--gpu: Keras on {keras.backend.backend()} finds no GPU")
+            with _scope():
+                feed = _feed(recipe, dataset, options, job)
+                state, model = self._begin(dataset, checkpoints, job, epochs * len(feed))
+                with _listening_for_stop(job) as stop:
+                    loop = _Loop(feed, dataset, state, checkpoints, stop, job)
+                    loop.run(model, epochs, folder, console)
         path = folder / MODEL_FILE
-        model = self._in_full_precision(dataset, checkpoints)
-        model.save(path)
-        return FittedKeras(model, path, state.history, state.best_epoch, state.duration_s)
+        if job.is_first:
+            model = self._in_full_precision(dataset, checkpoints)
+            model.save(path)
+        return FittedKeras(model, path, state.history, state.best_epoch, state.duration_s, job.rank)
 
     def _in_full_precision(self, dataset: Dataset, checkpoints: Checkpoints) -> "keras.Model":
         """The best network without the casts of mixed precision, which a CPU would run slower."""
@@ -112,15 +125,23 @@ class KerasNetwork:
         model.set_weights(weights)
         return model
 
-    def _begin(self, dataset: Dataset, checkpoints: Checkpoints) -> tuple[State, "keras.Model"]:
-        """A new network, or that of the last checkpoint with its optimizer."""
+    def _begin(
+        self, dataset: Dataset, checkpoints: Checkpoints, job: Processes, steps: int
+    ) -> tuple[State, "keras.Model"]:
+        """A new network, or that of the first process's last checkpoint with its optimizer."""
         import keras
 
-        newest = checkpoints.newest()
-        if newest is not None:
-            return newest[0], keras.models.load_model(newest[1] / MODEL_FILE)
+        newest = checkpoints.newest() if job.is_first else None
+        files = [b"" if newest is None else (newest[1] / name).read_bytes() for name in (STATE, MODEL_FILE)]
+        document, network = (job.agree(file) for file in files)
+        if document:
+            with tempfile.TemporaryDirectory() as temporary:
+                path = Path(temporary) / MODEL_FILE
+                path.write_bytes(network)
+                return State(**json.loads(document)), keras.models.load_model(path)
         model = self._build(dataset)
-        model.compile(optimizer="adam", loss=self.loss, metrics=["accuracy"])
+        rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps) if self.decays else LEARNING_RATE
+        model.compile(optimizer=keras.optimizers.Adam(rate), loss=self.loss, metrics=["accuracy"])
         return State(), model
 
     def _build(self, dataset: Dataset) -> "keras.Model":
@@ -131,39 +152,50 @@ class KerasNetwork:
 class _Loop:
     """The epochs that are left."""
 
-    recipe: Recipe
+    feed: Feed
     dataset: Dataset
-    options: Options
     state: State
     checkpoints: Checkpoints
     stop: StopSignal
+    job: Processes
 
     def run(self, model: "keras.Model", epochs: int, folder: Path, console: Console) -> None:
         """Train epoch by epoch, and save after each."""
-        recipe, dataset = self.recipe, self.dataset
-        feed = Feed(dataset.train, recipe.batch_size, recipe.augment, recipe.augmented_copies, self.options.seed)
-        validation = (dataset.validation.features, dataset.validation.targets)
+        feed, job = self.feed, self.job
+        validation = self._validation()
         patience = max(3, round(epochs * PATIENCE))
-        with Report(console, epochs, len(feed), folder / "tensorboard") as report:
+        logs = folder / "tensorboard" if job.is_first else None
+        with Report(console if job.is_first else Console(quiet=True), epochs, len(feed), logs) as report:
             while self.state.epochs_done < epochs:
                 epoch = self.state.epochs_done
                 if epoch - self.state.best_epoch >= patience:
                     break
                 report.begin(epoch)
                 started_s = time.perf_counter()
-                measures = self._epoch(model, feed, validation, epoch, report)
+                measures = self._epoch(model, validation, epoch, report)
                 is_best = self.state.record(measures, time.perf_counter() - started_s)
                 self._save(model, is_best=is_best)
                 report.end(epoch, measures)
 
-    def _epoch(self, model: "keras.Model", feed: Feed, validation: Any, epoch: int, report: Report) -> dict[str, float]:
+    def _validation(self) -> Any:
+        """What Keras validates on: arrays, or batches of this process's rows where several devices share them."""
+        split = self.dataset.validation
+        if self.job.devices == 1:
+            return split.features, split.targets
+        review = Review(split, self.feed.batch_size, self.job.devices, self.job.rank, self.job.count)
+        return _to_dataset(len(review), review.batch)
+
+    def _epoch(self, model: "keras.Model", validation: Any, epoch: int, report: Report) -> dict[str, float]:
         import keras
+
+        feed = self.feed
 
         class Watch(keras.callbacks.Callback):
             """Advances the bar, and ends the epoch when the process shall end."""
 
             def on_train_batch_end(_self, batch: int, logs: Any = None) -> None:  # noqa: N805, ARG002 - Keras's signature
                 report.advance()
+                self.stop.is_set = self.stop.is_set or self.job.shall_stop(epoch * len(feed) + batch)
                 if self.stop.is_set:
                     model.stop_training = True
 
@@ -182,6 +214,8 @@ class _Loop:
         return {name: float(values[-1]) for name, values in history.history.items()}
 
     def _save(self, model: "keras.Model", *, is_best: bool) -> None:
+        if not self.job.is_first:
+            return
         newest = self.checkpoints.newest()
 
         def write(folder: Path) -> None:
@@ -191,33 +225,51 @@ class _Loop:
             else:
                 (folder / BEST_FILE).write_bytes((newest[1] / BEST_FILE).read_bytes())
 
-        self.checkpoints.save(self.state, write)
+        with processes.alone():
+            self.checkpoints.save(self.state, write)
+
+
+def _feed(recipe: Recipe, dataset: Dataset, options: Options, job: Processes) -> Feed:
+    """This process's share of each batch."""
+    rows, copies = job.rows(recipe.batch_size), recipe.augmented_copies
+    return Feed(dataset.train, rows, recipe.augment, copies, options.seed, job.rank, job.count)
 
 
 def to_dataset(feed: Feed, epoch: int) -> Any:
     """The feed as Keras takes it: batches made by several threads while others train."""
+    return _to_dataset(len(feed), lambda index: feed.batch(epoch, index))
+
+
+def _to_dataset(count: int, batch: Callable[[int], tuple[Array, Labels]]) -> Any:
     import keras
 
     class Batches(keras.utils.PyDataset):
         def __len__(self) -> int:
-            return len(feed)
+            return count
 
-        def __getitem__(self, index: int) -> tuple[Array, Array]:
-            return feed.batch(epoch, index)
+        def __getitem__(self, index: int) -> tuple[Array, Labels]:
+            return batch(index)
 
     return Batches(workers=WORKERS, use_multiprocessing=False, max_queue_size=2 * WORKERS)
 
 
+def _import_keras() -> Any:
+    try:
+        import keras
+    except ImportError as error:
+        backend = os.environ.get("KERAS_BACKEND", "")
+        raise SettingsError(f"KERAS_BACKEND={backend}: {error}; `make {backend}` adds it") from error
+    return keras
+
+
 def _use_the_hardware() -> bool:
-    """Half precision where there is a GPU, and all GPUs where there are several; whether there is one."""
+    """Half precision where there is a GPU; whether there is one."""
     import keras
 
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
 
-        if jax.process_count() > 1 or len(jax.devices()) > 1:
-            keras.distribution.set_distribution(keras.distribution.DataParallel())
         has_gpu = any(device.platform == "gpu" for device in jax.devices())
     elif backend == "torch":
         import torch
@@ -229,6 +281,11 @@ def _use_the_hardware() -> bool:
         has_gpu = bool(tf.config.list_physical_devices("GPU"))
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if has_gpu else "float32")
     return has_gpu
+
+
+def _listening_for_stop(job: Processes) -> AbstractContextManager[StopSignal]:
+    """Watch for SIGTERM; where there are several processes JAX does, for all of them."""
+    return checkpoint.listening_for_stop() if job.count == 1 else nullcontext(StopSignal())
 
 
 def _scope() -> AbstractContextManager[Any]:

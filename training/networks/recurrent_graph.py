@@ -15,11 +15,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from training.graphs import IR_VERSION, OPSET
+from training.recipe import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     import keras
-
-INPUT, OUTPUT = "input", "output"
 
 LSTM_GATES = (0, 3, 1, 2)
 """Keras keeps input, forget, cell, output; ONNX wants input, output, forget, cell."""

@@ -67,6 +67,7 @@ class FittedTorch:
     history: dict[str, list[float]]
     best_epoch: int
     duration_s: float
+    rank: int = 0
 
     def predict(self, features: Array) -> Array:
         """The main output for rows of features."""
@@ -116,9 +117,9 @@ class TorchNetwork:
         epochs = options.epochs or (FAST_EPOCHS if options.is_fast else recipe.epochs)
         with _process_group() as (rank, world), checkpoint.listening_for_stop() as stop:
             device = _device()
-            loop = _Loop(self, recipe, dataset, options, Checkpoints(folder / f"checkpoints-{rank}"), stop, rank, world)
+            loop = _Loop(self, recipe, dataset, options, Checkpoints(folder / "checkpoints"), stop, rank, world)
             module, state = loop.run(self.build(dataset).to(device), epochs, folder, console, device)
-        return FittedTorch(module.cpu().eval(), self, state.history, state.best_epoch, state.duration_s)
+        return FittedTorch(module.cpu().eval(), self, state.history, state.best_epoch, state.duration_s, rank)
 
 
 @dataclass
@@ -142,7 +143,7 @@ class _Loop:
 
         recipe = self.recipe
         optimizers = self.network.optimizers(module)
-        state, best = self._restore(module, optimizers)
+        state, best = self._restore(module, optimizers, device)
         feed = Feed(
             self.dataset.train,
             recipe.batch_size,
@@ -213,15 +214,19 @@ class _Loop:
         return {name: value / len(validation) for name, value in sums.items()}
 
     def _restore(
-        self, module: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]"
+        self, module: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]", device: "torch.device"
     ) -> "tuple[State, dict[str, torch.Tensor]]":
+        """What the first process's last checkpoint holds, in all of them: no two may go on from different epochs."""
         import torch
+        import torch.distributed as distributed
 
-        newest = self.checkpoints.newest()
-        if newest is None:
+        newest = self.checkpoints.newest() if self.rank == 0 else None
+        found = [None if newest is None else (newest[0], torch.load(newest[1] / STATE_FILE, "cpu", weights_only=True))]
+        if self.world > 1:
+            distributed.broadcast_object_list(found, device=device)
+        if found[0] is None:
             return State(), {name: value.cpu().clone() for name, value in module.state_dict().items()}
-        state, path = newest
-        saved = torch.load(path / STATE_FILE, weights_only=True)
+        state, saved = found[0]
         module.load_state_dict(saved["module"])
         for optimizer, values in zip(optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(values)
@@ -236,6 +241,8 @@ class _Loop:
     ) -> None:
         import torch
 
+        if self.rank:
+            return
         saved = {
             "module": module.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in optimizers],

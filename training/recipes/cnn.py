@@ -8,7 +8,7 @@ import numpy as np
 
 from onnxlet.contract.manifest import ImagePreprocess
 from training.networks.torch_network import Batch, Graph, TorchNetwork, descend
-from training.recipe import Dataset, Examples, Images, Recipe
+from training.recipe import INPUT, OUTPUT, Dataset, Examples, Images, Recipe
 from training.recipes import digits, mnist
 from training.source import Source
 from training.tasks.classification import ClassificationTask
@@ -85,7 +85,7 @@ RECIPE = Recipe(
         optimizers=optimizers,
         step=step,
         validate=validate,
-        graphs=(Graph("", ("input",), ("output",), lambda module: module, lambda dataset: (dataset.test.features,)),),
+        graphs=(Graph("", (INPUT,), (OUTPUT,), lambda module: module, lambda dataset: (dataset.test.features,)),),
     ),
     task=ClassificationTask(activation="softmax"),
     epochs=12,

@@ -11,7 +11,7 @@ import numpy as np
 from onnxlet.contract.generation import ImageGeneration
 from onnxlet.contract.manifest import ImagePreprocess
 from training.networks.torch_network import Batch, Graph, TorchNetwork, descend
-from training.recipe import Array, Dataset, Recipe
+from training.recipe import INPUT, Array, Dataset, Recipe
 from training.recipes import cnn, digits
 from training.tasks.reconstruction import RECONSTRUCTION, SCORE, ReconstructionTask
 
@@ -103,7 +103,7 @@ RECIPE = Recipe(
         step=step,
         validate=validate,
         graphs=(
-            Graph("", ("input",), (RECONSTRUCTION, SCORE), lambda module: module, lambda data: (data.test.features,)),
+            Graph("", (INPUT,), (RECONSTRUCTION, SCORE), lambda module: module, lambda data: (data.test.features,)),
             Graph("-sampler", ("latent",), ("images",), lambda module: module.get_submodule("decoder"), _latent),
         ),
     ),

@@ -17,9 +17,10 @@ Rules that every reader and writer keeps:
 5.  Bytes are checked against the manifest's SHA-256 and size before ONNX Runtime sees them: those of the whole, or of
     each of its parts.
 6.  A version may have a graph in several forms. Whoever cannot load one takes another: the portable `onnx` is always
-    there, an `ort` is for one version of ONNX Runtime, with `cpu` for one class of CPUs and only after it gave the golden
-    answer.
+    there, an `ort` is for one version of ONNX Runtime, with `cpu` for one class of CPUs and only after it gave the
+    golden answer.
 
-`artifact` says what the bytes are and who may load them, `golden` what a version must answer, `tensors` what a tensor
-is, `manifest` and `alias` what the documents hold, `layout` where they lie.
+`artifact` says what the bytes are and who may load them, `expectation` which of them a function may ask for early,
+`golden` what a version must answer, `tensors` what a tensor is, `manifest` and `alias` what the documents hold,
+`layout` where they lie.
 """

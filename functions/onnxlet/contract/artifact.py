@@ -7,6 +7,7 @@ from typing import Literal
 
 from onnxlet.contract import layout
 from onnxlet.contract.document import Document
+from onnxlet.contract.expectation import Blob
 
 Role = Literal["model", "preprocess", "postprocess", "golden"]
 GRAPH_ROLES: tuple[Role, ...] = ("model", "preprocess", "postprocess")
@@ -16,9 +17,6 @@ ROLES: tuple[Role, ...] = (*GRAPH_ROLES, "golden")
 ONNX, ORT, JSON = "onnx", "ort", "json"
 FORMATS = (ONNX, ORT, JSON)
 """`ort` is ONNX Runtime's own: optimised already, and mapped into memory as it is."""
-
-MAX_ARTIFACT_BYTES = 2 * 1024**3
-"""ONNX's own bound: a protobuf message holds at most 2 GiB."""
 
 MIN_PART_BYTES = 1024**2
 """What a connection to S3 carries, at 85 MB/s, in half the time that its first byte takes."""
@@ -60,7 +58,7 @@ class Artifact:
     cpu: str | None = None
     """The class of CPUs that its weights are laid out for; None for any."""
     part_digests: tuple[str, ...] = ()
-    """The SHA-256 of each of its parts, which are as long as `part_bytes`; empty where it is one part."""
+    """The SHA-256 of each of its parts, which lie where `ranges` says; empty where it is one part."""
 
     @classmethod
     def of(
@@ -73,16 +71,20 @@ class Artifact:
         cpu: str | None = None,
     ) -> "Artifact":
         """Describe bytes that are to be published."""
-        length = part_bytes(len(data))
-        starts = range(0, len(data), length) if length < len(data) else ()
-        digests = tuple(_sha256(memoryview(data)[start : start + length]) for start in starts)
+        bounds = ranges(len(data))
+        digests = tuple(_sha256(memoryview(data)[start:stop]) for start, stop in bounds) if len(bounds) > 1 else ()
         return cls(role, variant, _sha256(data), len(data), format, runtime, cpu, digests)
+
+    @property
+    def blob(self) -> Blob:
+        """What is needed to ask for it."""
+        return Blob(self.sha256, self.size_bytes)
 
     def parts(self) -> Iterator[Part]:
         """The ranges that its bytes are fetched and verified in."""
-        length = part_bytes(self.size_bytes) if self.part_digests else self.size_bytes
-        for index, digest in enumerate(self.part_digests or (self.sha256,)):
-            yield Part(index * length, min((index + 1) * length, self.size_bytes), digest)
+        bounds = ranges(self.size_bytes) if self.part_digests else [(0, self.size_bytes)]
+        for (start, stop), digest in zip(bounds, self.part_digests or (self.sha256,), strict=True):
+            yield Part(start, stop, digest)
 
     def fits(self, runtime: Runtime | None) -> bool:
         """Whether a process may load it; without a runtime only what any version on any CPU loads."""
@@ -100,9 +102,10 @@ class Artifact:
         return 0 if self.cpu else 1 if self.format == ORT else 2
 
 
-def part_bytes(size_bytes: int) -> int:
-    """How long a part is of an artifact of this size; the last may be shorter."""
-    return max(MIN_PART_BYTES, -(-size_bytes // MAX_PARTS))
+def ranges(size_bytes: int) -> list[tuple[int, int]]:
+    """Where the parts of an artifact of this size begin and end; all but the last are of one length."""
+    length = max(MIN_PART_BYTES, -(-size_bytes // MAX_PARTS))
+    return [(start, min(start + length, size_bytes)) for start in range(0, size_bytes, length)]
 
 
 def parse_artifact(document: Document) -> Artifact:
@@ -111,12 +114,11 @@ def parse_artifact(document: Document) -> Artifact:
     Raises:
         ManifestError: anything malformed.
     """
-    size_bytes = document.integer("size_bytes", 1, MAX_ARTIFACT_BYTES)
+    size_bytes = document.integer("size_bytes", 1, layout.MAX_BLOB_BYTES)
     digests = document.texts("part_digests") if document.content.get("part_digests") else ()
-    if digests and (
-        len(digests) != -(-size_bytes // part_bytes(size_bytes)) or not all(map(layout.is_sha256, digests))
-    ):
-        raise document.error("part_digests", f"64 hexadecimal digits for every {part_bytes(size_bytes)} bytes")
+    count = len(ranges(size_bytes))
+    if digests and (len(digests) != count or not all(map(layout.is_sha256, digests))):
+        raise document.error("part_digests", f"64 hexadecimal digits for each of {count} parts")
     return Artifact(
         role=document.choice("role", ROLES),
         variant=document.text("variant", at_most=63),

@@ -151,6 +151,19 @@ def test_each_state_is_told_once_and_why_it_ended(
     assert len(lines) == 3
 
 
+def onnxlet(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """`onnxlet train digits` with these options."""
+    places = os.pathsep.join(path for path in sys.path if path)
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", "train", "digits", *options],
+        env={**os.environ, "PYTHONPATH": places},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
 def test_the_command_submits_follows_and_tells_the_end(api: Any, tmp_path: Path) -> None:
     options = {
         "--on": "sagemaker",
@@ -163,15 +176,7 @@ def test_the_command_submits_follows_and_tells_the_end(api: Any, tmp_path: Path)
         "--epochs": "2",
     }
     words = [word for pair in options.items() for word in pair]
-    places = os.pathsep.join(path for path in sys.path if path)
-    done = subprocess.run(
-        [sys.executable, "-m", "cli.main", "train", "digits", *words, "--spot", "--compress"],
-        env={**os.environ, "PYTHONPATH": places},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = onnxlet(tmp_path, *words, "--spot", "--compress")
     assert done.returncode == 0, done.stderr
     first, *_, last = done.stdout.splitlines()
     name = first.removeprefix("SageMaker runs ")
@@ -195,8 +200,28 @@ def test_what_a_machine_of_a_cloud_cannot_reach_is_refused(chosen: dict[str, obj
         cloud_job("digits", chosen, JOB.image, output)
 
 
-def test_machines_that_a_recipe_cannot_share_are_not_paid_for() -> None:
-    with pytest.raises(InvalidRequestError, match="--instances 2: digits trains on one machine"):
-        run_job("sagemaker", replace(JOB, recipe="digits"), Account(ROLE))
+def test_a_job_in_a_cloud_has_its_own_folder(tmp_path: Path) -> None:
+    done = onnxlet(tmp_path, "--on", "sagemaker", "--out", "run", "--image", JOB.image, "--output", "s3://runs")
+    assert done.returncode == 1
+    assert "--out: a job in a cloud has its own folder" in done.stderr
+    assert done.stdout == ""
+
+
+def test_the_job_that_is_done_is_printed_for_machines(
+    api: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    run_job("sagemaker", replace(JOB, recipe="digits", region=None), Account(ROLE), json=True)
+    told = capsys.readouterr()
+    found = json.loads(told.out)
+    assert found["cloud"] == "sagemaker"
+    assert found["recipe"] == "digits"
+    assert found["region"] == "eu-central-1"
+    assert found["parameters"]["registry"] == "s3://models/registry"
+    assert api.describe_training_job(TrainingJobName=found["name"])["TrainingJobStatus"] == "Completed"
+    assert told.err.startswith(f"SageMaker runs {found['name']}\n")
+
+
+def test_a_cloud_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="--on moon: expected one of sagemaker, vertex"):
         run_job("moon", JOB, Account(ROLE))

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -123,6 +126,21 @@ def test_what_is_missing_is_named(api: tuple[type[Api], Vertex]) -> None:
         api[1].submit(replace(JOB, parameters={"data": "/home/me"}))
     with pytest.raises(InvalidRequestError, match="--output s3://runs: expected a URL of gs://"):
         api[1].submit(replace(JOB, output="s3://runs"))
+
+
+def test_the_region_of_aws_is_not_googles(tmp_path: Path) -> None:
+    options = ["--project", "mine", "--image", JOB.image, "--output", JOB.output, "--registry", "gs://models/registry"]
+    places = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", "train", "digits", "--on", "vertex", *options],
+        env={**os.environ, "PYTHONPATH": places, "AWS_REGION": "eu-central-1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert "--project and --region: expected both for Vertex AI" in done.stderr
 
 
 def test_a_token_that_runs_out_while_a_job_is_followed_is_replaced(api: tuple[type[Api], Vertex]) -> None:

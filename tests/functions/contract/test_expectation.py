@@ -1,0 +1,62 @@
+from dataclasses import replace
+
+import pytest
+
+from onnxlet.contract import expectation
+from onnxlet.contract.artifact import ORT, Artifact
+from onnxlet.contract.expectation import MAX_BLOBS, Blob
+from tests.functions.contract.test_manifest import MANIFEST
+
+PORTABLE = Artifact.of("model", "fp32", b"portable", ORT, "1.31.1")
+LAID_OUT = Artifact.of("model", "fp32", b"laid out", ORT, "1.31.1", "x86_64-nchwc8")
+ZEROS = "0" * 64
+GOLDEN = Artifact.of("golden", "fp32", b"{}", "json")
+FORMS = replace(MANIFEST, artifacts=(*MANIFEST.artifacts, PORTABLE, LAID_OUT, GOLDEN))
+
+
+def test_each_class_of_cpus_is_told_what_it_will_load() -> None:
+    line = expectation.to_text(FORMS, None, "1.31.1")
+    small = [artifact.blob for artifact in MANIFEST.artifacts if artifact.role != "model"]
+    assert expectation.parse(line, "aarch64") == [PORTABLE.blob, *small]
+    assert expectation.parse(line, "x86_64-nchwc8") == [LAID_OUT.blob, *small, GOLDEN.blob]
+
+
+def test_another_version_of_the_runtime_is_told_of_the_portable_graph() -> None:
+    line = expectation.to_text(FORMS, None, "1.30.0")
+    assert expectation.parse(line, "x86_64-nchwc8")[0] == MANIFEST.artifacts[0].blob
+
+
+def test_a_line_for_other_cpus_alone_names_nothing() -> None:
+    assert expectation.parse(f"x86_64-nchwc16={'0' * 64}:1", "aarch64") == []
+
+
+def test_a_line_fits_an_environment_variable() -> None:
+    assert len(expectation.to_text(FORMS, None, "1.31.1")) < 1024
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "*",
+        "*=x",
+        "*=a:1",
+        f"*={'0' * 64}:0",
+        f"*={'0' * 64}:",
+        f"*={'0' * 64}:1:1",
+        ",".join([f"*={'0' * 64}:1"] * 2),
+    ],
+)
+def test_another_line_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        expectation.parse(line, "aarch64")
+
+
+def test_more_blobs_than_any_model_has_are_refused() -> None:
+    line = "*=" + ",".join([f"{'0' * 64}:1"] * (MAX_BLOBS + 1))
+    with pytest.raises(ValueError, match="expected at most"):
+        expectation.parse(line, "aarch64")
+
+
+def test_a_blob_is_what_a_store_is_asked_for() -> None:
+    assert PORTABLE.blob == Blob(PORTABLE.sha256, len(b"portable"))
