@@ -89,6 +89,7 @@ def measure_cold(options: Options, progress: Progress) -> Section:
 NOTES = (
     "onnxlet, typical and naive run under awslambdaric and fetch the model from the same S3; limit has it on its disk.",
     "onnxlet is asked in V2 binary where nothing else stands.",
+    "onnxlet was told by ONNXLET_PREFETCH what to expect, as `onnxlet prefetch` prints it; untold: it was not.",
     "onnxlet takes a thread for each vCPU of a function as large as this machine; the references one for each core.",
     "Peak memory is VmHWM of the process at its first answer.",
 )
@@ -116,9 +117,10 @@ def model_cases(stage: Stage, model: BenchModel) -> dict[str, Case]:
     """A model's tensors to its answer: ours, twice, what people deploy, and the least that onnxruntime takes."""
     key = f"models/{model.name}.onnx"
     stage.upload(key, model.path.read_bytes())
-    stage.publish(model.name, model)
+    line = stage.publish(model.name, model)
     inputs = model.arrays()
-    ours, path = stage.function("aws_http", model.name), v2_path(model.name)
+    ours, path = stage.function("aws_http", model.name, line), v2_path(model.name)
+    untold = stage.function("aws_http", model.name)
     typical = stage.reference("typical", key)
 
     def limit() -> Outcome:
@@ -127,6 +129,11 @@ def model_cases(stage: Stage, model: BenchModel) -> dict[str, Case]:
     return {
         "onnxlet": Case(
             "onnxlet", _starts(ours, path, v2_binary(inputs)), lambda body: model.check(read_v2_binary(*_result(body)))
+        ),
+        "onnxlet untold": Case(
+            "onnxlet, untold",
+            _starts(untold, path, v2_binary(inputs)),
+            lambda body: model.check(read_v2_binary(*_result(body))),
         ),
         "onnxlet json": Case(
             "onnxlet, JSON",
@@ -145,7 +152,7 @@ def model_cases(stage: Stage, model: BenchModel) -> dict[str, Case]:
 def photo_cases(stage: Stage, model: BenchModel) -> dict[str, Case]:
     """A photo to its label: ours, and what people deploy."""
     name = f"{model.name}-photo"
-    stage.publish(name, model, takes_photos=True)
+    line = stage.publish(name, model, takes_photos=True)
     labels = stage.scratch / "labels.txt"
     labels.write_text("\n".join(LABELS))
     typical = stage.reference("typical_photo", f"models/{model.name}.onnx", {"LABELS": str(labels)})
@@ -160,7 +167,7 @@ def photo_cases(stage: Stage, model: BenchModel) -> dict[str, Case]:
     return {
         "onnxlet photo": Case(
             "onnxlet, photo to label",
-            _starts(stage.function("aws_http", name), f"/predict/{name}", request),
+            _starts(stage.function("aws_http", name, line), f"/predict/{name}", request),
             lambda body: check(json.loads(_result(body)[1])["predictions"][0]["top"][0]["label"]),
         ),
         "typical photo": Case(
@@ -187,6 +194,7 @@ def compare(name: str, times: dict[str, Series], memory: dict[str, Series], suff
     figures: list[tuple[str, str, dict[str, Series], str, str]] = [
         (f"cold {name} / typical", f"{start}typical", times, "onnxlet", "typical"),
         (f"cold {name} / limit", f"{start}limit", times, "onnxlet", "limit"),
+        (f"cold {name} untold / typical", f"{start}typical, untold", times, "onnxlet untold", "typical"),
         (f"cold {name} / naive", f"{start}naive", times, "onnxlet", "naive"),
         (f"cold {name} json / typical", f"{start}typical, both JSON", times, "onnxlet json", "typical"),
         ("cold photo / typical", photo_start, times, "onnxlet photo", "typical photo"),

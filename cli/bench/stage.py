@@ -16,7 +16,9 @@ from cli.bench.models import BenchModel
 from cli.bench.payloads import LABELS, PHOTO_SIDE
 from cli.bench.storage import BUCKET, storage
 from cli.bench.throttle import Throttle
+from onnxlet import session
 from onnxlet.config import MEMORY_PER_CPU_MIB, StorageSettings
+from onnxlet.contract import expectation
 from onnxlet.contract.manifest import Classification, ImagePreprocess
 from onnxlet.registry import Registry
 from onnxlet.store import Store, open_store
@@ -52,15 +54,20 @@ class Stage:
         """Put an object into the bucket, as it is."""
         self.open(f"s3://{BUCKET}").put_if_absent(key, data)
 
-    def publish(self, name: str, model: BenchModel, *, takes_photos: bool = False) -> None:
-        """Publish a model to the registry under a name; with preprocessing and labels where it takes photos."""
+    def publish(self, name: str, model: BenchModel, *, takes_photos: bool = False) -> str:
+        """Publish a model to the registry under a name; with preprocessing and labels where it takes photos.
+
+        Returns:
+            What `onnxlet prefetch` prints of it, for the functions that are deployed with it.
+        """
         from training.onnx_file import read_onnx  # onnx takes longer than most commands
         from training.publish import Candidate, publish
 
         shape = ImagePreprocess(PHOTO_SIDE, PHOTO_SIDE, 3, "NCHW", mean=MEAN, std=STD) if takes_photos else None
         labels = Classification(LABELS, "softmax") if takes_photos else None
         candidate = Candidate(name, read_onnx(model.path), "onnxlet bench", shape, labels)
-        publish(Registry(self.open(REGISTRY)), candidate)
+        manifest = publish(Registry(self.open(REGISTRY)), candidate)
+        return expectation.to_text(manifest, None, session.runtime().version)
 
     def environment(self, handler: str, variables: Mapping[str, str]) -> dict[str, str]:
         """All that Lambda tells a function of this handler."""
@@ -80,10 +87,10 @@ class Stage:
             **variables,
         }
 
-    def function(self, entry: str, model: str) -> Command:
-        """Our function with an entry point of `main.py` and its default model."""
+    def function(self, entry: str, model: str, prefetch: str = "") -> Command:
+        """Our function with an entry point of `main.py`, its default model, and perhaps what it is told to expect."""
         where = {"LAMBDA_TASK_ROOT": str(self.deployment.folder), "PYTHONPATH": str(self.deployment.python_path)}
-        told = {"ONNXLET_REGISTRY": REGISTRY, "ONNXLET_MODEL": model, **where}
+        told = {"ONNXLET_REGISTRY": REGISTRY, "ONNXLET_MODEL": model, "ONNXLET_PREFETCH": prefetch, **where}
         return _under_awslambdaric(f"main.{entry}", self.deployment.folder, self.environment(f"main.{entry}", told))
 
     def reference(self, module: str, key: str, variables: Mapping[str, str] | None = None) -> Command:
