@@ -16,8 +16,8 @@ import onnxruntime as ort
 
 from onnxlet import session
 from onnxlet.contract.artifact import ORT, Artifact, Role
+from onnxlet.contract.blob import MAX_BLOB_BYTES
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
-from onnxlet.contract.layout import MAX_BLOB_BYTES
 from onnxlet.errors import ArtifactError, InferenceError
 from onnxlet.session.options import LOGGED_SEVERITY
 

@@ -1,5 +1,7 @@
 """The artifacts: a version's bytes, fetched in parts at once and verified, in memory of their own."""
 
+from __future__ import annotations
+
 import hashlib
 import mmap
 import threading
@@ -8,12 +10,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from onnxlet.contract import layout
-from onnxlet.contract.artifact import Artifact, Part, ranges
-from onnxlet.contract.expectation import Blob
+from onnxlet.contract.blob import Blob
 from onnxlet.errors import ArtifactError, ObjectNotFoundError
 from onnxlet.store import Store
 
 if TYPE_CHECKING:
+    from onnxlet.contract.artifact import Artifact, Part
     from onnxlet.disk_cache import DiskCache
 
 HUGE_PAGE_BYTES = 2 * 1024 * 1024
@@ -22,7 +24,7 @@ HUGE_PAGE_BYTES = 2 * 1024 * 1024
 class Artifacts:
     """The artifacts of one registry. Safe for threads."""
 
-    def __init__(self, store: Store, cache: "DiskCache | None" = None) -> None:
+    def __init__(self, store: Store, cache: DiskCache | None = None) -> None:
         """Take the store whose root is the registry's, and perhaps a cache on a disk."""
         self._store = store
         self._cache = cache
@@ -79,7 +81,7 @@ class Fetch:
         """The SHA-256 of what came, by where it begins; nothing of a range that is longer or shorter than it should."""
         self._failures: dict[int, Exception] = {}
         self._is_wanted = True
-        bounds = ranges(blob.size_bytes)
+        bounds = blob.ranges()
         self._threads = [
             threading.Thread(target=self._run, args=(*each, len(bounds) > 1), name=f"fetch-{each[0]}", daemon=True)
             for each in bounds

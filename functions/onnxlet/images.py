@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from onnxlet.contract.manifest import CHANNELS, ImagePreprocess
@@ -20,9 +21,18 @@ MAX_PIXELS = 50_000_000
 
 def prepare() -> None:
     """Import what decodes images, before the first of them arrives: a function that takes none never pays for it."""
-    from PIL import Image, ImageOps  # noqa: F401 - to have been imported is all
+    with suppress(UnsupportedMediaError):  # who sends an image will be told
+        _require_pillow()
+        from PIL import Image, ImageOps  # noqa: F401 - to have been imported is all
 
-    Image.preinit()
+        Image.preinit()
+
+
+def _require_pillow() -> None:
+    try:
+        import PIL  # noqa: F401 - whether it is there is all
+    except ImportError as error:
+        raise UnsupportedMediaError("this function was packaged without Pillow, which images need") from error
 
 
 def sniff(body: bytes) -> str | None:
@@ -40,10 +50,11 @@ def decode(body: bytes, media_type: str, declaration: ImagePreprocess) -> Tensor
     What shows through a transparent image is white.
 
     Raises:
-        UnsupportedMediaError: no image type that is taken here.
+        UnsupportedMediaError: no image type that is taken here, or a function that was packaged without Pillow.
         UnreadablePayloadError: not an image of this type, or a damaged one.
         TooLargeError: more than `MAX_PIXELS`.
     """
+    _require_pillow()
     from io import BytesIO
 
     from PIL import Image, UnidentifiedImageError
@@ -71,7 +82,11 @@ def encode_png(images: Tensor) -> list[bytes]:
 
     Args:
         images: UINT8 (batch, height, width, channels), with 1 or 3 channels.
+
+    Raises:
+        UnsupportedMediaError: a function that was packaged without Pillow.
     """
+    _require_pillow()
     from io import BytesIO
 
     from PIL import Image

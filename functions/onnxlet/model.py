@@ -163,8 +163,8 @@ def _open_best(registry: Registry, manifest: Manifest, choices: list[Artifact], 
 
 
 def _open(registry: Registry, manifest: Manifest, artifact: Artifact, threads: int) -> Session:
+    golden = registry.golden(manifest) if artifact.must_be_checked else None  # it comes sooner than the graph
     found = session.open_session(registry.artifacts.read(artifact), threads, is_ort=artifact.format == ORT)
-    golden = registry.golden(manifest) if artifact.must_be_checked else None
     if golden is not None:
         _check(found, artifact, golden)
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from onnxlet.contract import layout
@@ -18,7 +19,7 @@ from onnxlet.store import Stored, open_store
 if TYPE_CHECKING:
     from onnxlet.artifacts import Artifacts
     from onnxlet.config import Settings
-    from onnxlet.contract.expectation import Blob
+    from onnxlet.contract.blob import Blob
     from onnxlet.registry import Registry
 
 logger = logging.getLogger("onnxlet")
@@ -101,7 +102,16 @@ def begin(settings: Settings) -> Prefetch | None:
         return None
     prefetch.start()
     prefetch.begin_expected()
+    threading.Thread(target=_prepare_session, name="prepare", daemon=True).start()
     return prefetch
+
+
+def _prepare_session() -> None:
+    """Load ONNX Runtime, for the most part outside of Python, while Python imports the rest."""
+    from onnxlet import session
+
+    with suppress(OnnxletError):  # the first session will say it
+        session.prepare()
 
 
 def _expected(text: str | None) -> list[Blob]:

@@ -5,12 +5,13 @@ import pytest
 
 from onnxlet.artifacts import Artifacts
 from onnxlet.config import StorageSettings
-from onnxlet.contract.artifact import MIN_PART_BYTES, Artifact
+from onnxlet.contract.artifact import Artifact
+from onnxlet.contract.blob import MIN_RANGE_BYTES
 from onnxlet.contract.layout import blob_key
 from onnxlet.errors import ArtifactError, StoreError
 from onnxlet.store import Store, open_store
 
-DATA = os.urandom(3 * MIN_PART_BYTES + 12_345)
+DATA = os.urandom(3 * MIN_RANGE_BYTES + 12_345)
 ARTIFACT = Artifact.of("model", "fp32", DATA)
 
 
@@ -37,17 +38,17 @@ def test_what_was_begun_is_fetched_once(store: Store) -> None:
     assert read(artifacts) == DATA, "and again when it is asked for again"
 
 
-@pytest.mark.parametrize("position", [0, MIN_PART_BYTES, len(DATA) - 1])
+@pytest.mark.parametrize("position", [0, MIN_RANGE_BYTES, len(DATA) - 1])
 def test_a_flipped_bit_in_any_part_is_found(store: Store, position: int) -> None:
     damaged = bytearray(DATA)
     damaged[position] ^= 1
     store.put_if_absent(blob_key(ARTIFACT.sha256), bytes(damaged))
-    start = position // MIN_PART_BYTES * MIN_PART_BYTES
+    start = position // MIN_RANGE_BYTES * MIN_RANGE_BYTES
     with pytest.raises(ArtifactError, match=f"model artifact: expected bytes {start} to"):
         read(Artifacts(store))
 
 
-@pytest.mark.parametrize("length", [0, 10, MIN_PART_BYTES, len(DATA) - 1])
+@pytest.mark.parametrize("length", [0, 10, MIN_RANGE_BYTES, len(DATA) - 1])
 def test_a_truncated_one_is_never_given_out(store: Store, length: int) -> None:
     store.put_if_absent(blob_key(ARTIFACT.sha256), DATA[:length])
     with pytest.raises((ArtifactError, StoreError)):

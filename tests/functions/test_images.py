@@ -212,3 +212,22 @@ def test_pixels_become_png_files_and_come_back(channels: int) -> None:
 def test_pillow_is_imported_for_images_alone() -> None:
     program = "import sys, onnxlet.payloads; assert 'PIL' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+WITHOUT_PILLOW = """
+import sys
+sys.modules["PIL"] = None  # as in a package that was made without it
+from onnxlet import images
+from onnxlet.contract.manifest import ImagePreprocess
+from onnxlet.errors import UnsupportedMediaError
+images.prepare()
+try:
+    images.decode(b"?", "image/png", ImagePreprocess(1, 1, 1))
+except UnsupportedMediaError as error:
+    print(error)
+"""
+
+
+def test_a_function_without_pillow_starts_and_says_so_to_who_sends_an_image() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_PILLOW], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("this function was packaged without Pillow, which images need\n", "")

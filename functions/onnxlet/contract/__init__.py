@@ -20,7 +20,7 @@ Rules that every reader and writer keeps:
     there, an `ort` is for one version of ONNX Runtime, with `cpu` for one class of CPUs and only after it gave the
     golden answer.
 
-`artifact` says what the bytes are and who may load them, `expectation` which of them a function may ask for early,
-`golden` what a version must answer, `tensors` what a tensor is, `manifest` and `alias` what the documents hold,
+`blob` and `artifact` say what the bytes are and who may load them, `expectation` which of them a function may ask for
+early, `golden` what a version must answer, `tensors` what a tensor is, `manifest` and `alias` what the documents hold,
 `layout` where they lie.
 """

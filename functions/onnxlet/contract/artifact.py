@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from onnxlet.contract import layout
+from onnxlet.contract.blob import MAX_BLOB_BYTES, Blob, Runtime
 from onnxlet.contract.document import Document
-from onnxlet.contract.expectation import Blob
 
 Role = Literal["model", "preprocess", "postprocess", "golden"]
 GRAPH_ROLES: tuple[Role, ...] = ("model", "preprocess", "postprocess")
@@ -17,20 +17,6 @@ ROLES: tuple[Role, ...] = (*GRAPH_ROLES, "golden")
 ONNX, ORT, JSON = "onnx", "ort", "json"
 FORMATS = (ONNX, ORT, JSON)
 """`ort` is ONNX Runtime's own: optimised already, and mapped into memory as it is."""
-
-MIN_PART_BYTES = 1024**2
-"""What a connection to S3 carries, at 85 MB/s, in half the time that its first byte takes."""
-MAX_PARTS = 16
-"""Connections at once: more gain nothing on the networks of functions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """What a process loads graphs with: a version of ONNX Runtime on a class of CPUs."""
-
-    version: str
-    cpu: str
-    """As `session.cpu_class` names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +44,7 @@ class Artifact:
     cpu: str | None = None
     """The class of CPUs that its weights are laid out for; None for any."""
     part_digests: tuple[str, ...] = ()
-    """The SHA-256 of each of its parts, which lie where `ranges` says; empty where it is one part."""
+    """The SHA-256 of each of its parts, which lie where `Blob.ranges` says; empty where it is one part."""
 
     @classmethod
     def of(
@@ -71,9 +57,10 @@ class Artifact:
         cpu: str | None = None,
     ) -> "Artifact":
         """Describe bytes that are to be published."""
-        bounds = ranges(len(data))
+        sha256 = _sha256(data)
+        bounds = Blob(sha256, len(data)).ranges()
         digests = tuple(_sha256(memoryview(data)[start:stop]) for start, stop in bounds) if len(bounds) > 1 else ()
-        return cls(role, variant, _sha256(data), len(data), format, runtime, cpu, digests)
+        return cls(role, variant, sha256, len(data), format, runtime, cpu, digests)
 
     @property
     def blob(self) -> Blob:
@@ -82,7 +69,7 @@ class Artifact:
 
     def parts(self) -> Iterator[Part]:
         """The ranges that its bytes are fetched and verified in."""
-        bounds = ranges(self.size_bytes) if self.part_digests else [(0, self.size_bytes)]
+        bounds = self.blob.ranges() if self.part_digests else [(0, self.size_bytes)]
         for (start, stop), digest in zip(bounds, self.part_digests or (self.sha256,), strict=True):
             yield Part(start, stop, digest)
 
@@ -102,28 +89,22 @@ class Artifact:
         return 0 if self.cpu else 1 if self.format == ORT else 2
 
 
-def ranges(size_bytes: int) -> list[tuple[int, int]]:
-    """Where the parts of an artifact of this size begin and end; all but the last are of one length."""
-    length = max(MIN_PART_BYTES, -(-size_bytes // MAX_PARTS))
-    return [(start, min(start + length, size_bytes)) for start in range(0, size_bytes, length)]
-
-
 def parse_artifact(document: Document) -> Artifact:
     """Read one artifact of a manifest.
 
     Raises:
         ManifestError: anything malformed.
     """
-    size_bytes = document.integer("size_bytes", 1, layout.MAX_BLOB_BYTES)
+    blob = Blob(_parse_sha256(document), document.integer("size_bytes", 1, MAX_BLOB_BYTES))
     digests = document.texts("part_digests") if document.content.get("part_digests") else ()
-    count = len(ranges(size_bytes))
+    count = len(blob.ranges())
     if digests and (len(digests) != count or not all(map(layout.is_sha256, digests))):
         raise document.error("part_digests", f"64 hexadecimal digits for each of {count} parts")
     return Artifact(
         role=document.choice("role", ROLES),
         variant=document.text("variant", at_most=63),
-        sha256=_parse_sha256(document),
-        size_bytes=size_bytes,
+        sha256=blob.sha256,
+        size_bytes=blob.size_bytes,
         format=document.choice("format", FORMATS) if "format" in document.content else ONNX,
         runtime=document.optional_text("runtime"),
         cpu=document.optional_text("cpu"),

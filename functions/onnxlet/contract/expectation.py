@@ -9,9 +9,10 @@ variable has room for it: Lambda gives 4 KB to all of them together.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from onnxlet.contract import layout
+from onnxlet.contract.blob import MAX_BLOB_BYTES, Blob, Runtime
 
 if TYPE_CHECKING:
     from onnxlet.contract.manifest import Manifest
@@ -22,18 +23,8 @@ MAX_BLOBS = 8
 """For one class of CPUs: three graphs and a golden example are four."""
 
 
-class Blob(NamedTuple):
-    """Bytes of the registry, by what is needed to ask for them."""
-
-    sha256: str
-    size_bytes: int
-
-
 def to_text(manifest: Manifest, variant: str | None, version: str) -> str:
     """What a function that loads a manifest with a version of ONNX Runtime should be told."""
-    # Imported by who makes the line, not by who reads it before anything else.
-    from onnxlet.contract.artifact import Runtime
-
     cpus = [*sorted({artifact.cpu for artifact in manifest.artifacts if artifact.cpu}), OTHER_CPUS]
     return ";".join(
         f"{cpu}="
@@ -64,6 +55,6 @@ def _parse_class(text: str) -> tuple[str, str]:
 
 def _parse_blob(text: str) -> Blob:
     sha256, _, size = text.partition(":")
-    if not layout.is_sha256(sha256) or not size.isdigit() or not 0 < int(size[:11]) <= layout.MAX_BLOB_BYTES:
+    if not layout.is_sha256(sha256) or not size.isdigit() or not 0 < int(size[:11]) <= MAX_BLOB_BYTES:
         raise ValueError(f"expected SHA-256:size, got {text[:100]!r}")
     return Blob(sha256, int(size))

@@ -9,9 +9,6 @@ LIVE = "live"
 
 MODELS_PREFIX = "models"
 
-MAX_BLOB_BYTES = 2 * 1024**3
-"""ONNX's own bound: a protobuf message holds at most 2 GiB."""
-
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from onnxlet.contract import layout
-from onnxlet.contract.artifact import GRAPH_ROLES, Artifact, Role, Runtime, parse_artifact
+from onnxlet.contract.artifact import GRAPH_ROLES, Artifact, Role, parse_artifact
+from onnxlet.contract.blob import Runtime
 from onnxlet.contract.document import Document, to_json
 from onnxlet.contract.generation import LAYOUTS, Generation, ImageGeneration, parse_generation
 from onnxlet.contract.tensors import DATATYPES, Dimension, TensorSpec

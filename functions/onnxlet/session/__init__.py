@@ -10,7 +10,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING
 
-from onnxlet.contract.artifact import Runtime
+from onnxlet.contract.blob import Runtime
 from onnxlet.session import library
 
 if TYPE_CHECKING:

@@ -61,7 +61,7 @@ class Api:
         pointer, count, size = c_void_p, c_size_t, c_size_t  # the header's `const char*` and enumerations are named so
         text, enumeration = c_char_p, c_int
 
-        self.create_env = quick(3, enumeration, text, pointer)
+        self.create_env = slow(3, enumeration, text, pointer)
         self.create_session_from_array = slow(8, pointer, pointer, size, pointer, pointer)
         self.run = slow(9, pointer, pointer, pointer, pointer, count, pointer, count, pointer)
         self.create_session_options = quick(10, pointer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from ctypes import byref, c_char, c_char_p, c_int, c_int64, c_size_t, c_void_p, py_object
 from functools import cache, lru_cache
 from math import prod
@@ -96,13 +97,21 @@ class _Runtime:
         api.default_allocator(byref(self.allocator))
 
 
-@cache
 def runtime() -> _Runtime:
     """The library, loaded and made ready: all that sessions share.
 
     Raises:
         ArtifactError: it cannot be loaded.
     """
+    with _loading:
+        return _load()
+
+
+_loading = threading.Lock()
+
+
+@cache
+def _load() -> _Runtime:
     path = library.find()
     assert path is not None, "`onnxlet.session` has looked"
     try:

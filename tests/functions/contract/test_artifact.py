@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from onnxlet.contract.artifact import MAX_PARTS, MIN_PART_BYTES, ORT, Artifact, Runtime, parse_artifact
+from onnxlet.contract.artifact import ORT, Artifact, parse_artifact
+from onnxlet.contract.blob import MAX_RANGES, MIN_RANGE_BYTES, Runtime
 from onnxlet.contract.document import Document
 from onnxlet.errors import ManifestError
 
-LARGE = Artifact.of("model", "fp32", bytes(2 * MIN_PART_BYTES + 1), ORT, "1.31.1")
+LARGE = Artifact.of("model", "fp32", bytes(2 * MIN_RANGE_BYTES + 1), ORT, "1.31.1")
 
 
 def parse(**changes: object) -> Artifact:
@@ -27,12 +28,12 @@ def test_a_small_one_is_one_part_that_is_the_whole() -> None:
     assert (part.start, part.stop, part.sha256) == (0, 3, hashlib.sha256(b"abc").hexdigest())
 
 
-@pytest.mark.parametrize("size_bytes", [1, MIN_PART_BYTES, MIN_PART_BYTES + 1, 40 * MIN_PART_BYTES + 7])
+@pytest.mark.parametrize("size_bytes", [1, MIN_RANGE_BYTES, MIN_RANGE_BYTES + 1, 40 * MIN_RANGE_BYTES + 7])
 def test_the_parts_are_the_whole_without_gap_or_overlap(size_bytes: int) -> None:
     data = bytes(index % 251 for index in range(1000)) * (size_bytes // 1000 + 1)
     data = data[:size_bytes]
     parts = list(Artifact.of("model", "fp32", data).parts())
-    assert len(parts) <= MAX_PARTS
+    assert len(parts) <= MAX_RANGES
     assert b"".join(data[part.start : part.stop] for part in parts) == data
     assert all(hashlib.sha256(data[part.start : part.stop]).hexdigest() == part.sha256 for part in parts)
     assert len({part.stop - part.start for part in parts[:-1]}) <= 1
@@ -61,6 +62,6 @@ def test_only_the_version_and_the_cpus_that_it_was_made_for_load_it() -> None:
     assert portable.fits(here)
     assert laid_out.fits(here)
     assert not portable.fits(None)
-    assert not portable.fits(replace(here, version="1.31.0"))
-    assert not laid_out.fits(replace(here, cpu="x86_64-nchwc16"))
+    assert not portable.fits(here._replace(version="1.31.0"))
+    assert not laid_out.fits(here._replace(cpu="x86_64-nchwc16"))
     assert replace(LARGE, format="onnx", runtime=None).fits(None)

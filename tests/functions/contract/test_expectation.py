@@ -4,7 +4,8 @@ import pytest
 
 from onnxlet.contract import expectation
 from onnxlet.contract.artifact import ORT, Artifact
-from onnxlet.contract.expectation import MAX_BLOBS, Blob
+from onnxlet.contract.blob import Blob
+from onnxlet.contract.expectation import MAX_BLOBS
 from tests.functions.contract.test_manifest import MANIFEST
 
 PORTABLE = Artifact.of("model", "fp32", b"portable", ORT, "1.31.1")
