@@ -46,13 +46,17 @@ class Prefetch(threading.Thread):
         self._registry: Registry | None = None
 
     def begin_expected(self) -> None:
-        """Begin to fetch what the function was told to expect."""
+        """Begin to fetch what the function was told to expect; where that cannot be, it starts without."""
         from onnxlet.artifacts import Artifacts  # imported while the store is asked for the alias
 
         self._artifacts = Artifacts(self._store)
-        for blob in _expected(self._settings.prefetch):
-            self._artifacts.begin(blob)
-        self._has_begun.set()
+        try:
+            for blob in _expected(self._settings.prefetch):
+                self._artifacts.begin(blob)
+        except (ValueError, OSError, MemoryError) as error:
+            logger.warning("ONNXLET_PREFETCH: %s", error)
+        finally:
+            self._has_begun.set()
 
     def run(self) -> None:
         """Read the alias, and begin to fetch what it names. What fails here will fail again for who needs it."""
@@ -115,13 +119,14 @@ def _prepare_session() -> None:
 
 
 def _expected(text: str | None) -> list[Blob]:
+    """The blobs that a line names for this machine.
+
+    Raises:
+        ValueError: not such a line.
+    """
     if text is None:
         return []
     from onnxlet import session
     from onnxlet.contract import expectation
 
-    try:
-        return expectation.parse(text, session.cpu_class())
-    except ValueError as error:
-        logger.warning("ONNXLET_PREFETCH: %s", error)
-        return []
+    return expectation.parse(text, session.cpu_class())
