@@ -18,12 +18,14 @@ from cli.bench.stage import REGISTRY, Stage, open_stage
 from cli.bench.statistics import Series, interleave
 from cli.bench.throttle import Throttle
 from cli.bench.worker import Worker, python_path
+from onnxlet.config import MEMORY_PER_CPU_MIB
 from onnxlet.errors import SettingsError
 
 ROUNDS = 60
 QUOTA_ROUNDS = 10
+SMALL_FUNCTION_MIB = 512
 SMALL_FUNCTION_CPUS = 0.29
-"""What Lambda gives to 512 MB."""
+"""What Lambda gives to so much memory."""
 
 CALLS = {"tiny": 50, "mobile": 3}
 """In a row, before another case has its turn."""
@@ -139,7 +141,7 @@ def _under_quota(stage: Stage, model: BenchModel) -> dict[str, Series]:
         SettingsError: the machine allows no quota.
     """
     with ExitStack() as stack:
-        ours, other = (stack.enter_context(worker(stage, model)) for _ in range(2))
+        ours, other = (stack.enter_context(worker(stage, model, SMALL_FUNCTION_MIB)) for _ in range(2))
         cases = {
             "ours": _mean(_block(ours, "handle binary", QUOTA_CALLS)),
             "default": _mean(_spinning(_block(other, "run, default threads", QUOTA_CALLS))),
@@ -173,13 +175,14 @@ def _over_http(stage: Stage, model: BenchModel, rounds: int) -> dict[str, Series
         return _series("tiny over HTTP: ", "us", 1e6, interleave(cases, rounds))
 
 
-def worker(stage: Stage, model: BenchModel) -> Worker:
-    """A worker with the function and the references of this model, told what Lambda tells."""
+def worker(stage: Stage, model: BenchModel, memory_mib: int = MEMORY_PER_CPU_MIB) -> Worker:
+    """A worker with the function and the references of this model, told what Lambda tells of so much memory."""
     folders = [stage.deployment.folder, REFERENCES, SITE_PACKAGES]
     variables = {
         "ONNXLET_REGISTRY": REGISTRY,
         "ONNXLET_MODEL": model.name,
         "AWS_LAMBDA_RUNTIME_API": "bench",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mib),
         "MODEL_BUCKET": "bench",
         "MODEL_KEY": f"models/{model.name}.onnx",
         "MODEL_PATH": str(stage.scratch / "worker.onnx"),
