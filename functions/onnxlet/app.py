@@ -11,7 +11,7 @@ from typing import Any
 from onnxlet import telemetry
 from onnxlet.config import Settings
 from onnxlet.endpoints import ROUTES
-from onnxlet.errors import OnnxletError, TooLargeError
+from onnxlet.errors import MethodNotAllowedError, OnnxletError, TooLargeError
 from onnxlet.exchange import Exchange
 from onnxlet.http import Request, Response, check_size, compressed, decompressed, to_json, wire_bytes
 from onnxlet.prefetch import Prefetch
@@ -204,4 +204,7 @@ def _to_error(error: Exception) -> tuple[OnnxletError, Response]:
     if not isinstance(error, OnnxletError):
         logger.error("an error inside the function", exc_info=error)
         error = OnnxletError("an error inside the function; its log says more")
-    return error, to_json({"error": str(error), "code": error.code}, error.status)
+    answer = to_json({"error": str(error), "code": error.code}, error.status)
+    if isinstance(error, MethodNotAllowedError):
+        answer = replace(answer, headers={"allow": ", ".join(error.allowed)})  # RFC 9110, section 15.5.6
+    return error, answer

@@ -26,6 +26,8 @@ OnnxletError
 `status` is the HTTP status of the answer, `code` the stable name that clients and alarms may rely on.
 """
 
+from collections.abc import Sequence
+
 MAX_TEXT_CHARACTERS = 1000
 """Of an error: enough for two URLs and a reason, and far below what either cloud lets an answer be."""
 
@@ -104,6 +106,11 @@ class MethodNotAllowedError(OnnxletError):
 
     status = 405
     code = "method_not_allowed"
+
+    def __init__(self, text: str, allowed: Sequence[str] = ()) -> None:
+        """Take the text, and the methods that the path exists for."""
+        super().__init__(text)
+        self.allowed = tuple(allowed)
 
 
 class TooLargeError(OnnxletError):

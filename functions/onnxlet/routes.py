@@ -49,7 +49,7 @@ class Router:
                     return route, arguments
                 allowed.append(route.method)
         if allowed:
-            raise MethodNotAllowedError(f"{path:.200}: expected {' or '.join(allowed)}, got {method:.20}")
+            raise MethodNotAllowedError(f"{path:.200}: expected {' or '.join(allowed)}, got {method:.20}", allowed)
         raise NotFoundError(f"{path:.200}: nothing answers here")
 
 

@@ -92,8 +92,9 @@ class TestServer:
             assert (status, body["code"]) == (404, "not_found")
 
     def test_another_method_is_a_405_that_names_the_right_one(self, app: App) -> None:
-        status, body = get(app, "/v2/models/digits/infer")
-        assert (status, body["code"]) == (405, "method_not_allowed")
+        response = app.handle(Request("GET", "/v2/models/digits/infer"))
+        body = json.loads(response.body)
+        assert (response.status, body["code"], response.headers["allow"]) == (405, "method_not_allowed", "POST")
         assert "expected POST, got GET" in body["error"]
 
 
