@@ -19,8 +19,12 @@ def session_config(*, is_ort: bool, in_place: bool) -> dict[str, str]:
         is_ort: Whether its graph is in ONNX Runtime's own format.
         in_place: Whether the weights of such a graph are used where they lie, and never copied.
     """
-    # A spinning thread burns the CPU quota that the next request needs.
-    config = {"session.intra_op.allow_spinning": "0"}
+    config = {
+        # A spinning thread burns the CPU quota that the next request needs.
+        "session.intra_op.allow_spinning": "0",
+        # Where there are several threads, all of them lay the matrices out that are multiplied with.
+        "session.prepack.enable_parallel": "1",
+    }
     if is_ort:
         config["session.load_model_format"] = "ORT"
     if is_ort and in_place:
