@@ -34,6 +34,8 @@ class FakeGcs:
         self.buckets: dict[str, dict[str, Blob]] = {bucket: {} for bucket in buckets}
         self.lock = threading.Lock()
         self.generations = itertools.count(1)
+        self.is_create_only = False
+        """Whether the writer may not delete, and is told so before the condition of its write is looked at."""
         self.read_keys: list[str] = []
         """Of every object that was read, in order."""
 
@@ -112,6 +114,9 @@ class GcsHandler(Handler):
                 return
             old = self.fake.buckets[bucket].get(key)
             wanted = self.headers.get("x-goog-if-generation-match")
+            if old is not None and self.fake.is_create_only:
+                self.fail(403, "AccessDenied")
+                return
             if wanted is not None and int(wanted) != (old.generation if old else 0):
                 self.fail(412, "PreconditionFailed")
                 return

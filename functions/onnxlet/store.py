@@ -177,6 +177,14 @@ class Store:
                 if found is not None or mode != "create" or pause_s is None:
                     raise
                 time.sleep(pause_s)
+            except CredentialsError as error:
+                # Who may write and not delete may be refused before it is looked whether the object is there.
+                found = self._find(key) if mode == "create" else None
+                if found is None:
+                    raise
+                if found != data:
+                    raise ConflictError(f"{self.url}/{key}: somebody else wrote it first") from error
+                return
             else:
                 return
 

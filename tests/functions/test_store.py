@@ -24,6 +24,7 @@ from onnxlet.errors import (
     TooLargeError,
 )
 from onnxlet.store import Revision, Store, open_store
+from tests.fake_gcs import FakeGcs
 
 ODD_KEYS = ("a b.png", "ü/日本.png", "100%.png", "50%25.png", "a+b.png", "a#1.png", "a?b&c=d.png", "x;y,z.png", "~.png")
 
@@ -326,3 +327,16 @@ def test_a_store_that_refuses_us_is_said_to(status: str) -> None:
 
     refused(lambda store: store.read("key"))
     refused(lambda store: store.put_if_absent("key", b""))
+
+
+def test_a_writer_that_may_not_delete_learns_that_the_object_is_there() -> None:
+    fake = FakeGcs("results")
+    with fake.serving() as endpoint:
+        store = open_store("gs://results", StorageSettings(gcs_endpoint=endpoint))
+        fake.is_create_only = True
+        store.put_if_absent("key", b"first")
+        store.put_if_absent("key", b"first")
+        with pytest.raises(ConflictError):
+            store.put_if_absent("key", b"second")
+        fake.buckets["results"].clear()
+        store.put_if_absent("key", b"again")
