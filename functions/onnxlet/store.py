@@ -169,24 +169,34 @@ class Store:
             try:
                 with self._translated(key):
                     obstore.put(self.backend, key, data, mode=mode)
-            except ConflictError:
-                found = self._find(key)
-                # A retried request whose first reply was lost conflicts with itself.
-                if found == data:
+            except (ConflictError, CredentialsError) as error:
+                if self._is_written(key, data, mode, error):
                     return
-                if found is not None or mode != "create" or pause_s is None:
+                if pause_s is None:
                     raise
                 time.sleep(pause_s)
-            except CredentialsError as error:
-                # Who may write and not delete may be refused before it is looked whether the object is there.
-                found = self._find(key) if mode == "create" else None
-                if found is None:
-                    raise
-                if found != data:
-                    raise ConflictError(f"{self.url}/{key}: somebody else wrote it first") from error
-                return
             else:
                 return
+
+    def _is_written(self, key: str, data: bytes, mode: Any, error: ConflictError | CredentialsError) -> bool:
+        """Whether a write that was refused is there all the same; False where it is worth another try.
+
+        A retried request whose first reply was lost conflicts with itself. Who may write and not delete may be refused
+        before it is looked whether the object is there.
+
+        Raises:
+            ConflictError: other bytes are there.
+            CredentialsError: it was refused for itself.
+        """
+        is_create = mode == "create"
+        found = self._find(key) if is_create or isinstance(error, ConflictError) else None
+        if found == data:
+            return True
+        if is_create and found is not None:
+            raise ConflictError(f"{self.url}/{key}: somebody else wrote it first") from error
+        if not is_create or isinstance(error, CredentialsError):
+            raise error
+        return False
 
     def _find(self, key: str) -> bytes | None:
         try:
