@@ -5,10 +5,13 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 RECIPE ?= digits
 CLOUD ?= gcp
+# What deploys, deploys to AWS unless another cloud is named: it costs money where it was not meant to.
+DEPLOY_CLOUD := $(if $(filter command line,$(origin CLOUD)),$(CLOUD),aws)
+DEPLOY_OPTIONS = --cloud $(DEPLOY_CLOUD) $(if $(STACK),--stack $(STACK)) $(if $(REGION),--region $(REGION)) $(if $(PROJECT),--project $(PROJECT))
 ENGINE ?= native
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch jax demo test kserve conformance lint serve train package bench clean
+.PHONY: help setup torch jax demo test kserve conformance lint serve train package deploy destroy deploy-local bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +40,7 @@ demo: setup ## Train on real digits, publish, and ask both clouds' runtimes on t
 	$(BIN)/python -m cli.demo
 
 test: setup ## Run the tests (no network, GPU or Docker needed)
-	$(BIN)/python -m pytest -m "not gpu and not kserve and not perf"
+	$(BIN)/python -m pytest -m "not gpu and not kserve and not perf and not deploy"
 
 kserve: setup .venv-kserve ## Test with KServe's client, in a venv of its own
 	$(BIN)/python -m pytest -m kserve
@@ -67,5 +70,25 @@ train: setup ## Train and publish a model (RECIPE=digits)
 package: setup ## Make the zip that a cloud deploys (CLOUD=aws or gcp, ARCH=arm64 or x86_64)
 	$(BIN)/onnxlet package --cloud $(CLOUD) $(if $(ARCH),--arch $(ARCH))
 
+deploy: setup $(if $(filter aws,$(DEPLOY_CLOUD)),.venv-deploy) ## Deploy to your account (MODEL=NAME or FILE.onnx, REGION=...; CLOUD=gcp PROJECT=...; PLAN=1)
+	$(BIN)/onnxlet deploy $(DEPLOY_OPTIONS) $(if $(MODEL),--model $(MODEL)) $(if $(PLAN),--plan)
+
+destroy: setup ## Remove what deploy has made, but for your data
+	$(BIN)/onnxlet destroy $(DEPLOY_OPTIONS)
+
+deploy-local: setup .venv-deploy .venv-ministack ## Test the whole way of a deployment on MiniStack: an AWS on this machine
+	$(BIN)/python -m pytest -m deploy
+
+# AWS SAM's command, and MiniStack, each in a venv of its own: their dependencies fight ours, and each other's.
+.venv-deploy:
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check aws-sam-cli==1.170.0 || { rm -rf $@; exit 1; }
+	@touch $@
+
+.venv-ministack:
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check 'ministack[full]==1.5.33' || { rm -rf $@; exit 1; }
+	@touch $@
+
 clean: ## Remove what the targets made, the local registry and runs too
-	rm -rf $(VENV) .venv-kserve .onnxlet runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-kserve .venv-deploy .venv-ministack .onnxlet runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

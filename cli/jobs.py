@@ -27,7 +27,7 @@ class Account:
     """Whose machines they are."""
 
     role: str = ""
-    """For SageMaker."""
+    """Whom a job runs as: for SageMaker a role's ARN; for Vertex AI the address of a service account, or its own."""
     project: str = ""
     """For Vertex AI."""
     region: str = ""
@@ -93,7 +93,7 @@ def _run_on_sagemaker(job: Job, account: Account, report: Report) -> str:
 
 def _run_on_vertex(job: Job, account: Account, report: Report) -> str:
     vertex = Vertex(account.project, account.region, os.environ.get(VERTEX_ENDPOINT))
-    name = vertex.submit(job)
+    name = vertex.submit(job, account.role)
     report(f"Vertex AI runs {name}")
     try:
         vertex.follow(name, report)

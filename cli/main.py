@@ -10,6 +10,9 @@ import typer
 
 from cli import output
 from cli.bench.command import app as bench
+from cli.cost.command import cost
+from cli.deploy.command import deploy, destroy
+from cli.doctor.command import doctor
 from cli.registry import open_registry
 from onnxlet import session
 from onnxlet.contract import alias as actions
@@ -57,7 +60,7 @@ def train(
     output_url: Annotated[str, typer.Option("--output", help="With --on: for checkpoints and the report.")] = "",
     instances: Annotated[int, typer.Option(min=1, help="With --on: how many machines.")] = 1,
     spot: Annotated[bool, typer.Option("--spot", help="With --on: on machines that may be taken away.")] = False,
-    role: Annotated[str, typer.Option(help="With --on sagemaker: the role's ARN.")] = "",
+    role: Annotated[str, typer.Option(help="With --on: the role's ARN, or the service account.")] = "",
     project: Annotated[str, typer.Option(help="With --on vertex.")] = "",
     region: Annotated[str, typer.Option(help="With --on; for SageMaker by default AWS_REGION.")] = "",
     stage: StageOption = False,
@@ -293,6 +296,12 @@ def package(
     for warning in built.warnings:
         output.print_warning(warning)
     output.print_line(f"{summary.verdict(built)}\n{built.path}  sha256 {built.sha256}")
+
+
+app.command()(deploy)
+app.command()(destroy)
+app.command()(cost)
+app.command()(doctor)
 
 
 def main() -> None:

@@ -26,6 +26,18 @@ def aws_objects(event: dict[str, Any], _context: object) -> dict[str, Any]:
     return aws.from_failures(events.answer(app.service, aws.to_messages(event)))
 
 
+def aws_map(event: dict[str, Any], _context: object) -> dict[str, int]:
+    """Answer an item batch of a Distributed Map, each object with a result object, and count the answers."""
+    return events.tally(app.service, aws.to_objects(event))
+
+
+def aws_summary(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Add up what all item batches of a Distributed Map have answered."""
+    from onnxlet import summary  # of this entry point alone
+
+    return summary.write(app.service, event)
+
+
 def gcp_http(request: Any) -> tuple[bytes, int, dict[str, str]]:
     """Answer an HTTP request of functions-framework."""
     return gcp.from_response(app.handle(request, gcp.to_request))

@@ -83,10 +83,11 @@ MAY_IMPORT = {
         "store",
         "telemetry",
     },
+    "summary": {"contract", "service"},
     "aws": {"errors", "events", "http"},
     "gcp": {"errors", "events", "http"},
     "snapshot": {"app"},
-    "main": {"app", "aws", "config", "events", "gcp", "prefetch", "snapshot"},
+    "main": {"app", "aws", "config", "events", "gcp", "prefetch", "snapshot", "summary"},
 }
 """The rooms of `functions/`, and all that each may import of the others."""
 

@@ -76,6 +76,29 @@ def publish_all(registry: Registry, candidates: list[Candidate], alias: str | No
     return [_store(registry, candidate, alias) for candidate in passed]
 
 
+def copy_version(source: Registry, manifest: Manifest, target: Registry, alias: str | None = layout.LIVE) -> Manifest:
+    """Store a version of one registry, whose gate it has passed, as another's next version, unless it is there already.
+
+    Raises:
+        ArtifactError: its bytes are not the published ones.
+        StoreError: a store does not answer.
+    """
+    earlier = find_published(target, manifest.model, manifest.provenance.publication)
+    if earlier is not None:
+        return _finish(target, earlier, alias)
+    blobs = {artifact.sha256: bytes(source.artifacts.read(artifact)) for artifact in manifest.artifacts}
+    return target.publish(manifest, blobs, alias)
+
+
+def find_published(registry: Registry, name: str, publication: str) -> Manifest | None:
+    """The version that an earlier attempt to publish has left, among the newest; None where there is none."""
+    for version in reversed(registry.versions(name)[-LOOK_BACK:]):
+        manifest = registry.version(name, version)
+        if manifest.provenance.publication == publication:
+            return manifest
+    return None
+
+
 def check(candidate: Candidate) -> Model:
     """The gate: publish to a registry in memory, and load from there as a function does.
 
@@ -176,7 +199,7 @@ def _check_size(candidate: Candidate, at_most_bytes: int) -> None:
 
 def _store(registry: Registry, candidate: Candidate, alias: str | None) -> Manifest:
     """Store a candidate, unless an earlier attempt has done so."""
-    earlier = _find_published(registry, candidate)
+    earlier = find_published(registry, candidate.name, candidate.publication)
     if earlier is not None:
         return _finish(registry, earlier, alias)
     blobs = {graph.artifact(): graph.data for graph in (*_graphs(candidate), *candidate.optimized)}
@@ -216,15 +239,6 @@ def _graphs(candidate: Candidate) -> list[Graph]:
     if isinstance(candidate.generation, ImageGeneration):
         found.append(Graph("postprocess", MAIN_VARIANT, pixels_graph(candidate.generation)))
     return found + [Graph("model", name, data) for name, data in candidate.variants.items()]
-
-
-def _find_published(registry: Registry, candidate: Candidate) -> Manifest | None:
-    """The version that an earlier attempt to publish this candidate has left, among the newest."""
-    for version in reversed(registry.versions(candidate.name)[-LOOK_BACK:]):
-        manifest = registry.version(candidate.name, version)
-        if manifest.provenance.publication == candidate.publication:
-            return manifest
-    return None
 
 
 def _finish(registry: Registry, manifest: Manifest, alias: str | None) -> Manifest:

@@ -2,7 +2,8 @@
 
 Source: AWS Lambda developer guide, "Invoking function URLs" (payload format 2.0), "Lambda integration for REST APIs"
 (1.0), "Using Lambda with an Application Load Balancer" and "Using Lambda with Amazon SQS" (partial batch responses);
-Amazon S3 user guide, "Event message structure" and "EventBridge event message structure".
+Amazon S3 user guide, "Event message structure" and "EventBridge event message structure"; AWS Step Functions developer
+guide, "ItemBatcher" and "ItemReader".
 """
 
 import json
@@ -122,6 +123,24 @@ def to_messages(event: Mapping[str, Any]) -> list[Message]:
 def from_failures(message_ids: Sequence[str]) -> dict[str, Any]:
     """The answer by which SQS deletes all messages but these."""
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in message_ids]}
+
+
+def to_objects(event: Mapping[str, Any]) -> list[ObjectReference]:
+    """Read an item batch of a Distributed Map: objects of one bucket, as S3 has listed or a manifest has named them.
+
+    Raises:
+        InvalidRequestError: another event.
+    """
+    try:
+        bucket = event["BatchInput"]["bucket"]
+        objects = [ObjectReference("s3", bucket, item["Key"], item.get("VersionId")) for item in event["Items"]]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InvalidRequestError(
+            f'expected an item batch: {{"Items": [{{"Key": ...}}], "BatchInput": {{"bucket": ...}}}}: {error!r}'
+        ) from error
+    if not all(isinstance(text, str) and text for item in objects for text in (item.bucket, item.key)):
+        raise InvalidRequestError("expected an item batch whose bucket and keys are texts")
+    return objects
 
 
 def _to_message(record: Mapping[str, Any]) -> Message:

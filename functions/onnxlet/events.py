@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -110,10 +110,7 @@ def answer(service: Service, messages: Sequence[Message], write_line: WriteLine 
     Raises:
         OnnxletError: an event that came through no queue failed: the cloud delivers it again.
     """
-    sources = dict.fromkeys(source for message in messages for source in message.sources)
-    works = dict(zip(sources, process(service, list(sources)), strict=True))
-    for work in works.values():
-        write_line(telemetry.with_platform(_line(work), telemetry.parse_trace(), service.settings))
+    works = _process_each(service, (source for message in messages for source in message.sources), write_line)
     failed = []
     for message in messages:
         failures = (works[source].failure for source in message.sources)
@@ -125,6 +122,31 @@ def answer(service: Service, messages: Sequence[Message], write_line: WriteLine 
         logger.error("message %s failed: %s", message.id, failure, exc_info=_unless_ours(failure))
         failed.append(message.id)
     return failed
+
+
+def tally(service: Service, sources: Sequence[Source], write_line: WriteLine = telemetry.write_line) -> dict[str, int]:
+    """Answer every source of a batch that is delivered as a whole, and count what became of them.
+
+    Returns:
+        The numbers of `objects`, and of those that are `answered`, `refused` for good with a result that says why, and
+        `left_alone`.
+
+    Raises:
+        OnnxletError: one may be answered later; the others have their results, which another delivery does not change.
+    """
+    works = list(_process_each(service, sources, write_line).values())
+    failures = [work.failure for work in works if work.failure is not None]
+    if failures:
+        logger.error("%d of %d objects failed", len(failures), len(works), exc_info=_unless_ours(failures[0]))
+        raise failures[0]
+    refused = sum("error" in work.outcome for work in works)
+    written = sum(work.result is not None for work in works)
+    return {
+        "objects": len(works),
+        "answered": written - refused,
+        "refused": refused,
+        "left_alone": len(works) - written,
+    }
 
 
 def process(service: Service, sources: Sequence[Source]) -> list[Work]:
@@ -140,6 +162,15 @@ def process(service: Service, sources: Sequence[Source]) -> list[Work]:
         _predict([work for work in works if work.batches])
         _for_each(pool, [work for work in works if work.outcome], lambda work: _write(service, work))
     return works
+
+
+def _process_each(service: Service, sources: Iterable[Source], write_line: WriteLine) -> dict[Source, Work]:
+    """Process each source once, however often it is named, and write a line of each."""
+    each = list(dict.fromkeys(sources))
+    works = process(service, each)
+    for work in works:
+        write_line(telemetry.with_platform(_line(work), telemetry.parse_trace(), service.settings))
+    return dict(zip(each, works, strict=True))
 
 
 def result_key(source: Source, etag: str | None, model: Model) -> str:

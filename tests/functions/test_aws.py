@@ -155,3 +155,31 @@ def test_wrappings_are_not_followed_without_end() -> None:
 def test_failures_are_told_as_sqs_reads_them() -> None:
     assert aws.from_failures([]) == {"batchItemFailures": []}
     assert aws.from_failures(["a"]) == {"batchItemFailures": [{"itemIdentifier": "a"}]}
+
+
+def test_an_item_batch_names_its_objects_as_they_are() -> None:
+    """Step Functions encodes no key, and a manifest may name a version."""
+    assert aws.to_objects(load("aws_map_items")) == [
+        ObjectReference("s3", "onnxlet-input", "batch/a photo of 100% café+1.png"),
+        ObjectReference("s3", "onnxlet-input", "batch/2026/01/12/b.png"),
+        ObjectReference("s3", "onnxlet-input", "batch/c.png", VERSION),
+    ]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"Items": None},
+        {"Items": ["a.png"]},
+        {"Items": [{"Size": 1}]},
+        {"Items": [{"Key": 1}]},
+        {"Items": [{"Key": ""}]},
+        {"BatchInput": {}},
+        {"BatchInput": {"bucket": None}},
+    ],
+)
+def test_what_is_no_item_batch_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError, match="expected an item batch"):
+        aws.to_objects({**load("aws_map_items"), **changed})
+    with pytest.raises(InvalidRequestError, match="expected an item batch"):
+        aws.to_objects({name: load("aws_map_items")[name] for name in changed.keys() ^ {"Items", "BatchInput"}})

@@ -14,7 +14,7 @@ from onnxlet import payloads
 from onnxlet.app import App
 from onnxlet.config import Settings, StorageSettings
 from onnxlet.errors import InvalidRequestError, ModelNotFoundError, SettingsError, StoreError
-from onnxlet.events import Message, ObjectReference, Source, answer
+from onnxlet.events import Message, ObjectReference, Source, answer, tally
 from onnxlet.events import process as process_all
 from onnxlet.registry import Registry
 from onnxlet.service import Service
@@ -255,3 +255,30 @@ class TestMessages:
             assert list(pool.map(lambda batch: answer(app.service, batch), batches)) == [[]] * len(batches)
         for reference in references:
             assert len(results.children(reference.key.split("/")[0])) == 1
+
+
+class TestBatches:
+    def test_a_batch_is_counted_and_each_object_has_its_result(
+        self, app: App, results: Store, scheme: str, storage: StorageSettings
+    ) -> None:
+        good, poison = (put(scheme, storage, name, data) for name, data in (("a.png", png()), ("b.png", b"no image")))
+        gone, folder = (ObjectReference(scheme, BUCKET, key) for key in ("gone.png", "folder/"))
+        lines: list[Any] = []
+        counts = tally(app.service, [good, poison, gone, folder, good], lines.append)
+        assert counts == {"objects": 4, "answered": 1, "refused": 2, "left_alone": 1}
+        assert [line["source"] for line in lines] == [good.url, poison.url, gone.url, folder.url]
+        for reference in (good, poison):
+            assert len(results.children(reference.key.split("/")[0])) == 1
+
+    def test_a_batch_of_which_one_may_be_answered_later_fails_as_a_whole(
+        self, app: App, gcs_endpoint: str, storage: StorageSettings, tmp_path: Path
+    ) -> None:
+        good = put("gs", storage, "a.png", png())
+        half_down = StorageSettings(s3_endpoint="http://127.0.0.1:9", gcs_endpoint=gcs_endpoint)
+        settings = Settings(app.settings.registry, "digits", tmp_path.as_uri(), storage=half_down)
+        with pytest.raises(StoreError, match="does not answer"):
+            tally(Service(settings), [good, ObjectReference("s3", BUCKET, "b.png")])
+        assert len(list(tmp_path.rglob("*.json"))) == 1, "the other has its result"
+
+    def test_an_empty_batch_is_no_error(self, app: App) -> None:
+        assert tally(app.service, []) == {"objects": 0, "answered": 0, "refused": 0, "left_alone": 0}

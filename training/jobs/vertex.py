@@ -64,15 +64,15 @@ class Vertex:
         self._find_token = token or access_token
         self._token: str | None = None
 
-    def submit(self, job: Job) -> str:
-        """Start a job; gives its full name.
+    def submit(self, job: Job, service_account: str = "") -> str:
+        """Start a job, as a service account or else as Vertex AI's own; gives its full name.
 
         Raises:
             InvalidRequestError: a job that Vertex AI cannot run.
             CredentialsError: no credentials.
             StoreError: Vertex AI refuses the job; the text says why.
         """
-        found = self._call("POST", f"{self._parent}/customJobs", to_request(job, job.name()))
+        found = self._call("POST", f"{self._parent}/customJobs", to_request(job, job.name(), service_account))
         name: str = found["name"]
         return name
 
@@ -135,8 +135,8 @@ class Vertex:
             raise _NoAnswerError(f"Vertex AI cannot be reached: {error}") from error
 
 
-def to_request(job: Job, name: str) -> dict[str, Any]:
-    """The request for a job.
+def to_request(job: Job, name: str, service_account: str = "") -> dict[str, Any]:
+    """The request for a job; without a service account it runs as Vertex AI's own, which may read all buckets.
 
     Raises:
         InvalidRequestError: a kind of GPU that we know no machine for, or data and results outside of Cloud Storage.
@@ -160,6 +160,7 @@ def to_request(job: Job, name: str) -> dict[str, Any]:
             "workerPoolSpecs": pools,
             "scheduling": scheduling,
             "baseOutputDirectory": {"outputUriPrefix": f"{job.output.rstrip('/')}/{name}"},
+            **({"serviceAccount": service_account} if service_account else {}),
         },
     }
 

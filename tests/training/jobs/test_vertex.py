@@ -101,6 +101,15 @@ def test_a_job_arrives_as_it_was_asked_for_and_is_followed(api: tuple[type[Api],
     assert lines == ["pending", "running", "succeeded"]
 
 
+def test_a_job_runs_as_the_service_account_that_is_named(api: tuple[type[Api], Vertex]) -> None:
+    handler, vertex = api
+    vertex.submit(JOB, "onnxlet-training@mine.iam.gserviceaccount.com")
+    vertex.submit(JOB)
+    (_, _, named), (_, _, unnamed) = handler.asked
+    assert named["jobSpec"]["serviceAccount"] == "onnxlet-training@mine.iam.gserviceaccount.com"
+    assert "serviceAccount" not in unnamed["jobSpec"]
+
+
 def test_why_a_job_failed_is_told(api: tuple[type[Api], Vertex]) -> None:
     handler, vertex = api
     handler.states += states("FAILED", error={"message": "the disk is full"})

@@ -1,0 +1,8 @@
+"""What answering costs: on functions of both clouds, on SageMaker Serverless Inference and on an instance always on.
+
+`estimate` is for other rooms: what a function that is about to be deployed will cost a month.
+"""
+
+from cli.cost.monthly import Estimate, estimate
+
+__all__ = ["Estimate", "estimate"]

@@ -1,0 +1,28 @@
+"""The bill: what a deployment would cost in a month."""
+
+from dataclasses import dataclass
+
+from cli.cost.monthly import Estimate, estimate
+from cli.package.target import Target
+
+PLATFORMS = {"aws": "lambda", "gcp": "cloud-run"}
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What is expected of it."""
+
+    requests_per_month: int = 1_000_000
+    milliseconds: float = 20
+    """Of a warm request on one full CPU; `onnxlet bench warm` measures it."""
+
+
+def expect(traffic: Traffic, target: Target, memory_mib: int) -> Estimate:
+    """What the HTTP function costs in a month."""
+    return estimate(
+        traffic.requests_per_month,
+        milliseconds=traffic.milliseconds,
+        memory_mib=memory_mib,
+        architecture=target.arch,
+        platform=PLATFORMS[target.cloud],
+    )

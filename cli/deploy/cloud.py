@@ -1,0 +1,165 @@
+"""A cloud, as a deployment sees it: what each of the two modules `aws` and `gcp` can do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from cli.deploy.process import Report
+from cli.local.process import FUNCTIONS
+from cli.package.target import Target
+from onnxlet.registry import Registry
+
+DEFAULT_NAME = "onnxlet"
+
+ROOT = FUNCTIONS.parent
+"""The checkout."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user said; what was not said stays as it is in what is deployed."""
+
+    name: str = DEFAULT_NAME
+    """The stack, of which an account may have several."""
+    region: str | None = None
+    project: str | None = None
+    """Of GCP."""
+    auth: str | None = None
+    """One of `aws.AUTHS`: who may call."""
+    memory_mib: int | None = None
+    arch: str | None = None
+    python: str | None = None
+    others: Mapping[str, str] = field(default_factory=dict)
+    """Parameters of the template, or variables of Terraform, by their names."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The places of what is deployed."""
+
+    http_url: str
+    registry_url: str
+    input_url: str
+    results_url: str
+    others: Mapping[str, str] = field(default_factory=dict)
+    """By the names that the template or Terraform gives them."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What is deployed."""
+
+    outputs: Outputs
+    model: str | None
+    """The default model."""
+    variant: str | None
+    """Which of its graphs."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What shall be deployed."""
+
+    package: Path
+    """The zip of `onnxlet package`."""
+    model: str
+    prefetch: str | None
+    """`ONNXLET_PREFETCH`; None as long as the model is not in the registry there."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a deployment would do to one resource."""
+
+    action: str
+    resource: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer to an HTTP request."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By lower-case names."""
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is left on purpose where all else was removed."""
+
+    kind: str
+    """As its cloud names it."""
+    name: str
+    remedy: str
+    """The command that removes it for ever."""
+
+
+class Cloud(Protocol):
+    """Where functions are deployed."""
+
+    def check(self) -> str:
+        """See that all that a deployment needs is there; a line that says to whom and where it goes.
+
+        Raises:
+            InvalidRequestError, SettingsError, CredentialsError: something is missing; the text says what to do.
+        """
+
+    def check_account(self) -> str:
+        """Look whether the cloud lets us in; a line that says to whom and where it goes, raises as `check`."""
+
+    def find(self) -> Deployed | None:
+        """What is deployed, or None.
+
+        Raises:
+            StoreError: it is in a state in which nothing can be done; the text says what to do.
+        """
+
+    def target(self) -> Target:
+        """What the package must be made for."""
+
+    def memory_mib(self) -> int:
+        """Of the function, as it will be."""
+
+    def plan(self, wanted: Wanted, report: Report) -> list[Change]:
+        """What `apply` would change, changing nothing.
+
+        Raises:
+            StoreError: the cloud refuses.
+        """
+
+    def apply(self, wanted: Wanted, report: Report) -> Deployed:
+        """Deploy; where all is as wanted already, nothing changes.
+
+        Raises:
+            StoreError: it failed; the text says why, and what to do.
+        """
+
+    def open_registry(self, url: str) -> Registry:
+        """A registry there, with the credentials that deploy."""
+
+    def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | None:
+        """Send a request as a caller who is let in; None where this machine cannot be one.
+
+        Raises:
+            OSError: nothing answers.
+        """
+
+    def kept(self) -> list[Kept]:
+        """What `remove` would keep."""
+
+    def remove(self, report: Report) -> list[Kept]:
+        """Remove what is deployed, but for what is kept on purpose; gives that.
+
+        Raises:
+            StoreError: it failed; the text says why, and what to do.
+        """
+
+    def describe(self, outputs: Outputs, model: str) -> list[tuple[str, list[str]]]:
+        """How to use what is deployed: a purpose, and its lines."""
+
+    def document(self) -> dict[str, Any]:
+        """Where it is deployed, for machines."""

@@ -1,0 +1,126 @@
+"""`onnxlet deploy` and `onnxlet destroy`: read the options, deploy or remove, and print."""
+
+import re
+import sys
+from typing import Annotated
+
+import typer
+
+from cli import output
+from cli.deploy.cloud import DEFAULT_NAME, Cloud, Options
+from onnxlet.errors import InvalidRequestError
+
+CloudOption = Annotated[str, typer.Option(help="aws or gcp.")]
+StackOption = Annotated[str, typer.Option("--stack", "--name", metavar="NAME", help="An account may have several.")]
+RegionOption = Annotated[str | None, typer.Option(help="By default the cloud's own setting, as AWS_REGION.")]
+ProjectOption = Annotated[
+    str | None, typer.Option(help="With --cloud gcp: the project's id, by default GOOGLE_CLOUD_PROJECT.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+def deploy(
+    cloud: CloudOption = "aws",
+    stack: StackOption = DEFAULT_NAME,
+    region: RegionOption = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE.onnx", help="By default what is served now, else the local registry's only one."
+        ),
+    ] = None,
+    registry: Annotated[
+        str | None,
+        typer.Option(metavar="URL", envvar="ONNXLET_REGISTRY", help="Where the model is taken from; by default local."),
+    ] = None,
+    auth: Annotated[
+        str | None, typer.Option(help="Who may call: iam (signed requests, the default), api-key or none.")
+    ] = None,
+    memory: Annotated[int | None, typer.Option(metavar="MIB", min=128, max=10240, help="Of a function.")] = None,
+    arch: Annotated[str | None, typer.Option(help="arm64 (AWS's default) or x86_64.")] = None,
+    python: Annotated[str | None, typer.Option(metavar="X.Y", help="The functions' Python, 3.13 by default.")] = None,
+    project: ProjectOption = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A parameter of template.yaml, or a variable of infra/gcp."),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would change and cost, and change nothing.")] = False,
+    requests_per_month: Annotated[int, typer.Option(min=1, help="With --plan: the traffic to cost.")] = 1_000_000,
+    milliseconds: Annotated[float, typer.Option(min=0.001, help="With --plan: of a warm request on a full CPU.")] = 20,
+    json: JsonOption = False,
+) -> None:
+    """Deploy the functions with a model to your account, or bring them up to date; what is not named stays as it is."""
+    # Imported only here, as elsewhere in the command: packages are proven by models, for which onnx is needed.
+    from cli.deploy import deployment, summary
+    from cli.deploy.bill import Traffic
+
+    target = deployment.find_cloud(
+        cloud, Options(stack, region, project, auth, memory, arch, python, _parse_settings(set_ or []))
+    )
+    choice = deployment.Choice(model, registry)
+    console = output.progress()
+
+    def report(line: str) -> None:
+        console.print(line, highlight=False, markup=False)
+
+    if plan:
+        planned = deployment.plan(target, choice, report, traffic=Traffic(requests_per_month, milliseconds))
+        if json:
+            output.print_json(summary.plan_document(target, planned))
+        else:
+            summary.print_plan(planned)
+        return
+    done = deployment.deploy(target, choice, report)
+    if json:
+        output.print_json(summary.document(target, done))
+    else:
+        summary.print_deployment(target, done)
+
+
+def destroy(
+    cloud: CloudOption = "aws",
+    stack: StackOption = DEFAULT_NAME,
+    region: RegionOption = None,
+    project: ProjectOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Remove what `onnxlet deploy` has made, but for what is kept on purpose, which it names."""
+    from cli.deploy import deployment, summary
+
+    target = deployment.find_cloud(cloud, Options(stack, region, project))
+    console = output.progress()
+    console.print(f"check    {target.check_account()}", highlight=False, markup=False)
+    _confirm(target, is_agreed=yes)
+    kept = target.remove(lambda line: console.print(line, highlight=False, markup=False))
+    if json:
+        output.print_json(summary.kept_document(target, kept))
+    else:
+        summary.print_kept(kept)
+
+
+def _parse_settings(texts: list[str]) -> dict[str, str]:
+    """Settings by their names.
+
+    Raises:
+        InvalidRequestError: not of the form NAME=VALUE.
+    """
+    for text in texts:
+        if not re.match(r"[A-Za-z]\w*=", text):
+            raise InvalidRequestError(f"--set {text}: expected NAME=VALUE")
+    return {name: value for name, _, value in (text.partition("=") for text in texts)}
+
+
+def _confirm(target: Cloud, *, is_agreed: bool) -> None:
+    """Say what will go and what will stay, and ask.
+
+    Raises:
+        InvalidRequestError: nobody is there to answer.
+    """
+    for kept in target.kept():
+        output.progress().print(f"keeps    {kept.kind} {kept.name}", highlight=False, markup=False)
+    if is_agreed:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidRequestError("destroy asks before it removes anything: give --yes where nobody can answer")
+    typer.confirm("Remove all else?", abort=True, err=True)

@@ -1,0 +1,156 @@
+"""Deploy: check, package, publish, apply, ask; the deployment's table of contents."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.cost.monthly import Estimate
+from cli.deploy import bill, model, smoke
+from cli.deploy.bill import Traffic
+from cli.deploy.cloud import ROOT, Change, Cloud, Deployed, Kept, Options, Outputs, Wanted
+from cli.deploy.model import Published, Source
+from cli.deploy.process import Report
+from cli.deploy.smoke import Answer
+from cli.package.build import Options as PackageOptions
+from cli.package.build import Package, build
+from cli.package.target import Target
+from onnxlet.errors import InvalidRequestError
+
+CLOUDS = ("aws", "gcp")
+
+DIST = ROOT / "dist"
+"""Where the template and Terraform look for packages, wherever the command is run."""
+
+USUAL = Traffic()
+
+Build = Callable[[Target, Report], Package]
+"""Makes the package for a target, and proves it where that is possible."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which model shall be served."""
+
+    model: str | None = None
+    """A name, or the path of an `.onnx` file."""
+    registry: str | None = None
+    """The local registry's URL."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What was deployed."""
+
+    outputs: Outputs
+    package: Package
+    published: Published
+    answer: Answer | None
+    """None where this machine may not call."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be deployed."""
+
+    changes: list[Change]
+    package: Package
+    source: Source
+    is_new: bool
+    traffic: Traffic
+    bill: Estimate
+    """For the HTTP function with this traffic."""
+
+
+def deploy(cloud: Cloud, choice: Choice, report: Report, build_package: Build | None = None) -> Deployment:
+    """Deploy, or bring what is deployed up to date; where it is, nothing changes.
+
+    The model is published before the functions are told what to expect of it (`ONNXLET_PREFETCH`). Where the registry
+    is there already, one deployment does it all; where not, a first makes it, and a second changes one parameter.
+
+    Raises:
+        OnnxletError: of the checks, and nothing was deployed; or of a later step, which says what to do.
+    """
+    found, source, package = _prepare(cloud, choice, report, build_package)
+    deployed = found or cloud.apply(Wanted(package.path, source.name, None), report)
+    registry = cloud.open_registry(deployed.outputs.registry_url)
+    published = source.publish(registry)
+    report(f"publish  {published.live.model} version {published.live.version} is live in {registry.store.url}")
+    prefetch = model.expected(published.live, deployed.variant)
+    deployed = cloud.apply(Wanted(package.path, source.name, prefetch), report)
+    answer = smoke.ask(cloud, deployed.outputs, registry, published.live)
+    report(f"ask      {_verdict(answer)}")
+    return Deployment(deployed.outputs, package, published, answer)
+
+
+def plan(
+    cloud: Cloud, choice: Choice, report: Report, build_package: Build | None = None, traffic: Traffic = USUAL
+) -> Plan:
+    """What `deploy` would do; nothing is changed, but the package is uploaded where the cloud asks for that.
+
+    Raises:
+        OnnxletError: of the checks, or the cloud refuses.
+    """
+    found, source, package = _prepare(cloud, choice, report, build_package)
+    live = None if found is None else source.to_be_live(cloud.open_registry(found.outputs.registry_url))
+    prefetch = None if found is None or live is None else model.expected(live, found.variant)
+    changes = cloud.plan(Wanted(package.path, source.name, prefetch), report)
+    return Plan(
+        changes, package, source, found is None, traffic, bill.expect(traffic, cloud.target(), cloud.memory_mib())
+    )
+
+
+def destroy(cloud: Cloud, report: Report) -> list[Kept]:
+    """Remove what is deployed; gives what is kept on purpose.
+
+    Raises:
+        OnnxletError: it could not be removed; the text says what to do.
+    """
+    return cloud.remove(report)
+
+
+def find_cloud(name: str, options: Options) -> Cloud:
+    """The cloud of this name.
+
+    Raises:
+        InvalidRequestError: there is none, or an option is not one of its.
+    """
+    if name not in CLOUDS:
+        raise InvalidRequestError(f"--cloud {name}: expected {' or '.join(CLOUDS)}")
+    if name == "aws":
+        from cli.deploy.aws import Aws  # boto3 takes longer to import than most commands
+
+        return Aws(options)
+    from cli.deploy.gcp import Gcp
+
+    return Gcp(options)
+
+
+def build_into(folder: Path) -> Build:
+    """Packages as `onnxlet package` makes them."""
+    return lambda target, report: build(PackageOptions(target, folder), report)
+
+
+def _prepare(
+    cloud: Cloud, choice: Choice, report: Report, build_package: Build | None
+) -> tuple[Deployed | None, Source, Package]:
+    """All that can fail before anything is deployed."""
+    report(f"check    {cloud.check()}")
+    found = cloud.find()
+    target = cloud.target()
+    source = model.find_source(
+        choice.model, choice.registry, lambda: _live_models(cloud, found), found.model if found else None
+    )
+    report(f"model    {source.describe()}")
+    return found, source, (build_package or build_into(DIST))(target, report)
+
+
+def _live_models(cloud: Cloud, found: Deployed | None) -> list[str]:
+    """The models that are deployed already."""
+    return [] if found is None else cloud.open_registry(found.outputs.registry_url).models()
+
+
+def _verdict(answer: Answer | None) -> str:
+    if answer is None:
+        return "not asked: this machine has no way to sign a request (gcloud is not there)"
+    what = "it gives the golden answer" if answer.is_golden else "the model is ready"
+    return f"{what} ({answer.milliseconds:.0f} ms with the first connection)"

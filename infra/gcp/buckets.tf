@@ -1,0 +1,173 @@
+# The buckets. All are private: no access list of single objects, no public access whatever anybody grants, and TLS,
+# which Cloud Storage takes without exception. Who may touch what in them is in rights.tf.
+
+locals {
+  bucket_prefix = "${var.project}-${var.name}" # the names of buckets are shared by all the world
+
+  registry_prefix = "registry/"
+  results_prefix  = "results/" # for objects and messages
+  answers_prefix  = "answers/" # of requests, too large to send
+
+  registry_url = "gs://${google_storage_bucket.registry.name}/${trimsuffix(local.registry_prefix, "/")}"
+  results_url  = "gs://${google_storage_bucket.results.name}/${trimsuffix(local.results_prefix, "/")}"
+  answers_url  = "gs://${google_storage_bucket.results.name}/${trimsuffix(local.answers_prefix, "/")}"
+  input_url    = trimsuffix("gs://${google_storage_bucket.inputs.name}/${var.input_prefix}", "/")
+}
+
+resource "google_storage_bucket" "registry" {
+  name                        = "${local.bucket_prefix}-registry"
+  location                    = var.region
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = var.delete_data
+  labels                      = var.labels
+
+  versioning {
+    enabled = true # an alias that was moved by mistake, or a deleted version, can be brought back
+  }
+
+  lifecycle_rule {
+    condition {
+      num_newer_versions         = 20
+      days_since_noncurrent_time = 30
+    }
+    action {
+      type = "Delete"
+    }
+  }
+
+  lifecycle_rule {
+    condition {
+      age = 7
+    }
+    action {
+      type = "AbortIncompleteMultipartUpload"
+    }
+  }
+
+  dynamic "encryption" {
+    for_each = var.kms_key == null ? [] : [var.kms_key]
+    content {
+      default_kms_key_name = encryption.value
+    }
+  }
+
+  depends_on = [google_kms_crypto_key_iam_member.agents]
+}
+
+resource "google_storage_bucket" "inputs" {
+  name                        = "${local.bucket_prefix}-inputs"
+  location                    = var.region
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = var.delete_data
+  labels                      = var.labels
+
+  versioning {
+    enabled = true # an event names a generation, which is still there if its object was replaced meanwhile
+  }
+
+  lifecycle_rule {
+    condition {
+      days_since_noncurrent_time = 7 # longer than a message is kept
+    }
+    action {
+      type = "Delete"
+    }
+  }
+
+  dynamic "lifecycle_rule" {
+    for_each = var.input_days == null ? [] : [var.input_days]
+    content {
+      condition {
+        age = lifecycle_rule.value
+      }
+      action {
+        type = "Delete"
+      }
+    }
+  }
+
+  dynamic "encryption" {
+    for_each = var.kms_key == null ? [] : [var.kms_key]
+    content {
+      default_kms_key_name = encryption.value
+    }
+  }
+
+  depends_on = [google_kms_crypto_key_iam_member.agents]
+}
+
+resource "google_storage_bucket" "results" {
+  name                        = "${local.bucket_prefix}-results"
+  location                    = var.region
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = var.delete_data
+  labels                      = var.labels
+
+  versioning {
+    enabled = false # a result is only ever created
+  }
+
+  lifecycle_rule {
+    condition {
+      age            = 1 # the URL that an answer is read by holds for an hour
+      matches_prefix = [local.answers_prefix]
+    }
+    action {
+      type = "Delete"
+    }
+  }
+
+  dynamic "lifecycle_rule" {
+    for_each = var.result_days == null ? [] : [var.result_days]
+    content {
+      condition {
+        age            = lifecycle_rule.value
+        matches_prefix = [local.results_prefix]
+      }
+      action {
+        type = "Delete"
+      }
+    }
+  }
+
+  dynamic "encryption" {
+    for_each = var.kms_key == null ? [] : [var.kms_key]
+    content {
+      default_kms_key_name = encryption.value
+    }
+  }
+
+  depends_on = [google_kms_crypto_key_iam_member.agents]
+}
+
+# The functions' source, from which Cloud Build makes their image.
+resource "google_storage_bucket" "source" {
+  name                        = "${local.bucket_prefix}-source"
+  location                    = var.region
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = true # nothing but the zip, which `onnxlet package` makes again
+  labels                      = var.labels
+
+  versioning {
+    enabled = false # each zip has a name of its own
+  }
+
+  dynamic "encryption" {
+    for_each = var.kms_key == null ? [] : [var.kms_key]
+    content {
+      default_kms_key_name = encryption.value
+    }
+  }
+
+  depends_on = [google_kms_crypto_key_iam_member.agents]
+}
+
+resource "google_storage_bucket_object" "source" {
+  name   = "functions-${filemd5(var.source_zip)}.zip" # another name makes the functions be built anew
+  bucket = google_storage_bucket.source.name
+  source = var.source_zip
+}

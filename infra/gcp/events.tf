@@ -1,0 +1,108 @@
+# Events: the input bucket and whoever may publish -> a topic -> the function -> a result; or, after so many attempts,
+# a dead letter that waits for a month.
+
+resource "google_pubsub_topic" "messages" {
+  name         = "${var.name}-messages"
+  kms_key_name = var.kms_key
+  labels       = var.labels
+  depends_on   = [google_project_service.apis, google_kms_crypto_key_iam_member.agents]
+}
+
+resource "google_pubsub_topic" "again" {
+  name         = "${var.name}-again"
+  kms_key_name = var.kms_key
+  labels       = var.labels
+  depends_on   = [google_project_service.apis, google_kms_crypto_key_iam_member.agents]
+}
+
+resource "google_pubsub_topic" "dead_letters" {
+  name         = "${var.name}-dead-letters"
+  kms_key_name = var.kms_key
+  labels       = var.labels
+  depends_on   = [google_project_service.apis, google_kms_crypto_key_iam_member.agents]
+}
+
+resource "google_pubsub_subscription" "messages" {
+  name                       = "${var.name}-messages"
+  topic                      = google_pubsub_topic.messages.id
+  ack_deadline_seconds       = var.timeout_s + 30 # longer than the function may take, or it would be asked twice
+  message_retention_duration = "604800s"          # 7 days
+  labels                     = var.labels
+
+  expiration_policy {
+    ttl = "" # never, however long nobody publishes
+  }
+
+  push_config {
+    # functions-framework reads the topic's name from the path, and makes it the CloudEvent's source.
+    push_endpoint = "${google_cloudfunctions2_function.messages.service_config[0].uri}/${google_pubsub_topic.messages.id}"
+
+    oidc_token {
+      service_account_email = google_service_account.events.email
+      audience              = google_cloudfunctions2_function.messages.service_config[0].uri
+    }
+  }
+
+  retry_policy {
+    minimum_backoff = "10s"
+    maximum_backoff = "600s"
+  }
+
+  dead_letter_policy {
+    dead_letter_topic     = google_pubsub_topic.dead_letters.id
+    max_delivery_attempts = var.max_delivery_attempts
+  }
+}
+
+# Without a subscription dead letters would be gone at once.
+resource "google_pubsub_subscription" "dead_letters" {
+  name                       = "${var.name}-dead-letters"
+  topic                      = google_pubsub_topic.dead_letters.id
+  ack_deadline_seconds       = 60
+  message_retention_duration = "2678400s" # 31 days, Pub/Sub's own bound
+  labels                     = var.labels
+
+  expiration_policy {
+    ttl = ""
+  }
+}
+
+resource "google_pubsub_topic_iam_member" "pubsub_writes_dead_letters" {
+  topic  = google_pubsub_topic.dead_letters.name
+  role   = "roles/pubsub.publisher"
+  member = local.pubsub_agent
+}
+
+resource "google_pubsub_subscription_iam_member" "pubsub_moves_dead_letters" {
+  subscription = google_pubsub_subscription.messages.name
+  role         = "roles/pubsub.subscriber"
+  member       = local.pubsub_agent
+}
+
+# The input bucket's notifications, by our own subscription.
+
+resource "google_pubsub_topic_iam_member" "storage_tells" {
+  topic  = google_pubsub_topic.messages.name
+  role   = "roles/pubsub.publisher"
+  member = local.storage_agent
+}
+
+resource "google_storage_notification" "inputs" {
+  count = local.has_eventarc ? 0 : 1
+
+  bucket             = google_storage_bucket.inputs.name
+  topic              = google_pubsub_topic.messages.id
+  event_types        = ["OBJECT_FINALIZE"]
+  object_name_prefix = var.input_prefix == "" ? null : var.input_prefix
+  payload_format     = "JSON_API_V1" # functions-framework takes no pushed message for one that has no data
+  depends_on         = [google_pubsub_topic_iam_member.storage_tells]
+}
+
+# The same by Eventarc, whose topic exists only when the function does: there is nothing narrower to grant before.
+resource "google_project_iam_member" "storage_tells_eventarc" {
+  count = local.has_eventarc ? 1 : 0
+
+  project = var.project
+  role    = "roles/pubsub.publisher"
+  member  = local.storage_agent
+}

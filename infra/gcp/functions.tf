@@ -1,0 +1,241 @@
+# The functions: one source, an entry point of functions/main.py each.
+#
+# CPU boost at start is not here: Cloud Functions switches it on by itself (run.googleapis.com/startup-cpu-boost on the
+# service), and this resource has no argument for it.
+
+locals {
+  has_eventarc = var.object_events == "eventarc"
+
+  # What all functions are told. Three settings are left out on purpose: ONNXLET_CACHE and ONNXLET_CACHE_MIB, since an
+  # instance's disk is its memory, where a cache would keep each model twice; and ONNXLET_PREFETCH, since nothing is
+  # fetched ahead where a server forks its workers.
+  settings = {
+    ONNXLET_REGISTRY     = local.registry_url
+    ONNXLET_MODEL        = var.model
+    ONNXLET_VARIANT      = var.variant
+    ONNXLET_REFRESH_S    = tostring(var.refresh_s)
+    ONNXLET_MEMORY_MIB   = tostring(floor(var.memory_mib / 2)) # the rest is for Python, requests and tensors
+    GOOGLE_CLOUD_PROJECT = var.project                         # with it, log lines find their traces
+  }
+
+  http_settings = {
+    ONNXLET_RESULTS = local.answers_url
+    ONNXLET_INPUTS  = join(",", [for prefix in var.http_inputs : "gs://${google_storage_bucket.inputs.name}/${prefix}"])
+  }
+
+  event_settings = {
+    ONNXLET_RESULTS = local.results_url
+  }
+
+  http_environment  = { for name, value in merge(local.settings, local.http_settings) : name => value if value != null && value != "" }
+  event_environment = { for name, value in merge(local.settings, local.event_settings) : name => value if value != null && value != "" }
+
+  concurrency = coalesce(var.concurrency, 4 * var.cpu)
+}
+
+# The images that Cloud Build makes of the source.
+resource "google_artifact_registry_repository" "functions" {
+  location      = var.region
+  repository_id = "${var.name}-functions"
+  description   = "Images of ${var.name}'s functions, made by Cloud Build"
+  format        = "DOCKER"
+  kms_key_name  = var.kms_key
+  labels        = var.labels
+
+  cleanup_policies {
+    id     = "keep-the-latest"
+    action = "KEEP"
+    most_recent_versions {
+      keep_count = 5
+    }
+  }
+
+  cleanup_policies {
+    id     = "delete-the-others"
+    action = "DELETE"
+    condition {
+      older_than = "2592000s" # 30 days
+    }
+  }
+
+  depends_on = [google_project_service.apis, google_kms_crypto_key_iam_member.agents]
+}
+
+resource "google_cloudfunctions2_function" "http" {
+  name         = "${var.name}-http"
+  location     = var.region
+  description  = "Answers HTTP requests with ONNX models"
+  kms_key_name = var.kms_key
+  labels       = var.labels
+
+  build_config {
+    runtime           = var.runtime
+    entry_point       = "gcp_http"
+    service_account   = google_service_account.build.id
+    docker_repository = google_artifact_registry_repository.functions.id
+
+    source {
+      storage_source {
+        bucket = google_storage_bucket.source.name
+        object = google_storage_bucket_object.source.name
+      }
+    }
+  }
+
+  service_config {
+    service_account_email            = google_service_account.http.email
+    environment_variables            = local.http_environment
+    available_memory                 = "${var.memory_mib}Mi"
+    available_cpu                    = tostring(var.cpu)
+    max_instance_request_concurrency = local.concurrency
+    min_instance_count               = var.min_instances
+    max_instance_count               = var.max_instances
+    timeout_seconds                  = var.timeout_s
+    ingress_settings                 = var.ingress
+    vpc_connector                    = var.vpc_connector
+    vpc_connector_egress_settings    = var.vpc_connector == null ? null : var.vpc_egress
+    all_traffic_on_latest_revision   = true
+  }
+
+  lifecycle {
+    precondition {
+      condition     = var.min_instances <= var.max_instances
+      error_message = "min_instances: expected no more than max_instances."
+    }
+  }
+
+  depends_on = [
+    google_project_service.apis,
+    google_project_iam_member.build_reads_copy,
+    google_project_iam_member.build_logs,
+    google_artifact_registry_repository_iam_member.build_pushes,
+    google_storage_bucket_iam_member.grants,
+  ]
+}
+
+# Messages of Pub/Sub: payloads themselves, and notifications of the input bucket.
+resource "google_cloudfunctions2_function" "messages" {
+  name         = "${var.name}-messages"
+  location     = var.region
+  description  = "Answers messages of Pub/Sub, and the objects that they tell of, each with a result object"
+  kms_key_name = var.kms_key
+  labels       = var.labels
+
+  build_config {
+    runtime           = var.runtime
+    entry_point       = "gcp_message"
+    service_account   = google_service_account.build.id
+    docker_repository = google_artifact_registry_repository.functions.id
+
+    source {
+      storage_source {
+        bucket = google_storage_bucket.source.name
+        object = google_storage_bucket_object.source.name
+      }
+    }
+  }
+
+  service_config {
+    service_account_email            = google_service_account.messages.email
+    environment_variables            = local.event_environment
+    available_memory                 = "${var.memory_mib}Mi"
+    available_cpu                    = tostring(var.cpu)
+    max_instance_request_concurrency = local.concurrency
+    min_instance_count               = 0
+    max_instance_count               = var.max_event_instances
+    timeout_seconds                  = var.timeout_s
+    ingress_settings                 = "ALLOW_INTERNAL_ONLY" # where Pub/Sub and Eventarc of this project are
+    vpc_connector                    = var.vpc_connector
+    vpc_connector_egress_settings    = var.vpc_connector == null ? null : var.vpc_egress
+    all_traffic_on_latest_revision   = true
+  }
+
+  # Only a function with a trigger is given CloudEvents, and the subscription that a trigger makes takes no dead letters
+  # (terraform-provider-google #17697, #25069). So the trigger is for a topic of its own, to which somebody publishes
+  # what shall be answered again, and messages come by our own subscription (events.tf).
+  event_trigger {
+    trigger_region        = var.region
+    event_type            = "google.cloud.pubsub.topic.v1.messagePublished"
+    pubsub_topic          = google_pubsub_topic.again.id
+    service_account_email = google_service_account.events.email
+    retry_policy          = "RETRY_POLICY_RETRY"
+  }
+
+  depends_on = [
+    google_project_service.apis,
+    google_project_iam_member.build_reads_copy,
+    google_project_iam_member.build_logs,
+    google_project_iam_member.events_receive,
+    google_artifact_registry_repository_iam_member.build_pushes,
+    google_storage_bucket_iam_member.grants,
+  ]
+}
+
+# Objects of the input bucket by Eventarc, in place of our own subscription.
+resource "google_cloudfunctions2_function" "objects" {
+  count = local.has_eventarc ? 1 : 0
+
+  name         = "${var.name}-objects"
+  location     = var.region
+  description  = "Answers new objects of the input bucket, each with a result object"
+  kms_key_name = var.kms_key
+  labels       = var.labels
+
+  build_config {
+    runtime           = var.runtime
+    entry_point       = "gcp_objects"
+    service_account   = google_service_account.build.id
+    docker_repository = google_artifact_registry_repository.functions.id
+
+    source {
+      storage_source {
+        bucket = google_storage_bucket.source.name
+        object = google_storage_bucket_object.source.name
+      }
+    }
+  }
+
+  service_config {
+    service_account_email            = google_service_account.objects[0].email
+    environment_variables            = local.event_environment
+    available_memory                 = "${var.memory_mib}Mi"
+    available_cpu                    = tostring(var.cpu)
+    max_instance_request_concurrency = local.concurrency
+    min_instance_count               = 0
+    max_instance_count               = var.max_event_instances
+    timeout_seconds                  = var.timeout_s
+    ingress_settings                 = "ALLOW_INTERNAL_ONLY"
+    vpc_connector                    = var.vpc_connector
+    vpc_connector_egress_settings    = var.vpc_connector == null ? null : var.vpc_egress
+    all_traffic_on_latest_revision   = true
+  }
+
+  event_trigger {
+    trigger_region        = var.region
+    event_type            = "google.cloud.storage.object.v1.finalized"
+    service_account_email = google_service_account.events.email
+    retry_policy          = "RETRY_POLICY_RETRY" # for 24 hours, Eventarc's own bound
+
+    event_filters {
+      attribute = "bucket"
+      value     = google_storage_bucket.inputs.name
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = var.input_prefix == ""
+      error_message = "input_prefix: Eventarc cannot tell objects by a prefix; object_events = \"pubsub\" can."
+    }
+  }
+
+  depends_on = [
+    google_project_service.apis,
+    google_project_iam_member.build_reads_copy,
+    google_project_iam_member.build_logs,
+    google_project_iam_member.events_receive,
+    google_project_iam_member.storage_tells_eventarc,
+    google_artifact_registry_repository_iam_member.build_pushes,
+    google_storage_bucket_iam_member.grants,
+  ]
+}

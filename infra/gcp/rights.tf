@@ -1,0 +1,196 @@
+# Who may touch what: a service account for each function, and the whole table of their rights on data.
+#
+# `prefix` bounds a right to the objects under it; null is the right on the bucket itself, which is to list it and never
+# to read an object. Listing matters: without it Cloud Storage says of a missing object that it is forbidden, and an
+# unknown model would be our fault (5xx) instead of the client's (404). To create is not to replace: that would take
+# the right to delete. A result is read by who wrote it where it is delivered twice.
+
+resource "google_service_account" "http" {
+  account_id   = "${var.name}-http"
+  display_name = "${var.name}: answers HTTP requests"
+  depends_on   = [google_project_service.apis]
+}
+
+resource "google_service_account" "messages" {
+  account_id   = "${var.name}-messages"
+  display_name = "${var.name}: answers messages, and objects that they tell of"
+  depends_on   = [google_project_service.apis]
+}
+
+resource "google_service_account" "objects" {
+  count = local.has_eventarc ? 1 : 0
+
+  account_id   = "${var.name}-objects"
+  display_name = "${var.name}: answers objects by Eventarc"
+  depends_on   = [google_project_service.apis]
+}
+
+resource "google_service_account" "events" {
+  account_id   = "${var.name}-events"
+  display_name = "${var.name}: delivers events to the functions; may call them and nothing else"
+  depends_on   = [google_project_service.apis]
+}
+
+resource "google_service_account" "batch" {
+  account_id   = "${var.name}-batch"
+  display_name = "${var.name}: lists inputs for a batch; reads none of them"
+  depends_on   = [google_project_service.apis]
+}
+
+resource "google_service_account" "build" {
+  account_id   = "${var.name}-build"
+  display_name = "${var.name}: builds the functions"
+  depends_on   = [google_project_service.apis]
+}
+
+locals {
+  lists   = "roles/storage.legacyBucketReader"
+  reads   = "roles/storage.objectViewer"
+  creates = "roles/storage.objectCreator"
+  writes  = "roles/storage.objectUser" # creates, reads, replaces and deletes
+
+  registry = google_storage_bucket.registry.name
+  inputs   = google_storage_bucket.inputs.name
+  results  = google_storage_bucket.results.name
+  runs     = one(google_storage_bucket.training[*].name)
+
+  http     = google_service_account.http.member
+  messages = google_service_account.messages.member
+  objects  = one(google_service_account.objects[*].member)
+  trainer  = one(google_service_account.training[*].member)
+
+  grants = {
+    http_lists_registry  = { when = true, who = local.http, role = local.lists, bucket = local.registry, prefix = null }
+    http_reads_registry  = { when = true, who = local.http, role = local.reads, bucket = local.registry, prefix = local.registry_prefix }
+    http_creates_answers = { when = true, who = local.http, role = local.creates, bucket = local.results, prefix = local.answers_prefix }
+    http_reads_answers   = { when = true, who = local.http, role = local.reads, bucket = local.results, prefix = local.answers_prefix }
+
+    messages_lists_registry  = { when = true, who = local.messages, role = local.lists, bucket = local.registry, prefix = null }
+    messages_reads_registry  = { when = true, who = local.messages, role = local.reads, bucket = local.registry, prefix = local.registry_prefix }
+    messages_lists_inputs    = { when = true, who = local.messages, role = local.lists, bucket = local.inputs, prefix = null }
+    messages_reads_inputs    = { when = true, who = local.messages, role = local.reads, bucket = local.inputs, prefix = var.input_prefix }
+    messages_creates_results = { when = true, who = local.messages, role = local.creates, bucket = local.results, prefix = local.results_prefix }
+    messages_reads_results   = { when = true, who = local.messages, role = local.reads, bucket = local.results, prefix = local.results_prefix }
+
+    objects_lists_registry  = { when = local.has_eventarc, who = local.objects, role = local.lists, bucket = local.registry, prefix = null }
+    objects_reads_registry  = { when = local.has_eventarc, who = local.objects, role = local.reads, bucket = local.registry, prefix = local.registry_prefix }
+    objects_lists_inputs    = { when = local.has_eventarc, who = local.objects, role = local.lists, bucket = local.inputs, prefix = null }
+    objects_reads_inputs    = { when = local.has_eventarc, who = local.objects, role = local.reads, bucket = local.inputs, prefix = var.input_prefix }
+    objects_creates_results = { when = local.has_eventarc, who = local.objects, role = local.creates, bucket = local.results, prefix = local.results_prefix }
+    objects_reads_results   = { when = local.has_eventarc, who = local.objects, role = local.reads, bucket = local.results, prefix = local.results_prefix }
+
+    batch_lists_inputs = { when = true, who = google_service_account.batch.member, role = local.lists, bucket = local.inputs, prefix = null }
+
+    build_reads_source = { when = true, who = google_service_account.build.member, role = local.reads, bucket = google_storage_bucket.source.name, prefix = "functions-" }
+
+    training_lists_registry  = { when = var.training, who = local.trainer, role = local.lists, bucket = local.registry, prefix = null }
+    training_writes_registry = { when = var.training, who = local.trainer, role = local.writes, bucket = local.registry, prefix = local.registry_prefix }
+    training_lists_runs      = { when = var.training, who = local.trainer, role = local.lists, bucket = local.runs, prefix = null }
+    training_reads_data      = { when = var.training, who = local.trainer, role = local.reads, bucket = local.runs, prefix = local.data_prefix }
+    training_writes_runs     = { when = var.training, who = local.trainer, role = local.writes, bucket = local.runs, prefix = local.runs_prefix }
+  }
+
+  # What a request may name, by the deployer's own choice.
+  http_input_grants = merge(
+    {
+      for prefix in var.http_inputs : "http_reads_inputs_${prefix}" =>
+      { when = true, who = local.http, role = local.reads, bucket = local.inputs, prefix = prefix }
+    },
+    {
+      for bucket in length(var.http_inputs) > 0 ? ["inputs"] : [] : "http_lists_${bucket}" =>
+      { when = true, who = local.http, role = local.lists, bucket = local.inputs, prefix = null }
+    },
+  )
+}
+
+resource "google_storage_bucket_iam_member" "grants" {
+  for_each = { for name, grant in merge(local.grants, local.http_input_grants) : name => grant if grant.when }
+
+  bucket = each.value.bucket
+  role   = each.value.role
+  member = each.value.who
+
+  dynamic "condition" {
+    for_each = each.value.prefix == null ? [] : [each.value.prefix]
+    content {
+      title      = "objects under a prefix"
+      expression = "resource.name.startsWith(\"projects/_/buckets/${each.value.bucket}/objects/${condition.value}\")"
+    }
+  }
+}
+
+# An answer that is too large to send is read by a URL, which the function signs as itself: it has no key to sign with.
+resource "google_service_account_iam_member" "http_signs_as_itself" {
+  service_account_id = google_service_account.http.name
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = google_service_account.http.member
+}
+
+# Who may call the functions.
+
+resource "google_cloud_run_v2_service_iam_member" "invokers" {
+  for_each = toset(var.invokers)
+
+  location = var.region
+  name     = google_cloudfunctions2_function.http.name
+  role     = "roles/run.invoker"
+  member   = each.value
+}
+
+resource "google_cloud_run_v2_service_iam_member" "everybody" {
+  count = var.allow_unauthenticated ? 1 : 0
+
+  location = var.region
+  name     = google_cloudfunctions2_function.http.name
+  role     = "roles/run.invoker"
+  member   = "allUsers"
+}
+
+resource "google_cloud_run_v2_service_iam_member" "events_call_messages" {
+  location = var.region
+  name     = google_cloudfunctions2_function.messages.name
+  role     = "roles/run.invoker"
+  member   = google_service_account.events.member
+}
+
+resource "google_cloud_run_v2_service_iam_member" "events_call_objects" {
+  count = local.has_eventarc ? 1 : 0
+
+  location = var.region
+  name     = google_cloudfunctions2_function.objects[0].name
+  role     = "roles/run.invoker"
+  member   = google_service_account.events.member
+}
+
+# Eventarc has no narrower right to receive events than the project's.
+resource "google_project_iam_member" "events_receive" {
+  project = var.project
+  role    = "roles/eventarc.eventReceiver"
+  member  = google_service_account.events.member
+}
+
+# What builds the functions: their source (above), the copy of it that Cloud Functions makes, a log, and one repository.
+
+resource "google_project_iam_member" "build_reads_copy" {
+  project = var.project
+  role    = local.reads
+  member  = google_service_account.build.member
+
+  condition {
+    title      = "copies of functions' sources"
+    expression = "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-${data.google_project.this.number}-${var.region}/\")"
+  }
+}
+
+resource "google_project_iam_member" "build_logs" {
+  project = var.project
+  role    = "roles/logging.logWriter"
+  member  = google_service_account.build.member
+}
+
+resource "google_artifact_registry_repository_iam_member" "build_pushes" {
+  location   = var.region
+  repository = google_artifact_registry_repository.functions.name
+  role       = "roles/artifactregistry.writer"
+  member     = google_service_account.build.member
+}

@@ -1,0 +1,383 @@
+# What the deployer decides. Only `project`, `region` and `source_zip` have no default.
+
+# Where.
+
+variable "project" {
+  description = "The project's id."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
+    error_message = "project: expected a project's id (6 to 30 of a-z, 0-9 and '-'), not its name or its number."
+  }
+}
+
+variable "region" {
+  description = "The region of functions and buckets, such as europe-west1."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
+    error_message = "region: expected one region, such as europe-west1: events come from buckets of the functions' own region alone."
+  }
+}
+
+variable "name" {
+  description = "What the names of everything here begin with; a project may hold several."
+  type        = string
+  default     = "onnxlet"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,18}[a-z0-9]$", var.name))
+    error_message = "name: expected 3 to 20 of a-z, 0-9 and '-', beginning with a letter: a service account's id takes no more."
+  }
+}
+
+variable "labels" {
+  description = "Labels for everything that takes some, for instance to tell costs apart."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+# What is deployed, and with what settings; docs/serving.md explains the settings.
+
+variable "source_zip" {
+  description = "The zip that `onnxlet package --cloud gcp` wrote."
+  type        = string
+
+  validation {
+    condition     = endswith(var.source_zip, ".zip")
+    error_message = "source_zip: expected the path of a zip; `onnxlet package --cloud gcp` writes one to dist/."
+  }
+}
+
+variable "runtime" {
+  description = "The runtime of Cloud Functions."
+  type        = string
+  default     = "python313"
+
+  validation {
+    condition     = can(regex("^python3(1[1-9])$", var.runtime))
+    error_message = "runtime: expected python311 or later, as Google names it: python313."
+  }
+}
+
+variable "model" {
+  description = "The model that is loaded at start and used where a request or an object names none (ONNXLET_MODEL)."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.model == null || can(regex("^[a-z0-9][a-z0-9._-]{0,62}$", var.model))
+    error_message = "model: expected 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or a digit."
+  }
+}
+
+variable "variant" {
+  description = "Which graph of a model is loaded where a version has this one: int8, pruned, student (ONNXLET_VARIANT)."
+  type        = string
+  default     = null
+}
+
+variable "refresh_s" {
+  description = "How stale an alias may get, in seconds; 0 asks the registry at every request (ONNXLET_REFRESH_S)."
+  type        = number
+  default     = 60
+
+  validation {
+    condition     = var.refresh_s >= 0 && var.refresh_s <= 1000000000
+    error_message = "refresh_s: expected seconds from 0 to 1000000000."
+  }
+}
+
+variable "http_inputs" {
+  description = "Prefixes in the input bucket whose objects a request may name, as {\"image_path\": \"gs://...\"} (ONNXLET_INPUTS); none by default."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for prefix in var.http_inputs : can(regex("^[^/,\\s][^,\\s]*/$", prefix))])
+    error_message = "http_inputs: expected prefixes that end with '/', without spaces and commas, such as photos/."
+  }
+}
+
+variable "input_prefix" {
+  description = "The prefix in the input bucket under which new objects are answered; all of the bucket by default."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.input_prefix == "" || can(regex("^[^/\"\\\\][^\"\\\\]*/$", var.input_prefix))
+    error_message = "input_prefix: expected nothing, or a prefix that ends with '/', such as inbox/."
+  }
+}
+
+# How large, and how many.
+
+variable "memory_mib" {
+  description = "The memory of an instance, in MiB; loaded models may take half of it (ONNXLET_MEMORY_MIB)."
+  type        = number
+  default     = 1024
+
+  validation {
+    condition     = var.memory_mib >= 512 && var.memory_mib <= 32768 && floor(var.memory_mib) == var.memory_mib
+    error_message = "memory_mib: expected 512 to 32768; with a whole CPU Cloud Run gives no less than 512."
+  }
+}
+
+variable "cpu" {
+  description = "The CPUs of an instance: ONNX Runtime's threads."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = contains([1, 2, 4, 8], var.cpu)
+    error_message = "cpu: expected 1, 2, 4 or 8. With less than one, an instance answers one request at a time, in a slower sandbox."
+  }
+}
+
+variable "concurrency" {
+  description = "How many requests an instance takes at a time; by default as many as functions-framework has threads, 4 for each CPU."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.concurrency == null || try(var.concurrency >= 1 && var.concurrency <= 1000, false)
+    error_message = "concurrency: expected 1 to 1000."
+  }
+}
+
+variable "min_instances" {
+  description = "Instances of the HTTP function that always run, and cost, so that no request meets a cold start."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.min_instances >= 0 && var.min_instances <= 1000
+    error_message = "min_instances: expected 0 to 1000."
+  }
+}
+
+variable "max_instances" {
+  description = "Instances of the HTTP function at most: the bound of what a flood of requests can cost."
+  type        = number
+  default     = 20
+
+  validation {
+    condition     = var.max_instances >= 1 && var.max_instances <= 1000
+    error_message = "max_instances: expected 1 to 1000."
+  }
+}
+
+variable "max_event_instances" {
+  description = "Instances for objects and messages at most; what comes faster waits in the queue."
+  type        = number
+  default     = 10
+
+  validation {
+    condition     = var.max_event_instances >= 1 && var.max_event_instances <= 1000
+    error_message = "max_event_instances: expected 1 to 1000."
+  }
+}
+
+variable "timeout_s" {
+  description = "How long a request or an event may take, in seconds."
+  type        = number
+  default     = 60
+
+  validation {
+    condition     = var.timeout_s >= 1 && var.timeout_s <= 540
+    error_message = "timeout_s: expected 1 to 540; a function that answers events gets no longer."
+  }
+}
+
+# Who may call, and from where.
+
+variable "allow_unauthenticated" {
+  description = "Whether everybody may call the HTTP function. Otherwise a caller needs an identity token, and to be among `invokers`."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "invokers" {
+  description = "Who may call the HTTP function: user:..., group:..., serviceAccount:..., domain:..."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for member in var.invokers : can(regex("^(user|group|serviceAccount|domain|principal|principalSet):.+", member))])
+    error_message = "invokers: expected members such as user:ada@example.com; to let everybody in, set allow_unauthenticated."
+  }
+}
+
+variable "ingress" {
+  description = "From where the HTTP function can be reached: ALLOW_ALL, ALLOW_INTERNAL_ONLY or ALLOW_INTERNAL_AND_GCLB (behind a load balancer)."
+  type        = string
+  default     = "ALLOW_ALL"
+
+  validation {
+    condition     = contains(["ALLOW_ALL", "ALLOW_INTERNAL_ONLY", "ALLOW_INTERNAL_AND_GCLB"], var.ingress)
+    error_message = "ingress: expected ALLOW_ALL, ALLOW_INTERNAL_ONLY or ALLOW_INTERNAL_AND_GCLB."
+  }
+}
+
+variable "vpc_connector" {
+  description = "A Serverless VPC Access connector (projects/P/locations/R/connectors/C) that the functions send through; none by default."
+  type        = string
+  default     = null
+}
+
+variable "vpc_egress" {
+  description = "With vpc_connector: PRIVATE_RANGES_ONLY or ALL_TRAFFIC."
+  type        = string
+  default     = "PRIVATE_RANGES_ONLY"
+
+  validation {
+    condition     = contains(["PRIVATE_RANGES_ONLY", "ALL_TRAFFIC"], var.vpc_egress)
+    error_message = "vpc_egress: expected PRIVATE_RANGES_ONLY or ALL_TRAFFIC."
+  }
+}
+
+# Events.
+
+variable "object_events" {
+  description = "How the input bucket's events come: pubsub (our own subscription, with dead letters) or eventarc (gcp_objects; dropped after 24 hours of failure)."
+  type        = string
+  default     = "pubsub"
+
+  validation {
+    condition     = contains(["pubsub", "eventarc"], var.object_events)
+    error_message = "object_events: expected pubsub or eventarc."
+  }
+}
+
+variable "max_delivery_attempts" {
+  description = "How often a message is delivered before it is laid aside as a dead letter; 20 take about three hours."
+  type        = number
+  default     = 20
+
+  validation {
+    condition     = var.max_delivery_attempts >= 5 && var.max_delivery_attempts <= 100
+    error_message = "max_delivery_attempts: expected 5 to 100; Pub/Sub takes no others."
+  }
+}
+
+# What is kept.
+
+variable "kms_key" {
+  description = "A Cloud KMS key of the same region that encrypts everything at rest (projects/.../cryptoKeys/...); Google's own by default."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key == null || can(regex("^projects/.+/locations/.+/keyRings/.+/cryptoKeys/[^/]+$", var.kms_key))
+    error_message = "kms_key: expected projects/P/locations/R/keyRings/K/cryptoKeys/C."
+  }
+}
+
+variable "input_days" {
+  description = "After so many days an input is deleted; never by default."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.input_days == null || try(var.input_days >= 1, false)
+    error_message = "input_days: expected 1 or more."
+  }
+}
+
+variable "result_days" {
+  description = "After so many days a result is deleted; never by default."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.result_days == null || try(var.result_days >= 1, false)
+    error_message = "result_days: expected 1 or more."
+  }
+}
+
+variable "delete_data" {
+  description = "Whether `terraform destroy` deletes models, inputs, results and runs, too. Otherwise it stops at a bucket that is not empty."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+# Who is told what.
+
+variable "alert_email" {
+  description = "An address that alerts are sent to; none by default."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.alert_email == null || can(regex("^[^@\\s]+@[^@\\s]+$", var.alert_email))
+    error_message = "alert_email: expected one address."
+  }
+}
+
+variable "notification_channels" {
+  description = "Channels of Cloud Monitoring that exist already (projects/P/notificationChannels/N)."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
+variable "alert_error_ratio" {
+  description = "The share of HTTP requests that fail by our fault (5xx), within five minutes, above which there is an alert."
+  type        = number
+  default     = 0.05
+
+  validation {
+    condition     = var.alert_error_ratio > 0 && var.alert_error_ratio < 1
+    error_message = "alert_error_ratio: expected a share between 0 and 1."
+  }
+}
+
+variable "alert_p95_ms" {
+  description = "The 95th percentile of the HTTP function's latency, in milliseconds, above which there is an alert."
+  type        = number
+  default     = 1000
+
+  validation {
+    condition     = var.alert_p95_ms > 0
+    error_message = "alert_p95_ms: expected more than 0."
+  }
+}
+
+variable "alert_p99_ms" {
+  description = "The 99th percentile, likewise; with few requests it is that of cold starts."
+  type        = number
+  default     = 5000
+
+  validation {
+    condition     = var.alert_p99_ms > 0
+    error_message = "alert_p99_ms: expected more than 0."
+  }
+}
+
+variable "alert_oldest_message_s" {
+  description = "How long a message may wait for its answer, in seconds, before there is an alert."
+  type        = number
+  default     = 900
+
+  validation {
+    condition     = var.alert_oldest_message_s >= 60
+    error_message = "alert_oldest_message_s: expected 60 or more: Cloud Monitoring looks once a minute."
+  }
+}
+
+# Training.
+
+variable "training" {
+  description = "Whether there shall be a place for training jobs on Vertex AI: a service account, a bucket and an image repository."
+  type        = bool
+  default     = false
+  nullable    = false
+}

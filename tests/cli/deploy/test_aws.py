@@ -1,0 +1,217 @@
+import stat
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from cli.deploy.aws import Aws, unpack
+from cli.deploy.cloud import Deployed, Options, Wanted
+from cli.deploy.process import silent
+from cli.package.target import Target
+from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
+from tests import graphs
+from tests.cli.deploy.recorder import Recorder, recording
+from tests.cli.deploy.tools import SAM, put_tool
+from training.publish import publish
+
+REGION = "eu-central-1"
+
+
+@pytest.fixture
+def http() -> Iterator[Recorder]:
+    with recording() as found:
+        yield found
+
+
+@pytest.fixture
+def root(tmp_path: Path, s3_endpoint: str, http: Recorder, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout, with moto as AWS and a stand-in for SAM's command."""
+    for service in ("CLOUDFORMATION", "S3", "STS", "API_GATEWAY"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", s3_endpoint)
+    monkeypatch.setenv("HTTP_URL", f"{http.url}/")
+    put_tool(tmp_path / "bin", "sam", SAM, monkeypatch)
+    (tmp_path / "template.yaml").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    path = tmp_path / "package.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("main.py", "1")
+        archive.writestr("onnxlet/app.py", "2")
+    return path
+
+
+def aws(root: Path, name: str, **options: str) -> Aws:
+    return Aws(Options(name=name, region=REGION, **options), root)  # type: ignore[arg-type]
+
+
+def deployed(cloud: Aws, package: Path, prefetch: str | None = None) -> Deployed:
+    cloud.find()
+    return cloud.apply(Wanted(package, "digits", prefetch), silent)
+
+
+def test_it_says_to_which_account_and_region_it_will_go(root: Path) -> None:
+    assert aws(root, "first").check() == (f'stack "first" in {REGION}, account 123456789012, by {root / "bin/sam"}')
+
+
+def test_a_stack_that_is_not_there_is_none(root: Path) -> None:
+    assert aws(root, "nowhere").find() is None
+
+
+def test_what_was_applied_is_found_with_its_model_and_places(root: Path, package: Path, http: Recorder) -> None:
+    applied = deployed(aws(root, "places"), package)
+    found = aws(root, "places").find()
+    assert found == applied
+    assert found is not None
+    assert (found.model, found.variant, found.outputs.http_url) == ("digits", None, f"{http.url}/")
+    assert found.outputs.registry_url.startswith("s3://places-models-")
+
+
+def test_the_same_again_changes_nothing_and_says_so(root: Path, package: Path) -> None:
+    lines: list[str] = []
+    for _ in range(2):
+        cloud = aws(root, "twice")
+        cloud.find()
+        cloud.apply(Wanted(package, "digits", "x"), lines.append)
+    assert lines[1:] == ["deploy   CREATE_COMPLETE", "deploy   nothing has changed"]
+
+
+def test_what_is_not_said_stays_as_it_was(root: Path, package: Path) -> None:
+    first = Options("stays", REGION, arch="x86_64", python="3.12", auth="none", memory_mib=512)
+    deployed(Aws(first, root), package, "x")
+    again = aws(root, "stays")
+    deployed(again, package, "y")
+    assert again.target() == Target("aws", "x86_64", "3.12")
+    stack = boto3.client("cloudformation", region_name=REGION).describe_stacks(StackName="stays")["Stacks"][0]
+    parameters = {item["ParameterKey"]: item["ParameterValue"] for item in stack["Parameters"]}
+    assert parameters == {
+        "Architecture": "x86_64",
+        "MemorySize": "512",
+        "ModelName": "digits",
+        "Prefetch": "y",
+        "RefreshSeconds": "60",
+        "Runtime": "python3.12",
+        "UrlAuth": "NONE",
+        "Variant": "",
+    }
+
+
+def test_any_parameter_of_the_template_can_be_set(root: Path, package: Path) -> None:
+    options = Options("others", REGION, others={"Variant": "int8", "RefreshSeconds": "5"})
+    assert deployed(Aws(options, root), package).variant == "int8"
+
+
+def test_a_registry_there_is_written_with_the_same_credentials(root: Path, package: Path) -> None:
+    cloud = aws(root, "registry")
+    registry = cloud.open_registry(deployed(cloud, package).outputs.registry_url)
+    publish(registry, graphs.digits_candidate())
+    assert registry.models() == ["digits"]
+
+
+def test_a_request_is_signed_where_iam_is_asked(root: Path, package: Path, http: Recorder) -> None:
+    cloud = aws(root, "signed")
+    reply = cloud.send(deployed(cloud, package).outputs, "/v2/models/digits/infer", b"body", {"x-a": "b"})
+    assert reply is not None
+    assert reply.status == 200
+    ((method, path, headers, body),) = http.requests
+    assert (method, path, headers["x-a"], body) == ("POST", "/v2/models/digits/infer", "b", b"body")
+    assert headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=test/")
+    assert f"/{REGION}/lambda/aws4_request" in headers["authorization"]
+
+
+def test_a_request_to_whom_anybody_may_call_has_no_signature(root: Path, package: Path, http: Recorder) -> None:
+    cloud = aws(root, "open", auth="none")
+    cloud.send(deployed(cloud, package).outputs, "/v2/health/live", None, {})
+    assert "authorization" not in http.requests[0][2]
+
+
+def test_a_request_has_the_key_where_one_is_asked(
+    root: Path, package: Path, http: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = boto3.client("apigateway", region_name=REGION).create_api_key(name="k", value="a" * 20 + "secret")
+    monkeypatch.setenv("API_KEY_ID", key["id"])
+    cloud = aws(root, "key", auth="api-key")
+    cloud.send(deployed(cloud, package).outputs, "/v2/health/live", None, {})
+    assert http.requests[0][2]["x-api-key"] == "a" * 20 + "secret"
+    assert "secret" not in str(cloud.describe(deployed(cloud, package).outputs, "digits"))
+
+
+def test_a_cloud_of_ones_own_gets_the_request_that_is_meant_for_a_function_url(
+    root: Path, package: Path, http: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_URL", "https://abc.lambda-url.eu-central-1.on.aws/")
+    cloud = aws(root, "own", auth="none")
+    outputs = deployed(cloud, package).outputs
+    monkeypatch.setenv("AWS_ENDPOINT_URL", http.url)
+    cloud.send(outputs, "/v2/health/live", None, {})
+    assert http.requests[0][2]["host"] == "abc.lambda-url.eu-central-1.on.aws"
+
+
+def test_what_is_removed_leaves_the_buckets_and_says_how_they_go(root: Path, package: Path) -> None:
+    cloud = aws(root, "gone")
+    deployed(cloud, package)
+    kept = cloud.remove(silent)
+    assert cloud.find() is None
+    assert {each.kind for each in kept} == {"AWS::S3::Bucket"}
+    assert len(kept) == 3
+
+
+def test_what_is_not_deployed_cannot_be_removed(root: Path) -> None:
+    with pytest.raises(StoreError, match='no stack "nowhere" in eu-central-1'):
+        aws(root, "nowhere").remove(silent)
+
+
+def test_what_sam_says_is_passed_on_with_what_to_do(root: Path, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAM_FAILS", "Unable to upload artifact, the bucket does not exist")
+    with pytest.raises(StoreError, match=r"Unable to upload artifact, .* then run the same command again"):
+        deployed(aws(root, "fails"), package)
+
+
+def test_a_stack_of_somebody_else_is_left_alone(root: Path) -> None:
+    boto3.client("cloudformation", region_name=REGION).create_stack(
+        StackName="theirs", TemplateBody='{"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}'
+    )
+    with pytest.raises(StoreError, match="it is not onnxlet's, or older than this checkout; take another --stack"):
+        aws(root, "theirs").find()
+
+
+def test_without_a_region_it_is_said_how_to_name_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_REGION")
+    with pytest.raises(SettingsError, match="no AWS region: give --region, or set AWS_REGION"):
+        Aws(Options(), root).check()
+
+
+def test_without_credentials_it_is_said_how_to_get_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(CredentialsError, match="no AWS credentials: run `aws configure`"):
+        aws(root, "none").check()
+
+
+def test_a_region_that_does_not_exist_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
+    with pytest.raises(StoreError, match=f"the region {REGION}: AWS does not answer"):
+        aws(root, "none").check()
+
+
+def test_options_of_the_other_cloud_are_refused(root: Path) -> None:
+    with pytest.raises(InvalidRequestError, match="--project"):
+        aws(root, "x", project="p")
+    with pytest.raises(InvalidRequestError, match="--auth key: expected one of iam, none, api-key"):
+        aws(root, "x", auth="key")
+
+
+def test_an_unpacked_package_can_be_read_by_lambdas_user_and_holds_nothing_of_an_earlier_one(
+    package: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "dist/onnxlet-aws"
+    (folder / "old").mkdir(parents=True)
+    unpack(package, folder)
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py")) == ["main.py", "onnxlet/app.py"]
+    assert not (folder / "old").exists()
+    assert stat.S_IMODE((folder / "main.py").stat().st_mode) == 0o644
+    assert stat.S_IMODE((folder / "onnxlet").stat().st_mode) == 0o755

@@ -1,0 +1,200 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.deploy.cloud import Deployed, Options, Wanted
+from cli.deploy.gcp import Gcp
+from cli.deploy.process import Finished, silent
+from cli.deploy.terraform import explain
+from cli.package.target import Target
+from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
+from tests.cli.deploy.recorder import Recorder, recording
+from tests.cli.deploy.tools import GCLOUD, TERRAFORM, put_tool
+
+
+@pytest.fixture
+def http() -> Iterator[Recorder]:
+    with recording() as found:
+        yield found
+
+
+@pytest.fixture
+def root(tmp_path: Path, http: Recorder, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout, with stand-ins for Terraform and gcloud."""
+    put_tool(tmp_path / "bin", "terraform", TERRAFORM, monkeypatch)
+    put_tool(tmp_path / "bin", "gcloud", GCLOUD)
+    (tmp_path / "infra/gcp").mkdir(parents=True)
+    (tmp_path / "registry").mkdir()
+    monkeypatch.setenv("HTTP_URL", http.url)
+    monkeypatch.setenv("REGISTRY_URL", (tmp_path / "registry").as_uri())
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    (tmp_path / "application_default_credentials.json").touch()
+    return tmp_path
+
+
+def gcp(root: Path, **options: str) -> Gcp:
+    return Gcp(Options("shop", "europe-west1", "project-1", **options), root)  # type: ignore[arg-type]
+
+
+def wanted(root: Path, prefetch: str | None = None) -> Wanted:
+    return Wanted(root / "dist/onnxlet-gcp.zip", "digits", prefetch)
+
+
+def deployed(cloud: Gcp) -> Deployed:
+    cloud.check()
+    cloud.find()
+    return cloud.apply(wanted(cloud.root), silent)
+
+
+def calls(root: Path) -> list[list[str]]:
+    """What Terraform was asked."""
+    return [json.loads(line) for line in (root / "infra/gcp/calls.txt").read_text().splitlines()]
+
+
+def test_each_deployment_has_a_state_of_its_own(root: Path) -> None:
+    assert gcp(root).check() == f'"shop" in europe-west1, project project-1, by {root / "bin/terraform"}'
+    assert [call[0] for call in calls(root)] == ["init", "workspace"]
+    assert calls(root)[1][1:] == ["select", "-or-create", "project-1-europe-west1-shop"]
+
+
+def test_nothing_is_found_where_nothing_is(root: Path) -> None:
+    assert gcp(root).find() is None
+
+
+def test_what_was_applied_is_found_with_its_model_and_places(root: Path, http: Recorder) -> None:
+    applied = deployed(gcp(root))
+    found = gcp(root).find()
+    assert found == applied
+    assert found is not None
+    assert (found.model, found.outputs.http_url) == ("digits", http.url)
+    assert found.outputs.input_url == "gs://shop-inputs/"
+
+
+def test_the_variables_are_those_that_the_configuration_knows(root: Path) -> None:
+    deployed(gcp(root))
+    given = {each.removeprefix("-var=").partition("=")[0] for each in calls(root)[-2] if each.startswith("-var=")}
+    declared = (Path(__file__).parents[3] / "infra/gcp/variables.tf").read_text()
+    assert given == {"project", "region", "name", "model", "source_zip", "runtime"}
+    assert all(f'variable "{name}"' in declared for name in {*given, "memory_mib", "allow_unauthenticated"})
+
+
+def test_the_same_again_changes_nothing_and_says_so(root: Path) -> None:
+    lines: list[str] = []
+    for _ in range(2):
+        cloud = gcp(root)
+        cloud.find()
+        cloud.apply(wanted(root), lines.append)
+    assert lines[1] == "deploy   Apply complete! Resources: 7 added, 0 changed, 0 destroyed."
+    assert lines[-1] == "deploy   Apply complete! Resources: 0 added, 0 changed, 0 destroyed."
+
+
+def test_what_is_not_said_stays_as_it_was(root: Path) -> None:
+    deployed(Gcp(Options("shop", "europe-west1", "project-1", auth="none", memory_mib=2048, python="3.12"), root))
+    again = gcp(root)
+    deployed(again)
+    assert again.target() == Target("gcp", "x86_64", "3.12")
+    applied = [call for call in calls(root) if call[0] == "apply"]
+    assert applied[0] == applied[1]
+    assert "-var=allow_unauthenticated=true" in applied[1]
+
+
+def test_any_variable_of_the_configuration_can_be_set(root: Path) -> None:
+    deployed(Gcp(Options("shop", "europe-west1", "project-1", others={"alert_email": "a@b.c"}), root))
+    assert "-var=alert_email=a@b.c" in calls(root)[-2]
+
+
+def test_a_plan_changes_nothing(root: Path) -> None:
+    cloud = gcp(root)
+    cloud.find()
+    assert [change.action for change in cloud.plan(wanted(root), silent)] == ["add"]
+    assert cloud.find() is None
+    deployed(cloud)
+    assert cloud.plan(wanted(root), silent) == []
+    assert list((root / "infra/gcp").glob("*plan")) == []
+
+
+def test_a_request_has_an_identity_token(root: Path, http: Recorder) -> None:
+    cloud = gcp(root)
+    reply = cloud.send(deployed(cloud).outputs, "/v2/health/live", None, {})
+    assert reply is not None
+    assert reply.status == 200
+    assert http.requests[0][2]["authorization"] == "Bearer a-token"
+
+
+def test_without_gcloud_nobody_is_asked(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = gcp(root)
+    outputs = deployed(cloud).outputs
+    monkeypatch.setenv("PATH", str(root / "none"))
+    assert cloud.send(outputs, "/v2/health/live", None, {}) is None
+
+
+def test_a_bucket_that_holds_data_is_kept_and_named(root: Path) -> None:
+    cloud = gcp(root)
+    deployed(cloud)
+    (kept,) = cloud.remove(silent)
+    assert (kept.name, kept.remedy) == ("shop-registry", "gcloud storage rm --recursive gs://shop-registry")
+
+
+def test_what_is_not_deployed_cannot_be_removed(root: Path) -> None:
+    with pytest.raises(StoreError, match="nothing is deployed in the workspace project-1-europe-west1-shop"):
+        gcp(root).remove(silent)
+
+
+@pytest.mark.parametrize("step", ["init", "apply"])
+def test_what_terraform_says_is_one_line(root: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERRAFORM_FAILS", step)
+    with pytest.raises(StoreError) as error:
+        deployed(gcp(root))
+    assert str(error.value) == (
+        f"terraform {step} failed: Error creating Bucket googleapi: Error 409: The requested bucket name is not "
+        "available.; put that right, then try again"
+    )
+
+
+def test_a_failure_that_is_no_error_of_terraforms_is_told_by_its_last_line() -> None:
+    assert explain(Finished(1, "Killed\n")) == "Killed"
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "text"),
+    [
+        (Options(region="europe-west1"), {}, "no GCP project: give --project ID"),
+        (Options(project="p"), {}, "no GCP region: give --region"),
+        (Options(), {"GOOGLE_CLOUD_PROJECT": "p"}, "no GCP region"),
+    ],
+)
+def test_what_is_missing_is_asked_for(
+    options: Options, variables: dict[str, str], text: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=text):
+        Gcp(options, root).check()
+
+
+def test_without_terraform_it_is_said_where_it_is_had(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(root / "none"))
+    with pytest.raises(SettingsError, match="terraform: not on this machine; install it from"):
+        gcp(root).check()
+
+
+def test_without_credentials_it_is_said_how_to_get_them(root: Path) -> None:
+    (root / "application_default_credentials.json").unlink()
+    put_tool(root / "bin", "gcloud", "raise SystemExit(1)")
+    with pytest.raises(CredentialsError, match="run `gcloud auth application-default login`"):
+        gcp(root).check()
+
+
+def test_a_credentials_file_that_is_not_there_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere.json")
+    with pytest.raises(CredentialsError, match=r"/nowhere.json: no such file"):
+        gcp(root).check()
+
+
+def test_options_of_the_other_cloud_are_refused(root: Path) -> None:
+    with pytest.raises(InvalidRequestError, match="--auth api-key: expected iam or none with --cloud gcp"):
+        gcp(root, auth="api-key")
+    with pytest.raises(InvalidRequestError, match="GCP's functions run on x86_64 only"):
+        gcp(root, arch="arm64").target()

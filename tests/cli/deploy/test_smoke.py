@@ -1,0 +1,135 @@
+# ruff: noqa: ARG002 - the methods are those of `Cloud`
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from cli.deploy import smoke
+from cli.deploy.cloud import Outputs, Reply, Wanted
+from cli.deploy.http import send
+from cli.deploy.process import silent
+from cli.local.serve import LocalSettings, serve
+from onnxlet.contract.manifest import Manifest
+from onnxlet.errors import ArtifactError, StoreError
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from tests import graphs
+from tests.cli.deploy.fake_cloud import FakeCloud
+from training.publish import publish, publish_all
+
+Answer = Callable[[], Reply | None]
+
+
+class Scripted(FakeCloud):
+    """Replies in turn; the last one again and again."""
+
+    replies: list[Reply | OSError]
+
+    def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | None:
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        if isinstance(reply, OSError):
+            raise reply
+        return reply
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(open_store((tmp_path / "registry").as_uri(), create=True))
+
+
+def ask(cloud: FakeCloud, registry: Registry, manifest: Manifest, patience_s: float = 0) -> smoke.Answer | None:
+    outputs = Outputs("http://function", registry.store.url, "", "")
+    return smoke.ask(cloud, outputs, registry, manifest, patience_s, pause_s=0)
+
+
+def scripted(folder: Path, *replies: Reply | OSError) -> Scripted:
+    cloud = Scripted(folder)
+    cloud.replies = list(replies)
+    return cloud
+
+
+@pytest.mark.parametrize("name", ["digits", "texts", "sums", "two"])
+def test_real_functions_give_the_golden_answer(name: str, tmp_path: Path, registry: Registry) -> None:
+    candidates = [graphs.digits_candidate(), graphs.candidate("texts", graphs.identity(8))]
+    candidates += [graphs.candidate("sums", graphs.sums()), graphs.candidate("two", graphs.two_inputs())]
+    publish_all(registry, candidates)
+    with serve("aws", LocalSettings(registry.store.url, "digits", 0), log=tmp_path / "log") as server:
+
+        class Local(FakeCloud):
+            def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | None:
+                return send(f"{server.url}{path}", body, headers)
+
+        answer = ask(Local(tmp_path), registry, registry.resolve(name))
+    assert answer is not None
+    assert answer.is_golden
+
+
+def test_a_model_without_a_golden_example_is_asked_whether_it_is_ready(tmp_path: Path, registry: Registry) -> None:
+    publish(registry, graphs.candidate("gather", graphs.gather()))
+    cloud = FakeCloud(tmp_path)
+    cloud.applied.append(Wanted(tmp_path, "gather", None))
+    manifest = registry.resolve("gather")
+    without = Manifest.from_json(
+        json.dumps(
+            {
+                **manifest.to_document(),
+                "artifacts": [item for item in manifest.to_document()["artifacts"] if item["role"] != "golden"],
+            }
+        ).encode(),
+        "x",
+    )
+    answer = ask(cloud, registry, without)
+    assert answer is not None
+    assert (answer.path, answer.is_golden) == ("/v2/models/gather/versions/1/ready", False)
+
+
+def test_what_comes_up_slowly_is_asked_again(tmp_path: Path, registry: Registry) -> None:
+    manifest = publish(registry, graphs.digits_candidate())
+    ready = FakeCloud(tmp_path)
+    ready.apply(Wanted(tmp_path, "digits", None), silent)
+    good = ready.send(Outputs("", registry.store.url, "", ""), *_question(registry, manifest))
+    assert good is not None
+    slow = scripted(
+        tmp_path, OSError("no such host"), Reply(403, {}, b'{"Message": "Forbidden"}'), Reply(502, {}, b""), good
+    )
+    assert ask(slow, registry, manifest, patience_s=10) is not None
+
+
+def test_what_never_answers_is_an_error_with_what_it_said(tmp_path: Path, registry: Registry) -> None:
+    manifest = publish(registry, graphs.digits_candidate())
+    with pytest.raises(StoreError, match=r"does not answer: 403: Forbidden"):
+        ask(scripted(tmp_path, Reply(403, {}, b'{"Message": "Forbidden"}')), registry, manifest)
+    with pytest.raises(StoreError, match="no such host"):
+        ask(scripted(tmp_path, OSError("no such host")), registry, manifest)
+
+
+def test_a_mistake_of_ours_is_not_waited_for(tmp_path: Path, registry: Registry) -> None:
+    manifest = publish(registry, graphs.digits_candidate())
+    with pytest.raises(StoreError, match="422: nonsense"):
+        ask(scripted(tmp_path, Reply(422, {}, b'{"error": "nonsense"}')), registry, manifest, patience_s=600)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"outputs": [{"name": "output"}]}'])
+def test_an_answer_of_another_form_is_an_error(body: bytes, tmp_path: Path, registry: Registry) -> None:
+    manifest = publish(registry, graphs.digits_candidate())
+    with pytest.raises(ArtifactError, match="golden request"):
+        ask(scripted(tmp_path, Reply(200, {smoke.HEADER_LENGTH: str(len(body))}, body)), registry, manifest)
+
+
+def test_another_answer_is_an_error(tmp_path: Path, registry: Registry) -> None:
+    manifest = publish(registry, graphs.digits_candidate())
+    other = Registry(open_store((tmp_path / "other/registry").as_uri(), create=True))
+    publish(other, graphs.digits_candidate(seed=1))
+    cloud = FakeCloud(tmp_path / "other")
+    cloud.apply(Wanted(tmp_path, "digits", None), silent)
+    reply = cloud.send(Outputs("", other.store.url, "", ""), *_question(registry, manifest))
+    assert reply is not None
+    with pytest.raises(ArtifactError, match=r"golden request .* off"):
+        ask(scripted(tmp_path, reply), registry, manifest)
+
+
+def _question(registry: Registry, manifest: Manifest) -> tuple[str, bytes, dict[str, str]]:
+    golden = registry.golden(manifest)
+    assert golden is not None
+    return f"/v2/models/{manifest.model}/versions/1/infer", *smoke.to_request(golden)

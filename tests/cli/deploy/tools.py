@@ -1,0 +1,131 @@
+"""Stand-ins for the clouds' tools: real scripts on the PATH, which do what a test lets them."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def put_tool(folder: Path, name: str, body: str, monkeypatch: pytest.MonkeyPatch | None = None) -> Path:
+    """Write a tool in Python into a folder, which becomes the first of the PATH."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!{sys.executable}\n{body}")
+    path.chmod(0o755)
+    if monkeypatch is not None:
+        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return path
+
+
+SAM = r'''
+"""`sam deploy`, by moto's CloudFormation, which knows no Transform: the template's parameters, buckets, outputs."""
+import json, os, re, sys
+import boto3
+from botocore.exceptions import ClientError
+
+if os.environ.get("SAM_FAILS"):
+    print("Uploading to onnxlet/abc\nError: " + os.environ["SAM_FAILS"])
+    raise SystemExit(1)
+options = sys.argv[1:]
+name = options[options.index("--stack-name") + 1]
+texts = options[options.index("--parameter-overrides") + 1 :]
+given = dict(re.fullmatch(r'(\w+)="(.*)"', each, re.S).groups() for each in texts)
+defaults = {"Prefetch": "", "UrlAuth": "AWS_IAM", "MemorySize": "1769", "Variant": "", "RefreshSeconds": "60"}
+parameters = {key: {"Type": "String", "Default": value} for key, value in defaults.items()}
+parameters |= {key: {"Type": "String"} for key in ("ModelName", "Architecture", "Runtime")}
+buckets = {key: {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain"} for key in ("Models", "Input", "Results")}
+queue = {"Type": "AWS::SQS::Queue", "Properties": {"Tags": [{"Key": "memory", "Value": {"Ref": "MemorySize"}}]}}
+urls = {"RegistryUrl": "Models", "InputUrl": "Input", "ResultsUrl": "Results"}
+outputs = {key: {"Value": {"Fn::Sub": "s3://${" + bucket + "}"}} for key, bucket in urls.items()}
+outputs["HttpUrl"] = {"Value": os.environ["HTTP_URL"]}
+outputs["ApiKeyId"] = {"Value": os.environ.get("API_KEY_ID", "none")}
+template = json.dumps({"Parameters": parameters, "Resources": {**buckets, "Queue": queue}, "Outputs": outputs})
+client = boto3.client("cloudformation", region_name=options[options.index("--region") + 1])
+try:
+    found = client.describe_stacks(StackName=name)["Stacks"][0]["Parameters"]
+    before = {item["ParameterKey"]: item["ParameterValue"] for item in found}
+except ClientError:
+    before = None
+after = {**defaults, **(before or {}), **given}
+chosen = [{"ParameterKey": key, "ParameterValue": value} for key, value in after.items()]
+if before is None:
+    client.create_stack(StackName=name, TemplateBody=template, Parameters=chosen)
+    print("CREATE_COMPLETE      AWS::S3::Bucket        Models       -")
+elif before == after:
+    print("\nNo changes to deploy. Stack is up to date")
+else:
+    client.update_stack(StackName=name, TemplateBody=template, Parameters=chosen)
+    print("UPDATE_COMPLETE      AWS::SQS::Queue        Queue")
+'''
+"""What the real command does as far as a deployment sees it; tests/infra runs the real one."""
+
+TERRAFORM = r'''
+"""`terraform` for one workspace, whose state is a file: what was applied, and the outputs that go with it."""
+import json, os, pathlib, sys
+
+options = sys.argv[1:]
+with open("calls.txt", "a") as calls:
+    calls.write(json.dumps(options) + "\n")
+command = options[0]
+if os.environ.get("TERRAFORM_FAILS") == command:
+    print("╷\n│ Error: Error creating Bucket\n│\n│   with google_storage_bucket.inputs,\n│   on buckets.tf line 1\n│")
+    print("│ googleapi: Error 409: The requested bucket name is not available.\n╵")
+    raise SystemExit(1)
+path = pathlib.Path("state.json")
+state = json.loads(path.read_text()) if path.exists() else {}
+given = dict(each.removeprefix("-var=").split("=", 1) for each in options if each.startswith("-var="))
+variables = {"memory_mib": "1024", **given}
+
+
+def resource(address, **values):
+    return {"address": address, "mode": "managed", "type": address.split(".")[0], "values": values}
+
+
+def resources(variables):
+    config = {"runtime": variables["runtime"]}
+    service = {"available_memory": variables["memory_mib"] + "Mi"}
+    service["environment_variables"] = {"ONNXLET_MODEL": variables["model"]}
+    http = resource("google_cloudfunctions2_function.http", build_config=[config], service_config=[service])
+    found = [http, resource("google_project_service.apis[\"run\"]")]
+    found += [resource(f"google_storage_bucket.{each}", name=f"shop-{each}") for each in ("registry", "results")]
+    found.append(resource("google_storage_bucket.source", name="shop-source", force_destroy=True))
+    if variables.get("allow_unauthenticated") == "true":
+        found.append(resource("google_cloud_run_v2_service_iam_member.everybody[0]"))
+    return found
+
+
+if command == "apply":
+    same = state.get("variables") == variables
+    outputs = {key: os.environ[key.upper()] for key in ("http_url", "registry_url")}
+    outputs |= {"input_url": "gs://shop-inputs/", "results_url": "gs://shop-results/results"}
+    path.write_text(json.dumps({"variables": variables, "outputs": outputs, "resources": resources(variables)}))
+    print("google_storage_bucket.registry: Creation complete after 2s [id=shop-registry]")
+    print(f"Apply complete! Resources: {0 if same else 7} added, 0 changed, 0 destroyed.")
+elif command == "output":
+    print(json.dumps({key: {"value": value} for key, value in state.get("outputs", {}).items()}))
+elif command == "plan":
+    changed = state.get("variables") != variables
+    action = "no-op" if not changed else "update" if state else "create"
+    change = {"address": "google_cloudfunctions2_function.http", "type": "google_cloudfunctions2_function"}
+    planned = {"resource_changes": [{**change, "change": {"actions": [action]}}]}
+    pathlib.Path(options[3].removeprefix("-out=")).write_text(json.dumps(planned))
+elif command == "show":
+    if options[-1].endswith("plan"):
+        print(pathlib.Path(options[-1]).read_text())
+    else:
+        print(json.dumps({"values": {"root_module": {"resources": state["resources"]}}} if state else {}))
+elif command == "destroy":
+    assert pathlib.Path(variables["source_zip"]).exists()
+    kept = [each for each in state["resources"] if each["address"] == "google_storage_bucket.registry"]
+    path.write_text(json.dumps({"resources": kept, "outputs": {}}))
+    if kept:
+        print("│ Error: Error trying to delete bucket shop-registry without `force_destroy` set to true")
+        raise SystemExit(1)
+'''
+"""What the real command does as far as a deployment sees it; Google's provider is not there to run it."""
+
+GCLOUD = r"""
+import sys
+print("a-token" if "print-identity-token" in sys.argv else "access")
+"""

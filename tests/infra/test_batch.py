@@ -1,0 +1,382 @@
+"""infra/aws/batch.asl.json: what it says, and runs of it by moto's interpreter with the functions' own entry points.
+
+The interpreter makes the steps, merges the input, reads the items from S3, starts the children, retries them, counts
+them and calls the functions. What it does not know is taken out of the definition (`for_moto`) and made here:
+- `ItemBatcher`: the entries of a manifest are whole item batches, and a listed object is a batch of one;
+- express children: they are standard ones;
+- `WriterConfig`, and all files of `ResultWriter` but an empty manifest: `write_outputs` writes them;
+- the names of an SDK's parameters as Step Functions writes them;
+- `ToleratedFailurePercentage`: whatever fails is tolerated. Only AWS will show that a run fails for it.
+"""
+
+import importlib.util
+import io
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import boto3
+import pytest
+from moto.core.config import default_user_config
+from PIL import Image
+
+from onnxlet.config import StorageSettings
+from onnxlet.registry import Registry
+from onnxlet.store import Store, open_store
+from tests import graphs
+from tests.infra import template
+from tests.infra.template import ROOT
+from training.publish import publish
+
+DEFINITION = ROOT / "infra/aws/batch.asl.json"
+
+INVOKE = re.compile(r"/2015-03-31/functions/(?P<name>[^/]+)/invocations")
+
+REGION = "us-east-1"
+
+SUBSTITUTIONS = {
+    "Partition": "aws",
+    "MapFunction": "arn:aws:lambda:us-east-1:000000000000:function:map:live",
+    "SummaryFunction": "arn:aws:lambda:us-east-1:000000000000:function:summary:live",
+    "BatchItems": "50",
+    "BatchConcurrency": "4",
+    "ToleratedFailurePercentage": "1",
+}
+
+DEADLINE_S = 120
+
+Handler = Callable[[dict[str, Any], object], dict[str, Any]]
+
+
+@dataclass
+class Lambda:
+    """The two functions, called as Step Functions calls them; all else goes on to moto's server."""
+
+    endpoint: str
+    handlers: dict[str, Handler]
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    """Of the item batches that succeeded."""
+    calls: int = 0
+    """Of the function for item batches."""
+    before_summary: Callable[[dict[str, Any]], None] = lambda _event: None
+
+    def invoke(self, name: str, event: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """Call a function; its answer, or its error as Lambda reports it."""
+        function = name.split(":")[6]
+        if function == "map":
+            self.calls += 1
+        else:
+            self.before_summary(event)
+        try:
+            answer = self.handlers[function](event, None)
+        except Exception as error:  # what Lambda does with any
+            return {"errorType": type(error).__name__, "errorMessage": str(error)}, True
+        if function == "map":
+            self.outputs.append(answer)
+        return answer, False
+
+    @contextmanager
+    def serving(self) -> Iterator[int]:
+        """The port of a server that is Lambda and moto in one."""
+        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Front,), {"functions": self}))
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Front(BaseHTTPRequestHandler):
+    """One request of the interpreter."""
+
+    protocol_version = "HTTP/1.1"
+    functions: Lambda
+
+    def answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        match = INVOKE.fullmatch(unquote(urlsplit(self.path).path))
+        if not match:
+            self.forward(body)
+            return
+        answer, is_error = self.functions.invoke(match["name"], json.loads(body))
+        self.reply(200, json.dumps(answer).encode(), {"x-amz-function-error": "Unhandled"} if is_error else {})
+
+    do_GET = do_POST = do_PUT = answer
+
+    def forward(self, body: bytes) -> None:
+        connection = HTTPConnection(urlsplit(self.functions.endpoint).netloc)
+        connection.request(self.command, self.path, body, dict(self.headers.items()))
+        response = connection.getresponse()
+        kept = {"content-type", "etag", "last-modified"}
+        headers = {name: value for name, value in response.getheaders() if name.lower() in kept}
+        self.reply(response.status, response.read(), headers)
+        connection.close()
+
+    def reply(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "content-length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@dataclass
+class World:
+    """An account with the two buckets, the functions and the state machine."""
+
+    functions: Lambda
+    client: Any
+    inputs: Store
+    results: Store
+
+    def run(self, definition: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+        """Run a definition to its end."""
+        name = f"batch-{uuid.uuid4()}"
+        machine = self.client.create_state_machine(
+            name=name, definition=json.dumps(definition), roleArn="arn:aws:iam::000000000000:role/batch"
+        )
+        started = self.client.start_execution(
+            stateMachineArn=machine["stateMachineArn"], name=f"run-{uuid.uuid4()}", input=json.dumps(asked)
+        )
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            found: dict[str, Any] = self.client.describe_execution(executionArn=started["executionArn"])
+            if found["status"] != "RUNNING":
+                return found
+            assert time.monotonic() < deadline, "the run does not end"
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def world(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    suffix = uuid.uuid4()
+    inputs, results = f"inputs-{suffix}", f"results-{suffix}"
+    s3 = boto3.client("s3", endpoint_url=s3_endpoint, region_name=REGION)
+    for bucket in (inputs, results):
+        s3.create_bucket(Bucket=bucket)
+    registry = f"memory://{suffix}"
+    publish(Registry(open_store(registry)), graphs.digits_candidate())
+    stack = template.translate(ModelName="digits").of_type("AWS::Lambda::Function")
+    handlers: dict[str, Handler] = {}
+    for name, function in (("map", "MapFunction"), ("summary", "SummaryFunction")):
+        variables = stack[function]["Environment"]["Variables"]
+        for variable, value in variables.items():
+            place = value.replace("<Inputs>", inputs).replace("<Results>", results)
+            monkeypatch.setenv(variable, registry if variable == "ONNXLET_REGISTRY" else place)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+        handlers[name] = load_handler(stack[function]["Handler"])
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setitem(default_user_config, "stepfunctions", {"execute_state_machine": True})
+    functions = Lambda(s3_endpoint, handlers)
+    storage = StorageSettings(s3_endpoint)
+    with functions.serving() as port:
+        monkeypatch.setenv("MOTO_PORT", str(port))  # that the interpreter's own clients call
+        client = boto3.client("stepfunctions", endpoint_url=s3_endpoint, region_name=REGION)
+        world = World(functions, client, open_store(f"s3://{inputs}", storage), open_store(f"s3://{results}", storage))
+        functions.before_summary = lambda event: write_outputs(world, event)
+        yield world
+
+
+def load_handler(name: str) -> Handler:
+    """An entry point of functions/main.py, in a process of its own as far as settings go."""
+    specification = importlib.util.spec_from_file_location(f"main_{uuid.uuid4().hex}", ROOT / "functions/main.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    handler: Handler = getattr(module, name.removeprefix("main."))
+    return handler
+
+
+def write_outputs(world: World, event: dict[str, Any]) -> None:
+    """Write what AWS's `ResultWriter` writes with `COMPACT` and `JSONL`, into the manifest's folder."""
+    key = event["manifest"]["Key"]
+    stored = world.results.read(key)
+    manifest = json.loads(stored.data)
+    lines = b"".join(json.dumps(output).encode() + b"\n" for output in world.functions.outputs)
+    file = f"{key.rpartition('/')[0]}/SUCCEEDED_0.jsonl"
+    world.results.put_if_absent(file, lines)
+    manifest["ResultFiles"]["SUCCEEDED"] = [{"Key": file, "Size": len(lines)}]
+    world.results.replace(key, json.dumps(manifest).encode(), stored.revision)
+
+
+def read_definition(inputs: str = "inputs", results: str = "results") -> dict[str, Any]:
+    """The definition as CloudFormation completes it."""
+    values = {**SUBSTITUTIONS, "InputsBucket": inputs, "ResultsBucket": results}
+    text = re.sub(r"\$\{(\w+)\}", lambda match: values[match[1]], DEFINITION.read_text())
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def for_moto(world: World) -> dict[str, Any]:
+    """What the interpreter can parse of the definition; see the top."""
+    inputs = world.inputs.url.removeprefix("s3://")
+    definition = read_definition(inputs, world.results.url.removeprefix("s3://"))
+    states = definition["States"]
+    for name in ("AnswerPrefix", "AnswerManifest"):
+        del states[name]["ItemBatcher"]
+        del states[name]["ResultWriter"]["WriterConfig"]
+        states[name]["ItemProcessor"]["ProcessorConfig"]["ExecutionType"] = "STANDARD"
+    states["Count"]["Parameters"] = {"mapRunArn.$": "$.map.MapRunArn"}
+    counts = {"Total.$": "$.itemCounts.total", "Succeeded.$": "$.itemCounts.succeeded"}
+    states["Count"]["ResultSelector"] = {"counts": counts}
+    states["AnswerPrefix"]["ItemSelector"] = {
+        "Items": [{"Key.$": "$$.Map.Item.Value.Key"}],  # nor can it pass on when an object was modified
+        "BatchInput": {"bucket": inputs},
+    }
+    return definition
+
+
+def png(shade: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (28, 28), shade).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def put_objects(world: World, count: int, poison_every: int = 0) -> list[str]:
+    """Write small objects under batch/, some of which are no images."""
+    images = [png(shade) for shade in range(0, 250, 10)]
+    keys = [f"batch/{number:05}.png" for number in range(count)]
+    for number, key in enumerate(keys):
+        is_poison = poison_every and number % poison_every == 1
+        world.inputs.put_if_absent(key, b"no image" if is_poison else images[number % len(images)])
+    return keys
+
+
+def put_manifest(world: World, keys: list[str], size: int = 50) -> str:
+    """A manifest whose entries are item batches, as `ItemBatcher` makes them."""
+    bucket = world.inputs.url.removeprefix("s3://")
+    batches = [
+        {"Items": [{"Key": key} for key in keys[start : start + size]], "BatchInput": {"bucket": bucket}}
+        for start in range(0, len(keys), size)
+    ]
+    world.inputs.put_if_absent("batch/manifest.json", json.dumps(batches).encode())
+    return "batch/manifest.json"
+
+
+def documents(world: World) -> list[dict[str, Any]]:
+    """All results."""
+    store = world.results
+    return [json.loads(store.read(key).data) for key in store.keys("batch")]
+
+
+def test_a_thousand_objects_end_in_a_thousand_results_and_one_summary(world: World) -> None:
+    keys = put_objects(world, 1000)
+    found = world.run(for_moto(world), {"manifest": put_manifest(world, keys)})
+    assert found["status"] == "SUCCEEDED", (found.get("error"), found.get("cause"))
+    assert world.functions.calls == 20
+    results = documents(world)
+    assert sorted(item["source"] for item in results) == [f"{world.inputs.url}/{key}" for key in keys]
+    assert all(len(item["predictions"]) == 1 for item in results)
+    summary = json.loads(found["output"])
+    counts = {name: summary[name] for name in ("answered", "refused", "left_alone", "failed")}
+    assert counts == {"answered": 1000, "refused": 0, "left_alone": 0, "failed": 0}
+    assert summary["results"] == f"{world.results.url}/batch"
+    (key,) = [key for key in world.results.keys("summaries") if key.endswith("/summary.json")]
+    assert json.loads(world.results.read(key).data) == {
+        name: value for name, value in summary.items() if name != "summary"
+    }
+    assert summary["summary"] == f"{world.results.url}/{key}"
+
+
+def test_poison_leaves_documents_that_say_why_and_fails_nothing(world: World) -> None:
+    """Three of each hundred."""
+    keys = put_objects(world, 400, poison_every=33)
+    poisoned = [key for number, key in enumerate(keys) if number % 33 == 1]
+    assert len(poisoned) / len(keys) == pytest.approx(0.03, abs=0.003)
+    found = world.run(for_moto(world), {"manifest": put_manifest(world, keys)})
+    assert found["status"] == "SUCCEEDED", (found.get("error"), found.get("cause"))
+    summary = json.loads(found["output"])
+    counts = {name: summary[name] for name in ("answered", "refused", "failed")}
+    assert counts == {"answered": 400 - len(poisoned), "refused": len(poisoned), "failed": 0}
+    refused = [item for item in documents(world) if "error" in item]
+    assert sorted(item["source"] for item in refused) == [f"{world.inputs.url}/{key}" for key in poisoned]
+    assert {item["code"] for item in refused} == {"unreadable_payload"}
+
+
+def test_all_objects_under_a_prefix_are_listed_and_no_others(world: World) -> None:
+    keys = put_objects(world, 30)
+    world.inputs.put_if_absent("batch/cats/one.png", png(3))
+    world.inputs.put_if_absent("in/elsewhere.png", png(3))
+    found = world.run(for_moto(world), {})
+    assert found["status"] == "SUCCEEDED", (found.get("error"), found.get("cause"))
+    assert {item["source"].rpartition("/")[2] for item in documents(world)} == {
+        *(key.rpartition("/")[2] for key in keys),
+        "one.png",
+    }
+    assert world.run(for_moto(world), {"prefix": "batch/cats/"})["status"] == "SUCCEEDED"
+    assert len(documents(world)) == 31
+
+
+def test_an_item_batch_is_tried_again_where_a_store_does_not_answer(world: World) -> None:
+    keys = put_objects(world, 10)
+    answer, failures = world.functions.handlers["map"], iter([True])
+
+    def flaky(event: dict[str, Any], context: object) -> dict[str, Any]:
+        if next(failures, False):
+            from onnxlet.errors import StoreError
+
+            raise StoreError("the store does not answer")
+        return answer(event, context)
+
+    world.functions.handlers["map"] = flaky
+    found = world.run(for_moto(world), {"manifest": put_manifest(world, keys, size=10)})
+    assert found["status"] == "SUCCEEDED", (found.get("error"), found.get("cause"))
+    assert (world.functions.calls, len(documents(world))) == (2, 10)
+
+
+def test_what_is_no_item_batch_is_not_tried_again(world: World) -> None:
+    """The interpreter tolerates every failure; AWS fails the run, whose redrive begins with what failed."""
+    world.inputs.put_if_absent(
+        "batch/manifest.json", b'[{"Items": [{"Name": "a.png"}], "BatchInput": {"bucket": "b"}}]'
+    )
+    found = world.run(for_moto(world), {"manifest": "batch/manifest.json"})
+    assert world.functions.calls == 1
+    assert found["status"] == "FAILED" or json.loads(found["output"])["failed"] == 1
+
+
+def test_both_ways_to_name_objects_are_answered_alike() -> None:
+    states = read_definition()["States"]
+    prefix, manifest = states["AnswerPrefix"], states["AnswerManifest"]
+    different = {"Comment", "Label", "ItemReader"}
+    assert {name: value for name, value in prefix.items() if name not in different} == {
+        name: value for name, value in manifest.items() if name not in different
+    }
+    assert prefix["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}
+
+
+def test_how_large_how_many_and_how_much_may_fail_is_the_runs_input_or_the_stacks() -> None:
+    states = read_definition()["States"]
+    given = set(states["Defaults"]["Parameters"]["defaults"])
+    used = set(re.findall(r'"\$\.(\w+)"', json.dumps([states["AnswerPrefix"], states["AnswerManifest"]])))
+    assert used - {"Payload", "map", "manifest"} == {name.removesuffix(".$") for name in given}
+    for name in re.findall(r"\$\{(\w+)\}", DEFINITION.read_text()):
+        assert name in template.read()["Resources"]["Batch"]["Properties"]["DefinitionSubstitutions"]
+
+
+def test_a_failed_run_can_be_redriven() -> None:
+    """A `Catch` would end it in another state, and a redrive begins with the state that failed."""
+    assert all("Catch" not in state for state in read_definition()["States"].values())
+
+
+def test_an_item_batch_ends_within_the_five_minutes_of_an_express_execution() -> None:
+    retriers = read_definition()["States"]["AnswerPrefix"]["ItemProcessor"]["States"]["Answer"]["Retry"]
+    (retrier,) = [item for item in retriers if item["ErrorEquals"] == ["States.ALL"]]
+    timeout_s = template.translate().of_type("AWS::Lambda::Function")["MapFunction"]["Timeout"]
+    waits_s = sum(
+        retrier["IntervalSeconds"] * retrier["BackoffRate"] ** count for count in range(retrier["MaxAttempts"])
+    )
+    assert (retrier["MaxAttempts"] + 1) * timeout_s + waits_s < 300

@@ -1,0 +1,305 @@
+"""The whole way of a deployment: the real commands and the real `sam deploy` of template.yaml, on MiniStack.
+
+The tests are steps: each goes on where the one before it has stopped.
+"""
+
+import io
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import boto3
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+from tritonclient.http import InferenceServerClient, InferInput
+
+from cli.package.target import MACHINES
+from cli.registry import open_registry
+from onnxlet.registry import Registry
+from tests import graphs
+from tests.infra import ministack
+from training.publish import publish
+
+pytestmark = [
+    pytest.mark.deploy,
+    pytest.mark.skipif(
+        not (ministack.EXECUTABLE.exists() and ministack.SAM.exists()), reason="needs `make deploy-local`"
+    ),
+]
+
+STACK = "onnxlet-local"
+ARCH = next(name for name, machine in MACHINES.items() if machine == platform.machine())
+PYTHON = "{}.{}".format(*sys.version_info)
+HERE = ("--arch", ARCH, "--python", PYTHON)
+"""What MiniStack can run: its Lambda functions are processes of this machine."""
+
+PATIENCE_S = 60
+
+Found = TypeVar("Found")
+
+
+@dataclass
+class Aws:
+    """MiniStack, and what is deployed there."""
+
+    url: str
+    folder: Path
+    outputs: dict[str, str] = field(default_factory=dict)
+    package: dict[str, str] = field(default_factory=dict)
+
+    def onnxlet(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run the command."""
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", *arguments],
+            cwd=ministack.ROOT,
+            env={**os.environ, "AWS_ENDPOINT_URL": self.url},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+    def deploy(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Deploy, and see what is deployed."""
+        local = (self.folder / "local").as_uri()
+        done = self.onnxlet("deploy", "--stack", STACK, "--registry", local, *HERE, "--json", *arguments)
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        self.package = document.get("package", {})
+        places = document.get("outputs", {})
+        self.outputs = {**places, **places.get("others", {})}
+        self.mend_mappings()
+        return done
+
+    def mend_mappings(self) -> None:
+        """Make the queue be read.
+
+        MiniStack keeps a number that comes from a parameter as text, which CloudFormation does not, and its poller
+        then fails to compare it ("'>=' not supported between instances of 'int' and 'str'").
+        """
+        client = self.client("lambda")
+        for mapping in client.list_event_source_mappings()["EventSourceMappings"]:
+            client.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": 10})
+
+    def client(self, service: str) -> Any:
+        return boto3.client(service, endpoint_url=self.url, region_name="us-east-1")
+
+    @property
+    def host(self) -> str:
+        """The Function URL's, which only MiniStack knows."""
+        return urlsplit(self.outputs["http_url"]).netloc
+
+    def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Ask the Function URL, unsigned."""
+        request = urllib.request.Request(f"{self.url}{path}", headers={"Host": self.host})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                return reply.status, json.loads(reply.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read() or b"{}")
+
+    def registry(self) -> Registry:
+        return open_registry(self.outputs["registry_url"])
+
+    def put(self, name: str, data: bytes) -> str:
+        """Put an object where it is answered; gives its URL."""
+        url = f"{self.outputs['input_url']}/{name}"
+        self.client("s3").put_object(Bucket=urlsplit(url).netloc, Key=urlsplit(url).path.lstrip("/"), Body=data)
+        return url
+
+    def results(self) -> dict[str, dict[str, Any]]:
+        """The result documents, by their sources."""
+        parts = urlsplit(self.outputs["results_url"])
+        s3 = self.client("s3")
+        listed = s3.list_objects_v2(Bucket=parts.netloc, Prefix=parts.path.lstrip("/")).get("Contents", [])
+        documents = [json.loads(s3.get_object(Bucket=parts.netloc, Key=item["Key"])["Body"].read()) for item in listed]
+        return {document["source"]: document for document in documents}
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    """An AWS in which the functions are deployed with a model of a local registry."""
+    folder = tmp_path_factory.mktemp("aws")
+    publish(open_registry((folder / "local").as_uri(), create=True), graphs.digits_candidate())
+    with pytest.MonkeyPatch.context() as patch, ministack.running(folder) as url:
+        patch.setenv("AWS_ENDPOINT_URL", url)
+        found = Aws(url, folder)
+        done = found.deploy("--set", "RefreshSeconds=1", "--set", "LogDays=7")
+        assert "it gives the golden answer" in done.stderr  # by a signed request
+        yield found
+
+
+def png(shade: int) -> bytes:
+    stream = io.BytesIO()
+    Image.new("L", (28, 28), shade).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def eventually(look: Callable[[], Found | None]) -> Found:
+    """What appears before long."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.3)
+    raise TimeoutError("it did not appear")
+
+
+def count(aws: Aws) -> int:
+    """How many versions of the functions there are."""
+    client = aws.client("lambda")
+    names = [item["FunctionName"] for item in client.list_functions()["Functions"]]
+    return sum(len(client.list_versions_by_function(FunctionName=name)["Versions"]) for name in names)
+
+
+def test_what_lambda_has_is_the_package(aws: Aws) -> None:
+    assert Path(aws.package["path"]).name == f"onnxlet-aws-{ARCH}-python{PYTHON}.zip"
+    code = aws.client("lambda").get_function(FunctionName=aws.outputs["HttpFunction"])["Code"]["Location"]
+    with urllib.request.urlopen(code, timeout=60) as reply:
+        uploaded = zipfile.ZipFile(io.BytesIO(reply.read()))
+    packaged = zipfile.ZipFile(aws.package["path"])
+    assert sorted(uploaded.namelist()) == sorted(packaged.namelist())
+    assert all(uploaded.read(name) == packaged.read(name) for name in packaged.namelist())
+
+
+def test_nobody_may_call_unsigned(aws: Aws) -> None:
+    assert aws.get("/v2/health/live")[0] == 403
+
+
+def test_a_plan_of_the_same_changes_nothing(aws: Aws) -> None:
+    before = dict(aws.outputs), dict(aws.package)
+    assert json.loads(aws.deploy("--plan").stdout)["changes"] == []
+    aws.outputs, aws.package = before
+
+
+def test_a_second_deployment_changes_nothing(aws: Aws) -> None:
+    before = count(aws)
+    done = aws.deploy()
+    assert "nothing has changed" in done.stderr
+    assert count(aws) == before
+    assert aws.registry().versions("digits") == [1]
+
+
+def test_who_may_call_is_changed_by_deploying_again_and_the_rest_stays(aws: Aws) -> None:
+    assert "nothing has changed" not in aws.deploy("--auth", "none").stderr
+    stack = aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+    parameters = {item["ParameterKey"]: item["ParameterValue"] for item in stack["Parameters"]}
+    assert (parameters["UrlAuth"], parameters["RefreshSeconds"], parameters["LogDays"]) == ("NONE", "1", "7")
+    assert aws.get("/v2/health/live")[0] == 200
+
+
+def test_the_function_url_answers_nvidias_client(aws: Aws) -> None:
+    client = InferenceServerClient(aws.url.removeprefix("http://"))
+    headers = {"Host": aws.host}
+    assert client.is_model_ready("digits", headers=headers)
+    image = np.random.default_rng(0).random((1, 28, 28, 1), np.float32)
+    tensor = InferInput("input", [1, 28, 28, 1], "FP32")
+    tensor.set_data_from_numpy(image, binary_data=True)
+    answer = client.infer("digits", [tensor], headers=headers)
+    assert answer.as_numpy("output").sum() == pytest.approx(1)
+    client.close()
+
+
+def test_an_object_that_is_put_ends_as_a_result(aws: Aws) -> None:
+    source = aws.put("a photo, größer.png", png(90))
+    result = eventually(lambda: aws.results().get(source))
+    assert (result["model"], result["version"]) == ("digits", 1)
+    assert len(result["predictions"][0]["top"]) > 1
+
+
+def test_a_poison_object_ends_as_a_document_that_says_why(aws: Aws) -> None:
+    source = aws.put("poison.png", b"no image")
+    result = eventually(lambda: aws.results().get(source))
+    assert result["code"] == "unreadable_payload"
+    assert "predictions" not in result
+
+
+def test_a_poison_message_ends_among_the_dead_letters(aws: Aws) -> None:
+    sqs = aws.client("sqs")
+    dead = aws.outputs["DeadLetterQueueUrl"]
+    (queue,) = {url for url in sqs.list_queues()["QueueUrls"] if url != dead and "Dead" not in url}
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})  # a test cannot wait for minutes
+    sqs.send_message(QueueUrl=queue, MessageBody="no event")
+    message = eventually(lambda: sqs.receive_message(QueueUrl=dead).get("Messages"))
+    assert message[0]["Body"] == "no event"
+
+
+def test_a_new_version_goes_live_without_a_redeploy_and_back(aws: Aws) -> None:
+    before = count(aws)
+    path = aws.folder / "second.onnx"
+    onnx.save(graphs.classifier(1), path)
+    (aws.folder / "labels.txt").write_text("\n".join("0123456789"))
+    (aws.folder / "preprocess.json").write_text('{"height": 28, "width": 28, "channels": 1}')
+    registry = aws.outputs["registry_url"]
+    more = ("--labels", str(aws.folder / "labels.txt"), "--preprocess", str(aws.folder / "preprocess.json"))
+    done = aws.onnxlet("publish", str(path), "--name", "digits", *more, "--registry", registry)
+    assert done.stdout == "digits version 2 is live\n", done.stderr
+    eventually(lambda: answering(aws) == "2")
+    source = aws.put("second.png", png(91))
+    assert eventually(lambda: aws.results().get(source))["version"] == 2
+    assert aws.onnxlet("rollback", "digits", "--registry", registry).stdout == "digits version 1 is live\n"
+    eventually(lambda: answering(aws) == "1")
+    assert count(aws) == before
+
+
+def answering(aws: Aws) -> str:
+    """The version that answers."""
+    body = {"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 28, 28, 1], "data": [0.5] * 784}]}
+    request = urllib.request.Request(
+        f"{aws.url}/v2/models/digits/infer", json.dumps(body).encode(), headers={"Host": aws.host}
+    )
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        version: str = json.loads(reply.read())["model_version"]
+        return version
+
+
+def test_a_removed_deployment_leaves_what_is_kept_on_purpose_and_nothing_else(aws: Aws) -> None:
+    done = aws.onnxlet("destroy", "--stack", STACK, "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    kept = {item["name"] for item in json.loads(done.stdout)["kept"]}
+    urls = (aws.outputs[name] for name in ("registry_url", "input_url", "results_url"))
+    assert kept == {urlsplit(url).netloc for url in urls}
+    buckets = {item["Name"] for item in aws.client("s3").list_buckets()["Buckets"]}
+    assert {name for name in buckets if not name.startswith("aws-sam-cli-managed")} == kept
+    (uploads,) = buckets - kept
+    assert aws.client("s3").list_objects_v2(Bucket=uploads).get("Contents", []) == []
+    assert left(aws) == {}
+
+
+def left(aws: Aws) -> dict[str, list[str]]:
+    """What is there beside buckets, by what it is."""
+    stacks = aws.client("cloudformation").list_stacks()["StackSummaries"]
+    found = {
+        "functions": [item["FunctionName"] for item in aws.client("lambda").list_functions()["Functions"]],
+        "mappings": [item["UUID"] for item in aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]],
+        "queues": aws.client("sqs").list_queues().get("QueueUrls", []),
+        "machines": [item["name"] for item in aws.client("stepfunctions").list_state_machines()["stateMachines"]],
+        "logs": [item["logGroupName"] for item in aws.client("logs").describe_log_groups()["logGroups"]],
+        "alarms": [item["AlarmName"] for item in aws.client("cloudwatch").describe_alarms()["MetricAlarms"]],
+        "dashboards": [
+            item["DashboardName"] for item in aws.client("cloudwatch").list_dashboards()["DashboardEntries"]
+        ],
+        "roles": [item["RoleName"] for item in aws.client("iam").list_roles()["Roles"]],
+        "stacks": [
+            item["StackName"]
+            for item in stacks
+            if item["StackStatus"] != "DELETE_COMPLETE" and not item["StackName"].startswith("aws-sam-cli-managed")
+        ],
+    }
+    return {kind: names for kind, names in found.items() if names}

@@ -1,0 +1,360 @@
+"""What template.yaml says, read as CloudFormation would read it."""
+
+import ast
+import functools
+import json
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from onnxlet.config import Settings
+from tests.infra import template
+from tests.infra.template import ROOT, Stack, statements
+
+FUNCTIONS = {
+    "HttpFunction": "main.aws_http",
+    "ObjectFunction": "main.aws_objects",
+    "MapFunction": "main.aws_map",
+    "SummaryFunction": "main.aws_summary",
+}
+
+BUCKETS = ("Models", "Inputs", "Results")
+
+NOT_SET = {
+    "ONNXLET_MEMORY_MIB": "half of a function's memory, its default on Lambda, is right for a function of our own",
+    "ONNXLET_CACHE": "a disk cache pays where environments live long and models change often: not on Lambda",
+    "ONNXLET_CACHE_MIB": "as ONNXLET_CACHE",
+}
+"""Settings that the template leaves at their defaults, and why."""
+
+CHANGES: dict[str, dict[str, str]] = {
+    "ModelName": {"ModelName": "cats"},
+    "Variant": {"Variant": "int8"},
+    "Prefetch": {"Prefetch": f"*={'a' * 64}:10,{'b' * 64}:20"},
+    "RefreshSeconds": {"RefreshSeconds": "5"},
+    "UrlAuth": {"UrlAuth": "API_KEY"},
+    "ApiRequestsPerSecond": {"ApiRequestsPerSecond": "5"},
+    "ApiRequestsPerMonth": {"ApiRequestsPerMonth": "5"},
+    "Architecture": {"Architecture": "x86_64"},
+    "Runtime": {"Runtime": "python3.14"},
+    "MemorySize": {"MemorySize": "3538"},
+    "Timeout": {"Timeout": "60"},
+    "SnapStart": {"SnapStart": "true"},
+    "ProvisionedConcurrency": {"ProvisionedConcurrency": "2"},
+    "ReservedConcurrency": {"ReservedConcurrency": "20"},
+    "ObjectConcurrency": {"ObjectConcurrency": "20"},
+    "BatchConcurrency": {"BatchConcurrency": "20"},
+    "BatchItems": {"BatchItems": "20"},
+    "ToleratedFailurePercentage": {"ToleratedFailurePercentage": "20"},
+    "KeepDays": {"KeepDays": "20"},
+    "LogDays": {"LogDays": "90"},
+    "KmsKeyArn": {"KmsKeyArn": "arn:aws:kms:us-east-1:account:key/name"},
+    "VpcSubnetIds": {"VpcSubnetIds": "subnet-1,subnet-2", "VpcSecurityGroupIds": "sg-1"},
+    "VpcSecurityGroupIds": {},  # does nothing by itself
+    "AlarmTopic": {"AlarmTopic": "arn:aws:sns:us-east-1:account:topic"},
+    "SlowMilliseconds": {"SlowMilliseconds": "20"},
+    "CanaryDeployment": {"CanaryDeployment": "true"},
+}
+"""For each parameter, another value than its default."""
+
+UNVERSIONED = ("ReservedConcurrentExecutions", "Tags")
+"""Of a function's properties, those that are no part of a version."""
+
+
+@functools.cache
+def stack(**given: str) -> Stack:
+    return template.translate(**given)
+
+
+def environment(found: Stack, function: str) -> dict[str, str]:
+    """A function's variables, with bucket names in place of references."""
+    variables = found.of_type("AWS::Lambda::Function")[function]["Environment"]["Variables"]
+    return {name: re.sub(r"<(\w+)>", lambda match: match[1].lower(), value) for name, value in variables.items()}
+
+
+def settings_read() -> set[str]:
+    """Every `ONNXLET_*` variable that config.py reads."""
+    tree = ast.parse((ROOT / "functions/onnxlet/config.py").read_text())
+    strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {text for text in strings if re.fullmatch(r"ONNXLET_[A-Z_]+", text)}
+
+
+def test_cfn_lint_finds_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from cfnlint import runner; runner.main()", "template.yaml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+def test_every_variable_that_is_set_is_read_and_every_setting_is_set_or_left_for_a_reason() -> None:
+    found = stack()
+    names = {name for function in FUNCTIONS for name in environment(found, function) if name.startswith("ONNXLET_")}
+    assert names <= settings_read()
+    assert settings_read() - names == set(NOT_SET)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_starts_with_its_settings(function: str) -> None:
+    """Among them that no result lies inside an input place."""
+    for given in ({}, {"ModelName": "cats", "Prefetch": "*=", "Variant": "int8", "RefreshSeconds": "0"}):
+        settings = Settings.from_environment(environment(stack(**given), function))
+        assert settings.registry == "s3://models/registry"
+        assert settings.results is not None
+        assert settings.results.startswith("s3://results/")
+    assert settings.model == (None if function == "SummaryFunction" else "cats")
+
+
+def test_every_handler_is_an_entry_point_with_its_telemetry_off() -> None:
+    found = stack().of_type("AWS::Lambda::Function")
+    assert {name: item["Handler"] for name, item in found.items()} == FUNCTIONS
+    tree = ast.parse((ROOT / "functions/main.py").read_text())
+    entry_points = {f"main.{node.name}" for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert set(FUNCTIONS.values()) <= entry_points
+    for item in found.values():
+        assert item["Environment"]["Variables"]["ORT_DISABLE_TELEMETRY"] == "1"
+        assert item["TracingConfig"] == {"Mode": "Active"}
+        assert item["LoggingConfig"]["LogGroup"].endswith("Logs>")
+
+
+def test_the_package_is_the_one_of_onnxlet_package_and_sam_builds_none() -> None:
+    written = template.read()
+    assert written["Globals"]["Function"]["CodeUri"] == "dist/onnxlet-aws"
+    for name in FUNCTIONS:
+        assert written["Resources"][name]["Metadata"] == {"SkipBuild": True}
+        assert "CodeUri" not in written["Resources"][name]["Properties"]
+
+
+class TestVersions:
+    """SAM publishes no version where only a parameter changes (serverless-application-model #3820)."""
+
+    @staticmethod
+    def version(found: Stack, function: str) -> tuple[str, str]:
+        """What makes CloudFormation publish another: the logical id, and the description."""
+        versions = found.of_type("AWS::Lambda::Version").items()
+        ((name, item),) = [(name, item) for name, item in versions if item["FunctionName"] == f"<{function}>"]
+        return name, item["Description"]
+
+    def test_every_parameter_has_a_change_here(self) -> None:
+        assert CHANGES.keys() == template.read()["Parameters"].keys()
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    @pytest.mark.parametrize("parameter", CHANGES)
+    def test_a_parameter_publishes_a_version_of_just_the_functions_that_it_changes(
+        self, parameter: str, function: str
+    ) -> None:
+        """Lambda refuses a version that differs in nothing, and an alias never sees what was not published."""
+        before, after = stack(), stack(**CHANGES[parameter])
+
+        def properties(found: Stack) -> dict[str, Any]:
+            item = found.of_type("AWS::Lambda::Function")[function]
+            return {name: value for name, value in item.items() if name not in UNVERSIONED}
+
+        is_changed = properties(before) != properties(after)
+        assert (self.version(before, function) != self.version(after, function)) == is_changed
+
+    def test_a_description_is_never_too_long(self) -> None:
+        longest = {
+            "ModelName": "m" * 63,
+            "Variant": "v" * 24,
+            "Prefetch": f"avx512_vnni={'a' * 64}:1",
+            "RefreshSeconds": "1000000000",
+            "MemorySize": "10240",
+            "VpcSubnetIds": f"subnet-{'0' * 17},subnet-{'1' * 17}",
+        }
+        for function in FUNCTIONS:
+            assert len(self.version(stack(**longest, SnapStart="true", Timeout="300"), function)[1]) <= 256
+
+
+class TestBuckets:
+    @pytest.mark.parametrize("name", BUCKETS)
+    def test_a_bucket_is_private_encrypted_versioned_and_stays(self, name: str) -> None:
+        for given, algorithm in (({}, "AES256"), (CHANGES["KmsKeyArn"], "aws:kms")):
+            bucket = stack(**given).resources[name]
+            properties = bucket["Properties"]
+            assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+            assert len(properties["PublicAccessBlockConfiguration"]) == 4
+            (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+            assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == algorithm
+            assert rule["ServerSideEncryptionByDefault"].get("KMSMasterKeyID") == given.get("KmsKeyArn")
+            assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+            assert properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+            assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+
+    def test_nothing_else_stays(self) -> None:
+        """But for the versions of the functions, which Lambda deletes with them."""
+        kept = {name for name, item in stack().resources.items() if "Retain" in item.get("DeletionPolicy", "")}
+        assert {name for name in kept if "Version" not in name} == set(BUCKETS)
+
+    @pytest.mark.parametrize("name", BUCKETS)
+    def test_a_bucket_speaks_tls_only(self, name: str) -> None:
+        policies = stack().of_type("AWS::S3::BucketPolicy").values()
+        (policy,) = [item["PolicyDocument"] for item in policies if item["Bucket"] == f"<{name}>"]
+        (statement,) = statements(policy)
+        assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", ["s3:*"])
+        assert set(statement["Resource"]) == {f"<{name}.Arn>", f"<{name}.Arn>/*"}
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+    @pytest.mark.parametrize("name", BUCKETS)
+    def test_what_was_replaced_and_what_was_never_finished_goes(self, name: str) -> None:
+        rules = stack().resources[name]["Properties"]["LifecycleConfiguration"]["Rules"]
+        assert any("NoncurrentVersionExpiration" in rule for rule in rules)
+        assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
+
+    def test_models_never_go_and_inputs_and_results_only_where_that_was_said(self) -> None:
+        for days, status in (("0", "Disabled"), ("20", "Enabled")):
+            found = stack(KeepDays=days)
+            for name in BUCKETS:
+                rules = found.resources[name]["Properties"]["LifecycleConfiguration"]["Rules"]
+                expiring = [rule for rule in rules if "ExpirationInDays" in rule and "Prefix" not in rule]
+                assert [rule["Status"] for rule in expiring] == ([] if name == "Models" else [status])
+                assert all(rule["ExpirationInDays"] == "20" for rule in expiring if status == "Enabled")
+
+
+class TestHttp:
+    def test_iam_alone_is_asked_by_default(self) -> None:
+        found = stack()
+        (url,) = found.of_type("AWS::Lambda::Url").values()
+        assert (url["AuthType"], url["Qualifier"]) == ("AWS_IAM", "live")
+        assert found.of_type("AWS::Lambda::Permission") == {}
+        assert found.of_type("AWS::ApiGateway::RestApi") == {}
+
+    def test_the_public_has_both_permissions_that_a_url_needs(self) -> None:
+        found = stack(UrlAuth="NONE")
+        (url,) = found.of_type("AWS::Lambda::Url").values()
+        assert url["AuthType"] == "NONE"
+        permissions = found.of_type("AWS::Lambda::Permission").values()
+        assert {item["Action"] for item in permissions} == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
+        for item in permissions:
+            # without these anybody could call Invoke itself
+            assert item.get("FunctionUrlAuthType") == "NONE" or item.get("InvokedViaFunctionUrl") is True
+            assert item["FunctionName"] == "<HttpFunctionAliaslive>"
+
+    def test_keys_come_with_an_api_and_without_a_url(self) -> None:
+        found = stack(UrlAuth="API_KEY")
+        assert found.of_type("AWS::Lambda::Url") == {}
+        methods = found.of_type("AWS::ApiGateway::Method").values()
+        assert {item["ResourceId"] for item in methods} == {"<Api.RootResourceId>", "<ApiPath>"}
+        assert all(item["ApiKeyRequired"] and item["HttpMethod"] == "ANY" for item in methods)
+        (permission,) = found.of_type("AWS::Lambda::Permission").values()
+        assert permission["SourceArn"].endswith(":<Api>/live/*")
+        (plan,) = found.of_type("AWS::ApiGateway::UsagePlan").values()
+        assert plan["Throttle"]["RateLimit"] == "50"
+        assert plan["Quota"] == {"Limit": "1000000", "Period": "MONTH"}
+        assert found.outputs()["HttpUrl"] == "https://<Api>.execute-api.us-east-1.amazonaws.com/live"
+        assert found.outputs()["ApiKeyId"] == "<ApiKey>"
+
+    def test_a_canary_is_taken_back_by_the_alarms_of_what_callers_notice(self) -> None:
+        found = stack(CanaryDeployment="true")
+        (group,) = found.of_type("AWS::CodeDeploy::DeploymentGroup").values()
+        assert group["AlarmConfiguration"]["Alarms"] == [
+            {"Name": "<HttpErrors>"},
+            {"Name": "<HttpFailures>"},
+            {"Name": "<HttpSlow>"},
+        ]
+        assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+        assert not any(item["Type"].startswith("AWS::CodeDeploy") for item in stack().resources.values())
+
+
+class TestObjects:
+    def test_the_queue_hides_a_message_for_six_times_the_longest_delivery(self) -> None:
+        for seconds in template.read()["Parameters"]["Timeout"]["AllowedValues"]:
+            found = stack(Timeout=seconds)
+            assert found.of_type("AWS::Lambda::Function")["ObjectFunction"]["Timeout"] == seconds
+            assert found.of_type("AWS::SQS::Queue")["Queue"]["VisibilityTimeout"] == 6 * int(seconds)
+
+    def test_what_fails_alone_comes_again_alone_and_is_laid_aside_after_five_times(self) -> None:
+        (mapping,) = stack().of_type("AWS::Lambda::EventSourceMapping").values()
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert mapping["FunctionName"] == "<ObjectFunctionAliaslive>"
+        assert mapping["ScalingConfig"] == {"MaximumConcurrency": "10"}
+        queues = stack().of_type("AWS::SQS::Queue")
+        assert queues["Queue"]["RedrivePolicy"] == {
+            "deadLetterTargetArn": "<DeadLetterQueue.Arn>",
+            "maxReceiveCount": 5,
+        }
+        retention = {name: item["MessageRetentionPeriod"] for name, item in queues.items()}
+        assert retention["DeadLetterQueue"] > retention["Queue"]
+        assert all(item["SqsManagedSseEnabled"] for item in queues.values())
+
+    def test_just_what_the_function_may_read_is_announced_to_it(self) -> None:
+        configuration = stack().of_type("AWS::S3::Bucket")["Inputs"]["NotificationConfiguration"]
+        (queue,) = configuration["QueueConfigurations"]
+        (rule,) = queue["Filter"]["S3Key"]["Rules"]
+        inputs = stack().outputs()["InputUrl"]
+        assert f"s3://<Inputs>/{rule['Value']}" == f"{inputs}/"
+        assert environment(stack(), "ObjectFunction")["ONNXLET_INPUTS"] == "s3://inputs/in"
+        assert stack().resources["Inputs"]["DependsOn"] == "QueuePolicy", "S3 tries the queue when it is named"
+
+    def test_of_all_the_world_only_our_buckets_may_write_into_the_queue(self) -> None:
+        policies = stack().of_type("AWS::SQS::QueuePolicy").values()
+        allowed = [
+            each for item in policies for each in statements(item["PolicyDocument"]) if each["Effect"] == "Allow"
+        ]
+        (statement,) = allowed
+        assert statement["Principal"] == {"Service": "s3.amazonaws.com"}
+        assert statement["Action"] == ["sqs:SendMessage"]
+        assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": "account"}
+
+
+class TestWatching:
+    def test_each_alarm_goes_to_the_topic_where_there_is_one(self) -> None:
+        for given, actions in (({}, None), (CHANGES["AlarmTopic"], list(CHANGES["AlarmTopic"].values()))):
+            for alarm in stack(**given).of_type("AWS::CloudWatch::Alarm").values():
+                assert (alarm.get("AlarmActions"), alarm.get("OKActions")) == (actions, actions)
+                assert alarm["TreatMissingData"] == "notBreaching"
+
+    def test_what_must_be_watched_is(self) -> None:
+        alarms = stack().of_type("AWS::CloudWatch::Alarm").values()
+        metrics = {(alarm["MetricName"], alarm.get("Statistic", alarm.get("ExtendedStatistic"))) for alarm in alarms}
+        assert metrics >= {
+            ("Errors", "Sum"),
+            ("Url5xxCount", "Sum"),
+            ("Duration", "p99"),
+            ("Throttles", "Sum"),
+            ("ApproximateNumberOfMessagesVisible", "Maximum"),
+            ("ApproximateAgeOfOldestMessage", "Maximum"),
+            ("ExecutionsFailed", "Sum"),
+        }
+
+    def test_the_dashboard_is_json_and_shows_every_alarm(self) -> None:
+        (board,) = stack().of_type("AWS::CloudWatch::Dashboard").values()
+        document = json.loads(board["DashboardBody"])
+        shown = next(item["properties"]["alarms"] for item in document["widgets"] if item["type"] == "alarm")
+        assert set(shown) == {f"<{name}.Arn>" for name in stack().of_type("AWS::CloudWatch::Alarm")}
+
+    def test_logs_go_after_a_while(self) -> None:
+        groups = stack().of_type("AWS::Logs::LogGroup")
+        assert len(groups) == len(FUNCTIONS) + 1
+        assert all(item["RetentionInDays"] == "30" for item in groups.values())
+
+
+def test_the_outputs_are_those_that_deploy_reads() -> None:
+    assert stack().outputs().keys() >= {
+        "HttpUrl",
+        "HttpFunction",
+        "ObjectFunction",
+        "RegistryUrl",
+        "InputUrl",
+        "ResultsUrl",
+        "DeadLetterQueueUrl",
+        "BatchStateMachine",
+        "Dashboard",
+    }
+
+
+def test_no_account_is_named() -> None:
+    for path in (template.TEMPLATE, ROOT / "infra/aws/batch.asl.json", ROOT / "samconfig.toml"):
+        assert not re.search(r"(?<![\d.])\d{12}(?![\d.])", path.read_text()), path
+
+
+def test_conditions_of_the_network_reach_every_function() -> None:
+    for item in stack(**CHANGES["VpcSubnetIds"]).of_type("AWS::Lambda::Function").values():
+        assert item["VpcConfig"] == {"SubnetIds": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
+    assert all("VpcConfig" not in item for item in stack().of_type("AWS::Lambda::Function").values())

@@ -1,0 +1,209 @@
+"""What infra/gcp's expressions come to by Terraform itself: variables and locals, with names in place of resources.
+
+Resources need Google's provider, which is not here; everything that is decided before them is evaluated for real.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.infra.terraform import ENVIRONMENT, read_module
+
+GCP = Path(__file__).parents[2] / "infra/gcp"
+TERRAFORM = shutil.which("terraform")
+
+pytestmark = pytest.mark.skipif(TERRAFORM is None, reason="terraform is not on this machine")
+
+LOCALS = re.compile(r"^locals \{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
+OF_ALL = re.compile(r"(google_\w+\.\w+)\[\*\]\.\w+")
+OF_ONE = re.compile(r"(?<![\w.\"])((?:data\.)?google_\w+\.\w+)(?:\[0\])?((?:\.\w+(?:\[0\])?)+)")
+
+REQUIRED = {"project": "my-project", "region": "europe-west1", "source_zip": "dist/onnxlet-gcp.zip"}
+
+Evaluate = Callable[..., Any]
+
+
+def stand_in(text: str) -> str:
+    """The locals of a file, with a resource's address in place of what only Google could tell."""
+    blocks = "".join(LOCALS.findall(text))
+    return OF_ONE.sub(r'"\1"', OF_ALL.sub(r'["\1"]', blocks))
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-in for infra/gcp."""
+    folder = tmp_path_factory.mktemp("module")
+    shutil.copyfile(GCP / "variables.tf", folder / "variables.tf")
+    for path in GCP.glob("*.tf"):
+        if path.name != "variables.tf":
+            (folder / path.name).write_text(stand_in(path.read_text()))
+    return folder
+
+
+def run_terraform(folder: Path, variables: dict[str, Any], *command: str, text: str = "") -> tuple[int, str, str]:
+    """Run Terraform for a deployer's variables; gives its exit code, its answer, and its complaint in one line."""
+    (folder / "terraform.tfvars.json").write_text(json.dumps(REQUIRED | variables))
+    done = subprocess.run(
+        [str(TERRAFORM), *command],
+        cwd=folder,
+        env=ENVIRONMENT,
+        input=text,
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stdout, re.sub(r"[\s│]+", " ", done.stderr)
+
+
+@pytest.fixture(scope="module")
+def evaluate(module: Path) -> Evaluate:
+    """Gives what an expression comes to, for a deployer's variables."""
+
+    def run(expression: str, **variables: Any) -> Any:
+        code, answer, problem = run_terraform(module, variables, "console", text=f"jsonencode({expression})\n")
+        assert code == 0, problem
+        return json.loads(json.loads(answer))
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("project", "My project"),
+        ("region", "EU"),  # events come from buckets of one region
+        ("name", "a-name-that-is-too-long-for-an-account"),
+        ("name", "Onnxlet"),
+        ("source_zip", "functions"),
+        ("runtime", "python310"),
+        ("model", "Cats & Dogs"),
+        ("refresh_s", -1),
+        ("http_inputs", ["photos"]),
+        ("http_inputs", ["a,b/"]),
+        ("input_prefix", "inbox"),
+        ("input_prefix", 'in"box/'),
+        ("memory_mib", 256),
+        ("cpu", 0.5),
+        ("concurrency", 0),
+        ("max_instances", 0),
+        ("timeout_s", 541),
+        ("invokers", ["allUsers"]),
+        ("invokers", ["allAuthenticatedUsers"]),
+        ("invokers", ["ada@example.com"]),
+        ("ingress", "NONE"),
+        ("object_events", "both"),
+        ("max_delivery_attempts", 4),
+        ("kms_key", "my-key"),
+        ("input_days", 0),
+        ("alert_email", "nobody"),
+        ("alert_error_ratio", 5),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(module: Path, name: str, value: Any) -> None:
+    code, _, problem = run_terraform(module, {name: value}, "plan", "-input=false", "-no-color")
+    assert code == 1
+    assert re.search(rf"Invalid value for variable.* {name}: expected", problem), problem
+
+
+def test_values_that_make_sense_are_taken(module: Path) -> None:
+    said = {"model": "cats.v2", "concurrency": 1, "input_days": 30, "alert_email": "ada@example.com", "cpu": 8}
+    said |= {"invokers": ["group:all@example.com"], "kms_key": "projects/p/locations/r/keyRings/k/cryptoKeys/c"}
+    code, _, problem = run_terraform(module, said, "plan", "-input=false", "-no-color")
+    assert code == 0, problem
+
+
+def test_what_is_not_said_is_not_set(evaluate: Evaluate) -> None:
+    assert evaluate("local.http_environment") == {
+        "GOOGLE_CLOUD_PROJECT": "my-project",
+        "ONNXLET_MEMORY_MIB": "512",
+        "ONNXLET_REFRESH_S": "60",
+        "ONNXLET_REGISTRY": "gs://google_storage_bucket.registry/registry",
+        "ONNXLET_RESULTS": "gs://google_storage_bucket.results/answers",
+    }
+
+
+def test_what_is_said_is_set_as_the_functions_take_it(evaluate: Evaluate) -> None:
+    from onnxlet.config import Settings
+
+    said = {
+        "model": "digits",
+        "variant": "int8",
+        "refresh_s": 0,
+        "memory_mib": 2048,
+        "http_inputs": ["photos/", "scans/2026/"],
+    }
+    settings = Settings.from_environment(evaluate("local.http_environment", **said))
+    assert (settings.model, settings.variant, settings.refresh_s) == ("digits", "int8", 0)
+    assert settings.memory_bytes == 2**30
+    assert settings.inputs == (
+        "gs://google_storage_bucket.inputs/photos",
+        "gs://google_storage_bucket.inputs/scans/2026",
+    )
+    assert settings.project == "my-project"
+
+
+def test_events_get_settings_of_their_own(evaluate: Evaluate) -> None:
+    found = evaluate("local.event_environment", http_inputs=["photos/"])
+    assert found["ONNXLET_RESULTS"] == "gs://google_storage_bucket.results/results"
+    assert "ONNXLET_INPUTS" not in found
+
+
+def test_the_input_s_url_has_no_slash_at_its_end(evaluate: Evaluate) -> None:
+    assert evaluate("local.input_url") == "gs://google_storage_bucket.inputs"
+    assert evaluate("local.input_url", input_prefix="in/box/") == "gs://google_storage_bucket.inputs/in/box"
+
+
+def grants(evaluate: Evaluate, **variables: Any) -> dict[str, dict[str, Any]]:
+    """The table of rights as google_storage_bucket_iam_member.grants takes it."""
+    found: dict[str, dict[str, Any]] = evaluate(
+        read_module(GCP).resource("google_storage_bucket_iam_member.grants").body["for_each"], **variables
+    )
+    return found
+
+
+def test_by_default_nobody_is_there_for_eventarc_or_training(evaluate: Evaluate) -> None:
+    assert {name.partition("_")[0] for name in grants(evaluate)} == {"http", "messages", "batch", "build"}
+
+
+def test_more_is_granted_only_with_what_needs_it(evaluate: Evaluate) -> None:
+    found = grants(evaluate, object_events="eventarc", training=True, http_inputs=["photos/"])
+    assert {name.partition("_")[0] for name in found} == {"http", "messages", "objects", "batch", "build", "training"}
+    more = {name: (each["role"], each["bucket"], each["prefix"]) for name, each in found.items() if "http" in name}
+    inputs = "google_storage_bucket.inputs"
+    assert more["http_reads_inputs_photos/"] == ("roles/storage.objectViewer", inputs, "photos/")
+    assert more["http_lists_inputs"] == ("roles/storage.legacyBucketReader", inputs, None)
+    assert all(each["who"] and each["bucket"] for each in found.values())
+
+
+def test_the_prefix_of_inputs_bounds_who_reads_them(evaluate: Evaluate) -> None:
+    found = grants(evaluate, input_prefix="inbox/", object_events="eventarc")
+    assert {name: each["prefix"] for name, each in found.items() if name.endswith("reads_inputs")} == {
+        "messages_reads_inputs": "inbox/",
+        "objects_reads_inputs": "inbox/",
+    }
+
+
+def test_as_many_requests_come_at_a_time_as_there_are_threads(evaluate: Evaluate) -> None:
+    assert evaluate("local.concurrency", cpu=2) == 8
+    assert evaluate("local.concurrency", cpu=2, concurrency=1) == 1
+
+
+def test_a_key_is_for_those_who_encrypt_alone(evaluate: Evaluate) -> None:
+    key = "projects/p/locations/r/keyRings/k/cryptoKeys/c"
+    assert evaluate("local.key_users") == {}
+    assert len(evaluate("local.key_users", kms_key=key)) == 7
+    assert "cloudkms.googleapis.com" in evaluate("local.apis", kms_key=key)
+
+
+def test_the_dashboard_is_a_grid(evaluate: Evaluate) -> None:
+    tiles = evaluate("local.dashboard")["mosaicLayout"]["tiles"]
+    places = {(tile["xPos"], tile["yPos"]) for tile in tiles}
+    assert len(places) == len(tiles) == 9
+    assert all(tile["xPos"] + tile["width"] <= 48 for tile in tiles)
+    queries = [tile["widget"]["xyChart"]["dataSets"][0]["timeSeriesQuery"]["timeSeriesFilter"] for tile in tiles]
+    assert all("metric.type = " in query["filter"] for query in queries)
