@@ -5,13 +5,13 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 RECIPE ?= digits
 CLOUD ?= gcp
-# What deploys, deploys to AWS unless another cloud is named: it costs money where it was not meant to.
+# deploy and destroy mean AWS unless the command line itself names another: a variable of the shell must not decide it.
 DEPLOY_CLOUD := $(if $(filter command line,$(origin CLOUD)),$(CLOUD),aws)
 DEPLOY_OPTIONS = --cloud $(DEPLOY_CLOUD) $(if $(STACK),--stack $(STACK)) $(if $(REGION),--region $(REGION)) $(if $(PROJECT),--project $(PROJECT))
 ENGINE ?= native
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch jax demo test kserve conformance lint serve train package deploy destroy deploy-local bench clean
+.PHONY: help setup torch jax demo test kserve conformance lint lint-infra serve train package deploy destroy deploy-local bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,13 @@ lint: setup ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+lint-infra: setup .venv-deploy .venv-checkov ## Check template.yaml and infra/: cfn-lint, sam, checkov, and terraform where it is
+	$(BIN)/cfn-lint template.yaml infra/aws/training.yaml
+	SAM_CLI_TELEMETRY=0 AWS_REGION=$${AWS_REGION:-us-east-1} .venv-deploy/bin/sam validate --lint --template template.yaml
+	.venv-checkov/bin/checkov --config-file infra/aws/.checkov.yaml --framework cloudformation --file template.yaml infra/aws/training.yaml
+	.venv-checkov/bin/checkov --config-file infra/gcp/.checkov.yaml --framework terraform --directory infra/gcp
+	if command -v terraform >/dev/null; then terraform fmt -check -recursive infra/gcp; fi
+
 serve: setup ## Serve the local registry on this machine (CLOUD=gcp or aws)
 	$(BIN)/onnxlet serve --cloud $(CLOUD)
 
@@ -85,10 +92,15 @@ deploy-local: setup .venv-deploy .venv-ministack ## Test the whole way of a depl
 	$@/bin/python -m pip install --quiet --disable-pip-version-check aws-sam-cli==1.170.0 || { rm -rf $@; exit 1; }
 	@touch $@
 
+.venv-checkov:
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30 || { rm -rf $@; exit 1; }
+	@touch $@
+
 .venv-ministack:
 	$(PYTHON) -m venv $@
 	$@/bin/python -m pip install --quiet --disable-pip-version-check 'ministack[full]==1.5.33' || { rm -rf $@; exit 1; }
 	@touch $@
 
 clean: ## Remove what the targets made, the local registry and runs too
-	rm -rf $(VENV) .venv-kserve .venv-deploy .venv-ministack .onnxlet runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-kserve .venv-deploy .venv-checkov .venv-ministack .onnxlet runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

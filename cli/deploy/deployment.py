@@ -7,7 +7,7 @@ from pathlib import Path
 from cli.cost.monthly import Estimate
 from cli.deploy import bill, model, smoke
 from cli.deploy.bill import Traffic
-from cli.deploy.cloud import ROOT, Change, Cloud, Deployed, Kept, Options, Outputs, Wanted
+from cli.deploy.cloud import ROOT, Change, Cloud, Deployed, Options, Outputs, Wanted
 from cli.deploy.model import Published, Source
 from cli.deploy.process import Report
 from cli.deploy.smoke import Answer
@@ -97,15 +97,6 @@ def plan(
     return Plan(
         changes, package, source, found is None, traffic, bill.expect(traffic, cloud.target(), cloud.memory_mib())
     )
-
-
-def destroy(cloud: Cloud, report: Report) -> list[Kept]:
-    """Remove what is deployed; gives what is kept on purpose.
-
-    Raises:
-        OnnxletError: it could not be removed; the text says what to do.
-    """
-    return cloud.remove(report)
 
 
 def find_cloud(name: str, options: Options) -> Cloud:

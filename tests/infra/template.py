@@ -28,11 +28,11 @@ NOTHING = object()
 """`AWS::NoValue`."""
 
 
-class Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms."""
+Loader: Any = type("Loader", (yaml.SafeLoader,), {})
+"""Of YAML with CloudFormation's short forms."""
 
 
-def _long_form(loader: Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+def _long_form(loader: Any, suffix: str, node: Any) -> dict[str, Any]:
     name = suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}"
     value: Any
     if isinstance(node, yaml.ScalarNode):
@@ -42,7 +42,6 @@ def _long_form(loader: Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
     elif isinstance(node, yaml.SequenceNode):
         value = loader.construct_sequence(node, deep=True)
     else:
-        assert isinstance(node, yaml.MappingNode)
         value = loader.construct_mapping(node, deep=True)
     return {name: value}
 

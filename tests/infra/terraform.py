@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hcl2
+from hcl2.api import loads
 
 MARKS = ("__is_block__", "__comments__", "__inline_comments__")
 """What the parser adds."""
@@ -56,7 +56,7 @@ class Module:
 def read_module(folder: Path) -> Module:
     """Read all .tf files of a folder."""
     texts = [path.read_text() for path in sorted(folder.glob("*.tf"))]
-    documents = [_plain(hcl2.loads(text)) for text in texts]
+    documents = [_plain(loads(text)) for text in texts]
     return Module(
         text="\n".join(texts),
         resources=tuple(_blocks(documents, "resource")),

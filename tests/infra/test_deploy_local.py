@@ -28,6 +28,8 @@ from tritonclient.http import InferenceServerClient, InferInput
 
 from cli.package.target import MACHINES
 from cli.registry import open_registry
+from onnxlet import session
+from onnxlet.contract import expectation
 from onnxlet.registry import Registry
 from tests import graphs
 from tests.infra import ministack
@@ -176,6 +178,14 @@ def test_what_lambda_has_is_the_package(aws: Aws) -> None:
     packaged = zipfile.ZipFile(aws.package["path"])
     assert sorted(uploaded.namelist()) == sorted(packaged.namelist())
     assert all(uploaded.read(name) == packaged.read(name) for name in packaged.namelist())
+
+
+def test_the_functions_are_told_which_blobs_to_expect(aws: Aws) -> None:
+    live = aws.registry().resolve("digits")
+    for name in ("HttpFunction", "ObjectFunction"):
+        told = aws.client("lambda").get_function_configuration(FunctionName=aws.outputs[name])
+        found = told["Environment"]["Variables"]["ONNXLET_PREFETCH"]
+        assert found == expectation.to_text(live, None, session.runtime().version)
 
 
 def test_nobody_may_call_unsigned(aws: Aws) -> None:

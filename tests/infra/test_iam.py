@@ -6,8 +6,9 @@ functions' own environment, and everything else must not be.
 
 import copy
 import functools
+import operator
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -25,7 +26,7 @@ ROLES = {
 
 PREFIXES = {
     "Models": ("registry", "registry-of-others", ""),
-    "Inputs": ("in", "inside", "batch", "batches", ""),
+    "Inputs": ("in", "inside", "batch", "batches", "manifests", ""),
     "Results": ("http", "https", "objects", "batch", "summaries", ""),
 }
 """Places in the buckets: those that are used, some whose names begin alike, and the root."""
@@ -107,7 +108,7 @@ def is_allowed(
 
 def meets(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
     """Whether a request meets a condition: a key that it lacks meets none."""
-    comparisons = {"StringEquals": str.__eq__, "StringLike": fnmatchcase}
+    comparisons: dict[str, Callable[[str, str], bool]] = {"StringEquals": operator.eq, "StringLike": fnmatchcase}
     return all(
         key in context and any(comparisons[operator](context[key], value) for value in as_list(values))
         for operator, keys in condition.items()
@@ -148,8 +149,9 @@ def faults(found: Stack) -> list[str]:
     for role, function in ROLES.items():
         reads, writes = needed(found, function)
         wrong += [f"{role}: {line}" for line in check(policies(found, role), reads, writes, reads)]
-    batch, inputs, summaries = policies(found, "BatchRole"), {("Inputs", "batch")}, {("Results", "summaries")}
-    wrong += [f"BatchRole: {line}" for line in check(batch, inputs | summaries, summaries, inputs)]
+    listed, manifests, summaries = {("Inputs", "batch")}, {("Inputs", "manifests")}, {("Results", "summaries")}
+    batch = check(policies(found, "BatchRole"), manifests | summaries, summaries, listed)
+    wrong += [f"BatchRole: {line}" for line in batch]
     for role in found.of_type("AWS::IAM::Role"):
         wrong += [f"{role}: {line}" for line in wildcards(policies(found, role))]
     return wrong
@@ -255,6 +257,7 @@ def test_the_state_machine_calls_its_two_functions_and_starts_itself_alone() -> 
     assert not is_allowed(asked, "states:StartExecution", arn.format("stateMachine:another"))
     for action in ("states:DescribeExecution", "states:StopExecution", "states:RedriveExecution"):
         assert is_allowed(asked, action, arn.format(f"execution:{machine}/Prefix:name:child"))
+        assert not is_allowed(asked, action, arn.format(f"execution:{machine}-of-others:name"))
     assert is_allowed(asked, "states:DescribeMapRun", arn.format(f"mapRun:{machine}/Prefix:name"))
 
 

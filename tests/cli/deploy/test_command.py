@@ -1,11 +1,13 @@
 """`onnxlet deploy` and `destroy`, as a user runs them: each mistake is one clear line, and nothing is deployed."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import boto3
 import pytest
 
 from cli.deploy.cloud import ROOT
@@ -46,7 +48,7 @@ def fails(done: "subprocess.CompletedProcess[str]", *words: str) -> None:
     assert "Traceback" not in done.stderr
     *before, last = done.stderr.splitlines()
     assert last.startswith("onnxlet: ")
-    assert all(line.startswith(("check ", "model ")) for line in before)
+    assert all(line.startswith(("check ", "model ", "keeps ")) for line in before)
     for word in words:
         assert word in last
 
@@ -98,8 +100,20 @@ def test_with_a_setting_of_another_form(onnxlet: Command) -> None:
     fails(onnxlet("deploy", "--set", "RefreshSeconds"), "--set RefreshSeconds: expected NAME=VALUE")
 
 
-def test_nothing_is_removed_where_nobody_can_agree(onnxlet: Command) -> None:
+def test_what_is_not_there_cannot_be_removed(onnxlet: Command) -> None:
     fails(onnxlet("destroy", "--stack", "nowhere", "--yes"), 'no stack "nowhere" in us-east-1')
+
+
+def test_nothing_is_removed_where_nobody_can_agree(onnxlet: Command, s3_endpoint: str) -> None:
+    client = boto3.client("cloudformation", endpoint_url=s3_endpoint, region_name="us-east-1")
+    bucket = {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain"}
+    client.create_stack(StackName="agreed", TemplateBody=json.dumps({"Resources": {"Models": bucket}}))
+    fails(onnxlet("destroy", "--stack", "agreed"), "destroy asks before it removes anything: give --yes")
+    assert client.describe_stacks(StackName="agreed")["Stacks"]
+    done = onnxlet("destroy", "--stack", "agreed", "--yes")
+    assert done.returncode == 0
+    assert "to remove that too, for ever:" in done.stdout
+    assert "Bucket('agreed-models-" in done.stdout
 
 
 def test_the_help_names_both_clouds_and_what_it_costs(onnxlet: Command) -> None:

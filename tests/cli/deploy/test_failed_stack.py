@@ -1,5 +1,6 @@
 """Stacks that failed, of which moto has none: CloudFormation's answers for them, over HTTP."""
 
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,14 +14,13 @@ from cli.deploy.cloud import Options, Wanted
 from cli.deploy.process import silent
 from cli.local.http import Handler, serving
 from onnxlet.errors import StoreError
-from tests.cli.deploy.test_aws import package as package
 from tests.cli.deploy.tools import put_tool
 
 ID = "arn:aws:cloudformation:eu-central-1:000000000000:stack/shop/1"
 
 SAM = """
 print("CREATE_FAILED   AWS::S3::Bucket   Models   photos already exists")
-print("Error: Failed to create/update the stack: shop, Waiter StackCreateComplete failed: Waiter encountered a terminal")
+print("Error: Failed to create/update the stack: shop, Waiter StackCreateComplete failed")
 raise SystemExit(1)
 """
 
@@ -84,6 +84,14 @@ def serve(stacks: Stacks) -> Iterator[str]:
 
 
 @pytest.fixture
+def package(tmp_path: Path) -> Path:
+    path = tmp_path / "package.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("main.py", "1")
+    return path
+
+
+@pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     put_tool(tmp_path / "bin", "sam", SAM, monkeypatch)
     return tmp_path
@@ -102,8 +110,8 @@ def test_a_bucket_name_that_is_taken_is_one_clear_line(
     with deploying(root, Stacks(None, "ROLLBACK_COMPLETE"), monkeypatch) as cloud, pytest.raises(StoreError) as error:
         cloud.apply(Wanted(package, "digits", None), silent)
     assert str(error.value) == (
-        'stack "shop" was not deployed: Models: photos already exists; this bucket name is taken, and all of AWS shares '
-        "them; put that right, then run the same command again"
+        'stack "shop" was not deployed: Models: photos already exists; this bucket name is taken, and all of AWS '
+        "shares them; put that right, then run the same command again"
     )
 
 
