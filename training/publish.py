@@ -60,6 +60,16 @@ class Candidate:
     """By which the publisher knows its own version again, and publishes it once however often it tries."""
 
 
+@dataclass(frozen=True)
+class Passed:
+    """What the gate has let through."""
+
+    candidate: Candidate
+    """With its golden example, and the forms that load sooner."""
+    model: Model
+    """As the functions have loaded it."""
+
+
 def publish(registry: Registry, candidate: Candidate, alias: str | None = layout.LIVE) -> Manifest:
     """Let a candidate through the gate and store it as the next version; raises as `publish_all`."""
     return publish_all(registry, [candidate], alias)[0]
@@ -72,8 +82,22 @@ def publish_all(registry: Registry, candidates: list[Candidate], alias: str | No
         ArtifactError, InvalidNameError: one was refused, and nothing was uploaded.
         StoreError: the store does not answer.
     """
-    passed = [with_optimized(with_golden(candidate, check(candidate))) for candidate in candidates]
-    return [_store(registry, candidate, alias) for candidate in passed]
+    return store_all(registry, [pass_gate(candidate) for candidate in candidates], alias)
+
+
+def pass_gate(candidate: Candidate) -> Passed:
+    """Let a candidate through the gate, and make of it what is stored; raises as `check`."""
+    model = check(candidate)
+    return Passed(with_optimized(with_golden(candidate, model)), model)
+
+
+def store_all(registry: Registry, passed: list[Passed], alias: str | None = layout.LIVE) -> list[Manifest]:
+    """Store each of these as its model's next version.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    return [_store(registry, each.candidate, alias) for each in passed]
 
 
 def copy_version(source: Registry, manifest: Manifest, target: Registry, alias: str | None = layout.LIVE) -> Manifest:

@@ -23,7 +23,7 @@ from training.compress import Budget, compress, with_variants
 from training.export import Exported, export
 from training.gate import Margin, check_not_worse
 from training.onnx_file import read_onnx
-from training.publish import Candidate, check, publish_all
+from training.publish import Candidate, pass_gate, store_all
 from training.recipe import Dataset, Fitted, Measured, Options, Recipe
 from training.report import write_report
 from training.tasks.classification import ClassificationTask
@@ -107,8 +107,9 @@ def run(
 
     candidates = _candidates(recipe, options, folder, dataset, measured, exported)
     candidates[0] = with_variants(candidates[0], variants)
-    for candidate, each in zip(candidates, exported, strict=True):
-        report("verify", recipe.task.verify(check(candidate), fitted, dataset, each.suffix))
+    passed = [pass_gate(candidate) for candidate in candidates]
+    for each, gated in zip(exported, passed, strict=True):
+        report("verify", recipe.task.verify(gated.model, fitted, dataset, each.suffix))
     if margin is not None:
         check_not_worse(registry, candidates[0], margin)
 
@@ -117,7 +118,7 @@ def run(
     plots.write_curves(fitted.history, fitted.best_epoch, folder / "curves.png")
     report("report", str(write_report(folder)))
 
-    manifests = publish_all(registry, candidates, alias)
+    manifests = store_all(registry, passed, alias)
     for manifest in manifests:
         report("publish", f"{manifest.model} version {manifest.version} in {registry.store.url}")
     return Run(folder, manifests, measured, dataset)

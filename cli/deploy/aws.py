@@ -10,9 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 
+from cli import signature
 from cli.deploy import sam, stack
 from cli.deploy.cloud import ROOT, Change, Deployed, Kept, Options, Outputs, Reply, Wanted
 from cli.deploy.http import send
@@ -266,12 +265,10 @@ class Aws:
 
     def _signed(self, url: str, body: bytes | None, headers: Mapping[str, str]) -> dict[str, str]:
         """The headers with a signature, which Function URLs with `AWS_IAM` ask for."""
-        request = AWSRequest("GET" if body is None else "POST", url, dict(headers), body or b"")
         with aws_errors("AWS"):
             credentials = self.session.get_credentials().get_frozen_credentials()
         service = "execute-api" if ".execute-api." in urlsplit(url).netloc else "lambda"
-        SigV4Auth(credentials, service, self.region).add_auth(request)
-        return dict(request.headers.items())
+        return signature.signed(credentials, service, self.region, url, body, headers)
 
     def _api_key(self, outputs: Outputs) -> str:
         with aws_errors("API Gateway"):
@@ -282,10 +279,7 @@ class Aws:
         """How curl is let in."""
         auth = self._auth()
         if auth == "AWS_IAM":
-            return (
-                f'--aws-sigv4 aws:amz:{self.region}:lambda --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" '
-                '-H "x-amz-security-token: $AWS_SESSION_TOKEN" '
-            )
+            return f"{signature.curl_options('lambda', self.region)} "
         return '-H "x-api-key: $KEY" ' if auth == "API_KEY" else ""
 
     def _remove_uploads(self, report: Report) -> None:

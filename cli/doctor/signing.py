@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from cli import signature
+
 LOOPBACK = ("127.0.0.1", "localhost")
 
 SERVICES = {"lambda-url": "lambda", "execute-api": "execute-api"}
@@ -30,8 +32,6 @@ def signed(url: str, body: bytes | None, headers: Mapping[str, str]) -> dict[str
         return None
     # Imported only here: boto3 takes longer than all else that the doctor does, and few ask for it.
     import boto3
-    from botocore.auth import SigV4Auth
-    from botocore.awsrequest import AWSRequest
     from botocore.exceptions import BotoCoreError
 
     try:
@@ -40,15 +40,10 @@ def signed(url: str, body: bytes | None, headers: Mapping[str, str]) -> dict[str
         return None
     if credentials is None:
         return None
-    request = AWSRequest("POST" if body is not None else "GET", url, dict(headers), body)
-    SigV4Auth(credentials, *found).add_auth(request)
-    return dict(request.headers.items())
+    return signature.signed(credentials, *found, url, body, headers)
 
 
 def command(url: str) -> str:
     """How a user calls such a function by hand."""
     service, region = scope(url) or ("lambda", "REGION")
-    return (
-        f'curl --aws-sigv4 aws:amz:{region}:{service} --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" '
-        f'-H "x-amz-security-token: $AWS_SESSION_TOKEN" {url}'
-    )
+    return f"curl {signature.curl_options(service, region)} {url}"

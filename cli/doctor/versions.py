@@ -14,6 +14,7 @@ from onnxlet.contract.blob import Runtime
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ArtifactError, InferenceError, ManifestError, ObjectNotFoundError, OnnxletError
+from onnxlet.model import golden_difference
 from onnxlet.models import LOAD_FACTOR, MIB
 from onnxlet.registry import Registry
 
@@ -161,13 +162,11 @@ def _golden(manifest: Manifest, blobs: Blobs, where: str) -> Iterator[Finding]:
 
 def _replay(golden: Golden, artifact: Artifact, data: memoryview, where: str) -> Finding:
     what = f"{where}, {_name(artifact)}"
-    names = list(golden.outputs)
     remedy = "publish the model again from its source, and compare with its framework's answer"
     try:
-        found = session.open_session(data, is_ort=artifact.format == ORT).run(golden.inputs, names)
+        difference = golden_difference(session.open_session(data, is_ort=artifact.format == ORT), golden)
     except (ArtifactError, InferenceError) as problem:
         return error("golden_fails", what, str(problem), "the golden answer", remedy)
-    difference = golden.difference(dict(zip(names, found, strict=True)))
     if difference > MAX_DIFFERENCE:
         expected = f"the golden answer, within {MAX_DIFFERENCE:g}"
         return error("golden_differs", what, f"an answer that is {difference:.2g} off", expected, remedy)

@@ -39,10 +39,12 @@ class Artifacts:
         if blob.sha256 not in self._begun and self._cache is None:
             self._begun[blob.sha256] = Fetch(self._store, blob)
 
-    def forget(self, but: Iterable[str]) -> None:
-        """Give up what was begun and will not be read: all but the blobs with these SHA-256."""
-        for sha256 in self._begun.keys() - set(but):
-            self._begun.pop(sha256).stop()
+    def forget(self, blobs: Iterable[Blob]) -> None:
+        """Give up those of these blobs that were begun and not read."""
+        for blob in blobs:
+            fetch = self._begun.pop(blob.sha256, None)
+            if fetch is not None:
+                fetch.stop()
 
     def read(self, artifact: Artifact) -> memoryview:
         """The verified bytes of an artifact.

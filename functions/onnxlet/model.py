@@ -137,15 +137,19 @@ def load(registry: Registry, manifest: Manifest, threads: int, variant: str | No
         ArtifactError: bytes that are not the published ones, or that ONNX Runtime does not load.
         StoreError: the store does not answer.
     """
-    for artifact in manifest.best(variant, session.runtime()):
-        registry.artifacts.begin(artifact.blob)
+    wanted = [artifact.blob for artifact in manifest.best(variant, session.runtime())]
+    for blob in wanted:
+        registry.artifacts.begin(blob)
     if manifest.preprocess is not None:
         images.prepare()  # while the bytes are on their way
 
     def open_best(role: Role) -> Session | None:
         return _open_best(registry, manifest, manifest.choices(role, variant, session.runtime()), threads)
 
-    preprocess, postprocess, main = open_best("preprocess"), open_best("postprocess"), open_best("model")
+    try:
+        preprocess, postprocess, main = open_best("preprocess"), open_best("postprocess"), open_best("model")
+    finally:
+        registry.artifacts.forget(wanted)  # where one failed, nobody reads what follows it
     assert main is not None, "the contract refuses a manifest without a model artifact"
     return Model(manifest, main, preprocess, postprocess)
 
@@ -177,12 +181,21 @@ def _check(found: Session, artifact: Artifact, golden: Golden) -> None:
         ArtifactError: its answer is another one.
     """
     try:
-        names = list(golden.outputs)
-        difference = golden.difference(dict(zip(names, found.run(golden.inputs, names), strict=True)))
+        difference = golden_difference(found, golden)
     except InferenceError as error:
         raise ArtifactError(f"{artifact.role} artifact for {artifact.cpu}: {error}") from error
     if difference > MAX_DIFFERENCE:
         raise ArtifactError(f"{artifact.role} artifact for {artifact.cpu}: its golden answer is {difference:.2g} off")
+
+
+def golden_difference(found: Session, golden: Golden) -> float:
+    """How far a session's answer to the golden inputs is from the golden outputs; see `Golden.difference`.
+
+    Raises:
+        InferenceError: it cannot run on the golden inputs.
+    """
+    names = list(golden.outputs)
+    return golden.difference(dict(zip(names, found.run(golden.inputs, names), strict=True)))
 
 
 def _check_names(kind: str, found: Mapping[str, object] | Sequence[str], declared: Mapping[str, TensorSpec]) -> None:

@@ -100,6 +100,7 @@ class Models:
         artifact_bytes = sum(artifact.size_bytes for artifact in chosen if artifact.role in GRAPH_ROLES)
         if self._bound_bytes is not None:
             if artifact_bytes > self._bound_bytes:
+                self.registry.artifacts.forget(artifact.blob for artifact in chosen)  # it may have been expected
                 raise MemoryBoundError(
                     f"{manifest.model} version {manifest.version} has {artifact_bytes / MIB:.0f} MiB of graphs, "
                     f"more than the {self._bound_bytes / MIB:.0f} MiB of ONNXLET_MEMORY_MIB"

@@ -42,6 +42,7 @@ class Prefetch(threading.Thread):
         self._model = model
         self._store = open_store(settings.registry, settings.storage)
         self._artifacts: Artifacts | None = None
+        self._expected: list[Blob] = []
         self._has_begun = threading.Event()
         self._registry: Registry | None = None
 
@@ -51,7 +52,8 @@ class Prefetch(threading.Thread):
 
         self._artifacts = Artifacts(self._store)
         try:
-            for blob in _expected(self._settings.prefetch):
+            self._expected = _expected(self._settings.prefetch)
+            for blob in self._expected:
                 self._artifacts.begin(blob)
         except (ValueError, OSError, MemoryError) as error:
             logger.warning("ONNXLET_PREFETCH: %s", error)
@@ -84,10 +86,10 @@ class Prefetch(threading.Thread):
 
         registry = Registry(self._store, self._artifacts)
         manifest = registry.expect(self._model, stored)
-        wanted = manifest.best(self._settings.variant, session.runtime())
-        registry.artifacts.forget(but=(artifact.sha256 for artifact in wanted))
-        for artifact in wanted:
-            registry.artifacts.begin(artifact.blob)
+        wanted = [artifact.blob for artifact in manifest.best(self._settings.variant, session.runtime())]
+        registry.artifacts.forget(set(self._expected) - set(wanted))
+        for blob in wanted:
+            registry.artifacts.begin(blob)
         return registry
 
 

@@ -162,6 +162,14 @@ class TestLoad:
         with pytest.raises(ArtifactError, match=rf"{role} artifact: expected bytes 0 to \d+"):
             load(registry, manifest, threads=1)
 
+    def test_what_a_failure_leaves_unread_is_not_kept(self, tmp_path: Path) -> None:
+        registry = Registry(open_store(tmp_path.as_uri()))
+        manifest = publish(registry, graphs.digits_candidate())
+        damage(tmp_path, manifest, "preprocess")
+        with pytest.raises(ArtifactError, match="preprocess artifact"):
+            load(registry, manifest, threads=1)
+        assert registry.artifacts._begun == {}
+
     @pytest.mark.parametrize("seed", [0, 7])
     def test_a_layout_for_these_cpus_is_used_only_where_it_gives_the_golden_answer(
         self, registry: Registry, caplog: pytest.LogCaptureFixture, seed: int

@@ -16,7 +16,7 @@ ROLES: tuple[Role, ...] = (*GRAPH_ROLES, "golden")
 
 ONNX, ORT, JSON = "onnx", "ort", "json"
 FORMATS = (ONNX, ORT, JSON)
-"""`ort` is ONNX Runtime's own: optimised already, and mapped into memory as it is."""
+"""`ort` is ONNX Runtime's own: optimised already, and used as it lies in memory."""
 
 
 @dataclass(frozen=True, slots=True)
