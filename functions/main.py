@@ -9,7 +9,7 @@ from onnxlet.config import Settings
 settings = Settings.from_environment(os.environ)
 prefetched = prefetch.begin(settings)  # the default model comes while the rest is imported
 
-from onnxlet import aws, events, gcp, snapshot  # noqa: E402
+from onnxlet import aws, gcp, snapshot  # noqa: E402
 from onnxlet.app import App  # noqa: E402
 
 app = App.start(settings, prefetched)
@@ -23,11 +23,15 @@ def aws_http(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 def aws_objects(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer the objects of S3's events, each with a result object, and tell a queue which messages failed."""
+    from onnxlet import events  # of the entry points for objects alone, here and below
+
     return aws.from_failures(events.answer(app.service, aws.to_messages(event)))
 
 
 def aws_map(event: dict[str, Any], _context: object) -> dict[str, int]:
     """Answer an item batch of a Distributed Map, each object with a result object, and count the answers."""
+    from onnxlet import events
+
     return events.tally(app.service, aws.to_objects(event))
 
 
@@ -45,9 +49,13 @@ def gcp_http(request: Any) -> tuple[bytes, int, dict[str, str]]:
 
 def gcp_objects(cloud_event: Any) -> None:
     """Answer an object of a Cloud Storage event with a result object."""
+    from onnxlet import events
+
     events.answer(app.service, [gcp.to_object(cloud_event)])
 
 
 def gcp_message(cloud_event: Any) -> None:
     """Answer a message of Pub/Sub: the object of a Cloud Storage notification, or the payload inside."""
+    from onnxlet import events
+
     events.answer(app.service, [gcp.to_message(cloud_event)])

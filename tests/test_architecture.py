@@ -71,6 +71,7 @@ MAY_IMPORT = {
     "routes": {"errors", "http"},
     "telemetry": {"config"},
     "app": {"config", "endpoints", "errors", "exchange", "http", "prefetch", "routes", "service", "telemetry"},
+    "sources": {"errors"},
     "events": {
         "batches",
         "contract",
@@ -80,12 +81,12 @@ MAY_IMPORT = {
         "model",
         "payloads",
         "service",
-        "store",
+        "sources",
         "telemetry",
     },
     "summary": {"contract", "service"},
-    "aws": {"errors", "events", "http"},
-    "gcp": {"errors", "events", "http"},
+    "aws": {"errors", "http", "sources"},
+    "gcp": {"errors", "http", "sources"},
     "snapshot": {"app"},
     "main": {"app", "aws", "config", "events", "gcp", "prefetch", "snapshot", "summary"},
 }

@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl, unquote, unquote_plus
 import orjson
 
 from onnxlet.errors import InvalidRequestError
-from onnxlet.events import Message, ObjectReference
 from onnxlet.http import JSON, Request, Response
+from onnxlet.sources import Message, ObjectReference
 
 MAX_BALANCED_BYTES = 1024 * 1024 - 16 * 1024
 """Of an answer through a load balancer: it takes 1 MiB, of which some are left for the document around the body."""

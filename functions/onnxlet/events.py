@@ -16,6 +16,7 @@ from onnxlet.errors import ConflictError, OnnxletError, SettingsError
 from onnxlet.http import MAX_BODY_BYTES
 from onnxlet.model import Model
 from onnxlet.service import Service
+from onnxlet.sources import Message, ObjectReference, Source
 from onnxlet.telemetry import WriteLine
 
 logger = logging.getLogger("onnxlet")
@@ -28,56 +29,6 @@ MAX_PART_BYTES = 150
 
 CONCURRENT_OBJECTS = 16
 """Fetched or written at a time: each waits for the store most of its time."""
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectReference:
-    """An object that an event speaks of."""
-
-    scheme: str
-    """`s3` or `gs`."""
-    bucket: str
-    key: str
-    """As it is, not URL-encoded."""
-    version: str | None = None
-    """S3's version id or Cloud Storage's generation; None where the bucket keeps no versions."""
-
-    @property
-    def bucket_url(self) -> str:
-        """The root URL of the object's bucket."""
-        return f"{self.scheme}://{self.bucket}"
-
-    @property
-    def url(self) -> str:
-        """The object's URL as it is, not encoded."""
-        return f"{self.bucket_url}/{self.key}"
-
-
-@dataclass(frozen=True, slots=True)
-class Inline:
-    """A payload that came inside of a message."""
-
-    url: str
-    """What the result says of where it came from."""
-    key: str
-    """Under which the result is written."""
-    body: bytes
-    media_type: str
-    """Empty where the message does not say."""
-
-
-Source = ObjectReference | Inline
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What one delivery of an event brings."""
-
-    id: str | None
-    """By which the queue is told what failed; None for an event that came through no queue."""
-    sources: tuple[Source, ...] = ()
-    error: OnnxletError | None = None
-    """Why the message could not be read."""
 
 
 @dataclass(slots=True)

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from onnxlet.errors import InvalidRequestError
-from onnxlet.events import Inline, Message, ObjectReference
 from onnxlet.http import JSON, Request, Response
+from onnxlet.sources import Inline, Message, ObjectReference
 
 NEW_OBJECT = "google.cloud.storage.object.v1.finalized"
 

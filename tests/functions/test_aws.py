@@ -6,8 +6,8 @@ import pytest
 
 from onnxlet import aws
 from onnxlet.errors import InvalidRequestError
-from onnxlet.events import Message, ObjectReference
 from onnxlet.http import Request, Response
+from onnxlet.sources import Message, ObjectReference
 
 EVENTS = Path(__file__).parents[1] / "events"
 

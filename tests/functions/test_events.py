@@ -14,10 +14,11 @@ from onnxlet import payloads
 from onnxlet.app import App
 from onnxlet.config import Settings, StorageSettings
 from onnxlet.errors import InvalidRequestError, ModelNotFoundError, SettingsError, StoreError
-from onnxlet.events import Message, ObjectReference, Source, answer, tally
+from onnxlet.events import answer, tally
 from onnxlet.events import process as process_all
 from onnxlet.registry import Registry
 from onnxlet.service import Service
+from onnxlet.sources import Message, ObjectReference, Source
 from onnxlet.store import Store, open_store
 from tests import graphs
 from tests.conftest import BUCKET

@@ -8,8 +8,8 @@ from flask import Flask, request
 
 from onnxlet import gcp
 from onnxlet.errors import InvalidRequestError
-from onnxlet.events import Message, ObjectReference
 from onnxlet.http import Request, Response
+from onnxlet.sources import Message, ObjectReference
 
 EVENTS = Path(__file__).parents[1] / "events"
 EVENT = (EVENTS / "gcp_storage_finalized.json").read_text()

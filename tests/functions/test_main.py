@@ -46,6 +46,7 @@ def test_importing_main_imports_nothing_heavy() -> None:
     modules = imported(import_main(ONNXLET_REGISTRY="memory://import"))
     assert "onnxlet" in modules
     assert modules.isdisjoint(HEAVY)
+    assert "concurrent" not in modules, "of what answers objects, which a function for HTTP does not need"
 
 
 def test_loading_and_running_a_model_imports_nothing_heavy_either(tmp_path: Path) -> None:

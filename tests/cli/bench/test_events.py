@@ -6,7 +6,7 @@ from cli.bench.events import PHOTOS, measure_events, to_event, to_label
 from cli.bench.options import Options
 from cli.bench.payloads import WrongAnswerError
 from onnxlet import aws
-from onnxlet.events import ObjectReference
+from onnxlet.sources import ObjectReference
 
 
 def test_an_event_is_what_the_functions_read() -> None:

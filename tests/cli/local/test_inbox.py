@@ -7,7 +7,7 @@ from cloudevents.http import from_http
 
 from cli.local.inbox import s3_notification, storage_cloud_event, watching
 from onnxlet import aws, gcp
-from onnxlet.events import Message, ObjectReference
+from onnxlet.sources import Message, ObjectReference
 
 
 def wait_for(is_true: Callable[[], bool]) -> None:
