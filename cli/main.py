@@ -19,6 +19,7 @@ from onnxlet.contract import alias as actions
 from onnxlet.contract import expectation, layout
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InvalidRequestError, OnnxletError
+from onnxlet.registry import Sign
 from training.checkpoint import InterruptedRunError
 
 app = typer.Typer(
@@ -36,6 +37,10 @@ RegistryOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 WeightOption = Annotated[str, typer.Option("--weight", metavar="SHARE", help="10% or 0.1; 0 ends it.")]
+SignOption = Annotated[
+    Path | None,
+    typer.Option("--sign", metavar="KEY.pem", help="An Ed25519 private key, of `openssl genpkey -algorithm ed25519`."),
+]
 StageOption = Annotated[bool, typer.Option("--stage", help="Publish without making the version live.")]
 
 
@@ -69,6 +74,7 @@ def train(
         float, typer.Option(min=0, max=1, help="What int8 and pruning may lose of the test accuracy.")
     ] = 0.005,
     force: Annotated[bool, typer.Option("--force", help="Publish even what is worse than the live version.")] = False,
+    sign: SignOption = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -82,6 +88,8 @@ def train(
 
         if out is not None:
             raise InvalidRequestError("--out: a job in a cloud has its own folder; --output says where results go")
+        if sign is not None:
+            raise InvalidRequestError("--sign: a private key stays here; publish what the job exports, with --sign")
         chosen: dict[str, object] = {
             "data": data,
             "epochs": epochs,
@@ -104,7 +112,8 @@ def train(
     target = open_registry(registry, create=True)
     margin = None if force or stage else Margin()
     budget = Budget(max_accuracy_drop) if compress else None
-    done = run(found, options, target, out or default_folder(found), output.progress(), _alias(stage), margin, budget)
+    folder, signed = out or default_folder(found), _sign(sign)
+    done = run(found, options, target, folder, output.progress(), _alias(stage), margin, budget, signed)
     if done is None:  # another process of this job has evaluated and published
         return
     if json:
@@ -127,6 +136,7 @@ def publish(
         Path | None, typer.Option(metavar="FILE", help="What the model generates, as in a manifest (JSON).")
     ] = None,
     stage: StageOption = False,
+    sign: SignOption = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -136,7 +146,7 @@ def publish(
     from training.publish import publish_all
 
     found = candidates(path, name, Declarations(labels, preprocess, generation))
-    manifests = publish_all(open_registry(registry, create=True), found, _alias(stage))
+    manifests = publish_all(open_registry(registry, create=True), found, _alias(stage), _sign(sign))
     for candidate in found:
         for left_out in candidate.model.left_out:
             output.print_warning(f'{candidate.name}: the output "{left_out}" is no tensor and is not served')
@@ -144,7 +154,8 @@ def publish(
         output.print_json([_published(manifest, stage) for manifest in manifests])
         return
     for manifest in manifests:
-        output.print_line(f"{manifest.model} version {manifest.version} {'staged' if stage else 'is live'}")
+        signed = f", signed by {manifest.signature['public_key']}" if manifest.signature else ""
+        output.print_line(f"{manifest.model} version {manifest.version} {'staged' if stage else 'is live'}{signed}")
 
 
 @app.command()
@@ -316,6 +327,14 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _sign(path: Path | None) -> Sign | None:
+    if path is None:
+        return None
+    from training.sign import load_sign
+
+    return load_sign(path)
 
 
 def _alias(is_staged: bool) -> str | None:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from onnxlet.contract import layout
+from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ModelNotFoundError
 from onnxlet.registry import Registry
 
@@ -84,12 +85,22 @@ def version_rows(registry: Registry, name: str) -> list[Row]:
                 "share": shares.get(version),
                 "created": manifest.provenance.created_at,
                 "source": manifest.provenance.source,
+                "signed": signed_by(manifest),
                 "metrics": dict(manifest.metrics),
             }
         )
     if not rows:
         raise ModelNotFoundError(f'model "{name}": not in the registry {registry.store.url}')
     return rows
+
+
+def signed_by(manifest: Manifest) -> str | None:
+    """The public key that has signed a version, or what is wrong with the signature; None where there is none."""
+    if not manifest.signature:
+        return None
+    from onnxlet.contract import signature  # few versions are signed
+
+    return manifest.signature["public_key"] if signature.is_valid(manifest) else "invalid"
 
 
 def _shares(registry: Registry, name: str) -> dict[int, str]:

@@ -18,7 +18,7 @@ from onnxlet.contract.tensors import Tensor, TensorSpec
 from onnxlet.errors import ArtifactError, ModelNotFoundError, OnnxletError
 from onnxlet.model import Model, load
 from onnxlet.models import LOAD_FACTOR, MIB
-from onnxlet.registry import Registry
+from onnxlet.registry import Registry, Sign
 from onnxlet.store import Store
 from training.graphs import pixels_graph, postprocess_graph, preprocess_graph
 from training.onnx_file import OnnxFile
@@ -70,19 +70,23 @@ class Passed:
     """As the functions have loaded it."""
 
 
-def publish(registry: Registry, candidate: Candidate, alias: str | None = layout.LIVE) -> Manifest:
+def publish(
+    registry: Registry, candidate: Candidate, alias: str | None = layout.LIVE, sign: Sign | None = None
+) -> Manifest:
     """Let a candidate through the gate and store it as the next version; raises as `publish_all`."""
-    return publish_all(registry, [candidate], alias)[0]
+    return publish_all(registry, [candidate], alias, sign)[0]
 
 
-def publish_all(registry: Registry, candidates: list[Candidate], alias: str | None = layout.LIVE) -> list[Manifest]:
-    """Let all candidates through the gate, then store each as its model's next version.
+def publish_all(
+    registry: Registry, candidates: list[Candidate], alias: str | None = layout.LIVE, sign: Sign | None = None
+) -> list[Manifest]:
+    """Let all candidates through the gate, then store each as its model's next version, signed where `sign` does that.
 
     Raises:
         ArtifactError, InvalidNameError: one was refused, and nothing was uploaded.
         StoreError: the store does not answer.
     """
-    return store_all(registry, [pass_gate(candidate) for candidate in candidates], alias)
+    return store_all(registry, [pass_gate(candidate) for candidate in candidates], alias, sign)
 
 
 def pass_gate(candidate: Candidate) -> Passed:
@@ -91,34 +95,47 @@ def pass_gate(candidate: Candidate) -> Passed:
     return Passed(with_optimized(with_golden(candidate, model)), model)
 
 
-def store_all(registry: Registry, passed: list[Passed], alias: str | None = layout.LIVE) -> list[Manifest]:
-    """Store each of these as its model's next version.
+def store_all(
+    registry: Registry, passed: list[Passed], alias: str | None = layout.LIVE, sign: Sign | None = None
+) -> list[Manifest]:
+    """Store each of these as its model's next version, signed where `sign` does that.
 
     Raises:
         StoreError: the store does not answer.
     """
-    return [_store(registry, each.candidate, alias) for each in passed]
+    return [_store(registry, each.candidate, alias, sign) for each in passed]
 
 
-def copy_version(source: Registry, manifest: Manifest, target: Registry, alias: str | None = layout.LIVE) -> Manifest:
+def copy_version(
+    source: Registry,
+    manifest: Manifest,
+    target: Registry,
+    alias: str | None = layout.LIVE,
+    sign: Sign | None = None,
+) -> Manifest:
     """Store a version of one registry, whose gate it has passed, as another's next version, unless it is there already.
+
+    A signature is of a version's number too, and is not copied: `sign` makes another.
 
     Raises:
         ArtifactError: its bytes are not the published ones.
         StoreError: a store does not answer.
     """
-    earlier = find_published(target, manifest.model, manifest.provenance.publication)
+    earlier = find_published(target, manifest.model, manifest.provenance.publication, sign)
     if earlier is not None:
         return _finish(target, earlier, alias)
     blobs = {artifact.sha256: bytes(source.artifacts.read(artifact)) for artifact in manifest.artifacts}
-    return target.publish(manifest, blobs, alias)
+    return target.publish(manifest, blobs, alias, sign)
 
 
-def find_published(registry: Registry, name: str, publication: str) -> Manifest | None:
-    """The version that an earlier attempt to publish has left, among the newest; None where there is none."""
+def find_published(registry: Registry, name: str, publication: str, sign: Sign | None = None) -> Manifest | None:
+    """The version that an earlier attempt to publish has left, among the newest; None where there is none.
+
+    Where versions are signed, it is one that `sign` would have made.
+    """
     for version in reversed(registry.versions(name)[-LOOK_BACK:]):
         manifest = registry.version(name, version)
-        if manifest.provenance.publication == publication:
+        if manifest.provenance.publication == publication and (sign is None or sign(manifest) == manifest):
             return manifest
     return None
 
@@ -221,9 +238,9 @@ def _check_size(candidate: Candidate, at_most_bytes: int) -> None:
             )
 
 
-def _store(registry: Registry, candidate: Candidate, alias: str | None) -> Manifest:
+def _store(registry: Registry, candidate: Candidate, alias: str | None, sign: Sign | None = None) -> Manifest:
     """Store a candidate, unless an earlier attempt has done so."""
-    earlier = find_published(registry, candidate.name, candidate.publication)
+    earlier = find_published(registry, candidate.name, candidate.publication, sign)
     if earlier is not None:
         return _finish(registry, earlier, alias)
     blobs = {graph.artifact(): graph.data for graph in (*_graphs(candidate), *candidate.optimized)}
@@ -250,7 +267,7 @@ def _store(registry: Registry, candidate: Candidate, alias: str | None) -> Manif
         generation=candidate.generation,
         metrics=candidate.metrics,
     )
-    return registry.publish(draft, {artifact.sha256: data for artifact, data in blobs.items()}, alias)
+    return registry.publish(draft, {artifact.sha256: data for artifact, data in blobs.items()}, alias, sign)
 
 
 def _graphs(candidate: Candidate) -> list[Graph]:

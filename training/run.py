@@ -16,7 +16,7 @@ from rich.console import Console
 
 from onnxlet.contract import layout
 from onnxlet.contract.manifest import Manifest
-from onnxlet.registry import Registry
+from onnxlet.registry import Registry, Sign
 from training import data, plots, provenance
 from training.compare import Variant
 from training.compress import Budget, compress, with_variants
@@ -53,6 +53,7 @@ def run(
     alias: str | None = layout.LIVE,
     margin: Margin | None = None,
     budget: Budget | None = None,
+    sign: Sign | None = None,
 ) -> Run | None:
     """Take a recipe from its data to versions that the functions answer for.
 
@@ -67,6 +68,7 @@ def run(
         alias: What shall name the new versions.
         margin: How much worse than the live version a new one may be; None asks nothing.
         budget: What a compressed variant of a classifier may lose; None makes none.
+        sign: Signs the new versions.
 
     Returns:
         What was made; None in a process that is not the first of a job, which alone evaluates and publishes.
@@ -118,7 +120,7 @@ def run(
     plots.write_curves(fitted.history, fitted.best_epoch, folder / "curves.png")
     report("report", str(write_report(folder)))
 
-    manifests = store_all(registry, passed, alias)
+    manifests = store_all(registry, passed, alias, sign)
     for manifest in manifests:
         report("publish", f"{manifest.model} version {manifest.version} in {registry.store.url}")
     return Run(folder, manifests, measured, dataset)

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -44,6 +45,10 @@ def deploy(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A parameter of template.yaml, or a variable of infra/gcp."),
     ] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option(metavar="KEY.pem", help="Sign what is published, where functions have ONNXLET_PUBLIC_KEYS."),
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would change and cost, and change nothing.")] = False,
     requests_per_month: Annotated[int, typer.Option(min=1, help="With --plan: the traffic to cost.")] = 1_000_000,
     milliseconds: Annotated[float, typer.Option(min=0.001, help="With --plan: of a warm request on a full CPU.")] = 20,
@@ -53,11 +58,12 @@ def deploy(
     # Imported only here, as elsewhere in the command: packages are proven by models, for which onnx is needed.
     from cli.deploy import deployment, summary
     from cli.deploy.bill import Traffic
+    from training.sign import load_sign
 
     target = deployment.find_cloud(
         cloud, Options(stack, region, project, auth, memory, arch, python, _parse_settings(set_ or []))
     )
-    choice = deployment.Choice(model, registry)
+    choice = deployment.Choice(model, registry, load_sign(sign) if sign else None)
     console = output.progress()
 
     def report(line: str) -> None:

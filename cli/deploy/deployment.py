@@ -15,6 +15,7 @@ from cli.package.build import Options as PackageOptions
 from cli.package.build import Package, build
 from cli.package.target import Target
 from onnxlet.errors import InvalidRequestError
+from onnxlet.registry import Sign
 
 CLOUDS = ("aws", "gcp")
 
@@ -35,6 +36,8 @@ class Choice:
     """A name, or the path of an `.onnx` file."""
     registry: str | None = None
     """The local registry's URL."""
+    sign: Sign | None = None
+    """Signs it in the deployment's registry."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,11 @@ def _prepare(
     found = cloud.find()
     target = cloud.target()
     source = model.find_source(
-        choice.model, choice.registry, lambda: _live_models(cloud, found), found.model if found else None
+        choice.model,
+        choice.registry,
+        lambda: _live_models(cloud, found),
+        found.model if found else None,
+        choice.sign,
     )
     report(f"model    {source.describe()}")
     return found, source, (build_package or build_into(DIST))(target, report)

@@ -15,7 +15,7 @@ from cli.registry import open_registry
 from onnxlet.contract import expectation
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ModelNotFoundError, OnnxletError, SettingsError
-from onnxlet.registry import Registry
+from onnxlet.registry import Registry, Sign
 from training.publish import Candidate, check, copy_version, find_published, publish
 
 DEMO_MODEL = "digits"
@@ -58,6 +58,7 @@ class File:
     """An ONNX file, which has passed the gate."""
 
     candidate: Candidate
+    sign: Sign | None = None
 
     @property
     def name(self) -> str:
@@ -70,11 +71,11 @@ class File:
 
     def publish(self, target: Registry) -> Published:
         """As `Source.publish`: the file becomes a version, unless it is one."""
-        return Published(publish(target, self.candidate).version, target.resolve(self.name))
+        return Published(publish(target, self.candidate, sign=self.sign).version, target.resolve(self.name))
 
     def to_be_live(self, target: Registry) -> Manifest | None:
         """As `Source.to_be_live`: a new version's graphs are made when it is published."""
-        published = find_published(target, self.name, self.candidate.publication)
+        published = find_published(target, self.name, self.candidate.publication, self.sign)
         return None if published is None else target.resolve(self.name)
 
 
@@ -84,6 +85,7 @@ class Local:
 
     registry: Registry
     manifest: Manifest
+    sign: Sign | None = None
 
     @property
     def name(self) -> str:
@@ -96,11 +98,12 @@ class Local:
 
     def publish(self, target: Registry) -> Published:
         """As `Source.publish`: the version is copied, unless it is there."""
-        return Published(copy_version(self.registry, self.manifest, target).version, target.resolve(self.name))
+        copied = copy_version(self.registry, self.manifest, target, sign=self.sign)
+        return Published(copied.version, target.resolve(self.name))
 
     def to_be_live(self, target: Registry) -> Manifest | None:
         """As `Source.to_be_live`: a copy has the same bytes."""
-        published = find_published(target, self.name, self.manifest.provenance.publication)
+        published = find_published(target, self.name, self.manifest.provenance.publication, self.sign)
         return self.manifest if published is None else target.resolve(self.name)
 
 
@@ -125,7 +128,11 @@ class There:
 
 
 def find_source(
-    wanted: str | None, registry_url: str | None, there: Callable[[], list[str]], default: str | None
+    wanted: str | None,
+    registry_url: str | None,
+    there: Callable[[], list[str]],
+    default: str | None,
+    sign: Sign | None = None,
 ) -> Source:
     """The model that the user means.
 
@@ -134,6 +141,7 @@ def find_source(
         registry_url: Of the local registry; None for the default one.
         there: Gives the models that the deployment's own registry has a live version of.
         default: The deployment's own default model.
+        sign: Signs what is published.
 
     Raises:
         InvalidRequestError: no such file.
@@ -141,11 +149,11 @@ def find_source(
         ModelNotFoundError: there is no such model, or none at all.
     """
     if wanted is not None and (wanted.endswith(".onnx") or "/" in wanted):
-        return _from_file(Path(wanted))
+        return replace(_from_file(Path(wanted)), sign=sign)
     local = open_registry(registry_url)
     name = wanted or default or output.only_model(local) or DEMO_MODEL
     try:
-        return Local(local, local.resolve(name))
+        return Local(local, local.resolve(name), sign)
     except ModelNotFoundError:
         if name in there():
             return There(name)

@@ -10,7 +10,7 @@ from cli.doctor.finding import Finding, error, ok, warning
 from cli.doctor.versions import Examination
 from cli.registry import open_registry
 from onnxlet.config import storage_from_environment
-from onnxlet.contract import layout
+from onnxlet.contract import layout, signature
 from onnxlet.contract.alias import Alias
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ManifestError, ModelNotFoundError, OnnxletError
@@ -119,6 +119,10 @@ def _version_problem(registry: Registry, where: str, named: Manifest) -> Finding
         return error("version_unreadable", where, str(problem), "a manifest as the contract has it", remedy)
     except OnnxletError as problem:
         return remedies.of_store(problem, registry.store.url, "read")
+    if named.signature and not signature.is_valid(named):
+        remedy = f"onnxlet promote {named.model} with a version whose signature holds, or publish it again with --sign"
+        what = f"version {named.version}, whose signature is not of this manifest"
+        return error("signature_invalid", where, what, "the manifest that was signed", remedy)
     if manifest != named:
         remedy = f"onnxlet promote {named.model} {named.version} repeats the manifest in the alias"
         what = f"another manifest of version {named.version} than {key}"

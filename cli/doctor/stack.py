@@ -14,9 +14,16 @@ from cli.doctor.libraries import parse_version
 from cli.doctor.machine import examine_settings
 from cli.doctor.versions import Examination
 from cli.package.target import OLDEST_LAMBDA_PYTHON
-from onnxlet.contract import expectation
+from onnxlet.config import parse_public_keys
+from onnxlet.contract import expectation, signature
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import CredentialsError, ModelNotFoundError, OnnxletError, SettingsError
+from onnxlet.errors import (
+    CredentialsError,
+    ModelNotFoundError,
+    OnnxletError,
+    SettingsError,
+    UntrustedModelError,
+)
 from onnxlet.registry import Registry
 
 FUNCTION, BUCKET = "AWS::Lambda::Function", "AWS::S3::Bucket"
@@ -174,9 +181,24 @@ def _examine_default(deployed: Deployed, registry: Registry, model: str, examina
         examination.pinned, deployed.memory_mib, int(bound) if bound.isdigit() else None, examination.can_load
     )
     yield versions.examine_memory(manifest, of_function, deployed.memory_mib, f"{name}, {model}")
+    yield from _trust(deployed, manifest)
     told = deployed.environment.get("ONNXLET_PREFETCH")
     if told and examination.pinned:
         yield _prefetch(deployed, manifest, told, examination.pinned)
+
+
+def _trust(deployed: Deployed, manifest: Manifest) -> Iterator[Finding]:
+    """Whether a function that asks for a signature gets one by a key of its own."""
+    try:
+        public_keys = parse_public_keys(deployed.environment.get("ONNXLET_PUBLIC_KEYS"))
+        if public_keys:
+            signature.require(manifest, public_keys)
+            yield ok("signature", deployed.name, f"it trusts {manifest.model} version {manifest.version}")
+    except SettingsError:
+        return  # which the look at the settings says
+    except UntrustedModelError as problem:
+        remedy = "publish it again with --sign, or add its publisher's key"
+        yield error("signature_untrusted", deployed.name, str(problem), "a version that it trusts", remedy)
 
 
 def _prefetch(deployed: Deployed, manifest: Manifest, told: str, pinned: str) -> Finding:

@@ -77,6 +77,8 @@ class Settings:
     """`ONNXLET_VARIANT`: which graph of a model is loaded, where a version has this one: `int8`, `student` ..."""
     prefetch: str | None = None
     """`ONNXLET_PREFETCH`: what `onnxlet prefetch` printed of the default model; see `contract.expectation`."""
+    public_keys: tuple[bytes, ...] = ()
+    """`ONNXLET_PUBLIC_KEYS`: of the publishers whose versions alone are loaded, with spaces or commas between them."""
     refresh_s: float = DEFAULT_REFRESH_S
     """`ONNXLET_REFRESH_S`: how stale an alias may get before the registry is asked again; 0 asks at every request."""
     memory_bytes: int | None = None
@@ -119,6 +121,7 @@ class Settings:
             inputs=inputs,
             variant=environment.get("ONNXLET_VARIANT") or None,
             prefetch=environment.get("ONNXLET_PREFETCH") or None,
+            public_keys=parse_public_keys(environment.get("ONNXLET_PUBLIC_KEYS")),
             refresh_s=_parse_refresh(environment.get("ONNXLET_REFRESH_S")),
             memory_bytes=_parse_memory(environment.get("ONNXLET_MEMORY_MIB"), lambda_memory),
             cache=_parse_cache(environment.get("ONNXLET_CACHE"), environment.get("ONNXLET_CACHE_MIB")),
@@ -163,6 +166,25 @@ def _parse_model(text: str | None) -> str | None:
         return layout.parse_name(text)
     except OnnxletError as error:
         raise SettingsError(f"ONNXLET_MODEL: {error}") from error
+
+
+def parse_public_keys(text: str | None) -> tuple[bytes, ...]:
+    """The keys that `ONNXLET_PUBLIC_KEYS` names.
+
+    Raises:
+        SettingsError: not all of it are keys.
+    """
+    if not text:
+        return ()
+    from onnxlet.contract import signature  # few functions ask for one
+
+    try:
+        keys = tuple(signature.parse_public_key(key) for key in text.replace(",", " ").split())
+    except ValueError as error:
+        raise SettingsError(f"ONNXLET_PUBLIC_KEYS: {error}") from error
+    if not keys:
+        raise SettingsError(f"ONNXLET_PUBLIC_KEYS: expected at least one key, got {text!r}")
+    return keys
 
 
 def _parse_refresh(text: str | None) -> float:

@@ -17,6 +17,7 @@ OnnxletError
 ├── InferenceError           422  inference_failed      ONNX Runtime could not run the model on these tensors
 ├── ConflictError            409  conflict              somebody else wrote first
 ├── ManifestError            500  invalid_manifest      a registry document breaks the contract
+├── UntrustedModelError      500  untrusted_model       a version that nobody signed whom this function trusts
 ├── ArtifactError            500  invalid_artifact      bytes that are not the published ones, or that do not load
 ├── MemoryBoundError         503  memory_bound          the model needs more memory than the function may use
 ├── SettingsError            500  invalid_settings      an environment variable is missing or malformed
@@ -152,6 +153,12 @@ class ManifestError(OnnxletError):
     """A registry document breaks the contract."""
 
     code = "invalid_manifest"
+
+
+class UntrustedModelError(OnnxletError):
+    """A version that nobody signed whom this function trusts."""
+
+    code = "untrusted_model"
 
 
 class ArtifactError(OnnxletError):

@@ -4,12 +4,13 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from onnxlet import memory, session
-from onnxlet.contract.artifact import GRAPH_ROLES
+from onnxlet.contract.artifact import GRAPH_ROLES, Artifact
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import InferenceError, InvalidTensorError, MemoryBoundError
+from onnxlet.errors import InferenceError, InvalidTensorError, MemoryBoundError, UntrustedModelError
 from onnxlet.model import Model, load
 from onnxlet.registry import Registry
 
@@ -34,7 +35,12 @@ class Models:
     """The models that this process has loaded. Safe for threads."""
 
     def __init__(
-        self, registry: Registry, threads: int, bound_bytes: int | None = None, variant: str | None = None
+        self,
+        registry: Registry,
+        threads: int,
+        bound_bytes: int | None = None,
+        variant: str | None = None,
+        public_keys: Sequence[bytes] = (),
     ) -> None:
         """Take the registry to load from.
 
@@ -43,10 +49,12 @@ class Models:
             threads: How many a session may use.
             bound_bytes: What the loaded models may take together; None for no bound.
             variant: Which graph of a model is loaded, where a version has this one.
+            public_keys: By one of which a version must be signed, where there are any.
         """
         self.registry = registry
         self._threads = threads
         self._variant = variant
+        self._public_keys = public_keys
         self._bound_bytes = bound_bytes
         self._base_bytes = memory.resident_bytes()
         self._loading = threading.Lock()  # one at a time: memory could not be measured otherwise, nor bounded
@@ -64,6 +72,7 @@ class Models:
 
         Raises:
             ArtifactError, StoreError: as `model.load`.
+            UntrustedModelError: it is not signed by whom this function trusts.
             MemoryBoundError: it is larger than the bound.
         """
         key = (manifest.model, manifest.version)
@@ -97,6 +106,7 @@ class Models:
     def _load(self, key: tuple[str, int], manifest: Manifest, *, is_ahead: bool) -> Model:
         """Load a model into what is left of the bound. The caller holds the lock for loading."""
         chosen = manifest.best(self._variant, session.runtime())
+        self._check_signature(manifest, chosen)
         artifact_bytes = sum(artifact.size_bytes for artifact in chosen if artifact.role in GRAPH_ROLES)
         if self._bound_bytes is not None:
             if artifact_bytes > self._bound_bytes:
@@ -121,6 +131,18 @@ class Models:
         milliseconds = (time.perf_counter() - started) * 1000
         logger.info("loaded %s version %d in %.0f ms, %.1f MiB", *key, milliseconds, size_bytes / MIB)
         return model
+
+    def _check_signature(self, manifest: Manifest, chosen: Iterable[Artifact]) -> None:
+        """Refuse what this function does not trust: every model that it runs comes through here."""
+        if not self._public_keys:
+            return
+        from onnxlet.contract import signature  # few functions ask for one
+
+        try:
+            signature.require(manifest, self._public_keys)
+        except UntrustedModelError:
+            self.registry.artifacts.forget(artifact.blob for artifact in chosen)  # it may have been expected
+            raise
 
     def _make_room(self, bound_bytes: int) -> None:
         """Let the least recently used models go until the others fit; the last one to come stays in any case."""

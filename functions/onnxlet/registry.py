@@ -22,6 +22,9 @@ from onnxlet.errors import (
 )
 from onnxlet.store import Revision, Store, Stored, open_store
 
+Sign = Callable[[Manifest], Manifest]
+"""Gives a manifest with its publisher's signature."""
+
 MAX_SWAPS = 100
 """How often a writer tries again to move an alias that others move at the same time."""
 
@@ -146,15 +149,22 @@ class Registry:
             return None
         return Golden.from_json(bytes(self.artifacts.read(artifact)), layout.blob_key(artifact.sha256))
 
-    def publish(self, draft: Manifest, blobs: Mapping[str, bytes], alias: str | None = layout.LIVE) -> Manifest:
+    def publish(
+        self,
+        draft: Manifest,
+        blobs: Mapping[str, bytes],
+        alias: str | None = layout.LIVE,
+        sign: Sign | None = None,
+    ) -> Manifest:
         """Store a new version and, unless `alias` is None, make the alias name it.
 
         The order of the writes is what keeps a half-finished publication invisible: blobs, manifest, alias.
 
         Args:
-            draft: The manifest; its version is replaced by the next free one.
+            draft: The manifest; its version is replaced by the next free one, and its signature is of no other.
             blobs: The bytes of the draft's artifacts, by their SHA-256.
             alias: The alias that shall name the new version.
+            sign: Signs the new version.
 
         Returns:
             The manifest as it was stored.
@@ -166,7 +176,7 @@ class Registry:
         layout.parse_name(draft.model)
         for sha256, data in blobs.items():
             self.store.put_if_absent(layout.blob_key(sha256), data)
-        manifest = self._put_manifest(draft)
+        manifest = self._put_manifest(draft, sign)
         if alias is not None:
             self._move(manifest.model, alias, actions.PUBLISH, lambda _current: manifest)
         return manifest
@@ -222,11 +232,12 @@ class Registry:
         manifest = self.version(name, version)
         return self._move(name, alias, action, other, weight)
 
-    def _put_manifest(self, draft: Manifest) -> Manifest:
+    def _put_manifest(self, draft: Manifest, sign: Sign | None) -> Manifest:
         """Store a manifest under the next free version: no two publishers can ever share a number."""
         version = max(self.versions(draft.model), default=0) + 1
         while True:
-            manifest = replace(draft, version=version)
+            manifest = replace(draft, version=version, signature={})
+            manifest = sign(manifest) if sign else manifest
             try:
                 self.store.put_if_absent(layout.version_key(draft.model, version), manifest.to_json())
             except ConflictError:

@@ -44,7 +44,9 @@ class Service:
             if self._traffic is None:
                 settings = self.settings
                 registry = (self._prefetched and self._prefetched.registry()) or Registry.open(settings)
-                models = Models(registry, settings.threads, settings.memory_bytes, settings.variant)
+                models = Models(
+                    registry, settings.threads, settings.memory_bytes, settings.variant, settings.public_keys
+                )
                 self._traffic = Traffic(models, settings.refresh_s)
             return self._traffic
 

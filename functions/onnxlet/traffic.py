@@ -78,8 +78,8 @@ class Traffic:
             key: What must come to the same version again and again while the shares do not change; None for chance.
 
         Raises:
-            ModelNotFoundError, ManifestError, ArtifactError, StoreError, MemoryBoundError: at the first request for
-                the alias, or for a version that was let go for others.
+            ModelNotFoundError, ManifestError, ArtifactError, UntrustedModelError, StoreError, MemoryBoundError: at the
+                first request for the alias, or for a version that was let go for others.
         """
         followed = self._followed.get((name, alias))
         if followed is None:

@@ -19,8 +19,10 @@ Rules that every reader and writer keeps:
 6.  A version may have a graph in several forms. Whoever cannot load one takes another: the portable `onnx` is always
     there, an `ort` is for one version of ONNX Runtime, with `cpu` for one class of CPUs and only after it gave the
     golden answer.
+7.  A version may be signed. What is signed is the manifest's whole JSON object but for the signature, so whoever copies
+    a manifest into an alias copies all of it. A function that knows public keys loads only what one of them signed.
 
 `blob` and `artifact` say what the bytes are and who may load them, `expectation` which of them a function may ask for
 early, `golden` what a version must answer, `tensors` what a tensor is, `manifest` and `alias` what the documents hold,
-`layout` where they lie.
+`signature` by whom they were published, `layout` where they lie.
 """

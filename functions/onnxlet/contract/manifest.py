@@ -96,6 +96,10 @@ class Manifest:
     classification: Classification | None = None
     generation: Generation | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    signature: Mapping[str, str] = field(default_factory=dict)
+    """By whom it was published, as `contract.signature` has it; empty where nobody says."""
+    as_read: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
+    """The JSON object that it was read from, whole: a signature is also of what this onnxlet does not know."""
 
     def choices(self, role: Role, variant: str | None = None, runtime: Runtime | None = None) -> list[Artifact]:
         """The artifacts with this role that a process may load, the best first, which differ in their form alone.
@@ -125,7 +129,9 @@ class Manifest:
         return next(iter(self.choices(role, variant)), None)
 
     def to_document(self) -> dict[str, Any]:
-        """The manifest as the JSON object that `from_document` reads."""
+        """The manifest as the JSON object that `from_document` reads: where it has done so, that very one."""
+        if self.as_read is not None:
+            return dict(self.as_read)
         return {
             "schema": SCHEMA,
             "model": self.model,
@@ -138,6 +144,7 @@ class Manifest:
             "generation": None if self.generation is None else self.generation.to_document(),
             "metrics": dict(self.metrics),
             "provenance": asdict(self.provenance),
+            "signature": dict(self.signature),
         }
 
     def to_json(self) -> bytes:
@@ -172,7 +179,9 @@ class Manifest:
             classification=_parse_classification(document.optional_document("classification")),
             generation=_parse_generation(document.optional_document("generation")),
             metrics=document.number_map("metrics"),
+            signature=document.text_map("signature"),
         )
+        object.__setattr__(manifest, "as_read", document.content)  # which `replace` does not copy
         _check_artifacts(document, manifest)
         _check_generation(document, manifest)
         return manifest
