@@ -9,9 +9,11 @@ CLOUD ?= gcp
 DEPLOY_CLOUD := $(if $(filter command line,$(origin CLOUD)),$(CLOUD),aws)
 DEPLOY_OPTIONS = --cloud $(DEPLOY_CLOUD) $(if $(STACK),--stack $(STACK)) $(if $(REGION),--region $(REGION)) $(if $(PROJECT),--project $(PROJECT))
 ENGINE ?= native
+# What the functions import; functions/requirements.txt names what these ask for, too.
+DEPLOYED := numpy obstore onnxruntime orjson pillow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch jax demo test kserve conformance lint lint-infra serve train package deploy destroy deploy-local bench clean
+.PHONY: help setup torch jax demo test kserve conformance lint lint-infra hashes audit serve train package deploy destroy deploy-local bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +63,16 @@ lint: setup ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+hashes: ## Pin again what is deployed, as constraints.txt names it, with the hashes of its files (needs uv)
+	printf '%s\n' $(DEPLOYED) | uv pip compile - --quiet --universal --python-version 3.11 --constraint constraints.txt \
+	    --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links > requirements.part
+	{ sed -n '/^#/p' functions/requirements.txt && cat requirements.part; } > requirements.new
+	rm requirements.part && mv requirements.new functions/requirements.txt
+
+audit: .venv-audit ## Look up known vulnerabilities of what is deployed, and of all that is tested with it
+	.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement functions/requirements.txt
+	.venv-audit/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+
 lint-infra: setup .venv-deploy .venv-checkov ## Check template.yaml and infra/: cfn-lint, sam, checkov, and terraform where it is
 	$(BIN)/cfn-lint template.yaml infra/aws/training.yaml
 	SAM_CLI_TELEMETRY=0 AWS_REGION=$${AWS_REGION:-us-east-1} .venv-deploy/bin/sam validate --lint --template template.yaml
@@ -102,5 +114,10 @@ deploy-local: setup .venv-deploy .venv-ministack ## Test the whole way of a depl
 	$@/bin/python -m pip install --quiet --disable-pip-version-check 'ministack[full]==1.5.33' || { rm -rf $@; exit 1; }
 	@touch $@
 
+.venv-audit:
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1 || { rm -rf $@; exit 1; }
+	@touch $@
+
 clean: ## Remove what the targets made, the local registry and runs too
-	rm -rf $(VENV) .venv-kserve .venv-deploy .venv-checkov .venv-ministack .onnxlet runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-audit .venv-kserve .venv-deploy .venv-checkov .venv-ministack .onnxlet runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -306,7 +306,7 @@ def package(
     output.print_table(summary.rows(built))
     for warning in built.warnings:
         output.print_warning(warning)
-    output.print_line(f"{summary.verdict(built)}\n{built.path}  sha256 {built.sha256}")
+    output.print_line(f"{summary.verdict(built)}\n{built.path}  sha256 {built.sha256}\n{built.bill}  CycloneDX")
 
 
 app.command()(deploy)

@@ -1,11 +1,16 @@
 """The arrows between the rooms, read from the imports: who may import whom, inside and outside."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+
+from cli.package.slim import ASKED_FOR
+from cli.package.wheels import read_pins
 
 ROOT = Path(__file__).parents[1]
 FUNCTIONS = ROOT / "functions"
@@ -207,5 +212,22 @@ def test_training_knows_no_cloud_and_no_command(path: Path) -> None:
 
 def test_deployed_and_tested_versions_are_the_same() -> None:
     tested = set((ROOT / "constraints.txt").read_text().splitlines())
-    deployed = [line for line in (FUNCTIONS / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
-    assert set(deployed) <= tested
+    assert {str(pin) for pin in read_pins(FUNCTIONS / "requirements.txt")} <= tested
+
+
+def test_all_that_is_deployed_is_pinned_with_its_hashes() -> None:
+    """Also what it asks for, on any Python: GCP's pip refuses what has no hash."""
+    pins = {pin.name: pin for pin in read_pins(FUNCTIONS / "requirements.txt")}
+    assert all(len(set(pin.hashes)) == len(pin.hashes) > 0 for pin in pins.values())
+    asked = {name for pin in pins for name in asked_for(pin)}
+    assert asked <= pins.keys()
+    assert asked == {*ASKED_FOR, "numpy"}
+    (named,) = re.findall(r"^DEPLOYED := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(named.split()) == pins.keys() - {*ASKED_FOR}
+
+
+def asked_for(name: str) -> Iterator[str]:
+    """What a distribution needs without extras, on some Python."""
+    for text in requires(name) or []:
+        if "extra ==" not in text:
+            yield re.match(r"[A-Za-z0-9._-]+", text)[0].lower().replace("_", "-")  # type: ignore[index]

@@ -12,6 +12,7 @@ from cli.local.process import FUNCTIONS
 from cli.package import archive, bytecode, slim, wheels
 from cli.package import target as targets
 from cli.package.archive import Part
+from cli.package.materials import Material, read_materials, write_bill
 from cli.package.proof import Proof, prove
 from cli.package.target import Target
 from cli.package.wheels import Fetch, Pin
@@ -45,6 +46,8 @@ class Package:
     """A zip, and what is known of it."""
 
     path: Path
+    bill: Path
+    """Its bill of materials."""
     sha256: str
     zipped_bytes: int
     parts: tuple[Part, ...]
@@ -83,7 +86,14 @@ def build(options: Options, report: Report, fetch: Fetch = wheels.fetch) -> Pack
     with _work_folder(options.out) as work:
         tree, draft = work / "tree", work / "package.zip"
         tree.mkdir()
-        owners, left_out = _add_wheels(tree, options, pins, report, fetch) if target.is_complete else ({}, {})
+        owners: dict[str, str] = {}
+        left_out: dict[str, int] = {}
+        made_of = [Material(pin) for pin in pins]
+        if target.is_complete:
+            _fetch(tree, target, pins, report, fetch)
+            owners, made_of = archive.read_owners(tree), read_materials(tree, pins)
+            left_out = slim.slim(tree, target, options.engine)
+            report(f"slim     {sum(left_out.values()) / 1e6:.1f} MB left out that inference does not load")
         _add_functions(tree)
         if target.is_complete:
             warnings += _compile(tree, target, python, report)
@@ -98,7 +108,10 @@ def build(options: Options, report: Report, fetch: Fetch = wheels.fetch) -> Pack
         draft.replace(path)
         parts = tuple(archive.parts(path, owners))
     data = path.read_bytes()
-    return Package(path, hashlib.sha256(data).hexdigest(), len(data), parts, left_out, proof, unproven, tuple(warnings))
+    sha256 = hashlib.sha256(data).hexdigest()
+    bill = path.with_suffix(".cdx.json")
+    write_bill(bill, sha256, made_of)
+    return Package(path, bill, sha256, len(data), parts, left_out, proof, unproven, tuple(warnings))
 
 
 def _pins(options: Options) -> list[Pin]:
@@ -133,17 +146,9 @@ def _work_folder(out: Path) -> Iterator[Path]:
         yield Path(work)
 
 
-def _add_wheels(
-    tree: Path, options: Options, pins: list[Pin], report: Report, fetch: Fetch
-) -> tuple[dict[str, str], dict[str, int]]:
-    """Fetch the pinned distributions and keep what inference loads; whose files they are, and what was left out."""
-    target = options.target
+def _fetch(tree: Path, target: Target, pins: list[Pin], report: Report, fetch: Fetch) -> None:
     report(f"fetch    {', '.join(map(str, pins))} for Python {target.python} on {target.arch}")
     fetch(pins, target, tree)
-    owners = archive.read_owners(tree)
-    left_out = slim.slim(tree, target, options.engine)
-    report(f"slim     {sum(left_out.values()) / 1e6:.1f} MB left out that inference does not load")
-    return owners, left_out
 
 
 def _add_functions(tree: Path) -> None:

@@ -99,6 +99,10 @@ PILLOW = (
 NOT_NEEDED = Rule("*.libs/*", "no library that is kept loads it")
 
 
+ASKED_FOR = ("flatbuffers", "packaging", "protobuf", "typing-extensions")
+"""What the wheels ask for and inference does not load; pinned for GCP, whose pip wants a hash of each."""
+
+
 def left_out_distributions(engine: str, without: Iterable[str]) -> set[str]:
     """The names of the pinned distributions that are not fetched.
 
@@ -112,10 +116,10 @@ def left_out_distributions(engine: str, without: Iterable[str]) -> set[str]:
         if name not in OPTIONAL:
             raise InvalidRequestError(f"--without {name}: expected some of {', '.join(OPTIONAL)}")
     if engine == "c":
-        return {*names, "numpy"}
+        return {*names, *ASKED_FOR, "numpy"}
     if "numpy" in names:
         raise InvalidRequestError("--without numpy: the Python engine needs it, expected --engine c")
-    return names
+    return {*names, *ASKED_FOR}
 
 
 def slim(tree: Path, target: Target, engine: str) -> dict[str, int]:

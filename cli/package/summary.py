@@ -12,6 +12,7 @@ def document(package: Package, options: Options) -> dict[str, Any]:
     """All that is known of a package, as JSON takes it; sizes in bytes."""
     return {
         "path": str(package.path),
+        "bill": str(package.bill),
         **asdict(options.target),
         "engine": options.engine,
         "sha256": package.sha256,

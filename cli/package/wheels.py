@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cli.package.target import GLIBC_MINOR, Target
-from onnxlet.errors import InvalidRequestError, SettingsError
+from onnxlet.errors import ArtifactError, InvalidRequestError, OnnxletError, SettingsError
 
 TIMEOUT_S = 1800
 """Of all downloads together: some 50 MB, from an index that may be slow."""
@@ -21,19 +22,35 @@ UNREACHED = ("Failed to establish", "Failed to fetch", "Max retries", "ConnectTi
 SILENT = "(from versions: none)"
 """All that pip says of either, where it is told not to try again."""
 
+OTHER_BYTES = ("DO NOT MATCH THE HASHES", "Hash mismatch", "--require-hashes")
+"""What they say of bytes whose hash is not among the pinned ones, or where none is."""
+
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+_PIN = re.compile(
+    r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[A-Za-z0-9.+!]+)"
+    r"(?: ; python_full_version [<>=!]+ '[0-9.]+')?"
+    rf"(?P<hashes>(?:\s+{_HASH.pattern})*)"
+)
+
 NO_WHEEL = ("No matching distribution", "no wheels with a matching", "no usable wheels", "no version of")
 
 
 @dataclass(frozen=True)
 class Pin:
-    """One line of `functions/requirements.txt`."""
+    """One distribution of `functions/requirements.txt`."""
 
     name: str
     version: str
+    hashes: tuple[str, ...] = ()
+    """The SHA-256 of each file that it may be installed from."""
 
     def __str__(self) -> str:
         """As installers take it."""
         return f"{self.name}=={self.version}"
+
+    def to_line(self) -> str:
+        """As a requirements file has it."""
+        return " ".join([str(self), *(f"--hash=sha256:{each}" for each in self.hashes)])
 
 
 Fetch = Callable[[Sequence[Pin], Target, Path], None]
@@ -41,13 +58,15 @@ Fetch = Callable[[Sequence[Pin], Target, Path], None]
 
 
 def read_pins(path: Path) -> list[Pin]:
-    """Read a requirements file in which each line pins one distribution.
+    """Read a requirements file in which each line pins one distribution; a backslash continues a line.
+
+    For which Pythons one is needed is left out: to fetch one more does no harm.
 
     Raises:
         SettingsError: it cannot be read, or has any other line.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text().replace("\\\n", " ").splitlines()
     except OSError as error:
         raise SettingsError(f"{path}: expected the functions' pinned requirements: {error.strerror}") from error
     texts = [text for line in lines if (text := line.partition("#")[0].strip())]
@@ -59,6 +78,7 @@ def fetch(pins: Sequence[Pin], target: Target, folder: Path) -> None:
 
     Raises:
         InvalidRequestError: the index has no wheel of a pin for this target.
+        ArtifactError: a wheel is none of those whose hashes are pinned.
         SettingsError: neither pip nor uv is there, or the index does not answer.
     """
     fetch_by(installer(target), pins, target, folder)
@@ -66,11 +86,15 @@ def fetch(pins: Sequence[Pin], target: Target, folder: Path) -> None:
 
 def fetch_by(installer: Sequence[str], pins: Sequence[Pin], target: Target, folder: Path) -> None:
     """Fetch by a command that `installer` may give; raises as `fetch`."""
-    command = [*installer, "--target", str(folder), "--no-deps", *map(str, pins)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise SettingsError(f"{' '.join(command[:4])}: not done within {TIMEOUT_S} s") from error
+    with TemporaryDirectory(prefix="onnxlet-") as work:
+        requirements = Path(work) / "requirements.txt"
+        requirements.write_text("".join(f"{pin.to_line()}\n" for pin in pins))
+        options = ["--no-deps", "--require-hashes", "--requirement", str(requirements)]
+        command = [*installer, "--target", str(folder), *options]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise SettingsError(f"{' '.join(command[:4])}: not done within {TIMEOUT_S} s") from error
     if done.returncode:
         raise _explained(done.stderr, pins, target)
 
@@ -104,14 +128,17 @@ def uv_command(uv: str, target: Target) -> list[str]:
 
 
 def _parse_pin(text: str, path: Path) -> Pin:
-    name, _, version = text.partition("==")
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or not re.fullmatch(r"[A-Za-z0-9.+!]+", version):
-        raise SettingsError(f"{path}: expected lines like numpy==2.4.6, got {text!r}")
-    return Pin(name, version)
+    found = _PIN.fullmatch(text)
+    if found is None:
+        raise SettingsError(f"{path}: expected lines like numpy==2.4.6, got {text[:100]!r}")
+    return Pin(found["name"], found["version"], tuple(_HASH.findall(found["hashes"])))
 
 
-def _explained(text: str, pins: Sequence[Pin], target: Target) -> InvalidRequestError | SettingsError:
+def _explained(text: str, pins: Sequence[Pin], target: Target) -> OnnxletError:
     """The error that an installer's output means."""
+    if any(sign in text for sign in OTHER_BYTES):
+        other = next((str(pin) for pin in pins if str(pin) in text), "a wheel")
+        return ArtifactError(f"{other}: your package index has other bytes than those whose hashes are pinned")
     if any(sign in text for sign in UNREACHED):
         return SettingsError(f"the package index does not answer: {_last_line(text, UNREACHED)}")
     missing = next((pin for pin in pins if any(str(pin) in line for line in _lines(text, NO_WHEEL))), None)

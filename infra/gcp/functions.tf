@@ -13,6 +13,7 @@ locals {
     ONNXLET_REGISTRY     = local.registry_url
     ONNXLET_MODEL        = var.model
     ONNXLET_VARIANT      = var.variant
+    ONNXLET_PUBLIC_KEYS  = join(",", var.public_keys)
     ONNXLET_REFRESH_S    = tostring(var.refresh_s)
     ONNXLET_MEMORY_MIB   = tostring(floor(var.memory_mib / 2)) # the rest is for Python, requests and tensors
     GOOGLE_CLOUD_PROJECT = var.project                         # with it, log lines find their traces

@@ -91,6 +91,18 @@ variable "refresh_s" {
   }
 }
 
+variable "public_keys" {
+  description = "Public keys of publishers, as `onnxlet models NAME` shows them: only what is signed by one is loaded (ONNXLET_PUBLIC_KEYS); none by default, and all is."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for key in var.public_keys : can(regex("^[A-Za-z0-9+/]{43}=$", key))])
+    error_message = "public_keys: expected Ed25519 public keys, each 32 bytes as base64."
+  }
+}
+
 variable "http_inputs" {
   description = "Prefixes in the input bucket whose objects a request may name, as {\"image_path\": \"gs://...\"} (ONNXLET_INPUTS); none by default."
   type        = list(string)

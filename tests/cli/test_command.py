@@ -14,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from tests import keys
 from tests.conftest import BUCKET
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -77,8 +78,26 @@ def test_a_brought_model_is_published_moved_and_listed(onnxlet: Command, tmp_pat
     assert onnxlet("rollback", "shapes").stdout == "shapes version 1 is live\n"
     fails(onnxlet("rollback", "shapes"), "nothing to roll back to")
     table = onnxlet("models", "shapes").stdout
-    assert table.splitlines()[0].split() == ["version", "live", "share", "created", "source", "metrics"]
+    assert table.splitlines()[0].split() == ["version", "live", "share", "created", "source", "signed", "metrics"]
     assert "Shapes.onnx" in table
+
+
+def test_a_signed_version_is_listed_with_its_publisher(onnxlet: Command, tmp_path: Path) -> None:
+    write_classifier(tmp_path / "shapes.onnx")
+    keys.write(tmp_path)
+    said = onnxlet("publish", "shapes.onnx", "--sign", "key-1.pem").stdout
+    assert said == f"shapes version 1 is live, signed by {keys.text(1)}\n"
+    onnxlet("publish", "shapes.onnx")
+    onnxlet("promote", "shapes", "1")
+    rows = json.loads(onnxlet("models", "shapes", "--json").stdout)
+    assert [row["signed"] for row in rows] == [None, keys.text(1)]
+    path = tmp_path / ".onnxlet/registry/models/shapes/versions/1.json"
+    path.write_text(path.read_text().replace('"fp32"', '"fp16"'))
+    assert json.loads(onnxlet("models", "shapes", "--json").stdout)[1]["signed"] == "invalid"
+    (tmp_path / "no.pem").write_text("no key")
+    for key, expected in (("no.pem", "expected an Ed25519 private key"), ("gone.pem", "No such file")):
+        fails(onnxlet("publish", "shapes.onnx", "--sign", key), f"--sign {key}", expected)
+    fails(onnxlet("train", "digits", "--on", "vertex", "--sign", "key-1.pem"), "--sign", "private key stays here")
 
 
 def test_a_version_gets_a_share_and_loses_it(onnxlet: Command, tmp_path: Path) -> None:

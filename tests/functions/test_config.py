@@ -2,6 +2,7 @@ import pytest
 
 from onnxlet.config import CacheSettings, Settings
 from onnxlet.errors import SettingsError
+from tests import keys
 
 
 def test_only_the_registry_is_needed() -> None:
@@ -108,3 +109,15 @@ def test_a_cache_has_a_folder_and_a_size() -> None:
 )
 def test_a_platform_is_known_by_its_own_variable(variable: str, platform: str) -> None:
     assert settings(**{variable: "x"}).platform == platform
+
+
+def test_the_keys_of_publishers_are_a_list() -> None:
+    assert settings().public_keys == settings(ONNXLET_PUBLIC_KEYS="").public_keys == ()
+    text = f" {keys.text(1)}, {keys.text(2)} "
+    assert settings(ONNXLET_PUBLIC_KEYS=text).public_keys == (keys.public_key(1), keys.public_key(2))
+
+
+@pytest.mark.parametrize("text", [" ", ",", "none", keys.text(1)[:-1], f"{keys.text(1)} x", "A" * 43 + "="])
+def test_keys_that_are_none_never_switch_the_check_off(text: str) -> None:
+    with pytest.raises(SettingsError, match="ONNXLET_PUBLIC_KEYS: expected"):
+        settings(ONNXLET_PUBLIC_KEYS=text)

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -7,11 +9,11 @@ import pytest
 
 from onnxlet import session
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import MemoryBoundError, ModelNotFoundError
+from onnxlet.errors import MemoryBoundError, ModelNotFoundError, UntrustedModelError
 from onnxlet.models import MIB, Models
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
-from tests import graphs
+from tests import graphs, keys
 from training.publish import publish
 
 
@@ -90,3 +92,22 @@ class TestBound:
         with pytest.raises(MemoryBoundError, match="ONNXLET_MEMORY_MIB"):
             models.get(large)
         assert models.get(small) is kept
+
+
+def test_a_function_without_keys_never_imports_what_checks_signatures() -> None:
+    """Which would cost each of its cold starts."""
+    script = (
+        "import sys, uuid; from onnxlet.models import Models; from onnxlet.registry import Registry;"
+        "from onnxlet.store import open_store; Models(Registry(open_store('memory://x')), 1);"
+        "assert not {name for name in sys.modules if 'ed25519' in name or name.endswith('signature')}"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_what_was_expected_of_a_version_that_is_not_trusted_is_given_up(registry: Registry) -> None:
+    manifest = publish(registry, graphs.digits_candidate())
+    for artifact in manifest.best(runtime=session.runtime()):
+        registry.artifacts.begin(artifact.blob)
+    with pytest.raises(UntrustedModelError):
+        Models(registry, threads=1, public_keys=[keys.public_key(1)]).get(manifest)
+    assert not registry.artifacts._begun

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from onnxlet.config import Settings
+from onnxlet.contract import expectation
+from tests import keys
 from tests.infra import template
 from tests.infra.template import ROOT, Stack, statements
 
@@ -39,6 +41,7 @@ CHANGES: dict[str, dict[str, str]] = {
     "Variant": {"Variant": "int8"},
     "Prefetch": {"Prefetch": f"*={'a' * 64}:10,{'b' * 64}:20"},
     "RefreshSeconds": {"RefreshSeconds": "5"},
+    "PublicKeys": {"PublicKeys": keys.text(1)},
     "UrlAuth": {"UrlAuth": "API_KEY"},
     "ApiRequestsPerSecond": {"ApiRequestsPerSecond": "5"},
     "ApiRequestsPerMonth": {"ApiRequestsPerMonth": "5"},
@@ -137,12 +140,15 @@ def test_every_variable_that_is_set_is_read_and_every_setting_is_set_or_left_for
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_every_function_starts_with_its_settings(function: str) -> None:
     """Among them that no result lies inside an input place."""
-    for given in ({}, {"ModelName": "cats", "Prefetch": "*=", "Variant": "int8", "RefreshSeconds": "0"}):
+    changed = {"ModelName": "cats", "Prefetch": "*=", "Variant": "int8", "RefreshSeconds": "0"}
+    for given in ({}, {**changed, "PublicKeys": f"{keys.text(1)},{keys.text(2)}"}):
         settings = Settings.from_environment(environment(stack(**given), function))
         assert settings.registry == "s3://models/registry"
         assert settings.results is not None
         assert settings.results.startswith("s3://results/")
-    assert settings.model == (None if function == "SummaryFunction" else "cats")
+    is_summary = function == "SummaryFunction"
+    assert settings.model == (None if is_summary else "cats")
+    assert settings.public_keys == (() if is_summary else (keys.public_key(1), keys.public_key(2)))
 
 
 def test_every_handler_is_an_entry_point_with_its_telemetry_off() -> None:
@@ -197,7 +203,8 @@ class TestVersions:
         longest = {
             "ModelName": "m" * 63,
             "Variant": "v" * 24,
-            "Prefetch": f"avx512_vnni={'a' * 64}:1",
+            "Prefetch": f"{'a' * expectation.NAME_DIGITS}=;avx512_vnni={'a' * 64}:1",
+            "PublicKeys": f"{keys.text(1)},{keys.text(2)}",
             "RefreshSeconds": "1000000000",
             "MemorySize": "10240",
             "VpcSubnetIds": f"subnet-{'0' * 17},subnet-{'1' * 17}",

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests import keys
 from tests.infra.terraform import ENVIRONMENT, read_module
 
 GCP = Path(__file__).parents[2] / "infra/gcp"
@@ -85,6 +86,7 @@ def evaluate(module: Path) -> Evaluate:
         ("refresh_s", -1),
         ("http_inputs", ["photos"]),
         ("http_inputs", ["a,b/"]),
+        ("public_keys", ["a,b"]),
         ("input_prefix", "inbox"),
         ("input_prefix", 'in"box/'),
         ("memory_mib", 256),
@@ -134,12 +136,14 @@ def test_what_is_said_is_set_as_the_functions_take_it(evaluate: Evaluate) -> Non
         "model": "digits",
         "variant": "int8",
         "refresh_s": 0,
+        "public_keys": [keys.text(1), keys.text(2)],
         "memory_mib": 2048,
         "http_inputs": ["photos/", "scans/2026/"],
     }
     settings = Settings.from_environment(evaluate("local.http_environment", **said))
     assert (settings.model, settings.variant, settings.refresh_s) == ("digits", "int8", 0)
     assert settings.memory_bytes == 2**30
+    assert settings.public_keys == (keys.public_key(1), keys.public_key(2))
     assert settings.inputs == (
         "gs://google_storage_bucket.inputs/photos",
         "gs://google_storage_bucket.inputs/scans/2026",

@@ -1,3 +1,4 @@
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -5,15 +6,24 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from onnx import TensorProto, helper, numpy_helper
 
+from onnxlet.contract import signature
 from onnxlet.contract.manifest import Classification, ImagePreprocess
-from onnxlet.errors import ArtifactError, InvalidNameError, OnnxletError
+from onnxlet.errors import ArtifactError, InvalidNameError, OnnxletError, SettingsError
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
-from tests import graphs
+from tests import graphs, keys
 from training.onnx_file import read_onnx
-from training.publish import Candidate, _check_size, check, publish
+from training.publish import Candidate, _check_size, check, copy_version, publish
+from training.sign import load_sign
 
 
 @pytest.fixture
@@ -123,3 +133,44 @@ def test_a_graph_that_no_function_can_load_is_refused(candidate: Candidate) -> N
     _check_size(candidate, len(candidate.model.data))
     with pytest.raises(ArtifactError, match="that a function can load"):
         _check_size(candidate, len(candidate.model.data) - 1)
+
+
+def test_an_attempt_that_goes_on_finds_its_own_signed_version_and_no_other(tmp_path: Path) -> None:
+    registry = Registry(open_store((tmp_path / "registry").as_uri(), create=True))
+    candidate = graphs.digits_candidate()
+    versions = [publish(registry, candidate, sign=sign).version for sign in (None, keys.sign(tmp_path), None)]
+    assert versions == [1, 2, 2]
+    assert publish(registry, candidate, sign=keys.sign(tmp_path)).version == 2
+    assert publish(registry, candidate, sign=keys.sign(tmp_path, 2)).version == 3
+
+
+def test_a_copy_has_a_signature_of_its_own_or_none(tmp_path: Path) -> None:
+    source, target = (Registry(open_store((tmp_path / name).as_uri(), create=True)) for name in ("a", "b"))
+    manifest = publish(source, graphs.digits_candidate(), sign=keys.sign(tmp_path))
+    publish(target, graphs.digits_candidate(1))
+    assert copy_version(source, manifest, target).signature == {}
+    signed = copy_version(source, manifest, target, sign=keys.sign(tmp_path))
+    signature.require(target.resolve("digits"), [keys.public_key(1)])
+    assert signed.version == 3
+
+
+def test_a_key_of_another_kind_or_under_a_password_is_refused(tmp_path: Path) -> None:
+    other = ec.generate_private_key(ec.SECP256R1())
+    forms = {
+        "another kind": other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        "encrypted": keys.private_key(1).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password")
+        ),
+        "nothing": b"",
+    }
+    for name, data in forms.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(SettingsError, match=rf"--sign .*{name}: expected an Ed25519 private key"):
+            load_sign(tmp_path / name)
+
+
+def test_what_openssl_generates_signs(tmp_path: Path) -> None:
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(tmp_path / "key.pem")], check=True)
+    registry = Registry(open_store((tmp_path / "registry").as_uri(), create=True))
+    publish(registry, graphs.digits_candidate(), sign=load_sign(tmp_path / "key.pem"))
+    assert signature.is_valid(registry.resolve("digits"))

@@ -3,12 +3,14 @@
 A function that knows it begins to fetch them while it still asks what the alias names. What it was told may be out of
 date, and nothing is believed of it: an artifact is verified against the manifest that the alias holds.
 
-The line is `cpu=sha256:size,sha256:size;cpu=...`, where `*` stands for all other classes of CPUs. An environment
-variable has room for it: Lambda gives 4 KB to all of them together.
+The line is `cpu=sha256:size,sha256:size;cpu=...`, where `*` stands for all other classes of CPUs. It begins with eight
+digits of its own SHA-256, as a class of which no CPU is and which has no blobs: a short name for all of the line. An
+environment variable has room for it: Lambda gives 4 KB to all of them together.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from onnxlet.contract import layout
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 OTHER_CPUS = "*"
 
+NAME_DIGITS = 8
+
 MAX_BLOBS = 8
 """For one class of CPUs: three graphs and a golden example are four."""
 
@@ -26,11 +30,12 @@ MAX_BLOBS = 8
 def to_text(manifest: Manifest, variant: str | None, version: str) -> str:
     """What a function that loads a manifest with a version of ONNX Runtime should be told."""
     cpus = [*sorted({artifact.cpu for artifact in manifest.artifacts if artifact.cpu}), OTHER_CPUS]
-    return ";".join(
+    text = ";".join(
         f"{cpu}="
         + ",".join(f"{each.sha256}:{each.size_bytes}" for each in manifest.best(variant, Runtime(version, cpu)))
         for cpu in cpus
     )
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:NAME_DIGITS]}=;{text}"
 
 
 def parse(text: str, cpu: str) -> list[Blob]:

@@ -74,7 +74,9 @@ def require(manifest: Manifest, public_keys: Sequence[bytes]) -> None:
     if not found:
         raise UntrustedModelError(f"{name}: expected a signature by a key of ONNXLET_PUBLIC_KEYS, got none")
     if found not in map(key_to_text, public_keys):
-        raise UntrustedModelError(f"{name}: expected a signature by a key of ONNXLET_PUBLIC_KEYS, got one by {found:.60}")
+        raise UntrustedModelError(
+            f"{name}: expected a signature by a key of ONNXLET_PUBLIC_KEYS, got one by {found:.60}"
+        )
     if not is_valid(manifest):
         raise UntrustedModelError(f"{name}: its signature by {found} is not of this manifest")
 

@@ -19,7 +19,7 @@ from cli.local.http import HOST, Handler, serving
 from onnxlet.contract import layout
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
-from tests import graphs
+from tests import graphs, keys
 from tests.cli.doctor.found import one, only, wrong
 from tests.conftest import BUCKET
 from training.publish import publish
@@ -53,6 +53,16 @@ class TestAliases:
     ) -> None:
         (folder / layout.alias_key("digits", "live")).write_text('{"schema": 7}')
         only(look(registry, examination), "error", "alias_unreadable", "schema", "models/digits/aliases/live.json")
+
+    def test_a_signature_of_another_manifest_is_named(
+        self, folder: Path, registry: Registry, examination: Examination, tmp_path: Path
+    ) -> None:
+        publish(registry, graphs.digits_candidate(), sign=keys.sign(tmp_path))
+        assert wrong(look(registry, examination)) == []
+        for key in (layout.alias_key("digits", "live"), layout.version_key("digits", 3)):
+            path = folder / key
+            path.write_text(path.read_text().replace('"created_at": "20', '"created_at": "19'))
+        only(look(registry, examination), "error", "signature_invalid", "digits@live", "version 3", "--sign")
 
     def test_a_manifest_that_breaks_the_contract_is_named(
         self, folder: Path, registry: Registry, examination: Examination

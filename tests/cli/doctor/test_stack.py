@@ -2,6 +2,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -16,7 +17,7 @@ from onnxlet.config import StorageSettings
 from onnxlet.contract import expectation
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
-from tests import graphs
+from tests import graphs, keys
 from tests.cli.doctor.found import one, only, wrong
 from tests.conftest import BUCKET
 from training.publish import publish
@@ -129,6 +130,15 @@ def test_a_prefetch_of_another_version_is_named(stacks: list[str], registry: Reg
     publish(registry, graphs.candidate("sums", graphs.two_inputs()))
     name = deploy(stacks, function(environment(registry, ONNXLET_PREFETCH=told)))
     only(look(name), "warning", "prefetch_stale", "version than 3", "onnxlet prefetch sums")
+
+
+def test_a_live_version_that_the_function_does_not_trust_is_named(
+    stacks: list[str], registry: Registry, tmp_path: Path
+) -> None:
+    name = deploy(stacks, function(environment(registry, ONNXLET_PUBLIC_KEYS=keys.text(1))))
+    only(look(name), "error", "signature_untrusted", "sums version", "got none", "--sign")
+    publish(registry, graphs.candidate("sums", graphs.sums()), sign=keys.sign(tmp_path))
+    one(look(name), "ok", "signature", "it trusts sums version")
 
 
 def test_an_old_python_is_named(stacks: list[str], registry: Registry) -> None:

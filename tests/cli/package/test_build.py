@@ -1,3 +1,4 @@
+import json
 import platform
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.local.process import FUNCTIONS
-from cli.package.archive import END_BYTES
+from cli.package.archive import END_BYTES, OURS
 from cli.package.build import Options, Package, build
 from cli.package.target import MACHINES, Target
 from onnxlet.errors import InvalidRequestError, SettingsError
@@ -56,6 +57,16 @@ def test_it_is_the_functions_and_what_they_load(content: dict[str, bytes]) -> No
     assert content["main.py"] == (FUNCTIONS / "main.py").read_bytes()
 
 
+def test_its_bill_of_materials_names_all_that_it_holds(package: Package) -> None:
+    bill = json.loads(package.bill.read_text())
+    assert package.bill.name == package.path.name.removesuffix("zip") + "cdx.json"
+    assert bill["metadata"]["component"]["hashes"] == [{"alg": "SHA-256", "content": package.sha256}]
+    assert {each["name"] for each in bill["components"]} == {part.name for part in package.parts} - {OURS}
+    for each in bill["components"]:
+        assert each["licenses"]
+        assert f"{each['name']}-{each['version']}-" in each["purl"], "which wheel it was"
+
+
 def test_it_keeps_every_licence(content: dict[str, bytes]) -> None:
     for name in ("onnxruntime/LICENSE", "onnxruntime/ThirdPartyNotices.txt", "onnxruntime/Privacy.md"):
         assert content[name]
@@ -85,8 +96,8 @@ def test_its_parts_are_its_distributions_and_all_of_it(package: Package) -> None
     assert package.left_out["the engine calls the library alone"] > 20e6
 
 
-def test_nothing_but_the_zip_stays(package: Package, options: Options) -> None:
-    assert list(options.out.iterdir()) == [package.path]
+def test_nothing_but_the_zip_and_its_bill_stays(package: Package, options: Options) -> None:
+    assert set(options.out.iterdir()) == {package.path, package.bill}
 
 
 def test_gcps_is_the_source_alone_with_its_requirements_and_the_same_each_time(tmp_path: Path) -> None:

@@ -13,7 +13,17 @@ PROOF = Proof("/usr/bin/python3.13", "c", 4, 0.1234, 0)
 
 def package(proof: Proof | None = PROOF, unproven: str | None = None) -> Package:
     parts = (Part("onnxruntime", 25_600_000, 10_100_000), Part("onnxlet", 600_000, 300_000))
-    return Package(Path("dist/x.zip"), "ab" * 32, 10_400_022, parts, {"tests": 7}, proof, unproven, ("a warning",))
+    return Package(
+        Path("dist/x.zip"),
+        Path("dist/x.cdx.json"),
+        "ab" * 32,
+        10_400_022,
+        parts,
+        {"tests": 7},
+        proof,
+        unproven,
+        ("a warning",),
+    )
 
 
 def test_the_table_has_a_row_for_each_part_and_one_for_all() -> None:
@@ -35,6 +45,7 @@ def test_the_document_is_json_with_all_of_it() -> None:
     assert json.loads(json.dumps(document)) == document
     assert {**document, "parts": None} == {
         "path": "dist/x.zip",
+        "bill": "dist/x.cdx.json",
         "cloud": "aws",
         "arch": "arm64",
         "python": "3.13",

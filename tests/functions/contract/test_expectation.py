@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -20,6 +21,14 @@ def test_each_class_of_cpus_is_told_what_it_will_load() -> None:
     small = [artifact.blob for artifact in MANIFEST.artifacts if artifact.role != "model"]
     assert expectation.parse(line, "aarch64") == [PORTABLE.blob, *small]
     assert expectation.parse(line, "x86_64-nchwc8") == [LAID_OUT.blob, *small, GOLDEN.blob]
+
+
+def test_a_line_begins_with_a_name_of_all_of_it() -> None:
+    line, other = (expectation.to_text(FORMS, None, version) for version in ("1.31.1", "1.30.0"))
+    name, _, rest = line.partition("=;")
+    assert re.fullmatch(r"[0-9a-f]{8}", name)
+    assert rest.startswith("x86_64-nchwc8=")
+    assert name != other.partition("=;")[0]
 
 
 def test_another_version_of_the_runtime_is_told_of_the_portable_graph() -> None:
