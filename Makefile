@@ -11,9 +11,10 @@ DEPLOY_OPTIONS = --cloud $(DEPLOY_CLOUD) $(if $(STACK),--stack $(STACK)) $(if $(
 ENGINE ?= native
 # What the functions import; functions/requirements.txt names what these ask for, too.
 DEPLOYED := numpy obstore onnxruntime orjson pillow
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch jax demo test kserve conformance lint lint-infra hashes audit serve train package deploy destroy deploy-local bench clean
+.PHONY: help setup torch jax demo test kserve conformance lint lint-infra hashes audit serve train package deploy destroy deploy-local bench clean soak
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,7 +43,7 @@ demo: setup ## Train on real digits, publish, and ask both clouds' runtimes on t
 	$(BIN)/python -m cli.demo
 
 test: setup ## Run the tests (no network, GPU or Docker needed)
-	$(BIN)/python -m pytest -m "not gpu and not kserve and not perf and not deploy"
+	$(BIN)/python -m pytest -m "not gpu and not kserve and not perf and not deploy and not soak"
 
 kserve: setup .venv-kserve ## Test with KServe's client, in a venv of its own
 	$(BIN)/python -m pytest -m kserve
@@ -54,6 +55,11 @@ kserve: setup .venv-kserve ## Test with KServe's client, in a venv of its own
 
 conformance: setup ## Ask ONNX's own node tests over HTTP, in binary and in JSON (CLOUD=gcp or aws, ENGINE=native or python)
 	$(BIN)/python -m tests.conformance --cloud $(CLOUD) --engine $(ENGINE)
+
+soak: setup ## Ask both clouds' runtimes for minutes, with live updates, then the long fuzzers (MINUTES=10, each)
+	$(BIN)/python -m tests.soak --cloud gcp --minutes $(MINUTES)
+	$(BIN)/python -m tests.soak --cloud aws --minutes $(MINUTES)
+	$(BIN)/python -m pytest -m soak
 
 bench: setup ## Measure cold starts, warm requests and events beside what people deploy (ten minutes)
 	$(BIN)/onnxlet bench all --chart .onnxlet/bench/chart.png

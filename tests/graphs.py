@@ -68,10 +68,15 @@ def two_inputs() -> onnx.ModelProto:
 VOCABULARY = "abc "
 
 
-def char_step(encoding: str = "index") -> onnx.ModelProto:
-    """A recurrent step over `VOCABULARY`: the state counts the tokens, and the next in the alphabet scores highest."""
+def char_step(encoding: str = "index", step: int = 1) -> onnx.ModelProto:
+    """A recurrent step over `VOCABULARY`: the state counts the tokens, and the next in the alphabet scores highest.
+
+    Args:
+        encoding: How a token is given.
+        step: Which is the next; another one answers differently.
+    """
     size = len(VOCABULARY)
-    transitions = np.roll(np.eye(size, dtype=np.float32), 1, axis=1) * 3
+    transitions = np.roll(np.eye(size, dtype=np.float32), step, axis=1) * 3
     if encoding == "index":
         first = [helper.make_node("Gather", ["transitions", "token"], ["scores"])]
         token: Value = ("token", TensorProto.INT64, ["batch"])
@@ -87,9 +92,9 @@ def char_step(encoding: str = "index") -> onnx.ModelProto:
     )
 
 
-def char_candidate(encoding: str = "index", name: str = "char") -> Candidate:
+def char_candidate(encoding: str = "index", name: str = "char", step: int = 1) -> Candidate:
     declaration = TextGeneration(tuple(VOCABULARY), "token", encoding, "scores", {"state": "next_state"})
-    return replace(candidate(name, char_step(encoding)), generation=declaration)
+    return replace(candidate(name, char_step(encoding, step)), generation=declaration)
 
 
 def generator(layout: str = "NHWC") -> onnx.ModelProto:

@@ -10,6 +10,9 @@ from onnxlet.http import Response
 MAX_REMEMBERED = 1024
 """Paths, of the clients' making."""
 
+MAX_REMEMBERED_CHARACTERS = 256
+"""Of a path: none that names a model and a version is longer, and a server need not bound it."""
+
 Endpoint = Callable[..., Response]
 
 
@@ -32,15 +35,18 @@ class Router:
     def __init__(self, routes: Iterable[Route]) -> None:
         """Take the routes, of which the first that has a path answers for it."""
         self._routes = tuple(routes)
-        self.find = lru_cache(MAX_REMEMBERED)(self._find)
+        self._remembered = lru_cache(MAX_REMEMBERED)(self._find)
 
-    def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """The route for a request, and what its path says.
 
         Raises:
             NotFoundError: no route has this path.
             MethodNotAllowedError: one has, for another method.
         """
+        return (self._find if len(path) > MAX_REMEMBERED_CHARACTERS else self._remembered)(method, path)
+
+    def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         allowed = []
         for route in self._routes:
             arguments = _match(route.pattern, path)

@@ -89,7 +89,10 @@ class Traffic:
         current = followed.alias
         key = key or os.urandom(16).hex()
         model = self._share(followed, current.canary, key) or self.models.get(current.manifest)
-        return Routed(model, self._share(followed, current.shadow, key))
+        routed = Routed(model, self._share(followed, current.shadow, key))
+        if followed.alias is not current:  # it moved meanwhile, and what was let go then may have been loaded again
+            self._let_go(current)
+        return routed
 
     def refresh_all(self) -> None:
         """Look now whether any alias has moved, however lately that was looked for."""
@@ -158,11 +161,16 @@ class Traffic:
             self._load_shares(alias, is_ahead=True)
         except OnnxletError:
             followed.refused = _refuse(followed.refused, revision)
+            self._let_go(alias)  # what of it was loaded before the one that failed
             raise
         followed.alias, followed.revision = alias, revision
         followed.problem = followed.refused = None
+        self._let_go(old)
+
+    def _let_go(self, state: Alias) -> None:
+        """Let the versions of a state go that no alias names as it is followed; requests that run on them finish."""
         named = [manifest for each in list(self._followed.values()) for manifest in _versions(each.alias)]
-        for manifest in _versions(old):
+        for manifest in _versions(state):
             if manifest not in named:
                 self.models.discard(manifest)
 

@@ -14,6 +14,9 @@ from onnxlet.contract.tensors import TensorSpec
 
 NANOSECONDS = 1e9
 
+MAX_COUNTED = 1000
+"""Versions: where they come for months, those that have not answered for longest are forgotten."""
+
 _STEPS = {"decode": "compute_input", "run": "compute_infer", "encode": "compute_output"}
 """The steps of a request, with Triton's names for them."""
 
@@ -65,7 +68,7 @@ class Statistics:
         """Count one request that a model was found for, with the seconds of its steps."""
         key = (manifest.model, manifest.version)
         with self._lock:
-            counted = self._counted.setdefault(key, Counted())
+            counted = self._counted.get(key) or self._begin(key)
             if is_success:
                 counted.successes += 1
                 counted.success_s += total_s
@@ -75,6 +78,12 @@ class Statistics:
             else:
                 counted.failures += 1
                 counted.failure_s += total_s
+
+    def _begin(self, key: tuple[str, int]) -> Counted:
+        """Count from now on for this version. The caller holds the lock."""
+        if len(self._counted) >= MAX_COUNTED:
+            del self._counted[min(self._counted, key=lambda each: self._counted[each].last_ms)]
+        return self._counted.setdefault(key, Counted())
 
     def to_document(self, model: str | None = None, version: int | None = None) -> dict[str, Any]:
         """The statistics of one version, of one model, or of all that were asked."""

@@ -9,7 +9,9 @@ import pytest
 
 from onnxlet.contract import layout
 from onnxlet.contract.alias import CANARY, SHADOW
+from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ModelNotFoundError
+from onnxlet.model import Model
 from onnxlet.models import Models
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
@@ -111,6 +113,34 @@ class TestLiveUpdate:
         second = traffic.models.get_version("digits", 2)
         assert version(traffic) == 3
         assert traffic.models.get_version("digits", 2) is not second
+
+    def test_an_old_version_that_a_request_loads_again_is_let_go(self, registry: Registry) -> None:
+        """The alias moves between a request's look at it and the request's model: the old version comes once more."""
+
+        class LateModels(Models):
+            on_get = staticmethod(lambda: None)
+
+            def get(self, manifest: Manifest, *, is_ahead: bool = False) -> Model:
+                on_get, self.on_get = self.on_get, staticmethod(lambda: None)
+                on_get()
+                return super().get(manifest, is_ahead=is_ahead)
+
+        models = LateModels(registry, threads=1)
+        traffic = Traffic(models, refresh_s=3600)
+        assert version(traffic) == 1
+        publish(registry, graphs.digits_candidate(1))
+        models.on_get = staticmethod(traffic.refresh_all)
+        assert version(traffic) == 1
+        assert [loaded.model.manifest.version for loaded in models.loaded()] == [2]
+
+    def test_nothing_stays_of_a_state_that_is_not_followed(
+        self, registry: Registry, traffic: Traffic, tmp_path: Path
+    ) -> None:
+        publish(registry, graphs.digits_candidate(1))
+        damage(tmp_path, publish(registry, graphs.digits_candidate(2), alias=None))
+        registry.share("digits", 3, CANARY, 0.5)
+        assert version(traffic) == 1
+        assert [loaded.model.manifest.version for loaded in traffic.models.loaded()] == [1]
 
     def test_a_problem_can_be_asked_for_while_other_aliases_are_loaded(
         self, registry: Registry, traffic: Traffic
