@@ -12,11 +12,9 @@ from tests import graphs
 from training.publish import pass_gate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from training.publish import Candidate, Passed
-
-    Book = dict[tuple[str, int], int]
 
 ROW = 512
 """Numbers that a row model takes."""
@@ -87,18 +85,24 @@ class Ledger:
     """Which versions may answer, and which edition each is: written before a version can be seen. Safe for threads."""
 
     def __init__(self) -> None:
-        self._book: Book = {}
+        self._editions: dict[tuple[str, int], int] = {}
+        self._stored: dict[str, list[int]] = {}
 
     def allow(self, name: str, version: int, edition: int) -> None:
-        self._book[name, version] = edition
+        """A version may answer, or will be published in this moment."""
+        self._editions[name, version] = edition
+
+    def stored(self, name: str, version: int) -> None:
+        """A version that may answer is there: from now on it may be asked for by its number."""
+        self._stored.setdefault(name, []).append(version)
 
     def edition(self, name: str, version: int) -> int | None:
         """None for a version that was never live, nor a canary."""
-        return self._book.get((name, version))
+        return self._editions.get((name, version))
 
-    def versions(self, name: str) -> Iterator[int]:
-        """Those that may answer, the oldest first."""
-        return (version for other, version in list(self._book) if other == name)
+    def versions(self, name: str) -> list[int]:
+        """Those that may be asked for by their number."""
+        return self._stored[name]
 
 
 def _row_maker(number: int) -> Callable[[int], Candidate]:

@@ -101,7 +101,7 @@ class Client(threading.Thread):
     def ask(self, question: Question) -> None:
         pinned = None
         if "{version}" in question.path and question.model is not None:
-            pinned = self._random.choice(list(self._ledger.versions(question.model)))
+            pinned = self._random.choice(self._ledger.versions(question.model))
         headers = {**question.headers, "onnxlet-key": str(self._random.randrange(KEYS))}
         if time.monotonic() - self._last_s > MAX_IDLE_S or self._random.random() < 1 / REQUESTS_PER_CONNECTION:
             self._connection.close()

@@ -61,7 +61,7 @@ class Updates(threading.Thread):
         """Publish every model's first edition."""
         for name, editions in self._catalogue.editions.items():
             store_all(self._registry, [editions[0]])
-            self._ledger.allow(name, 1, 0)
+            self._allow(name, 1, 0)
 
     def run(self) -> None:
         changes = [self._publish, self._canary, self._more_canary, self._promote, self._shadow, self._rollback]
@@ -84,12 +84,12 @@ class Updates(threading.Thread):
         """Publish a version that is live at once."""
         edition = self._pick(name)
         self._ledger.allow(name, self._registry.versions(name)[-1] + 1, edition)  # it may answer before we hear of it
-        self._store(name, edition, layout.LIVE)
+        self._ledger.stored(name, self._store(name, edition, layout.LIVE))
 
     def _canary(self, name: str, weight: float = WEIGHTS[0]) -> None:
         edition = self._pick(name)
         version = self._store(name, edition)
-        self._ledger.allow(name, version, edition)
+        self._allow(name, version, edition)
         self._registry.share(name, version, CANARY, weight)
         self.canaries.add((name, version))
 
@@ -109,7 +109,7 @@ class Updates(threading.Thread):
             return
         edition = self._pick(name)
         version = self._store(name, edition)
-        self._ledger.allow(name, version, edition)
+        self._allow(name, version, edition)
         self._registry.promote(name, version)
 
     def _shadow(self, name: str) -> None:
@@ -134,6 +134,10 @@ class Updates(threading.Thread):
         again = replace(passed, candidate=replace(passed.candidate, publication=os.urandom(16).hex()))
         (manifest,) = store_all(self._registry, [again], alias)
         return manifest.version
+
+    def _allow(self, name: str, version: int, edition: int) -> None:
+        self._ledger.allow(name, version, edition)
+        self._ledger.stored(name, version)
 
     def _pick(self, name: str) -> int:
         return self._random.randrange(len(self._catalogue.editions[name]))
