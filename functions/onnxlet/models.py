@@ -87,9 +87,11 @@ class Models:
         return self._find((name, version)) or self.get(self.registry.version(name, version))
 
     def discard(self, manifest: Manifest) -> None:
-        """Let a model go; requests that run on it finish."""
+        """Let a model go, and its memory; requests that run on it finish."""
         with self._changing:
-            self._loaded.pop((manifest.model, manifest.version), None)
+            was_loaded = self._loaded.pop((manifest.model, manifest.version), None) is not None
+        if was_loaded:
+            memory.give_back()
 
     def loaded(self) -> list[Loaded]:
         """What is loaded now, the least recently used first."""

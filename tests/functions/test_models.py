@@ -1,3 +1,4 @@
+import ctypes
 import subprocess
 import sys
 import threading
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet import session
+from onnxlet import memory, session
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import MemoryBoundError, ModelNotFoundError, UntrustedModelError
 from onnxlet.models import MIB, Models
@@ -15,6 +16,13 @@ from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs, keys
 from training.publish import publish
+
+C_LIBRARY = ctypes.CDLL(None)
+C_LIBRARY.malloc.restype = ctypes.c_void_p
+C_LIBRARY.malloc.argtypes = [ctypes.c_size_t]
+C_LIBRARY.free.argtypes = [ctypes.c_void_p]
+BLOCK_BYTES, BLOCKS = 100_000, 640
+"""Small enough that the C library takes them from what it holds, and does not map each."""
 
 
 @pytest.fixture
@@ -59,6 +67,23 @@ def test_a_version_that_is_not_there_is_named(registry: Registry) -> None:
     publish(registry, graphs.digits_candidate())
     with pytest.raises(ModelNotFoundError, match="no version 2; it has the versions 1"):
         Models(registry, threads=1).get_version("digits", 2)
+
+
+@pytest.mark.skipif(not hasattr(C_LIBRARY, "malloc_trim"), reason="a C library other than GNU's")
+def test_with_a_model_that_is_let_go_freed_memory_goes_back(registry: Registry) -> None:
+    """The C library keeps what is freed below something that is not: every live update would leave a hole."""
+    models = Models(registry, threads=1)
+    (manifest,) = publish_some(registry, 1)
+    models.get(manifest)
+    *blocks, last = [C_LIBRARY.malloc(BLOCK_BYTES) for _ in range(BLOCKS)]
+    for block in (*blocks, last):
+        ctypes.memset(block, 1, BLOCK_BYTES)
+    for block in blocks:
+        C_LIBRARY.free(block)
+    before_bytes = memory.resident_bytes()
+    models.discard(manifest)
+    assert before_bytes - memory.resident_bytes() > BLOCKS * BLOCK_BYTES / 2
+    C_LIBRARY.free(last)
 
 
 class TestBound:
