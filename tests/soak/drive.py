@@ -40,6 +40,8 @@ class Plan:
     size: Size
     refresh_s: float = 1
     """ONNXLET_REFRESH_S."""
+    changes: int | None = None
+    """After so many live updates it ends, before its time."""
 
     def __post_init__(self) -> None:
         if not 0 < self.seconds <= MAX_SECONDS:
@@ -77,7 +79,7 @@ def drive(plan: Plan, folder: Path) -> Outcome:
     questions = ask_all(catalogue)
     root, log_path = folder / "registry", folder / "log"
     registry = Registry(open_store(root.as_uri(), create=True))
-    updates = Updates(registry, root, catalogue, ledger, is_over, plan.update_s)
+    updates = Updates(registry, root, catalogue, ledger, is_over, plan.update_s, plan.changes)
     updates.publish_first()
     start_http = CLOUDS[plan.cloud][0]
     others = memory.own_descendants()

@@ -1,3 +1,4 @@
+import mmap
 import os
 import zlib
 from pathlib import Path
@@ -20,17 +21,19 @@ MIB = 1024 * 1024
 
 @pytest.mark.parametrize("cloud", ["gcp", "aws"])
 def test_models_change_under_many_clients_and_every_answer_is_due(cloud: str, tmp_path: Path) -> None:
-    outcome = drive(Plan(cloud, seconds=5, clients=16, update_s=0.15, size=SHORT, refresh_s=0), tmp_path)
+    plan = Plan(cloud, seconds=120, clients=16, update_s=0.15, size=SHORT, refresh_s=0, changes=30)
+    outcome = drive(plan, tmp_path)
     assert problems(outcome) == []
     assert outcome.tally.failed == 0
     assert set(outcome.updates) == {"publish", "canary", "more_canary", "promote", "shadow", "rollback", "damage"}
+    assert sum(outcome.updates.values()) == plan.changes
     assert outcome.samples, "the memory was looked at"
     assert outcome.canaries > 0
     versions = [version for name, version in outcome.tally.versions if name == DIGITS]
     assert len(versions) >= 3, "the clients must have seen some of the changes"
     document = to_document(outcome)
-    assert document["requests"] == document["latencies_ms"]["all"]["count"] > 100
-    assert {"200", "400", "404", "405", "422"} == set(document["statuses"])
+    assert document["requests"] == document["latencies_ms"]["all"]["count"] > 50
+    assert {"200"} < set(document["statuses"]) <= {"200", "400", "404", "405", "422"}
 
 
 def headers(version: int = 1) -> dict[str, str]:
@@ -124,8 +127,9 @@ class TestMemory:
         assert memory.growth([], lambda sample: sample.rss_bytes) is None
 
     def test_what_is_taken_is_seen(self) -> None:
-        before = memory.read(os.getpid())
-        held = np.ones(32 * MIB, np.uint8)
-        after = memory.read(os.getpid())
-        assert after.uss_bytes - before.uss_bytes > 0.9 * len(held)
+        with mmap.mmap(-1, 32 * MIB) as taken:  # not from the heap, which may have room
+            before = memory.read(os.getpid())
+            taken.write(b"1" * len(taken))
+            after = memory.read(os.getpid())
+            assert after.uss_bytes - before.uss_bytes > 0.9 * len(taken)
         assert after.rss_bytes >= after.uss_bytes

@@ -39,8 +39,9 @@ class Updates(threading.Thread):
         ledger: Ledger,
         is_over: threading.Event,
         every_s: float,
+        at_most: int | None = None,
     ) -> None:
-        """Take a registry, and the folder that it is in."""
+        """Take a registry, the folder that it is in, and after how many changes all is over."""
         super().__init__(name="updates")
         self.done: Counter[str] = Counter()
         """How often each change was made."""
@@ -54,6 +55,7 @@ class Updates(threading.Thread):
         self._ledger = ledger
         self._is_over = is_over
         self._every_s = every_s
+        self._at_most = at_most
         self._random = random.Random(0)
         self._seeds = count(10_000)
 
@@ -66,7 +68,7 @@ class Updates(threading.Thread):
     def run(self) -> None:
         changes = [self._publish, self._canary, self._more_canary, self._promote, self._shadow, self._rollback]
         try:
-            for number in count():
+            for number in count() if self._at_most is None else range(self._at_most):
                 if self._is_over.wait(self._every_s):
                     return
                 # Every change comes to every model, and those of one model stand far apart.
@@ -77,8 +79,10 @@ class Updates(threading.Thread):
                     change = changes[number // len(self._catalogue.changing) % len(changes)]
                 change(name)
                 self.done[change.__name__.strip("_")] += 1
+            self._is_over.wait(self._every_s)  # the last one, too, must be seen
         except Exception as error:  # told at the end of the run, whatever it is
             self.error = error
+        self._is_over.set()
 
     def _publish(self, name: str) -> None:
         """Publish a version that is live at once."""
