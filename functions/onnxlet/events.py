@@ -140,7 +140,8 @@ def _for_each(pool: ThreadPoolExecutor, works: Sequence[Work], step: Callable[[W
         try:
             step(work)
         except OnnxletError as error:
-            if error.status >= 500 or work.model is None:  # without a model it is the registry or the settings
+            # Without a model it is the registry or the settings; with an outcome it is the place for results.
+            if error.status >= 500 or work.model is None or work.outcome:
                 work.failure = error
             else:
                 work.outcome = {"error": str(error), "code": error.code}

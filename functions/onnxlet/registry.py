@@ -241,6 +241,9 @@ class Registry:
             try:
                 self.store.put_if_absent(layout.version_key(draft.model, version), manifest.to_json())
             except ConflictError:
+                other = self.version(draft.model, version)
+                if other.provenance.publication == draft.provenance.publication:  # our own, of an earlier attempt
+                    return other
                 version += 1
             else:
                 return manifest
@@ -255,10 +258,15 @@ class Registry:
     ) -> Manifest:
         """Move an alias to the version that `target` picks, seeing the alias as it is at that moment."""
         key = layout.alias_key(layout.parse_name(name), layout.parse_alias(alias))
+        move_id = os.urandom(8).hex()
+        offered: dict[int, Manifest] = {}
         for attempt in range(MAX_SWAPS):
             current, revision = self._read_alias(name, alias) or (None, None)
-            manifest = target(current)
-            move = Move(action, manifest.version, _now(), os.urandom(8).hex(), weight)
+            done = next((move for move in current.history if move.id == move_id), None) if current else None
+            if done is not None:  # written by an earlier attempt, whose reply was lost before others moved on
+                return offered[done.version]
+            manifest = offered[manifest.version] = target(current)
+            move = Move(action, manifest.version, _now(), move_id, weight)
             if current is None:
                 moved = Alias(alias, manifest, (move,))
             else:

@@ -83,21 +83,20 @@ class Store:
             TooLargeError: more than `at_most` bytes; nothing of it was read.
         """
         with self._translated(key):
-            result = obstore.get(self.backend, key, options={"version": version} if version else None)
-            meta = result.meta
-            if at_most is not None and meta["size"] > at_most:
-                raise TooLargeError(f"{self.url}/{key}: expected at most {at_most} bytes, got {meta['size']}")
-            return Stored(result.bytes().to_bytes(), Revision(meta["e_tag"], meta["version"]))
+            result, revision = self._get(key, {"version": version} if version else {})
+            size_bytes = result.meta["size"]
+            if at_most is not None and size_bytes > at_most:
+                raise TooLargeError(f"{self.url}/{key}: expected at most {at_most} bytes, got {size_bytes}")
+            return Stored(result.bytes().to_bytes(), revision)
 
     def read_if_changed(self, key: str, revision: Revision) -> Stored | None:
         """Read an object whole, or nothing of it where it is still at `revision`; raises as `read` does."""
         with self._translated(key):
             try:
-                result = obstore.get(self.backend, key, options={"if_none_match": revision.etag})
+                result, found = self._get(key, {"if_none_match": revision.etag})
             except obstore.exceptions.NotModifiedError:
                 return None
-            meta = result.meta
-            return Stored(result.bytes().to_bytes(), Revision(meta["e_tag"], meta["version"]))
+            return Stored(result.bytes().to_bytes(), found)
 
     def chunks(self, key: str, within: tuple[int, int] | None = None) -> Iterator[memoryview]:
         """Read a large object piece by piece, or its bytes from one position to before another.
@@ -106,7 +105,7 @@ class Store:
             ObjectNotFoundError, BucketNotFoundError, StoreError
         """
         with self._translated(key):
-            result = obstore.get(self.backend, key, options={"range": within} if within else None)
+            result, _ = self._get(key, {"range": within} if within else {})
             for chunk in result.stream(min_chunk_size=CHUNK_BYTES):
                 yield memoryview(chunk)
 
@@ -164,16 +163,28 @@ class Store:
         with self._translated(key):
             return obstore.sign(self.backend, "GET", key, lifetime)
 
+    def _get(self, key: str, options: Any) -> tuple[Any, Revision]:
+        """Begin to read an object; gives what its body comes from, and the state that it is in.
+
+        Raises:
+            StoreError: an answer without an ETag. Every object has one, an error document that came as a 200 has not.
+        """
+        result = obstore.get(self.backend, key, options=options)
+        meta = result.meta
+        if meta["e_tag"] is None:
+            raise StoreError(f"{self.url}/{key}: expected an object with its ETag, got an answer without one")
+        return result, Revision(meta["e_tag"], meta["version"])
+
     def _put(self, key: str, data: bytes, mode: Any) -> None:
         for pause_s in (*CONFLICT_PAUSES_S, None):
             try:
-                with self._translated(key):
+                with self._translated(key, is_write=True):
                     obstore.put(self.backend, key, data, mode=mode)
             except (ConflictError, CredentialsError) as error:
                 if self._is_written(key, data, mode, error):
                     return
                 if pause_s is None:
-                    raise
+                    raise StoreError(f"{self.url}/{key}: the store refuses it for another, and there is none") from error
                 time.sleep(pause_s)
             else:
                 return
@@ -205,11 +216,11 @@ class Store:
             return None
 
     @contextmanager
-    def _translated(self, key: str) -> Iterator[None]:
+    def _translated(self, key: str, *, is_write: bool = False) -> Iterator[None]:
         try:
             yield
         except (OSError, ValueError, obstore.exceptions.BaseError) as error:
-            raise _translate(error, f"{self.url}/{key}") from error
+            raise _translate(error, f"{self.url}/{key}", is_write=is_write) from error
 
 
 class LocalFiles(Store):
@@ -294,14 +305,17 @@ def _open_gcs(url: str, settings: StorageSettings) -> GCSStore:
     )
 
 
-def _translate(error: Exception, url: str) -> OnnxletError:
-    """Our error for one of obstore's."""
+def _translate(error: Exception, url: str, *, is_write: bool) -> OnnxletError:
+    """Our error for one of obstore's. Only a write is in conflict with others: a read that is refused so may be repeated.
+
+    obstore goes on with a body that was cut under the condition that the object is still the same.
+    """
     text = _first_line(error)
     if "NoSuchBucket" in str(error):
         return BucketNotFoundError(f"{url}: no such bucket")
     if isinstance(error, FileNotFoundError):
         return ObjectNotFoundError(f"{url}: no such object")
-    if isinstance(error, obstore.exceptions.AlreadyExistsError | obstore.exceptions.PreconditionError):
+    if is_write and isinstance(error, obstore.exceptions.AlreadyExistsError | obstore.exceptions.PreconditionError):
         return ConflictError(f"{url}: somebody else wrote it first")
     if isinstance(error, ValueError):
         return InvalidNameError(f"{url}: {text}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from onnxlet.contract import layout
 from onnxlet.contract.alias import Alias, Share
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import OnnxletError
+from onnxlet.errors import OnnxletError, StoreError
 from onnxlet.model import Model
 from onnxlet.models import Models
 from onnxlet.store import Revision
@@ -19,7 +19,11 @@ logger = logging.getLogger("onnxlet")
 
 FIRST_RETRY_S = 0.25
 LONGEST_RETRY_S = 60.0
-"""Between two attempts to load a version that did not load: each one fetches it anew."""
+"""Between two attempts to load a version that did not load: each one fetches it anew.
+
+The longest is also how long an older state of an alias is taken for what a cache in between has kept: Cloud Storage
+itself keeps objects that all may read. One that stays for longer was restored by somebody, and is followed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Routed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A state of an alias that was not followed, because a version in it did not load."""
+    """A state of an alias that was not followed: a version in it did not load, or it is an older one."""
 
     revision: Revision
     retry_at_s: float
@@ -146,6 +150,7 @@ class Traffic:
             if changed is None:
                 followed.problem = followed.refused = None
             elif _is_due(followed.refused, changed[1]):
+                _check_order(followed, *changed)
                 self._move(followed, *changed)
         except OnnxletError as error:
             followed.problem = str(error)
@@ -189,6 +194,18 @@ def _falls_into(share: Share, key: str) -> bool:
 def _versions(alias: Alias) -> list[Manifest]:
     shares = (share.manifest for share in (alias.canary, alias.shadow) if share is not None)
     return [alias.manifest, *shares]
+
+
+def _check_order(followed: Followed, alias: Alias, revision: Revision) -> None:
+    """Refuse an earlier state of an alias for a while.
+
+    Raises:
+        StoreError: it is one, and was not seen before.
+    """
+    is_known = followed.refused is not None and followed.refused.revision == revision
+    if alias.is_before(followed.alias) and not is_known:
+        followed.refused = Refused(revision, time.monotonic() + LONGEST_RETRY_S, LONGEST_RETRY_S)
+        raise StoreError("the store gave an older state of the alias, which is followed only if it stays")
 
 
 def _is_due(refused: Refused | None, revision: Revision) -> bool:

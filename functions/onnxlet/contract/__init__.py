@@ -16,7 +16,9 @@ Rules that every reader and writer keeps:
 4.  An alias holds the whole manifest of its version, so that one GET resolves it, and its own append-only history.
 5.  Bytes are checked against the manifest's SHA-256 and size before ONNX Runtime sees them: those of the whole, or of
     each of its parts.
-6.  A version may have a graph in several forms. Whoever cannot load one takes another: the portable `onnx` is always
+6.  A manifest and an alias hold the SHA-256 of their own content (`digest`), to which a reader holds them where it is
+    there: a wrong bit of a document would become a wrong answer, or be written back by who moves an alias.
+7.  A version may have a graph in several forms. Whoever cannot load one takes another: the portable `onnx` is always
     there, an `ort` is for one version of ONNX Runtime, with `cpu` for one class of CPUs and only after it gave the
     golden answer.
 7.  A version may be signed. What is signed is the manifest's whole JSON object but for the signature, so whoever copies

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from onnxlet.contract import layout
-from onnxlet.contract.document import Document, to_json
+from onnxlet.contract.document import Document, to_sealed_json
 from onnxlet.contract.manifest import Manifest
 
 SCHEMA = 1
@@ -58,6 +58,11 @@ class Alias:
         changed = replace(self, history=(*self.history, move))
         return replace(changed, canary=share) if move.action == CANARY else replace(changed, shadow=share)
 
+    def is_before(self, other: "Alias") -> bool:
+        """Whether this is an earlier state of the same alias: a history is only ever added to."""
+        length = len(self.history)
+        return length < len(other.history) and other.history[:length] == self.history
+
     def previous_version(self) -> int | None:
         """The version that a rollback goes back to: the one named before the current one came, or None.
 
@@ -78,7 +83,7 @@ class Alias:
             "shadow": _share_to_document(self.shadow),
             "history": [asdict(move) for move in self.history],
         }
-        return to_json(document)
+        return to_sealed_json(document)
 
     @classmethod
     def from_json(cls, data: bytes, path: str) -> "Alias":
@@ -87,8 +92,7 @@ class Alias:
         Raises:
             ManifestError: an unknown schema, or anything malformed or contradicting itself.
         """
-        document = Document.parse(data, path)
-        document.require_schema(SCHEMA)
+        document = Document.parse_sealed(data, path, SCHEMA)
         name = document.text("alias")
         if not layout.is_name(name):
             raise document.error("alias", "an alias's name")

@@ -1,5 +1,6 @@
 """A JSON document being read: typed access, with errors that name the path to what is wrong."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,9 +12,18 @@ MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
 """No manifest needs more; a larger one is refused before it is parsed."""
 
 
+DIGEST = "digest"
+"""The field of a sealed document that holds the SHA-256 of the others, as JSON without spaces and sorted by name."""
+
+
 def to_json(document: Mapping[str, Any]) -> bytes:
     """The bytes of a document, the same for the same content, made to be read by people too."""
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+
+
+def to_sealed_json(document: Mapping[str, Any]) -> bytes:
+    """As `to_json`, with the digest of the content in it, by which a reader knows that no bit of it has changed."""
+    return to_json({**document, DIGEST: _digest(document)})
 
 
 class Document:
@@ -44,6 +54,20 @@ class Document:
         except orjson.JSONDecodeError as error:
             raise ManifestError(f"{path}: expected JSON, got {error}") from error
         return cls(content, path)
+
+    @classmethod
+    def parse_sealed(cls, data: bytes, path: str, schema: int) -> "Document":
+        """Read the bytes of a document, and hold its content to its digest, where it has one: older writers gave none.
+
+        Raises:
+            ManifestError: as `parse` and `require_schema`, or other content.
+        """
+        document = cls.parse(data, path)
+        document.require_schema(schema)
+        expected = document.content.pop(DIGEST, None)
+        if expected is not None and expected != (found := _digest(document.content)):
+            raise ManifestError(f"{path}: expected content with the SHA-256 {_describe(expected)}, got {found}")
+        return document
 
     def require_schema(self, schema: int) -> None:
         """Refuse any schema number but this one.
@@ -147,6 +171,14 @@ class Document:
         if field not in self.content:
             raise ManifestError(f"{self.path}: the field {field!r} is missing")
         return self.content[field]
+
+
+def _digest(content: Mapping[str, Any]) -> str | None:
+    """The SHA-256 of a document without its digest; None of what is nested deeper than orjson writes."""
+    try:
+        return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    except orjson.JSONEncodeError:
+        return None
 
 
 def _is_number(value: object) -> bool:

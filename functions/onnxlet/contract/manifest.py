@@ -7,7 +7,7 @@ from typing import Any
 from onnxlet.contract import layout
 from onnxlet.contract.artifact import GRAPH_ROLES, Artifact, Role, parse_artifact
 from onnxlet.contract.blob import Runtime
-from onnxlet.contract.document import Document, to_json
+from onnxlet.contract.document import Document, to_sealed_json
 from onnxlet.contract.generation import LAYOUTS, Generation, ImageGeneration, parse_generation
 from onnxlet.contract.tensors import DATATYPES, Dimension, TensorSpec
 
@@ -149,7 +149,7 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """The bytes that the registry stores."""
-        return to_json(self.to_document())
+        return to_sealed_json(self.to_document())
 
     @classmethod
     def from_json(cls, data: bytes, path: str) -> "Manifest":
@@ -158,7 +158,7 @@ class Manifest:
         Raises:
             ManifestError: an unknown schema, or anything malformed.
         """
-        return cls.from_document(Document.parse(data, path))
+        return cls.from_document(Document.parse_sealed(data, path, SCHEMA))
 
     @classmethod
     def from_document(cls, document: Document) -> "Manifest":
