@@ -14,7 +14,9 @@ DEPLOYED := numpy obstore onnxruntime orjson pillow
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch jax demo test kserve conformance lint lint-infra hashes audit serve train package deploy destroy deploy-local bench clean soak
+
+.DEFAULT_GOAL := help
+.PHONY: help setup torch jax demo test kserve conformance lint lint-infra hashes audit serve train package deploy destroy deploy-local bench clean soak faults
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +62,8 @@ soak: setup ## Ask both clouds' runtimes for minutes, with live updates, then th
 	$(BIN)/python -m tests.soak --cloud gcp --minutes $(MINUTES)
 	$(BIN)/python -m tests.soak --cloud aws --minutes $(MINUTES)
 	$(BIN)/python -m pytest -m soak
+faults: setup ## Fail a store in every way under all that is done with it (SEEDS=500 runs on each cloud's, a storm of OBJECTS=10000)
+	$(BIN)/python -m tests.faults --seeds $(or $(SEEDS),500) --objects $(or $(OBJECTS),10000)
 
 bench: setup ## Measure cold starts, warm requests and events beside what people deploy (ten minutes)
 	$(BIN)/onnxlet bench all --chart .onnxlet/bench/chart.png

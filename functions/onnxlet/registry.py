@@ -265,7 +265,8 @@ class Registry:
             done = next((move for move in current.history if move.id == move_id), None) if current else None
             if done is not None:  # written by an earlier attempt, whose reply was lost before others moved on
                 return offered[done.version]
-            manifest = offered[manifest.version] = target(current)
+            manifest = target(current)
+            offered[manifest.version] = manifest
             move = Move(action, manifest.version, _now(), move_id, weight)
             if current is None:
                 moved = Alias(alias, manifest, (move,))

@@ -184,7 +184,9 @@ class Store:
                 if self._is_written(key, data, mode, error):
                     return
                 if pause_s is None:
-                    raise StoreError(f"{self.url}/{key}: the store refuses it for another, and there is none") from error
+                    raise StoreError(
+                        f"{self.url}/{key}: the store refuses it for another, and there is none"
+                    ) from error
                 time.sleep(pause_s)
             else:
                 return
@@ -306,7 +308,7 @@ def _open_gcs(url: str, settings: StorageSettings) -> GCSStore:
 
 
 def _translate(error: Exception, url: str, *, is_write: bool) -> OnnxletError:
-    """Our error for one of obstore's. Only a write is in conflict with others: a read that is refused so may be repeated.
+    """Our error for one of obstore's. Only a write conflicts with others; a read that is refused so may be repeated.
 
     obstore goes on with a body that was cut under the condition that the object is still the same.
     """

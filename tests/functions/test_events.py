@@ -13,7 +13,7 @@ from PIL import Image
 from onnxlet import payloads
 from onnxlet.app import App
 from onnxlet.config import Settings, StorageSettings
-from onnxlet.errors import InvalidRequestError, ModelNotFoundError, SettingsError, StoreError
+from onnxlet.errors import BucketNotFoundError, InvalidRequestError, ModelNotFoundError, SettingsError, StoreError
 from onnxlet.events import answer, tally
 from onnxlet.events import process as process_all
 from onnxlet.registry import Registry
@@ -165,6 +165,26 @@ def test_a_place_for_results_that_does_not_answer_is_left_to_a_later_delivery(
     down = StorageSettings(s3_endpoint="http://127.0.0.1:9", gcs_endpoint=gcs_endpoint)
     with pytest.raises(StoreError):
         process(App(replace(app.settings, results="s3://results/root", storage=down)), reference)
+
+
+def test_a_place_for_results_that_is_missing_is_left_to_a_later_delivery(
+    app: App, scheme: str, storage: StorageSettings
+) -> None:
+    reference = put(scheme, storage, "digit.png", png())
+    with pytest.raises(BucketNotFoundError):
+        process(App(replace(app.settings, results=f"{scheme}://no-such-bucket/root")), reference)
+
+
+def test_an_object_of_two_deliveries_has_a_result_of_each_version_that_answered_it(
+    app: App, results: Store, scheme: str, storage: StorageSettings
+) -> None:
+    reference = put(scheme, storage, "digit.png", png())
+    urls = [process(app, reference)]
+    publish(Registry(open_store(app.settings.registry)), graphs.digits_candidate(1))
+    app.service.traffic.refresh_all()
+    urls += [process(app, reference), process(app, reference)]
+    assert [result(results, url)["version"] for url in urls] == [1, 2, 2]
+    assert len(set(urls)) == 2
 
 
 def test_a_missing_model_is_left_to_a_later_delivery(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,14 @@ import pytest
 from onnxlet.config import StorageSettings
 from onnxlet.contract import layout
 from onnxlet.contract.alias import CANARY, SHADOW
-from onnxlet.errors import ArtifactError, InvalidNameError, InvalidRequestError, ManifestError, ModelNotFoundError
+from onnxlet.errors import (
+    ArtifactError,
+    ConflictError,
+    InvalidNameError,
+    InvalidRequestError,
+    ManifestError,
+    ModelNotFoundError,
+)
 from onnxlet.registry import Registry
 from onnxlet.store import Revision, Store, open_store
 from tests.graphs import digits_candidate
@@ -205,6 +213,49 @@ class DyingStore:
         self.writes_left -= 1
         if self.writes_left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class ForgetfulStore:
+    """A store whose reply to the first move is lost; before the move is tried again, another writer moves on."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.url = store.url
+        self.has_forgotten = False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.store, name)
+
+    def replace(self, key: str, data: bytes, revision: Revision | None) -> None:
+        self.store.replace(key, data, revision)
+        if not self.has_forgotten:
+            self.has_forgotten = True
+            Registry(self.store).promote("digits", 2)
+            raise ConflictError("somebody else wrote it first")
+
+
+def test_a_move_whose_reply_was_lost_is_not_made_again_where_others_moved_on(registry: Registry) -> None:
+    for seed in range(3):
+        publish(registry, digits_candidate(seed))
+    forgetful = Registry(ForgetfulStore(registry.store))  # type: ignore[arg-type]
+    assert forgetful.rollback("digits").version == 2
+    moves = [(move.action, move.version) for move in registry.alias("digits").history]
+    assert moves == [("publish", 1), ("publish", 2), ("publish", 3), ("rollback", 2), ("promote", 2)]
+
+
+def test_a_publication_that_finds_its_own_manifest_is_not_published_twice(registry: Registry) -> None:
+    class Hiding(Store):
+        """A store that lists nothing."""
+
+        def children(self, prefix: str) -> list[str]:
+            assert prefix.endswith("/versions"), prefix
+            return []
+
+    first = publish(registry, digits_candidate(0), alias=None)
+    hiding = Registry(Hiding(registry.store.url, registry.store.backend))
+    draft = replace(first, metrics={"accuracy": 0.5})  # other bytes, and the same publication
+    assert hiding.publish(draft, {}, alias=None) == first
+    assert registry.versions("digits") == [1]
 
 
 WRITES = 9

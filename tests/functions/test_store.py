@@ -313,6 +313,39 @@ def test_a_read_gives_all_bytes_or_none(fault: str) -> None:
                 assert "\n" not in str(error)
 
 
+@pytest.mark.parametrize("status", ["409", "412"])
+def test_a_read_that_is_refused_is_no_conflict(status: str) -> None:
+    for read in (lambda store: store.read("key"), lambda store: list(store.chunks("key"))):
+        with shaky_store(status, key=b"1") as store, pytest.raises(StoreError, match="does not answer as it should"):
+            read(store)
+
+
+def test_an_error_document_that_comes_as_a_200_is_no_object() -> None:
+    reads: list[Callable[[Store], object]] = [
+        lambda store: store.read("key"),
+        lambda store: store.read_if_changed("key", Revision('"of before"', None)),
+        lambda store: list(store.chunks("key")),
+    ]
+    for read in reads:
+        with shaky_store("200", key=b"1") as store:
+            with pytest.raises(StoreError, match="expected an object with its ETag"):
+                read(store)
+            assert store.read("key").data == b"1"
+
+
+def test_a_write_that_came_as_a_200_with_an_error_is_not_acknowledged() -> None:
+    with shaky_store("200") as store:
+        with pytest.raises(StoreError):
+            store.put_if_absent("key", b"1")
+        with pytest.raises(ObjectNotFoundError):
+            store.read("key")
+
+
+def test_a_write_that_conflicts_with_nothing_for_ever_is_no_conflict() -> None:
+    with shaky_store(*["409", "404"] * 5) as store, pytest.raises(StoreError, match="and there is none"):
+        store.put_if_absent("key", b"1")
+
+
 def test_a_store_that_never_recovers_is_an_error_of_one_line() -> None:
     with shaky_store(*["503"] * 20, key=b"1") as store, pytest.raises(StoreError, match="does not answer") as caught:
         store.read("key")

@@ -3,6 +3,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,30 @@ class TestLiveUpdate:
         (tmp_path / layout.alias_key("digits", "live")).unlink()
         assert version(traffic) == 1
         assert 'no alias "live"' in (traffic.problem(traffic.route("digits").model) or "")
+
+    def test_an_older_state_of_an_alias_is_followed_only_where_it_stays(
+        self, registry: Registry, traffic: Traffic, tmp_path: Path
+    ) -> None:
+        path = tmp_path / layout.alias_key("digits", "live")
+        older = path.read_bytes()
+        publish(registry, graphs.digits_candidate(1))
+        assert version(traffic) == 2
+        path.write_bytes(older)
+        assert [version(traffic) for _ in range(3)] == [2, 2, 2]
+        assert "older state" in (traffic.problem(traffic.route("digits").model) or "")
+        followed = traffic._followed["digits", "live"]
+        assert followed.refused is not None
+        followed.refused = replace(followed.refused, retry_at_s=time.monotonic())  # LONGEST_RETRY_S later
+        assert version(traffic) == 1
+
+    def test_an_alias_that_was_made_anew_is_no_older_state(
+        self, registry: Registry, traffic: Traffic, tmp_path: Path
+    ) -> None:
+        publish(registry, graphs.digits_candidate(1))
+        assert version(traffic) == 2
+        (tmp_path / layout.alias_key("digits", "live")).unlink()
+        registry.promote("digits", 1)
+        assert version(traffic) == 1
 
     def test_an_old_version_is_let_go_unless_an_alias_names_it(self, registry: Registry, traffic: Traffic) -> None:
         registry.promote("digits", 1, alias="stable")

@@ -30,6 +30,15 @@ def unsealed(changed: Alias) -> dict[str, Any]:
     return document
 
 
+def test_a_history_that_goes_on_makes_a_state_the_earlier_one() -> None:
+    first, second = alias(("publish", 1)), alias(("publish", 1), ("publish", 2))
+    assert first.is_before(second)
+    assert not second.is_before(first)
+    assert not first.is_before(first)
+    made_anew = replace(first, history=(Move("publish", 1, "now", "another"),))
+    assert not made_anew.is_before(second)
+
+
 @pytest.mark.parametrize(
     ("moves", "previous"),
     [
