@@ -7,6 +7,7 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
@@ -73,8 +74,8 @@ class TestAliases:
     def test_a_manifest_other_than_the_alias_has_is_named(
         self, folder: Path, registry: Registry, examination: Examination
     ) -> None:
-        path = folder / layout.version_key("digits", 2)
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": {"accuracy": 0.99}}))
+        changed = replace(registry.version("digits", 2), metrics={"accuracy": 0.99})
+        (folder / layout.version_key("digits", 2)).write_bytes(changed.to_json())
         only(look(registry, examination), "error", "alias_manifest_differs", "onnxlet promote digits 2")
 
     def test_a_canary_that_is_not_there_is_named(
