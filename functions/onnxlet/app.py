@@ -8,10 +8,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import orjson
+
 from onnxlet import telemetry
 from onnxlet.config import Settings
+from onnxlet.contract.manifest import Manifest
 from onnxlet.endpoints import ROUTES
-from onnxlet.errors import MethodNotAllowedError, OnnxletError, TooLargeError
+from onnxlet.errors import OnnxletError, TooLargeError
 from onnxlet.exchange import Exchange
 from onnxlet.http import Request, Response, check_size, compressed, decompressed, to_json, wire_bytes
 from onnxlet.prefetch import Prefetch
@@ -30,8 +33,14 @@ SPILLED = "responses"
 
 SPILL_LIFETIME = timedelta(hours=1)
 
-MAX_LOGGED_BYTES = 2000
-"""Of a shadow's answer."""
+MAX_LOGGED_LABELS = 16
+"""Of an answer that a shadow gave too: those of its first rows."""
+
+UNSNIFFED = {"x-content-type-options": "nosniff"}
+"""Of what a browser may be led to, which is what GET answers: no text of a stranger's in it becomes a page."""
+
+UNCACHED = {"cache-control": "no-store"}
+"""Of what not everybody may see: to a cache between, `x-api-key` is a header like any other (RFC 9111, section 3.5)."""
 
 
 class App:
@@ -90,12 +99,14 @@ class App:
         exchange = Exchange(self.service)
         try:
             exchange.request = to_request(event)
+            if self.service.gate is not None:
+                exchange.key = self.service.gate.admit(exchange.request)
             exchange.request = decompressed(exchange.request)
             check_size(exchange.request.body)
             route, arguments = ROUTER.find(exchange.request.method, exchange.request.path)
             exchange.route = route.pattern
             response = route.endpoint(exchange, **arguments)
-            self._ask_shadow(exchange, route, arguments)
+            self._ask_shadow(exchange, route, arguments, response)
             response = self._fit(compressed(response, exchange.request), exchange.request)
         except Exception as error:
             exchange.error, response = _to_error(error)
@@ -139,8 +150,11 @@ class App:
         location = {} if url is None else {"location": url}
         return replace(to_json(document, 303), headers=location)
 
-    def _ask_shadow(self, exchange: Exchange, route: Route, arguments: dict[str, str]) -> None:
-        """Let a shadow answer a copy of the request; how that went is logged, and nothing else comes of it."""
+    def _ask_shadow(self, exchange: Exchange, route: Route, arguments: dict[str, str], response: Response) -> None:
+        """Let a shadow answer a copy of the request; how that went is logged, and nothing else comes of it.
+
+        Of both answers the log has the labels alone: they are the model's words, all else may be the client's.
+        """
         if exchange.routed is None or exchange.routed.shadow is None or route.method != "POST":
             return
         shadow = exchange.routed.shadow
@@ -158,7 +172,8 @@ class App:
                 "shadow_version": shadow.manifest.version,
                 "shadow_status": answer.status,
                 "shadow_ms": (time.perf_counter() - started_s) * 1000,
-                "shadow_answer": answer.body[:MAX_LOGGED_BYTES].decode("utf-8", "replace") if answer.is_text else None,
+                "labels": _labels(response, answered),
+                "shadow_labels": _labels(answer, shadow.manifest),
             }
         )
 
@@ -175,6 +190,7 @@ class App:
             "message": f"{request.method} {exchange.route or '(no route)'} {response.status}",
             "method": request.method,
             "route": exchange.route,
+            "key": exchange.key and exchange.key.id,
             "status": response.status,
             "model": model and model.model,
             "version": model and model.version,
@@ -196,15 +212,29 @@ class App:
             headers["x-request-id"] = request_id
         if model is not None:
             headers |= {"onnxlet-model": model.model, "onnxlet-version": str(model.version)}
+        if request.method == "GET":
+            headers |= UNSNIFFED
+        if self.service.gate is not None:
+            headers |= UNCACHED
         return Response(response.status, response.body, response.content_type, {**response.headers, **headers})
 
 
 def _to_error(error: Exception) -> tuple[OnnxletError, Response]:
     """The answer to an error; one that is not ours is logged, and the client is told no more than that."""
     if not isinstance(error, OnnxletError):
-        logger.error("an error inside the function", exc_info=error)
+        logger.error("an error inside the function: %s", telemetry.describe(error))
         error = OnnxletError("an error inside the function; its log says more")
     answer = to_json({"error": str(error), "code": error.code}, error.status)
-    if isinstance(error, MethodNotAllowedError):
-        answer = replace(answer, headers={"allow": ", ".join(error.allowed)})  # RFC 9110, section 15.5.6
-    return error, answer
+    return error, replace(answer, headers=error.headers)
+
+
+def _labels(answer: Response, manifest: Manifest) -> list[str] | None:
+    """What a classifier calls the first rows, in an answer of `predictions`; None of any other answer."""
+    if manifest.classification is None or not answer.is_text:
+        return None
+    document = orjson.loads(answer.body)
+    rows = document.get("predictions") if isinstance(document, dict) else None
+    if not isinstance(rows, list):
+        return None
+    labels = [row.get("label") for row in rows[:MAX_LOGGED_LABELS] if isinstance(row, dict)]
+    return [label for label in labels if label in manifest.classification.labels]

@@ -71,6 +71,8 @@ class Settings:
     """`ONNXLET_MODEL`: loaded in the init phase, and used where a request or an object names none."""
     results: str | None = None
     """`ONNXLET_RESULTS`: the root URL under which results for objects, and answers too large to send, are written."""
+    has_gate: bool = False
+    """`ONNXLET_ACCESS`: whether every HTTP request needs an API key (`keys`), or none does (`open`)."""
     inputs: tuple[str, ...] = ()
     """`ONNXLET_INPUTS`: the URL prefixes that a request may reference, with spaces or commas between them."""
     variant: str | None = None
@@ -118,6 +120,7 @@ class Settings:
             registry=registry,
             model=_parse_model(environment.get("ONNXLET_MODEL")),
             results=results,
+            has_gate=_parse_access(environment.get("ONNXLET_ACCESS")),
             inputs=inputs,
             variant=environment.get("ONNXLET_VARIANT") or None,
             prefetch=environment.get("ONNXLET_PREFETCH") or None,
@@ -197,6 +200,12 @@ def _parse_refresh(text: str | None) -> float:
     if not 0 <= seconds <= MAX_REFRESH_S:
         raise SettingsError(f"ONNXLET_REFRESH_S: expected seconds from 0 to {MAX_REFRESH_S}, got {text!r}")
     return seconds
+
+
+def _parse_access(text: str | None) -> bool:
+    if text not in {None, "", "open", "keys"}:
+        raise SettingsError(f"ONNXLET_ACCESS: expected open or keys, got {text!r}")
+    return text == "keys"
 
 
 def _parse_inputs(text: str | None) -> tuple[str, ...]:

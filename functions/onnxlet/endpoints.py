@@ -40,26 +40,28 @@ def live(_exchange: Exchange) -> Response:
 def ready(exchange: Exchange) -> Response:
     """Whether the default model can answer."""
     try:
-        if exchange.service.settings.model is not None:
+        model = exchange.service.settings.model
+        if model is not None and exchange.may_use(model):
             exchange.find(None)
     except OnnxletError as error:
         return to_json({**_health(False), "error": str(error), "code": error.code}, 503)
     return to_json(_health(True))
 
 
-def openapi(_exchange: Exchange) -> Response:
+def openapi(exchange: Exchange) -> Response:
     """This description of all routes."""
     from onnxlet.openapi import describe  # few functions are ever asked
 
-    return to_json(describe(ROUTES))
+    return to_json(describe(ROUTES, has_gate=exchange.service.settings.has_gate))
 
 
 # ---------------------------------------------------------------------- what is known of models
 
 
 def models(exchange: Exchange) -> Response:
-    """The names of all models."""
-    return to_json({"models": exchange.service.traffic.models.registry.models()})
+    """The names of all models that the request may name."""
+    names = exchange.service.traffic.models.registry.models()
+    return to_json({"models": [name for name in names if exchange.may_use(name)]})
 
 
 def model_metadata(exchange: Exchange, model: str, version: str | None = None) -> Response:
@@ -84,12 +86,15 @@ def model_statistics(exchange: Exchange, model: str | None = None, version: str 
     """What this process has answered, by model and version, as Triton counts it."""
     number = None if version is None else layout.parse_version(version)
     name = None if model is None else layout.parse_name(model.partition("@")[0])
-    return to_json(exchange.service.statistics.to_document(name, number))
+    if name is not None:
+        exchange.require(name)
+    return to_json(exchange.service.statistics.to_document(name, number, exchange.may_use))
 
 
 def repository_index(exchange: Exchange) -> Response:
     """The models of the registry and their versions, as Triton lists them."""
-    return to_json(triton.repository_index(exchange.service.traffic.models.registry.catalogue()))
+    catalogue = exchange.service.traffic.models.registry.catalogue()
+    return to_json(triton.repository_index({name: catalogue[name] for name in catalogue if exchange.may_use(name)}))
 
 
 def model_status(exchange: Exchange, model: str, version: str | None = None) -> Response:

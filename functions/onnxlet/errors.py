@@ -5,7 +5,8 @@ OnnxletError
 │   ├── InvalidJsonError     400  invalid_json          the body is not JSON
 │   ├── InvalidTensorError   400  invalid_tensor        a tensor's name, datatype, shape or data is wrong
 │   └── InvalidNameError     400  invalid_name          a model, alias or version is not a possible name
-├── ForbiddenError           403  forbidden             a reference to what a request may not read
+├── UnauthenticatedError     401  unauthenticated       no API key, or none that is good
+├── ForbiddenError           403  forbidden             a reference or a model that a request may not name
 ├── NotFoundError            404  not_found             nothing answers at this path
 │   ├── ModelNotFoundError   404  model_not_found       the registry has no such model, version or alias
 │   ├── ObjectNotFoundError  404  object_not_found      the object store has no such key
@@ -14,6 +15,7 @@ OnnxletError
 ├── TooLargeError            413  too_large             a body or an image over the stated limit
 ├── UnsupportedMediaError    415  unsupported_media     a payload of a kind that the model does not take
 ├── UnreadablePayloadError   422  unreadable_payload    the payload is not what its type says
+├── QuotaExceededError       429  quota_exceeded        the API key has no request left today
 ├── InferenceError           422  inference_failed      ONNX Runtime could not run the model on these tensors
 ├── ConflictError            409  conflict              somebody else wrote first
 ├── ManifestError            500  invalid_manifest      a registry document breaks the contract
@@ -27,7 +29,8 @@ OnnxletError
 `status` is the HTTP status of the answer, `code` the stable name that clients and alarms may rely on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 MAX_TEXT_CHARACTERS = 1000
 """Of an error: enough for two URLs and a reason, and far below what either cloud lets an answer be."""
@@ -38,6 +41,8 @@ class OnnxletError(Exception):
 
     status = 500
     code = "internal"
+    headers: Mapping[str, str] = MappingProxyType({})
+    """Of the answer, that say the same to a program."""
 
     def __init__(self, text: str) -> None:
         """Take the text. It may quote what a client sent, so it is made one line of at most `MAX_TEXT_CHARACTERS`."""
@@ -70,8 +75,16 @@ class InvalidNameError(InvalidRequestError):
     code = "invalid_name"
 
 
+class UnauthenticatedError(OnnxletError):
+    """No API key, or none that is good; which of its faults it has is not said."""
+
+    status = 401
+    code = "unauthenticated"
+    headers = MappingProxyType({"www-authenticate": "Bearer"})  # RFC 9110, section 11.6.1; RFC 6750, section 3
+
+
 class ForbiddenError(OnnxletError):
-    """A reference to what a request may not read."""
+    """A reference or a model that a request may not name."""
 
     status = 403
     code = "forbidden"
@@ -111,7 +124,7 @@ class MethodNotAllowedError(OnnxletError):
     def __init__(self, text: str, allowed: Sequence[str] = ()) -> None:
         """Take the text, and the methods that the path exists for."""
         super().__init__(text)
-        self.allowed = tuple(allowed)
+        self.headers = {"allow": ", ".join(allowed)}  # RFC 9110, section 15.5.6
 
 
 class TooLargeError(OnnxletError):
@@ -133,6 +146,18 @@ class UnreadablePayloadError(OnnxletError):
 
     status = 422
     code = "unreadable_payload"
+
+
+class QuotaExceededError(OnnxletError):
+    """The API key has no request left today."""
+
+    status = 429
+    code = "quota_exceeded"
+
+    def __init__(self, text: str, retry_after_s: int = 0) -> None:
+        """Take the text, and how long until it has some again."""
+        super().__init__(text)
+        self.headers = {"retry-after": str(retry_after_s)}
 
 
 class InferenceError(OnnxletError):

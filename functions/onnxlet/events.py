@@ -41,7 +41,7 @@ class Work:
     batches: list[Batch] = field(default_factory=list)
     outcome: dict[str, Any] = field(default_factory=dict)
     """The predictions, or why there can never be any."""
-    failure: Exception | None = None
+    failure: OnnxletError | None = None
     """Why it is to be delivered again."""
     result: str | None = None
     """The URL of the result, when that is written."""
@@ -70,7 +70,7 @@ def answer(service: Service, messages: Sequence[Message], write_line: WriteLine 
             continue
         if message.id is None:
             raise failure
-        logger.error("message %s failed: %s", message.id, failure, exc_info=_unless_ours(failure))
+        logger.error("message %s failed: %s", message.id, failure)
         failed.append(message.id)
     return failed
 
@@ -88,7 +88,7 @@ def tally(service: Service, sources: Sequence[Source], write_line: WriteLine = t
     works = list(_process_each(service, sources, write_line).values())
     failures = [work.failure for work in works if work.failure is not None]
     if failures:
-        logger.error("%d of %d objects failed", len(failures), len(works), exc_info=_unless_ours(failures[0]))
+        logger.error("%d of %d objects failed", len(failures), len(works))
         raise failures[0]
     refused = sum("error" in work.outcome for work in works)
     written = sum(work.result is not None for work in works)
@@ -146,7 +146,8 @@ def _for_each(pool: ThreadPoolExecutor, works: Sequence[Work], step: Callable[[W
             else:
                 work.outcome = {"error": str(error), "code": error.code}
         except Exception as error:  # no source may keep the others from their results, whatever it is
-            work.failure = error
+            logger.error("an error inside the function: %s", telemetry.describe(error))  # noqa: TRY400 - without its text
+            work.failure = OnnxletError("an error inside the function; its log says more")
 
     list(pool.map(attempt, works))
 
@@ -208,7 +209,6 @@ def _write(service: Service, work: Work) -> None:
 def _line(work: Work) -> dict[str, Any]:
     """What the log says of one source."""
     model = work.model and work.model.manifest
-    error = work.failure.code if isinstance(work.failure, OnnxletError) else work.failure and OnnxletError.code
     return {
         "message": f"{work.source.url} {'failed' if work.failure else 'answered' if work.result else 'left alone'}",
         "source": work.source.url,
@@ -216,7 +216,7 @@ def _line(work: Work) -> dict[str, Any]:
         "model": model and model.model,
         "version": model and model.version,
         "rows": sum(batch.rows or 1 for batch in work.batches),
-        "code": error or work.outcome.get("code"),
+        "code": work.failure.code if work.failure else work.outcome.get("code"),
         "refused": int("error" in work.outcome),
         "failed": int(work.failure is not None),
     }
@@ -231,8 +231,3 @@ def _readable(key: str) -> str:
 
 def _cut(text: str, at_most_bytes: int) -> str:
     return text.encode()[:at_most_bytes].decode("utf-8", "ignore")
-
-
-def _unless_ours(failure: Exception) -> Exception | None:
-    """An exception whose trace is worth a look: our own errors say all in one line."""
-    return None if isinstance(failure, OnnxletError) else failure

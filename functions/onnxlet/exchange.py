@@ -1,13 +1,19 @@
 """The exchange: one request being answered. What it asks, who answers it, and how long each step takes."""
 
+from __future__ import annotations
+
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from onnxlet.errors import OnnxletError
+from onnxlet.errors import ForbiddenError, OnnxletError
 from onnxlet.http import Request
 from onnxlet.model import Model
 from onnxlet.service import Service
 from onnxlet.traffic import Routed
+
+if TYPE_CHECKING:
+    from onnxlet.contract.access import Key
 
 KEY = "onnxlet-key"
 """The header by whose value a client always comes to the same version of a canary; else it is the request's own id."""
@@ -29,6 +35,8 @@ class Exchange:
         """
         self.service = service
         self.request = request
+        self.key: Key | None = None
+        """By which the request was let in; None where everybody is."""
         self.route = ""
         """The pattern of the path."""
         self.routed: Routed | None = None if model is None else Routed(model)
@@ -39,21 +47,41 @@ class Exchange:
         self._started_s = time.perf_counter()
 
     def find(self, reference: str | None, version: str | None = None, request_id: str | None = None) -> Model:
-        """Who answers; raises as `Service.find`.
+        """Who answers.
 
         Args:
             reference: `name` or `name@alias`; None for the default model.
             version: A version of it, instead of an alias.
             request_id: The client's own name for the request, where its body has one.
+
+        Raises:
+            ForbiddenError: a model that the key may not name, whether it exists or not.
+            OnnxletError: as `Service.find`.
         """
         if self.routed is None:
+            named = reference or self.service.settings.model
+            if named is not None:
+                self.require(named)
             headers = self.request.headers
             key = headers.get(KEY) or headers.get("x-request-id") or request_id
             with self.step("load"):
                 self.routed = self.service.find(reference, version, key)
         return self.routed.model
 
-    def step(self, name: str) -> "Step":
+    def require(self, reference: str) -> None:
+        """Refuse a model that the key may not name.
+
+        Raises:
+            ForbiddenError: it may not.
+        """
+        if not self.may_use(reference):
+            raise ForbiddenError(f"{reference!r:.80}: this API key may not name this model")
+
+    def may_use(self, reference: str) -> bool:
+        """Whether the request may name a model; `name` or `name@alias`."""
+        return self.key is None or self.key.may_use(reference.partition("@")[0])
+
+    def step(self, name: str) -> Step:
         """Count the time of a step, as long as the context lasts."""
         return Step(self.steps_s, name)
 

@@ -17,11 +17,14 @@ BINARY = "application/octet-stream"
 JSON = "application/json"
 
 
-def describe(routes: Iterable[Route]) -> dict[str, Any]:
-    """The document for these routes."""
+def describe(routes: Iterable[Route], *, has_gate: bool = False) -> dict[str, Any]:
+    """The document for these routes, of a function that asks for API keys or does not."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.pattern, {})[route.method.lower()] = _operation(route)
+        operation = _operation(route)
+        operation["responses"] |= _REFUSALS if has_gate else {}
+        paths.setdefault(route.pattern, {})[route.method.lower()] = operation
+    components = {"schemas": SCHEMAS, "securitySchemes": _SCHEMES} if has_gate else {"schemas": SCHEMAS}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -30,7 +33,8 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
             "description": "ONNX models behind a cloud function. A model is named `name` or `name@alias`.",
         },
         "paths": paths,
-        "components": {"schemas": SCHEMAS},
+        "components": components,
+        **({"security": [{name: []} for name in _SCHEMES]} if has_gate else {}),
     }
 
 
@@ -42,7 +46,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "parameters": [_path_parameter(each) for each in re.findall(r"{(\w+)}", route.pattern)],
         "responses": {
             "200": {"description": "The answer.", "content": _answers(route)},
-            "default": {"description": "Why there is none.", "content": {JSON: {"schema": _reference("Error")}}},
+            "default": _error("Why there is none."),
         },
     }
     operation["parameters"] += _PARAMETERS.get(route.takes, [])
@@ -73,6 +77,10 @@ def _path_parameter(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS[name]}
 
 
+def _error(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {JSON: {"schema": _reference("Error")}}}
+
+
 def _reference(schema: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{schema}"}
 
@@ -85,6 +93,16 @@ def _list(items: Any) -> dict[str, Any]:
     return {"type": "array", "items": items}
 
 
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
+"""Either way an API key is shown."""
+_REFUSALS = {
+    "401": _error("No API key, or none that is good."),
+    "403": _error("A model that the API key may not name."),
+    "429": _error("The API key has no request left today."),
+}
 _TEXT = {"type": "string"}
 _TRUTH = {"type": "boolean"}
 _COUNT = {"type": "integer", "minimum": 0}

@@ -1,6 +1,9 @@
 """One function's parts: its settings, its models, and the places that it reads and writes."""
 
+from __future__ import annotations
+
 import threading
+from typing import TYPE_CHECKING
 
 from onnxlet import session
 from onnxlet.config import Settings
@@ -13,6 +16,9 @@ from onnxlet.registry import Registry
 from onnxlet.store import Store, open_store
 from onnxlet.traffic import Routed, Traffic
 from onnxlet.triton import Statistics
+
+if TYPE_CHECKING:
+    from onnxlet.access import Gate
 
 MAX_BUCKETS = 16
 """That connections are kept to: a function's events come from one, or a few."""
@@ -31,6 +37,7 @@ class Service:
         self._traffic: Traffic | None = None
         self._results: Store | None = None
         self._buckets: dict[str, Store] = {}
+        self.gate = self._open_gate()
 
     @property
     def traffic(self) -> Traffic:
@@ -99,6 +106,16 @@ class Service:
         if traffic is not None:
             traffic.models.registry.reopen(open_store(self.settings.registry, self.settings.storage))
             traffic.refresh_all()
+        if self.gate is not None:
+            self.gate.forget()
+
+    def _open_gate(self) -> Gate | None:
+        """What lets requests in, where not everybody may ask."""
+        if not self.settings.has_gate:
+            return None
+        from onnxlet.access import Gate  # most functions ask nobody for a key
+
+        return Gate(lambda: self.traffic.models.registry.store, lambda: self.results, self.settings.refresh_s)
 
     def find(self, reference: str | None, version: str | None = None, key: str | None = None) -> Routed:
         """Who answers for what a request names.

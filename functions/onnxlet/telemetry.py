@@ -19,6 +19,9 @@ from onnxlet.config import Settings
 
 NAMESPACE = "onnxlet"
 
+MAX_FRAMES = 12
+"""Of an error's way, from where it was raised."""
+
 WriteLine = Callable[[Mapping[str, Any]], None]
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})", re.ASCII)
@@ -60,6 +63,16 @@ def parse_request_id(headers: Mapping[str, str], platform_id: str | None) -> str
         if text and _REQUEST_ID.fullmatch(text):
             return text
     return None
+
+
+def describe(error: BaseException) -> str:
+    """What the log may say of an error that is not ours: its kind and where it was raised; its text may quote a payload."""
+    import traceback  # nobody hopes to need it
+
+    frames = traceback.extract_tb(error.__traceback__, limit=-MAX_FRAMES)
+    places = [f"{os.path.basename(frame.filename)}:{frame.lineno} in {frame.name}" for frame in reversed(frames)]
+    cause = "" if error.__cause__ is None else f"; caused by {describe(error.__cause__)}"
+    return f"{type(error).__name__} at {' < '.join(places)}{cause}"
 
 
 def server_timing(steps_s: Mapping[str, float], total_s: float) -> str:

@@ -5,7 +5,7 @@ Source: Triton, `extension_model_configuration.md`, `extension_statistics.md` an
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,11 +85,11 @@ class Statistics:
             del self._counted[min(self._counted, key=lambda each: self._counted[each].last_ms)]
         return self._counted.setdefault(key, Counted())
 
-    def to_document(self, model: str | None = None, version: int | None = None) -> dict[str, Any]:
-        """The statistics of one version, of one model, or of all that were asked."""
+    def to_document(self, model: str | None, version: int | None, is_visible: Callable[[str], bool]) -> dict[str, Any]:
+        """The statistics of one version, of one model, or of all that were asked, as far as the models are visible."""
         with self._lock:
             keys = [key for key in sorted(self._counted) if model in {None, key[0]} and version in {None, key[1]}]
-            return {"model_stats": [_model_statistics(key, self._counted[key]) for key in keys]}
+            return {"model_stats": [_model_statistics(key, self._counted[key]) for key in keys if is_visible(key[0])]}
 
 
 def _model_statistics(key: tuple[str, int], counted: Counted) -> dict[str, Any]:

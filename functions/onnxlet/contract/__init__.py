@@ -1,10 +1,11 @@
 """The contract: the one place where training and functions meet.
 
-A registry is a root URL in object storage and holds three kinds of objects:
+A registry is a root URL in object storage and holds four kinds of objects:
 
     blobs/sha256/<hex>                  immutable bytes, named by their SHA-256, written once
     models/<name>/versions/<n>.json     the manifest of version n (1, 2, 3 ...), written once
     models/<name>/aliases/<alias>.json  a movable name for a version, replaced by compare-and-swap
+    access/keys.json                    the API keys, as hashes, replaced by compare-and-swap
 
 Rules that every reader and writer keeps:
 
@@ -21,10 +22,10 @@ Rules that every reader and writer keeps:
 7.  A version may have a graph in several forms. Whoever cannot load one takes another: the portable `onnx` is always
     there, an `ort` is for one version of ONNX Runtime, with `cpu` for one class of CPUs and only after it gave the
     golden answer.
-7.  A version may be signed. What is signed is the manifest's whole JSON object but for the signature, so whoever copies
+8.  A version may be signed. What is signed is the manifest's whole JSON object but for the signature, so whoever copies
     a manifest into an alias copies all of it. A function that knows public keys loads only what one of them signed.
 
 `blob` and `artifact` say what the bytes are and who may load them, `expectation` which of them a function may ask for
-early, `golden` what a version must answer, `tensors` what a tensor is, `manifest` and `alias` what the documents hold,
-`signature` by whom they were published, `layout` where they lie.
+early, `golden` what a version must answer, `tensors` what a tensor is, `manifest`, `alias` and `access` what the documents
+hold, `signature` by whom a version was published, `layout` where they lie.
 """

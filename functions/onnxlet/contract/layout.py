@@ -9,6 +9,9 @@ LIVE = "live"
 
 MODELS_PREFIX = "models"
 
+ACCESS_DOCUMENT = "access/keys.json"
+"""The key of the document of the API keys."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
