@@ -13,7 +13,9 @@ from cli.bench.command import app as bench
 from cli.cost.command import cost
 from cli.deploy.command import deploy, destroy
 from cli.doctor.command import doctor
-from cli.registry import open_registry
+from cli.keys import app as keys
+from cli.output import JsonOption
+from cli.registry import RegistryOption, open_registry
 from onnxlet import session
 from onnxlet.contract import alias as actions
 from onnxlet.contract import expectation, layout
@@ -30,12 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(bench, name="bench")
+app.add_typer(keys, name="keys")
 
-RegistryOption = Annotated[
-    str | None,
-    typer.Option("--registry", metavar="URL", envvar="ONNXLET_REGISTRY", help="Root URL: s3://, gs:// or file://."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 WeightOption = Annotated[str, typer.Option("--weight", metavar="SHARE", help="10% or 0.1; 0 ends it.")]
 SignOption = Annotated[
     Path | None,

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -14,6 +15,8 @@ from onnxlet.errors import ModelNotFoundError
 from onnxlet.registry import Registry
 
 Row = dict[str, Any]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
 def progress() -> Console:

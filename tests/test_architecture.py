@@ -42,7 +42,10 @@ MAY_IMPORT = {
     "references": {"config", "errors", "http", "store"},
     "v2": {"contract", "errors", "http", "onnxlet"},
     "triton": {"contract"},
+    "quota": {"contract", "errors", "store"},
+    "access": {"contract", "errors", "http", "quota", "store"},
     "service": {
+        "access",
         "config",
         "contract",
         "disk_cache",
@@ -56,7 +59,7 @@ MAY_IMPORT = {
         "traffic",
         "triton",
     },
-    "exchange": {"errors", "http", "model", "service", "traffic"},
+    "exchange": {"contract", "errors", "http", "model", "service", "traffic"},
     "openapi": {"contract", "generate", "onnxlet", "payloads", "routes"},
     "endpoints": {
         "batches",
@@ -75,7 +78,18 @@ MAY_IMPORT = {
     },
     "routes": {"errors", "http"},
     "telemetry": {"config"},
-    "app": {"config", "endpoints", "errors", "exchange", "http", "prefetch", "routes", "service", "telemetry"},
+    "app": {
+        "config",
+        "contract",
+        "endpoints",
+        "errors",
+        "exchange",
+        "http",
+        "prefetch",
+        "routes",
+        "service",
+        "telemetry",
+    },
     "sources": {"errors"},
     "events": {
         "batches",
@@ -108,6 +122,7 @@ LIBRARIES = {
     "http": {"orjson"},
     "telemetry": {"orjson"},
     "aws": {"orjson"},
+    "app": {"orjson"},
 }
 """What each room may import beside the standard library: anything else costs every cold start."""
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cli import access
 from cli.deploy.cloud import Cloud, Outputs, Reply
 from onnxlet.contract import tensors
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
@@ -68,8 +69,14 @@ def ask(
             return Answer(path, milliseconds, golden is not None)
         text = describe(reply)
         if time.monotonic() > deadline or (isinstance(reply, Reply) and reply.status not in NOT_YET):
-            raise StoreError(f"{outputs.http_url}: what is deployed does not answer: {text}")
+            remedy = f"; {access.remedy(outputs.registry_url)}" if is_keyless(reply) else ""
+            raise StoreError(f"{outputs.http_url}: what is deployed does not answer: {text}{remedy}")
         time.sleep(pause_s)
+
+
+def is_keyless(reply: Reply | OSError) -> bool:
+    """Whether the functions themselves, and not their cloud, ask for an API key."""
+    return isinstance(reply, Reply) and reply.status == 401 and b'"unauthenticated"' in reply.body
 
 
 def to_request(golden: Golden) -> tuple[bytes, dict[str, str]]:
@@ -137,6 +144,6 @@ def _send(
     cloud: Cloud, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]
 ) -> Reply | OSError | None:
     try:
-        return cloud.send(outputs, path, body, headers)
+        return cloud.send(outputs, path, body, access.with_key(headers))
     except OSError as error:
         return error

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from cli import access
 from cli.deploy import smoke
 from cli.deploy.cloud import Reply
 from cli.doctor import clock, remedies, signing, web
@@ -33,7 +34,7 @@ class Caller:
 
     def ask(self, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Reply | Unreached:
         """Send a request: GET, or POST where there is a body."""
-        url, found = f"{self.url}{path}", dict(headers or {})
+        url, found = f"{self.url}{path}", access.with_key(headers or {})
         if self.is_signing:
             found = signing.signed(url, body, found) or found
         return web.ask(url, body, found)
@@ -54,12 +55,15 @@ def examine(url: str, registry: Registry | None = None) -> Iterator[Finding]:
     finding = clock.examine(reply.headers, url)
     if finding:
         yield finding
-    if reply.status in REFUSALS:
+    if reply.status in REFUSALS and not smoke.is_keyless(reply):
         allowed, finding = _signed(caller, reply)
         yield finding
         if allowed is None:
             return
         reply = allowed
+    if smoke.is_keyless(reply):
+        yield error("url_key", url, smoke.describe(reply), "an API key that is good", access.remedy())
+        return
     problem = _not_ours(url, reply)
     if problem:
         yield problem
@@ -79,7 +83,7 @@ def _signed(caller: Caller, refused: Reply) -> tuple[Reply | None, Finding]:
         return None, error("url_forbidden", caller.url, found, "an identity token", remedy)
     caller.is_signing = True
     reply = caller.ask("/v2") if signing.signed(caller.url, None, {}) is not None else refused
-    if isinstance(reply, Reply) and reply.status not in REFUSALS:
+    if isinstance(reply, Reply) and (reply.status not in REFUSALS or smoke.is_keyless(reply)):
         return reply, ok("url_auth", caller.url, f"IAM: signed; by hand: {signing.command(caller.url)}")
     text = smoke.describe(refused)
     if "execute-api" in host:

@@ -26,7 +26,7 @@ MAX_STALE_S = 3600.0
 """How long the keys that were read last are good for, while the store does not answer."""
 
 FIRST_RETRY_S = 1.0
-"""Between two attempts to read the keys for the first time: strangers' requests must not become as many of the store's."""
+"""Between two attempts to read the keys for the first time: not each stranger's request shall be one to the store."""
 
 
 class Gate:

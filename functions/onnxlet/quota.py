@@ -1,8 +1,8 @@
 """The quotas: how many requests a key has left today, kept by all instances together in object storage alone.
 
-A day's requests are cut into blocks. An instance takes one by creating its object, which succeeds once in all the world,
-and spends it by itself. So no more requests are ever let in than there are; what an instance has not spent when it ends
-is lost for the day, a thousandth of the quota at most.
+A day's requests are cut into blocks. An instance takes one by creating its object, which succeeds once and nowhere
+else, and spends it by itself. So no more requests are ever let in than there are; what an instance has not spent when
+it ends is lost for the day: less than one block, the thousandth part of the quota.
 """
 
 import os

@@ -66,7 +66,7 @@ def parse_request_id(headers: Mapping[str, str], platform_id: str | None) -> str
 
 
 def describe(error: BaseException) -> str:
-    """What the log may say of an error that is not ours: its kind and where it was raised; its text may quote a payload."""
+    """What the log says of an error that is not ours: its kind and its way. Its text may quote a payload."""
     import traceback  # nobody hopes to need it
 
     frames = traceback.extract_tb(error.__traceback__, limit=-MAX_FRAMES)

@@ -6,7 +6,7 @@ locals {
 
   registry_prefix = "registry/"
   results_prefix  = "results/" # for objects and messages
-  answers_prefix  = "answers/" # of requests, too large to send
+  answers_prefix  = "answers/" # of requests, too large to send; and the quotas of a day
 
   registry_url = "gs://${google_storage_bucket.registry.name}/${trimsuffix(local.registry_prefix, "/")}"
   results_url  = "gs://${google_storage_bucket.results.name}/${trimsuffix(local.results_prefix, "/")}"

@@ -64,6 +64,7 @@ locals {
     http_reads_registry  = { when = true, who = local.http, role = local.reads, bucket = local.registry, prefix = local.registry_prefix }
     http_creates_answers = { when = true, who = local.http, role = local.creates, bucket = local.results, prefix = local.answers_prefix }
     http_reads_answers   = { when = true, who = local.http, role = local.reads, bucket = local.results, prefix = local.answers_prefix }
+    http_lists_answers   = { when = var.access == "keys", who = local.http, role = local.lists, bucket = local.results, prefix = null } # what is left of a quota
 
     messages_lists_registry  = { when = true, who = local.messages, role = local.lists, bucket = local.registry, prefix = null }
     messages_reads_registry  = { when = true, who = local.messages, role = local.reads, bucket = local.registry, prefix = local.registry_prefix }

@@ -227,6 +227,17 @@ variable "invokers" {
   }
 }
 
+variable "access" {
+  description = "open, or keys: every HTTP request needs an API key that `onnxlet keys create` made in the registry, beside what Cloud Run asks for (ONNXLET_ACCESS)."
+  type        = string
+  default     = "open"
+
+  validation {
+    condition     = contains(["open", "keys"], var.access)
+    error_message = "access: expected open or keys."
+  }
+}
+
 variable "ingress" {
   description = "From where the HTTP function can be reached: ALLOW_ALL, ALLOW_INTERNAL_ONLY or ALLOW_INTERNAL_AND_GCLB (behind a load balancer)."
   type        = string

@@ -43,6 +43,7 @@ CHANGES: dict[str, dict[str, str]] = {
     "RefreshSeconds": {"RefreshSeconds": "5"},
     "PublicKeys": {"PublicKeys": keys.text(1)},
     "UrlAuth": {"UrlAuth": "API_KEY"},
+    "Access": {"Access": "keys"},
     "ApiRequestsPerSecond": {"ApiRequestsPerSecond": "5"},
     "ApiRequestsPerMonth": {"ApiRequestsPerMonth": "5"},
     "Architecture": {"Architecture": "x86_64"},
@@ -206,6 +207,7 @@ class TestVersions:
             "Prefetch": f"{'a' * expectation.NAME_DIGITS}=;avx512_vnni={'a' * 64}:1",
             "PublicKeys": f"{keys.text(1)},{keys.text(2)}",
             "RefreshSeconds": "1000000000",
+            "Access": "keys",
             "MemorySize": "10240",
             "VpcSubnetIds": f"subnet-{'0' * 17},subnet-{'1' * 17}",
         }

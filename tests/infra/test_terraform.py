@@ -37,6 +37,7 @@ ON_DATA = {
         (READS, "registry", "registry/"),
         (CREATES, "results", "answers/"),
         (READS, "results", "answers/"),
+        (LISTS, "results", None),  # with API keys
     },
     "messages": {
         (LISTS, "registry", None),

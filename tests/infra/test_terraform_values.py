@@ -97,6 +97,7 @@ def evaluate(module: Path) -> Evaluate:
         ("invokers", ["allUsers"]),
         ("invokers", ["allAuthenticatedUsers"]),
         ("invokers", ["ada@example.com"]),
+        ("access", "key"),
         ("ingress", "NONE"),
         ("object_events", "both"),
         ("max_delivery_attempts", 4),
@@ -139,11 +140,13 @@ def test_what_is_said_is_set_as_the_functions_take_it(evaluate: Evaluate) -> Non
         "public_keys": [keys.text(1), keys.text(2)],
         "memory_mib": 2048,
         "http_inputs": ["photos/", "scans/2026/"],
+        "access": "keys",
     }
     settings = Settings.from_environment(evaluate("local.http_environment", **said))
     assert (settings.model, settings.variant, settings.refresh_s) == ("digits", "int8", 0)
     assert settings.memory_bytes == 2**30
     assert settings.public_keys == (keys.public_key(1), keys.public_key(2))
+    assert settings.has_gate
     assert settings.inputs == (
         "gs://google_storage_bucket.inputs/photos",
         "gs://google_storage_bucket.inputs/scans/2026",
@@ -182,6 +185,12 @@ def test_more_is_granted_only_with_what_needs_it(evaluate: Evaluate) -> None:
     assert more["http_reads_inputs_photos/"] == ("roles/storage.objectViewer", inputs, "photos/")
     assert more["http_lists_inputs"] == ("roles/storage.legacyBucketReader", inputs, None)
     assert all(each["who"] and each["bucket"] for each in found.values())
+
+
+def test_results_are_listed_only_where_quotas_are_counted(evaluate: Evaluate) -> None:
+    assert "http_lists_answers" not in grants(evaluate)
+    found = grants(evaluate, access="keys")["http_lists_answers"]
+    assert (found["role"], found["prefix"]) == ("roles/storage.legacyBucketReader", None)
 
 
 def test_the_prefix_of_inputs_bounds_who_reads_them(evaluate: Evaluate) -> None:
