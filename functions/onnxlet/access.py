@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from onnxlet.contract import layout
-from onnxlet.contract.access import PREFIX, Key, Keys
+from onnxlet.contract.access import PREFIX, Key, Keys, is_key
 from onnxlet.errors import ObjectNotFoundError, OnnxletError, StoreError, UnauthenticatedError
 from onnxlet.http import Request
 from onnxlet.quota import Quotas
@@ -109,8 +109,8 @@ class Gate:
 
 
 def _shown(request: Request) -> str | None:
-    """The key in a request's headers: of two the one that is ours, for the clouds' own checks take the other."""
+    """The key in a request's headers: of two the one that has our form, for a cloud's own check may take the other."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else ""
     shown = (request.headers.get("x-api-key", "").strip(), bearer)
-    return next((text for text in shown if text.startswith(PREFIX)), None)
+    return next(filter(is_key, shown), None)

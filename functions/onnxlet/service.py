@@ -99,6 +99,8 @@ class Service:
 
     def reopen(self) -> None:
         """Connect anew, and look whether aliases have moved: time has passed that no clock of this process counted."""
+        if self.gate is not None:
+            self.gate.forget()
         with self._opening:
             self._results = None
             self._buckets.clear()
@@ -106,8 +108,6 @@ class Service:
         if traffic is not None:
             traffic.models.registry.reopen(open_store(self.settings.registry, self.settings.storage))
             traffic.refresh_all()
-        if self.gate is not None:
-            self.gate.forget()
 
     def _open_gate(self) -> Gate | None:
         """What lets requests in, where not everybody may ask."""

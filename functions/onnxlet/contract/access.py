@@ -112,6 +112,11 @@ def generate() -> tuple[str, str]:
     return key_id, f"{PREFIX}{key_id}_{os.urandom(SECRET_BYTES).hex()}"
 
 
+def is_key(text: str) -> bool:
+    """Whether a text has the form of a key."""
+    return _SECRET.fullmatch(text) is not None
+
+
 def digest(text: str) -> str:
     """The SHA-256 of a key, as the document has it."""
     return hashlib.sha256(text.encode()).hexdigest()
