@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -26,6 +27,8 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 
 from onnxlet.app import App
 from onnxlet.config import Settings
+from onnxlet.contract import access, layout
+from onnxlet.contract.access import Key, Keys
 from onnxlet.endpoints import ROUTES, generate, infer, invoke, predict, predict_v1, repository_index
 from onnxlet.http import HEADER_LENGTH, Request, Response
 from onnxlet.openapi import BINARY, JSON, SCHEMAS, describe
@@ -189,6 +192,16 @@ class TestDescription:
     def test_it_is_a_valid_openapi_document(self) -> None:
         openapi_spec_validator.validate(DOCUMENT)
 
+    def test_a_function_with_keys_describes_how_they_are_shown_and_what_is_refused(self, app: App) -> None:
+        document = json.loads(ask_gated(app, "/openapi.json", KEY))
+        openapi_spec_validator.validate(document)
+        assert document["security"] == [{"bearer": []}, {"apiKey": []}]
+        assert document["components"]["securitySchemes"]["apiKey"]["name"] == "x-api-key"
+        assert "security" not in DOCUMENT
+        for item in document["paths"].values():
+            for operation in item.values():
+                assert {"401", "403", "429"} <= operation["responses"].keys()
+
     def test_the_header_of_binary_tensors_is_the_one_that_is_read(self) -> None:
         parameters = DOCUMENT["paths"]["/v2/models/{model}/infer"]["post"]["parameters"]
         assert HEADER_LENGTH in [each["name"] for each in parameters if each["in"] == "header"]
@@ -235,6 +248,18 @@ class TestDescription:
         response = unready.handle(Request("GET", route.pattern))
         assert response.status == 503
         check_answer(route, response)
+
+
+KEY_ID, KEY = access.generate()
+
+
+def ask_gated(app: App, path: str, key: str) -> bytes:
+    """The answer of a function that asks for a key."""
+    store = app.service.traffic.models.registry.store
+    keys = Keys([Key(KEY_ID, "Ada", access.digest(KEY), datetime.now(UTC))])
+    store.backend.put(layout.ACCESS_DOCUMENT, keys.to_json())
+    gated = App(Settings(store.url, "digits", has_gate=True), write_line=lambda _line: None)
+    return gated.handle(Request("GET", path, b"", {"x-api-key": key})).body
 
 
 Start = Callable[[str, list[tuple[str, str]]], object]

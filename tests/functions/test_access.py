@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from onnxlet import access as gate
 from onnxlet import aws
-from onnxlet.access import MAX_REFRESH_S, MAX_STALE_S
+from onnxlet.access import MAX_REFRESH_S, MAX_STALE_S, Gate
 from onnxlet.app import App
 from onnxlet.config import Settings, StorageSettings
 from onnxlet.contract import access, layout
 from onnxlet.contract.access import Key, Keys
 from onnxlet.endpoints import ROUTES
+from onnxlet.errors import StoreError, UnauthenticatedError
 from onnxlet.http import Request, Response
 from onnxlet.registry import Registry
 from onnxlet.store import Store, open_store
@@ -300,17 +300,17 @@ class TestStoreThatIsDown:
         self, owner: Owner, stores: list[Store], down: Store, caplog: pytest.LogCaptureFixture
     ) -> None:
         text = owner.create()
-        gate_ = gate.Gate(lambda: stores[0], lambda: stores[0], 0)
+        gate = Gate(lambda: stores[0], lambda: stores[0], 0)
         request = Request("GET", "/v2", b"", bearer(text))
-        assert gate_.admit(request).name == "Ada"
+        assert gate.admit(request).name == "Ada"
         stores[0] = down
-        assert gate_.admit(request).name == "Ada"
+        assert gate.admit(request).name == "Ada"
         assert "the API keys were not read: s3://bucket/access/keys.json" in caplog.text
-        gate_._read_at_s -= MAX_STALE_S
-        with pytest.raises(gate.StoreError, match="it cannot be told now who may ask"):
-            gate_.admit(request)
+        gate._read_at_s -= MAX_STALE_S
+        with pytest.raises(StoreError, match="it cannot be told now who may ask"):
+            gate.admit(request)
         stores[0] = owner.store
-        assert gate_.admit(request).name == "Ada"
+        assert gate.admit(request).name == "Ada"
 
     def test_nobody_is_at_first_and_strangers_do_not_ask_the_store_again_and_again(self, down: Store) -> None:
         asked: list[int] = []
@@ -319,13 +319,13 @@ class TestStoreThatIsDown:
             asked.append(1)
             return down
 
-        gate_ = gate.Gate(opened, opened, 0)
+        gate = Gate(opened, opened, 0)
         for _ in range(20):
-            with pytest.raises(gate.StoreError):
-                gate_.admit(Request("GET", "/v2", b"", bearer(access.generate()[1])))
+            with pytest.raises(StoreError):
+                gate.admit(Request("GET", "/v2", b"", bearer(access.generate()[1])))
         assert len(asked) == 1
-        with pytest.raises(gate.UnauthenticatedError):
-            gate_.admit(Request("GET", "/v2", b"", bearer("onnxlet_short")))
+        with pytest.raises(UnauthenticatedError):
+            gate.admit(Request("GET", "/v2", b"", bearer("onnxlet_short")))
 
     def test_requests_that_come_at_once_ask_once(self, owner: Owner) -> None:
         text = owner.create()
@@ -336,11 +336,11 @@ class TestStoreThatIsDown:
             asked.append(1)
             return owner.store
 
-        gate_ = gate.Gate(opened, opened, 60)
+        gate = Gate(opened, opened, 60)
 
         def admit(_thread: int) -> str:
             barrier.wait()
-            return gate_.admit(Request("GET", "/v2", b"", bearer(text))).name
+            return gate.admit(Request("GET", "/v2", b"", bearer(text))).name
 
         with ThreadPoolExecutor(8) as pool:
             assert set(pool.map(admit, range(8))) == {"Ada"}
@@ -394,7 +394,7 @@ def test_a_wrong_setting_opens_nothing() -> None:
             Settings.from_environment({"ONNXLET_REGISTRY": "s3://b", "ONNXLET_ACCESS": text})
 
 
-def test_a_function_without_the_gate_does_not_import_it(tmp_path: Path) -> None:
+def test_a_function_without_the_gatedoes_not_import_it(tmp_path: Path) -> None:
     import subprocess
     import sys
 

@@ -110,6 +110,30 @@ def test_a_mistake_of_ours_is_not_waited_for(tmp_path: Path, registry: Registry)
         ask(scripted(tmp_path, Reply(422, {}, b'{"error": "nonsense"}')), registry, manifest, patience_s=600)
 
 
+def test_what_asks_for_a_key_is_shown_one_or_says_how_to_get_it(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = publish(registry, graphs.digits_candidate())
+    shown: list[Mapping[str, str]] = []
+
+    class Keyless(FakeCloud):
+        def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | None:
+            shown.append(headers)
+            return Reply(401, {}, b'{"error":"expected an API key","code":"unauthenticated"}')
+
+    words = (
+        f"401: expected an API key; set ONNXLET_API_KEY to .*onnxlet keys create NAME --registry {registry.store.url}"
+    )
+    with pytest.raises(StoreError, match=words):
+        ask(Keyless(tmp_path), registry, manifest, patience_s=600)
+    monkeypatch.setenv("ONNXLET_API_KEY", "onnxlet_x_y")
+    with pytest.raises(StoreError):
+        ask(Keyless(tmp_path), registry, manifest, patience_s=600)
+    assert not shown[0].keys() & {"x-api-key", "authorization"}
+    assert (shown[1]["x-api-key"], shown[1]["authorization"]) == ("onnxlet_x_y", "Bearer onnxlet_x_y")
+    assert shown[0].items() <= shown[1].items()
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"outputs": [{"name": "output"}]}'])
 def test_an_answer_of_another_form_is_an_error(body: bytes, tmp_path: Path, registry: Registry) -> None:
     manifest = publish(registry, graphs.digits_candidate())

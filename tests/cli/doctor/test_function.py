@@ -3,6 +3,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from cli.local.runtime_api import FunctionError
 from onnxlet import aws
 from onnxlet.app import App
 from onnxlet.config import Settings
+from onnxlet.contract import access, layout
+from onnxlet.contract.access import Key, Keys
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
@@ -25,9 +28,12 @@ from training.publish import publish
 
 
 @contextmanager
-def function(folder: Path, model: str | None = "digits", refresh_s: float = 0) -> Iterator[str]:
+def function(
+    folder: Path, model: str | None = "digits", refresh_s: float = 0, *, has_gate: bool = False
+) -> Iterator[str]:
     """A function behind a Function URL, which reads the registry in a folder."""
-    app = App(Settings(folder.as_uri(), model, refresh_s=refresh_s), write_line=lambda _line: None)
+    settings = Settings(folder.as_uri(), model, refresh_s=refresh_s, has_gate=has_gate)
+    app = App(settings, write_line=lambda _line: None)
 
     def invoke(event: Any) -> Any:
         return aws.from_response(app.handle(event, aws.to_request), event)
@@ -49,6 +55,14 @@ def answering(status: int, body: bytes = b"", seconds: float = 0, **headers: str
 
     with serving(Same) as url:
         yield url
+
+
+def created_key(registry: Registry) -> str:
+    """A key that the functions of a registry let in."""
+    key_id, text = access.generate()
+    key = Key(key_id, "Ada", access.digest(text), datetime.now(UTC))
+    registry.store.put_if_absent(layout.ACCESS_DOCUMENT, Keys([key]).to_json())
+    return text
 
 
 PASSED = ("content-type", "inference-header-content-length")
@@ -152,6 +166,28 @@ class TestAccess:
             monkeypatch.delenv(name)
         with signed_gate("") as url:
             only(examine(url), "error", "url_forbidden", "--aws-sigv4 aws:amz:us-east-1:lambda")
+
+
+class TestKeys:
+    def test_a_caller_without_a_key_is_told_how_to_get_one(self, folder: Path) -> None:
+        with function(folder, has_gate=True) as url:
+            only(examine(url), "error", "url_key", "401: expected an API key", "ONNXLET_API_KEY", "onnxlet keys create")
+
+    def test_the_key_of_the_environment_is_shown(
+        self, folder: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ONNXLET_API_KEY", created_key(registry))
+        with function(folder, has_gate=True) as url:
+            assert wrong(examine(url, registry)) == []
+
+    def test_a_signature_and_a_key_are_shown_together(
+        self, folder: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ONNXLET_API_KEY", created_key(registry))
+        with function(folder, has_gate=True) as backend, signed_gate(backend) as url:
+            found = list(examine(url, registry))
+        assert wrong(found) == []
+        one(found, "ok", "golden")
 
 
 class TestReach:
