@@ -25,8 +25,8 @@ MAX_REFRESH_S = 60.0
 MAX_STALE_S = 3600.0
 """How long the keys that were read last are good for, while the store does not answer."""
 
-FIRST_RETRY_S = 1.0
-"""Between two attempts to read the keys for the first time: not each stranger's request shall be one to the store."""
+RETRY_S = 1.0
+"""After the store did not answer: not each stranger's request shall be one to it, nor wait for it."""
 
 
 class Gate:
@@ -84,12 +84,14 @@ class Gate:
 
     def _refresh(self) -> None:
         """Read the keys where they have changed. A document that is gone has none; the caller holds the lock."""
+        wait_s = self._refresh_s
         try:
             self._read()
             self._read_at_s = time.monotonic()
         except OnnxletError as error:
             logger.error("the API keys were not read: %s", error)  # noqa: TRY400 - the line says it all
-        self._ask_at_s = time.monotonic() + (FIRST_RETRY_S if self._keys is None else self._refresh_s)
+            wait_s = RETRY_S if self._keys is None else max(RETRY_S, wait_s)
+        self._ask_at_s = time.monotonic() + wait_s
 
     def _read(self) -> None:
         store = self._open_registry()
