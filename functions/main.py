@@ -16,23 +16,23 @@ app = App.start(settings, prefetched)
 snapshot.register(app)
 
 
-def aws_http(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def aws_http(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer a Function URL, an HTTP API, a REST API, a load balancer or a direct invocation."""
-    return aws.from_response(app.handle(event, aws.to_request), event)
+    return aws.from_response(app.handle(event, aws.to_request, aws.remaining_s(context)), event)
 
 
-def aws_objects(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def aws_objects(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer the objects of S3's events, each with a result object, and tell a queue which messages failed."""
     from onnxlet import events  # of the entry points for objects alone, here and below
 
-    return aws.from_failures(events.answer(app.service, aws.to_messages(event)))
+    return aws.from_failures(events.answer(app.service, aws.to_messages(event), remaining_s=aws.remaining_s(context)))
 
 
-def aws_map(event: dict[str, Any], _context: object) -> dict[str, int]:
+def aws_map(event: dict[str, Any], context: Any) -> dict[str, int]:
     """Answer an item batch of a Distributed Map, each object with a result object, and count the answers."""
     from onnxlet import events
 
-    return events.tally(app.service, aws.to_objects(event))
+    return events.tally(app.service, aws.to_objects(event), remaining_s=aws.remaining_s(context))
 
 
 def aws_summary(event: dict[str, Any], _context: object) -> dict[str, Any]:

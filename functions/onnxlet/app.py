@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from onnxlet import telemetry
-from onnxlet.config import Settings
+from onnxlet import deadline, telemetry
+from onnxlet.config import ANSWER_MARGIN_S, Settings
 from onnxlet.contract.manifest import Manifest
 from onnxlet.endpoints import ROUTES
 from onnxlet.errors import OnnxletError, TooLargeError
@@ -89,13 +89,24 @@ class App:
         except OnnxletError as error:
             logger.error("the default model was not loaded: %s", error)  # noqa: TRY400 - the line says it all
 
-    def handle(self, event: Any, to_request: Callable[[Any], Request] = lambda request: request) -> Response:
-        """Answer a request. Never raises: an error becomes its own answer.
+    def handle(
+        self,
+        event: Any,
+        to_request: Callable[[Any], Request] = lambda request: request,
+        remaining_s: float | None = None,
+    ) -> Response:
+        """Answer a request, a little before the platform's patience ends. Never raises: an error is an answer, too.
 
         Args:
             event: The request, in a cloud's form where `to_request` says how to read it.
             to_request: The cloud's translator.
+            remaining_s: What the platform says that is left of the time; None takes all that the settings give.
         """
+        limit_s = self.settings.timeout_s if remaining_s is None else remaining_s
+        with deadline.within(limit_s and limit_s - ANSWER_MARGIN_S):
+            return self._answer(event, to_request)
+
+    def _answer(self, event: Any, to_request: Callable[[Any], Request]) -> Response:
         exchange = Exchange(self.service)
         try:
             exchange.request = to_request(event)

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from onnxlet import deadline
 from onnxlet.contract import layout
 from onnxlet.contract.blob import Blob
-from onnxlet.errors import ArtifactError, ObjectNotFoundError
+from onnxlet.errors import ArtifactError, DeadlineError, ObjectNotFoundError
 from onnxlet.store import Store
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Artifacts:
         Raises:
             ArtifactError: the bytes are not the published ones, or not there.
             StoreError: the store does not answer.
+            DeadlineError: not before the time is over.
         """
         cached = self._cache.read(artifact.sha256) if self._cache else None
         if cached is not None:
@@ -97,9 +99,14 @@ class Fetch:
         Raises:
             ArtifactError: they are others.
             ObjectNotFoundError, StoreError: they could not be had.
+            DeadlineError: they are still on their way.
         """
-        for thread in self._threads:
-            thread.join()
+        try:
+            for thread in self._threads:
+                deadline.join(thread)
+        except DeadlineError:
+            self.stop()
+            raise
         if self._failures:
             raise self._failures[min(self._failures)]
         for part in artifact.parts():

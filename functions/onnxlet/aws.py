@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl, unquote, unquote_plus
 
 import orjson
 
-from onnxlet.errors import InvalidRequestError
+from onnxlet.config import MAX_BODY_BYTES
+from onnxlet.errors import InvalidRequestError, TooLargeError
 from onnxlet.http import JSON, Request, Response
 from onnxlet.sources import Message, ObjectReference
 
@@ -45,6 +46,11 @@ def to_request(event: Mapping[str, Any]) -> Request:
     context = event["requestContext"]
     limit_bytes = MAX_BALANCED_BYTES if "elb" in context else None
     return Request(method, path, body, headers, query, context.get("requestId"), limit_bytes)
+
+
+def remaining_s(context: Any) -> float | None:
+    """How long Lambda lets the invocation go on, by its context object; None where there is none."""
+    return None if context is None else context.get_remaining_time_in_millis() / 1000
 
 
 def is_direct(event: object) -> bool:
@@ -200,6 +206,8 @@ def _parse(text: str) -> Any:
 def _to_body(body: str | None, *, is_base64: bool) -> bytes:
     if not body:
         return b""
+    if len(body) > (MAX_BODY_BYTES + 2) // 3 * 4:
+        raise TooLargeError(f"expected a body of at most {MAX_BODY_BYTES} bytes, got {len(body)} characters")
     if not is_base64:
         return body.encode()
     try:

@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from onnxlet.config import MAX_JOINED_BYTES
 from onnxlet.contract import tensors
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import ANY, Tensor
 from onnxlet.errors import InferenceError, OnnxletError
 from onnxlet.model import Model
-
-MAX_JOINED_BYTES = 64 * 1024 * 1024
-"""Of the inputs that run as one tensor: more gains nothing, and a network's layers multiply it."""
 
 Outputs = Mapping[str, Tensor]
 

@@ -13,6 +13,107 @@ MEMORY_PER_CPU_MIB = 1769
 
 MIB = 1024 * 1024
 
+# ---------------------------------------------------------------------- bounds
+#
+# What a request may ask of a function, stated here and enforced where it is read, before memory is spent on it.
+# `contract/` cannot import this room: what holds for documents of the registry and for tensors of any origin
+# (their size, rank, texts and values) stands there.
+
+ANSWER_MARGIN_S = 0.5
+"""Before the platform's end of a request or event: in it the answer is encoded and sent, be it only the 504."""
+
+RESULTS_MARGIN_S = 5.0
+"""Before that, for the results of events that are ready: at most a quarter of the time."""
+
+MAX_BODY_BYTES = 32 * MIB
+"""The larger of the two clouds' own limits: Cloud Run functions take 32 MiB, Lambda 6 MB."""
+
+MAX_INFLATED_BYTES = 16 * MIB
+"""Of a compressed body: what is inflated in 35 ms before it is known to be too large. Tensors gain little by it."""
+
+MAX_JSON_VALUES = 4_000_000
+"""Numbers and texts of a JSON body: a Python object of 32 bytes and more each. 27 pictures of 224 x 224 x 3 numbers."""
+
+MAX_JSON_TEXTS = 1_000_000
+"""Of them texts: 88 bytes and more each."""
+
+MAX_JSON_LISTS = 1_000_000
+"""Lists of a JSON body: 64 bytes and more each, and each is looked at by the garbage collector. A row of 3 is one."""
+
+MAX_JSON_OBJECTS = 100_000
+"""Objects of a JSON body: 250 bytes and more each. Ten for each instance."""
+
+MIN_COUNTED_BYTES = MIB
+"""Of a JSON body: a smaller one becomes 40 MiB of objects at most, whatever it holds."""
+
+MAX_PIXELS = 50_000_000
+"""Of one image: a phone's largest, 150 MB when decoded."""
+
+MAX_CHUNKS = 16_384
+"""Of a PNG, each of which costs Pillow a step in Python: a file of 32 MiB in parts of 2 KiB."""
+
+MAX_IMAGE_TEXT_BYTES = 4 * MIB
+"""Of what an image says beside its pixels: the texts of a PNG are inflated before its size is looked at."""
+
+MAX_SCANS = 100
+"""Of a JPEG: each goes over all of its pixels, and costs 10 bytes. Progressive ones have about ten."""
+
+MAX_INSTANCES = 10_000
+"""Of a JSON body, each a batch of its own until they are joined."""
+
+MAX_ROWS = 100_000
+"""Of an answer that is a list with an item for each row."""
+
+MAX_PARTS = 256
+"""Of a multipart body."""
+
+MAX_PART_HEADER_BYTES = 4096
+"""Of one of them; a browser's are about 150."""
+
+MAX_DECODED_BYTES = 256 * MIB
+"""Of the tensors that the images of a request become: an image of 70 bytes becomes as large as the model wants it."""
+
+MAX_JOINED_BYTES = 64 * MIB
+"""Of the inputs that run as one tensor: more gains nothing, and a network's layers multiply it."""
+
+MAX_TENSORS = 256
+"""Inputs, or outputs, of a request: as many as a manifest may declare."""
+
+MAX_NAME_CHARACTERS = 1024
+"""Of a tensor's name and of a request's id: as in a manifest."""
+
+MAX_SIZES = 256
+"""Of a shape: the product of many more has more digits than Python writes (`sys.set_int_max_str_digits`)."""
+
+MAX_ELEMENTS = 2**31
+"""Of one dimension: more cannot arrive in a body that either cloud takes."""
+
+MAX_NPY_HEADER_BYTES = 10_000
+"""As numpy's own reader: a longer header is slow to parse, and no array of numbers has one."""
+
+MAX_TOP_K = 1000
+"""Labels named for one row: as many as ImageNet has."""
+
+MAX_LABELS = 200_000
+"""Labels named in one answer, 250 bytes each while it is made."""
+
+MAX_LENGTH = 4096
+"""Tokens, of a prompt and of what is generated: each is a run of the model."""
+
+MAX_IMAGES = 64
+"""Generated at once: each is a run of the model, and a PNG."""
+
+MAX_SEED = 2**53 - 1
+"""The largest that every JSON reader keeps exactly."""
+
+MAX_TEMPERATURE = 100.0
+"""All tokens are as good as equally probable from there on."""
+
+MAX_PATH_CHARACTERS = 1024
+"""Of a request: the longest that leads somewhere has 200. Paths that did are remembered."""
+
+# ---------------------------------------------------------------------- settings
+
 REFERENCE_SCHEMES = ("s3://", "gs://")
 """Of what a request may reference: never a file of the function's own, nor another server."""
 
@@ -25,6 +126,9 @@ ON_DEMAND, SNAPSHOT = "on-demand", "snap-start"
 """How Lambda calls an environment that a request made it start, and one that it takes a snapshot of."""
 
 MAX_REFRESH_S = 10**9
+
+MAX_TIMEOUT_S = 3600
+"""Cloud Run's own bound."""
 
 DEFAULT_REFRESH_S = 60.0
 
@@ -89,6 +193,8 @@ class Settings:
     storage: StorageSettings = StorageSettings()
     threads: int = 1
     """For ONNX Runtime: the full CPUs that this function has."""
+    timeout_s: float | None = None
+    """`ONNXLET_TIMEOUT_S`: how long the platform lets a request or an event take, where it does not say so itself."""
     platform: Platform = "other"
     """Where this runs: it decides how answers are bounded and how what an operator sees is written."""
     is_on_demand: bool = False
@@ -130,6 +236,7 @@ class Settings:
             cache=_parse_cache(environment.get("ONNXLET_CACHE"), environment.get("ONNXLET_CACHE_MIB")),
             storage=storage_from_environment(environment),
             threads=_parse_threads(lambda_memory),
+            timeout_s=_parse_timeout(environment.get("ONNXLET_TIMEOUT_S")),
             platform=_parse_platform(environment),
             is_on_demand=_parse_is_on_demand(environment),
             is_snapshotted=environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == SNAPSHOT,
@@ -206,6 +313,18 @@ def _parse_access(text: str | None) -> bool:
     if text not in {None, "", "open", "keys"}:
         raise SettingsError(f"ONNXLET_ACCESS: expected open or keys, got {text!r}")
     return text == "keys"
+
+
+def _parse_timeout(text: str | None) -> float | None:
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds <= MAX_TIMEOUT_S:
+        raise SettingsError(f"ONNXLET_TIMEOUT_S: expected seconds up to {MAX_TIMEOUT_S}, got {text!r}")
+    return seconds
 
 
 def _parse_inputs(text: str | None) -> tuple[str, ...]:

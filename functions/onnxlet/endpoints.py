@@ -7,6 +7,7 @@ from typing import Any
 from onnxlet import generate as generation
 from onnxlet import payloads, triton, v2
 from onnxlet.batches import Batch, run
+from onnxlet.config import MAX_TOP_K
 from onnxlet.contract import layout, tensors
 from onnxlet.contract.generation import TextGeneration
 from onnxlet.errors import InvalidRequestError, OnnxletError
@@ -267,6 +268,6 @@ def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
 def _parse_top_k(value: object) -> int:
     """The number of labels that a request wants, as JSON or a query has it."""
     text = str(payloads.DEFAULT_TOP_K if value is None else value)
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 0 < int(text) <= payloads.MAX_TOP_K:
-        raise InvalidRequestError(f"top_k: expected a number from 1 to {payloads.MAX_TOP_K}, got {text[:80]!r}")
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 0 < int(text) <= MAX_TOP_K:
+        raise InvalidRequestError(f"top_k: expected a number from 1 to {MAX_TOP_K}, got {text[:80]!r}")
     return int(text)

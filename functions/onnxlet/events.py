@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from onnxlet import batches, payloads, telemetry
+from onnxlet import batches, deadline, payloads, telemetry
 from onnxlet.batches import Batch, Outputs
+from onnxlet.config import ANSWER_MARGIN_S, MAX_BODY_BYTES, RESULTS_MARGIN_S
 from onnxlet.contract.document import to_json
 from onnxlet.endpoints import signature
 from onnxlet.errors import ConflictError, OnnxletError, SettingsError
-from onnxlet.http import MAX_BODY_BYTES
 from onnxlet.model import Model
 from onnxlet.service import Service
 from onnxlet.sources import Message, ObjectReference, Source
@@ -47,13 +48,19 @@ class Work:
     """The URL of the result, when that is written."""
 
 
-def answer(service: Service, messages: Sequence[Message], write_line: WriteLine = telemetry.write_line) -> list[str]:
+def answer(
+    service: Service,
+    messages: Sequence[Message],
+    write_line: WriteLine = telemetry.write_line,
+    remaining_s: float | None = None,
+) -> list[str]:
     """Answer every source of every message; a message that fails does not keep the others from their results.
 
     Args:
         service: The function's parts.
         messages: What one delivery brings.
         write_line: Where the line of each source goes.
+        remaining_s: What the platform says that is left of the time; None takes all that the settings give.
 
     Returns:
         The identifiers of the messages that the queue shall deliver again, or lay aside after so many times.
@@ -61,7 +68,8 @@ def answer(service: Service, messages: Sequence[Message], write_line: WriteLine 
     Raises:
         OnnxletError: an event that came through no queue failed: the cloud delivers it again.
     """
-    works = _process_each(service, (source for message in messages for source in message.sources), write_line)
+    sources = (source for message in messages for source in message.sources)
+    works = _process_each(service, sources, write_line, remaining_s)
     failed = []
     for message in messages:
         failures = (works[source].failure for source in message.sources)
@@ -75,8 +83,15 @@ def answer(service: Service, messages: Sequence[Message], write_line: WriteLine 
     return failed
 
 
-def tally(service: Service, sources: Sequence[Source], write_line: WriteLine = telemetry.write_line) -> dict[str, int]:
+def tally(
+    service: Service,
+    sources: Sequence[Source],
+    write_line: WriteLine = telemetry.write_line,
+    remaining_s: float | None = None,
+) -> dict[str, int]:
     """Answer every source of a batch that is delivered as a whole, and count what became of them.
+
+    Its arguments are those of `answer`.
 
     Returns:
         The numbers of `objects`, and of those that are `answered`, `refused` for good with a result that says why, and
@@ -85,7 +100,7 @@ def tally(service: Service, sources: Sequence[Source], write_line: WriteLine = t
     Raises:
         OnnxletError: one may be answered later; the others have their results, which another delivery does not change.
     """
-    works = list(_process_each(service, sources, write_line).values())
+    works = list(_process_each(service, sources, write_line, remaining_s).values())
     failures = [work.failure for work in works if work.failure is not None]
     if failures:
         logger.error("%d of %d objects failed", len(failures), len(works))
@@ -100,25 +115,30 @@ def tally(service: Service, sources: Sequence[Source], write_line: WriteLine = t
     }
 
 
-def process(service: Service, sources: Sequence[Source]) -> list[Work]:
+def process(service: Service, sources: Sequence[Source], remaining_s: float | None = None) -> list[Work]:
     """Read all sources, predict for all of them together, and write one JSON result for each.
 
     What can never succeed (not an image, too large, gone) leaves a result that says so. What may succeed later (a store
-    or a registry that does not answer) is a `failure`, so that the platform delivers the event again. A source that is
-    never answered has neither: a result itself, or the empty object by which consoles mark a folder.
+    or a registry that does not answer, a time that is over) is a `failure`, so that the platform delivers the event
+    again. A source that is never answered has neither: a result itself, or the empty object by which consoles mark a
+    folder.
     """
     works = [Work(source) for source in sources]
-    with ThreadPoolExecutor(CONCURRENT_OBJECTS) as pool:
-        _for_each(pool, works, lambda work: _read(service, work))
-        _predict([work for work in works if work.batches])
+    limit_s = service.settings.timeout_s if remaining_s is None else remaining_s
+    with ThreadPoolExecutor(CONCURRENT_OBJECTS) as pool, deadline.within(limit_s and limit_s - ANSWER_MARGIN_S):
+        with deadline.within(limit_s and limit_s - ANSWER_MARGIN_S - min(RESULTS_MARGIN_S, limit_s / 4)):
+            _for_each(pool, works, lambda work: _read(service, work))
+            _predict([work for work in works if work.batches])
         _for_each(pool, [work for work in works if work.outcome], lambda work: _write(service, work))
     return works
 
 
-def _process_each(service: Service, sources: Iterable[Source], write_line: WriteLine) -> dict[Source, Work]:
+def _process_each(
+    service: Service, sources: Iterable[Source], write_line: WriteLine, remaining_s: float | None
+) -> dict[Source, Work]:
     """Process each source once, however often it is named, and write a line of each."""
     each = list(dict.fromkeys(sources))
-    works = process(service, each)
+    works = process(service, each, remaining_s)
     for work in works:
         write_line(telemetry.with_platform(_line(work), telemetry.parse_trace(), service.settings))
     return dict(zip(each, works, strict=True))
@@ -134,22 +154,23 @@ def result_key(source: Source, etag: str | None, model: Model) -> str:
 
 
 def _for_each(pool: ThreadPoolExecutor, works: Sequence[Work], step: Callable[[Work], None]) -> None:
-    """Take a step with every work at the same time; what goes wrong with one stays with that one."""
+    """Take a step with every work at the same time."""
+    list(pool.map(deadline.carried(partial(_attempt, step)), works))
 
-    def attempt(work: Work) -> None:
-        try:
-            step(work)
-        except OnnxletError as error:
-            # Without a model it is the registry or the settings; with an outcome it is the place for results.
-            if error.status >= 500 or work.model is None or work.outcome:
-                work.failure = error
-            else:
-                work.outcome = {"error": str(error), "code": error.code}
-        except Exception as error:  # no source may keep the others from their results, whatever it is
-            logger.error("an error inside the function: %s", telemetry.describe(error))  # noqa: TRY400 - without its text
-            work.failure = OnnxletError("an error inside the function; its log says more")
 
-    list(pool.map(attempt, works))
+def _attempt(step: Callable[[Work], None], work: Work) -> None:
+    """Take a step with one work; what goes wrong with it stays with it."""
+    try:
+        step(work)
+    except OnnxletError as error:
+        # Without a model it is the registry or the settings; with an outcome it is the place for results.
+        if error.status >= 500 or work.model is None or work.outcome:
+            work.failure = error
+        else:
+            work.outcome = {"error": str(error), "code": error.code}
+    except Exception as error:  # no source may keep the others from their results, whatever it is
+        logger.error("an error inside the function: %s", telemetry.describe(error))  # noqa: TRY400 - without its text
+        work.failure = OnnxletError("an error inside the function; its log says more")
 
 
 def _read(service: Service, work: Work) -> None:
@@ -178,19 +199,18 @@ def _predict(works: Sequence[Work]) -> None:
         outcomes = batches.attempt(model, [batch for work in mine for batch in work.batches])
         for work in mine:
             found = [outcomes.pop(0) for _ in work.batches]
-            work.outcome = _outcome(model, work.batches, found)
+            _attempt(partial(_encode, found), work)
 
 
-def _outcome(model: Model, asked: Sequence[Batch], found: Sequence[Outputs | OnnxletError]) -> dict[str, Any]:
-    """The predictions for one source, or the first error among them."""
-    outputs = [outputs for outputs in found if not isinstance(outputs, OnnxletError)]
-    try:
-        for error in found:
-            if isinstance(error, OnnxletError):
-                raise error
-        return {"predictions": payloads.encode(model, asked, outputs, payloads.DEFAULT_TOP_K)}
-    except OnnxletError as error:
-        return {"error": str(error), "code": error.code}
+def _encode(found: Sequence[Outputs | OnnxletError], work: Work) -> None:
+    """Make predictions of the outputs for one source; raises the first error among them."""
+    assert work.model is not None, "outputs have a model"
+    outputs = []
+    for each in found:
+        if isinstance(each, OnnxletError):
+            raise each
+        outputs.append(each)
+    work.outcome = {"predictions": payloads.encode(work.model, work.batches, outputs, payloads.DEFAULT_TOP_K)}
 
 
 def _write(service: Service, work: Work) -> None:

@@ -9,20 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from onnxlet import images
+from onnxlet.config import MAX_IMAGES, MAX_LENGTH, MAX_SEED, MAX_TEMPERATURE
 from onnxlet.contract import tensors
 from onnxlet.contract.generation import ImageGeneration, TextGeneration
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import InferenceError, InvalidRequestError, UnsupportedMediaError
 from onnxlet.model import Model
-
-MAX_LENGTH = 4096
-"""Tokens, of a prompt and of what is generated: each is a run of the model."""
-
-MAX_IMAGES = 64
-MAX_SEED = 2**53 - 1
-"""The largest that every JSON reader keeps exactly."""
-
-MAX_TEMPERATURE = 100.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,16 @@ from typing import Any
 
 import orjson
 
-from onnxlet.errors import TooLargeError, UnreadablePayloadError, UnsupportedMediaError
-
-MAX_BODY_BYTES = 32 * 1024 * 1024
-"""The larger of the two clouds' own limits: Cloud Run functions take 32 MiB, Lambda 6 MB."""
+from onnxlet.config import (
+    MAX_BODY_BYTES,
+    MAX_INFLATED_BYTES,
+    MAX_JSON_LISTS,
+    MAX_JSON_OBJECTS,
+    MAX_JSON_TEXTS,
+    MAX_JSON_VALUES,
+    MIN_COUNTED_BYTES,
+)
+from onnxlet.errors import InvalidJsonError, TooLargeError, UnreadablePayloadError, UnsupportedMediaError
 
 JSON = "application/json"
 """Without a charset: KServe's client reads an error's text only where the type is exactly this."""
@@ -63,6 +69,34 @@ class Response:
         return self.content_type.startswith((JSON, "text/")) and "content-encoding" not in self.headers
 
 
+def parse_json(body: bytes | memoryview) -> Any:
+    """Read a body that is JSON.
+
+    Raises:
+        InvalidJsonError: it is not.
+        TooLargeError: it would become more objects than memory has room for; they are counted before they are made.
+    """
+    if len(body) >= MIN_COUNTED_BYTES:
+        _check_counts(bytes(body))
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidJsonError(f"the body is not JSON: {error}") from error
+
+
+def _check_counts(body: bytes) -> None:
+    """Refuse JSON by the signs in it; those inside of its texts are counted, too."""
+    found = {
+        "values": (body.count(b","), MAX_JSON_VALUES),
+        "texts": (body.count(b'"') // 2, MAX_JSON_TEXTS),
+        "lists": (body.count(b"["), MAX_JSON_LISTS),
+        "objects": (body.count(b"{"), MAX_JSON_OBJECTS),
+    }
+    for what, (count, at_most) in found.items():
+        if count > at_most:
+            raise TooLargeError(f"expected JSON of at most {at_most} {what}, got {count}: send binary data")
+
+
 def to_json(document: Mapping[str, Any] | list[Any], status: int = 200) -> Response:
     """A JSON answer."""
     return Response(status, orjson.dumps(document))
@@ -88,17 +122,20 @@ def decompressed(request: Request) -> Request:
         return request
     if encoding not in WINDOW_BITS:
         raise UnsupportedMediaError(f"content-encoding: expected {' or '.join(WINDOW_BITS)}, got {encoding[:80]!r}")
+    check_size(request.body)
     import zlib  # most requests are not compressed
 
     decompressor = zlib.decompressobj(WINDOW_BITS[encoding])
     try:
-        body = decompressor.decompress(request.body, MAX_BODY_BYTES + 1)
+        body = decompressor.decompress(request.body, MAX_INFLATED_BYTES + 1)
     except zlib.error as error:
         raise UnreadablePayloadError(f"the body is not {encoding}: {error}") from error
-    if len(body) > MAX_BODY_BYTES:
-        raise TooLargeError(f"expected a body of at most {MAX_BODY_BYTES} bytes, its {encoding} holds more")
+    if len(body) > MAX_INFLATED_BYTES:
+        raise TooLargeError(f"expected {encoding} of at most {MAX_INFLATED_BYTES} bytes, it holds more")
     if not decompressor.eof:
         raise UnreadablePayloadError(f"the {encoding} body ends before its time")
+    if decompressor.unused_data:
+        raise UnreadablePayloadError(f"{len(decompressor.unused_data)} bytes follow the {encoding} body")
     return replace(request, body=body)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from onnxlet.config import MAX_CHUNKS, MAX_IMAGE_TEXT_BYTES, MAX_PIXELS, MAX_SCANS
 from onnxlet.contract.manifest import CHANNELS, ImagePreprocess
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import TooLargeError, UnreadablePayloadError, UnsupportedMediaError
@@ -15,16 +16,20 @@ if TYPE_CHECKING:
 FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
 """Media types of images, with Pillow's name for each; Pillow tries no other format."""
 
-MAX_PIXELS = 50_000_000
-"""Of one image: a phone's largest, 150 MB when decoded."""
+STRIP_PIXELS = 1024 * 1024
+"""Of an image that is made ready at a time: each step of it would copy the whole image, at four bytes for a pixel."""
+
+_START_OF_SCAN = b"\xff\xda"
+"""Of a JPEG, where it stands nowhere else but in small images inside of it: coded data have no such bytes."""
 
 
 def prepare() -> None:
     """Import what decodes images, before the first of them arrives: a function that takes none never pays for it."""
     with suppress(UnsupportedMediaError):  # who sends an image will be told
         _require_pillow()
-        from PIL import Image, ImageOps  # noqa: F401 - to have been imported is all
+        from PIL import Image, ImageOps, PngImagePlugin  # noqa: F401 - ImageOps: to have been imported is all
 
+        PngImagePlugin.MAX_TEXT_MEMORY = MAX_IMAGE_TEXT_BYTES
         Image.preinit()
 
 
@@ -52,8 +57,9 @@ def decode(body: bytes, media_type: str, declaration: ImagePreprocess) -> Tensor
     Raises:
         UnsupportedMediaError: no image type that is taken here, or a function that was packaged without Pillow.
         UnreadablePayloadError: not an image of this type, or a damaged one.
-        TooLargeError: more than `MAX_PIXELS`.
+        TooLargeError: more than `MAX_PIXELS`, or more parts than any image has.
     """
+    prepare()
     _require_pillow()
     from io import BytesIO
 
@@ -61,10 +67,13 @@ def decode(body: bytes, media_type: str, declaration: ImagePreprocess) -> Tensor
 
     if media_type not in FORMATS:
         raise UnsupportedMediaError(f"expected {', '.join(FORMATS)}, got {media_type[:80] or 'no media type'}")
+    _check_parts(body, media_type)
     try:
         with Image.open(BytesIO(body), formats=[FORMATS[media_type]]) as image:
             _check_pixels(image)
-            upright = _on_white(_to_eight_bits(_turn_upright(image))).convert(CHANNELS[declaration.channels])
+            _turn_upright(image)
+            pixels = _to_pixels(image, CHANNELS[declaration.channels])
+            shape = (1, image.height, image.width, declaration.channels)
     except UnidentifiedImageError as error:
         raise UnreadablePayloadError(f"expected {media_type}, got {len(body)} bytes that are none") from error
     except Image.DecompressionBombError as error:
@@ -73,8 +82,7 @@ def decode(body: bytes, media_type: str, declaration: ImagePreprocess) -> Tensor
         raise
     except Exception as error:  # what Pillow's decoders raise on damaged data has no common base but this
         raise UnreadablePayloadError(f"the {media_type} is damaged: {error}") from error
-    shape = (1, upright.height, upright.width, declaration.channels)
-    return Tensor(DATATYPES["UINT8"], shape, memoryview(upright.tobytes()))
+    return Tensor(DATATYPES["UINT8"], shape, memoryview(pixels))
 
 
 def encode_png(images: Tensor) -> list[bytes]:
@@ -102,6 +110,21 @@ def encode_png(images: Tensor) -> list[bytes]:
     return files
 
 
+def _check_parts(body: bytes, media_type: str) -> None:
+    """Refuse what would take Pillow minutes, of which it counts nothing."""
+    if media_type == "image/jpeg":
+        scans = body.count(_START_OF_SCAN)
+        if scans > MAX_SCANS:
+            raise TooLargeError(f"the image has {scans} scans, expected at most {MAX_SCANS}")
+    if media_type == "image/png":
+        position = 8
+        for _ in range(MAX_CHUNKS):
+            if position >= len(body):
+                return
+            position += 12 + int.from_bytes(body[position : position + 4])  # its length, its name and a check sum
+        raise TooLargeError(f"the image has more chunks than {MAX_CHUNKS}")
+
+
 def _check_pixels(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise TooLargeError(
@@ -109,15 +132,30 @@ def _check_pixels(image: Image.Image) -> None:
         )
 
 
-def _turn_upright(image: Image.Image) -> Image.Image:
-    """The image as its camera was held."""
+def _turn_upright(image: Image.Image) -> None:
+    """Turn the image as its camera was held."""
     from PIL import ImageOps
 
     # Pillow keeps what it has read. It would write the rest again too, and fail on what some cameras put there.
     image.getexif()
     for written_again in ("exif", "Raw profile type exif"):
         image.info.pop(written_again, None)
-    return ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)
+
+
+def _to_pixels(image: Image.Image, mode: str) -> bytes | bytearray:
+    """The bytes of all pixels; of a large image strip by strip."""
+    rows = max(1, STRIP_PIXELS // image.width)
+    if rows >= image.height:
+        return _to_mode(image, mode)
+    pixels = bytearray()
+    for top in range(0, image.height, rows):
+        pixels += _to_mode(image.crop((0, top, image.width, min(top + rows, image.height))), mode)
+    return pixels
+
+
+def _to_mode(image: Image.Image, mode: str) -> bytes:
+    return _on_white(_to_eight_bits(image)).convert(mode).tobytes()
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:

@@ -11,19 +11,49 @@ from typing import Any
 
 from onnxlet import images
 from onnxlet.batches import Batch
+from onnxlet.config import MAX_DECODED_BYTES, MAX_INSTANCES
 from onnxlet.contract import tensors
 from onnxlet.contract.manifest import ImagePreprocess
-from onnxlet.contract.tensors import Tensor, TensorSpec
-from onnxlet.errors import InvalidRequestError, InvalidTensorError, UnreadablePayloadError
+from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
+from onnxlet.errors import InvalidRequestError, InvalidTensorError, TooLargeError, UnreadablePayloadError
 from onnxlet.model import Model
 
 Fetch = Callable[[str], bytes]
 """Reads what a URL of an object names, where a request may."""
 
-MAX_INSTANCES = 10_000
-
 BASE64 = "b64"
 IMAGE_PATH = "image_path"
+
+
+class Decoded:
+    """The batches that a request becomes, as long as there are not too many of them."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.batches: list[Batch] = []
+        self._size_bytes = 0
+
+    def add(self, batch: Batch) -> None:
+        """Take one more.
+
+        Raises:
+            TooLargeError: together they take too much memory.
+        """
+        self._size_bytes += sum(tensor.buffer.nbytes for tensor in batch.inputs.values())
+        _check_size(self._size_bytes)
+        self.batches.append(batch)
+
+
+def check_decoded(declaration: ImagePreprocess, rows: int) -> None:
+    """Refuse so many images at once; raises as `Decoded.add`."""
+    _check_size(rows * declaration.height * declaration.width * declaration.channels * DATATYPES["FP32"].size_bytes)
+
+
+def _check_size(size_bytes: int) -> None:
+    if size_bytes > MAX_DECODED_BYTES:
+        raise TooLargeError(
+            f"expected a request that becomes at most {MAX_DECODED_BYTES} bytes of tensors, got {size_bytes}"
+        )
 
 
 def parse_rows(model: Model, instances: object, fetch: Fetch) -> list[Batch]:
@@ -39,7 +69,10 @@ def parse_rows(model: Model, instances: object, fetch: Fetch) -> list[Batch]:
     """
     if not isinstance(instances, list) or not 0 < len(instances) <= MAX_INSTANCES:
         raise InvalidRequestError(f"instances: expected a list of 1 to {MAX_INSTANCES}, got {_describe(instances)}")
-    return [_parse_row(model, instance, fetch) for instance in instances]
+    decoded = Decoded()
+    for instance in instances:
+        decoded.add(_parse_row(model, instance, fetch))
+    return decoded.batches
 
 
 def parse_columns(model: Model, inputs: object) -> Batch:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from onnxlet import memory, session
+from onnxlet import deadline, memory, session
 from onnxlet.contract.artifact import GRAPH_ROLES, Artifact
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InferenceError, InvalidTensorError, MemoryBoundError, UntrustedModelError
@@ -74,11 +74,12 @@ class Models:
             ArtifactError, StoreError: as `model.load`.
             UntrustedModelError: it is not signed by whom this function trusts.
             MemoryBoundError: it is larger than the bound.
+            DeadlineError: it was not there before the time was over.
         """
         key = (manifest.model, manifest.version)
         model = self._find(key)
         if model is None:
-            with self._loading:
+            with deadline.holding(self._loading):
                 model = self._find(key) or self._load(key, manifest, is_ahead=is_ahead)
         return model
 

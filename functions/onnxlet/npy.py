@@ -5,12 +5,11 @@ Source: NumPy Enhancement Proposal 1 and `numpy.lib.format`, versions 1.0 to 3.0
 
 import ast
 
+from onnxlet.config import MAX_NPY_HEADER_BYTES
 from onnxlet.contract.tensors import BY_NUMPY, DATATYPES, MAX_RANK, Tensor, from_bytes
 from onnxlet.errors import UnreadablePayloadError
 
 MAGIC = b"\x93NUMPY"
-MAX_HEADER_BYTES = 10_000
-"""As numpy's own reader: a longer header is slow to parse, and no array of numbers has one."""
 
 _KINDS = {"b": "bool", "u": "uint", "i": "int", "f": "float"}
 
@@ -27,9 +26,9 @@ def decode(body: bytes) -> Tensor:
     length_bytes = 2 if body[6:7] == b"\x01" else 4
     start = 8 + length_bytes
     end = start + int.from_bytes(body[8:start], "little")
-    if not start < end <= min(len(body), MAX_HEADER_BYTES):
+    if not start < end <= min(len(body), MAX_NPY_HEADER_BYTES):
         raise UnreadablePayloadError(
-            f"the .npy header ends at byte {end} of {len(body)}, expected {MAX_HEADER_BYTES} at most"
+            f"the .npy header ends at byte {end} of {len(body)}, expected {MAX_NPY_HEADER_BYTES} at most"
         )
     description, is_column_major, shape = _parse_header(body[start:end])
     datatype = DATATYPES.get(_datatype_name(description))

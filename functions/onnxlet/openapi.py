@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from onnxlet import __version__
-from onnxlet import generate as limits
+from onnxlet.config import MAX_IMAGES, MAX_LENGTH, MAX_SEED, MAX_TEMPERATURE, MAX_TOP_K
 from onnxlet.contract.tensors import DATATYPES
-from onnxlet.payloads import MAX_TOP_K, MEDIA_TYPES, MULTIPART
+from onnxlet.payloads import MEDIA_TYPES, MULTIPART
 from onnxlet.routes import Route
 
 BINARY = "application/octet-stream"
@@ -192,12 +192,12 @@ SCHEMAS: dict[str, Any] = {
     ),
     "GenerateRequest": _object(
         (),
-        text_input={"type": "string", "maxLength": limits.MAX_LENGTH},
-        length={"type": "integer", "minimum": 1, "maximum": limits.MAX_LENGTH},
-        temperature={"type": "number", "minimum": 0, "maximum": limits.MAX_TEMPERATURE},
+        text_input={"type": "string", "maxLength": MAX_LENGTH},
+        length={"type": "integer", "minimum": 1, "maximum": MAX_LENGTH},
+        temperature={"type": "number", "minimum": 0, "maximum": MAX_TEMPERATURE},
         top_k=_COUNT,
-        count={"type": "integer", "minimum": 1, "maximum": limits.MAX_IMAGES},
-        seed={"type": "integer", "minimum": 0, "maximum": limits.MAX_SEED},
+        count={"type": "integer", "minimum": 1, "maximum": MAX_IMAGES},
+        seed={"type": "integer", "minimum": 0, "maximum": MAX_SEED},
         parameters={"type": "object"},
     ),
     "GenerateResponse": _object(

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from onnxlet import images, npy
 from onnxlet.batches import Batch, Outputs, run
+from onnxlet.config import MAX_LABELS, MAX_ROWS
 from onnxlet.contract import tensors
 from onnxlet.contract.tensors import Tensor, TensorSpec
 from onnxlet.errors import (
@@ -14,10 +13,12 @@ from onnxlet.errors import (
     InvalidJsonError,
     InvalidRequestError,
     InvalidTensorError,
+    TooLargeError,
     UnreadablePayloadError,
     UnsupportedMediaError,
 )
-from onnxlet.instances import Fetch, image_batch, parse_rows
+from onnxlet.http import parse_json
+from onnxlet.instances import Decoded, Fetch, check_decoded, image_batch, parse_rows
 from onnxlet.model import Model
 
 JSON = "application/json"
@@ -42,9 +43,6 @@ MEDIA_TYPE_BY_SUFFIX = {
 """Media types of stored objects, by the suffix of their key."""
 
 DEFAULT_TOP_K = 5
-MAX_TOP_K = 1000
-MAX_PARTS = 256
-"""Of a multipart body."""
 
 
 def no_references(url: str) -> bytes:
@@ -86,7 +84,7 @@ def decode(model: Model, media_type: str, body: bytes, fetch: Fetch = no_referen
     if kind in UNTOLD:
         kind = _sniff(body) or kind
     if kind == MULTIPART:
-        return [_decode_one(model, *part) for part in _parse_multipart(media_type, body)]
+        return _decode_parts(model, media_type, body)
     if kind == JSON:
         return parse_rows(model, _parse_instances(body), fetch)
     return [_decode_one(model, kind, body)]
@@ -127,6 +125,19 @@ def media_type_of(key: str) -> str:
     return MEDIA_TYPE_BY_SUFFIX.get(suffix, suffix)
 
 
+def _decode_parts(model: Model, media_type: str, body: bytes) -> list[Batch]:
+    """A payload of several."""
+    from onnxlet import multipart  # few functions are ever sent one
+
+    decoded = Decoded()
+    for part in multipart.parse(media_type, body):
+        kind = part.media_type
+        if kind in UNTOLD:
+            kind = _sniff(part.body) or kind or TEXT  # RFC 2046: what says nothing is text
+        decoded.add(_decode_one(model, kind, part.body))
+    return decoded.batches
+
+
 def _decode_one(model: Model, kind: str, body: bytes) -> Batch:
     """A payload that is one batch."""
     if kind in images.FORMATS:
@@ -156,10 +167,13 @@ def _decode_npy(model: Model, body: bytes) -> Batch:
             raise InvalidTensorError(
                 f"expected pixels (height, width, {declaration.channels}), or a batch of such, got {tensor.shape}"
             )
+        check_decoded(declaration, tensor.shape[0])
         return Batch(model.to_inputs(tensor), tensor.shape[0], is_image=True)
     if spec.shape is not None and len(tensor.shape) == len(spec.shape) - 1:
         tensor = Tensor(tensor.datatype, (1, *tensor.shape), tensor.buffer)
     has_rows = bool(tensor.shape) and spec.shape is not None and isinstance(spec.shape[0], str)
+    if has_rows and tensor.shape[0] > MAX_ROWS:
+        raise TooLargeError(f"expected at most {MAX_ROWS} rows, got {tensor.shape[0]}: POST them to /v2 as binary data")
     return Batch({spec.name: tensor}, tensor.shape[0] if has_rows else None)
 
 
@@ -191,10 +205,7 @@ def _sniff(body: bytes) -> str | None:
 
 def _parse_instances(body: bytes) -> list[Any]:
     """What a JSON payload asks about: `{"instances": [...]}`, a list of instances, or one instance."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidJsonError(f"the body is not JSON: {error}") from error
+    document = parse_json(body)
     if isinstance(document, dict) and "instances" in document:
         document = document["instances"]
     if isinstance(document, dict | str):
@@ -204,36 +215,14 @@ def _parse_instances(body: bytes) -> list[Any]:
     raise InvalidJsonError(f"expected instances, got {type(document).__name__}")
 
 
-def _parse_multipart(media_type: str, body: bytes) -> list[tuple[str, bytes]]:
-    """The media type and the bytes of each part."""
-    # The standard library's own parser of multipart bodies; few functions ever import it.
-    from email.parser import BytesParser
-    from email.policy import HTTP
-
-    header = b"Content-Type: " + media_type.encode("ascii", "replace") + b"\r\n\r\n"
-    try:
-        message = BytesParser(policy=HTTP).parsebytes(header + body)
-        parts = list(message.iter_parts()) if message.is_multipart() else []
-        found = [_read_part(part) for part in parts]
-    except (ValueError, LookupError, AttributeError, TypeError) as error:
-        raise UnreadablePayloadError(f"the multipart body cannot be read: {error}") from error
-    if not 0 < len(found) <= MAX_PARTS:
-        raise UnreadablePayloadError(f"expected 1 to {MAX_PARTS} parts between boundaries, got {len(found)}")
-    return found
-
-
-def _read_part(part: Any) -> tuple[str, bytes]:
-    content = part.get_payload(decode=True) or b""
-    kind = part.get_content_type()
-    is_told = "content-type" in part and kind not in UNTOLD
-    return kind if is_told else _sniff(content) or kind, content
-
-
 def _label(model: Model, output: Tensor, top_k: int) -> list[dict[str, Any]]:
     classification = model.manifest.classification
     assert classification is not None, "the caller has looked"
     labels = classification.labels
     count = min(top_k, len(labels))
+    rows = output.shape[0] if output.shape else 1
+    if rows * count > MAX_LABELS:
+        raise TooLargeError(f"expected at most {MAX_LABELS} labels in all, got {rows} rows with {count}: lower top_k")
     indices, probabilities = (tensors.to_values(tensor) for tensor in model.classify(output, count))
     ranked = [
         {"label": labels[index], "probability": probability}

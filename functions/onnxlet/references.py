@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from onnxlet.config import REFERENCE_SCHEMES
+from onnxlet.config import MAX_BODY_BYTES, REFERENCE_SCHEMES
 from onnxlet.errors import ForbiddenError
-from onnxlet.http import MAX_BODY_BYTES
 from onnxlet.store import Store
 
 

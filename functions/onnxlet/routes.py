@@ -4,14 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from onnxlet.config import MAX_PATH_CHARACTERS
 from onnxlet.errors import MethodNotAllowedError, NotFoundError
 from onnxlet.http import Response
 
 MAX_REMEMBERED = 1024
 """Paths, of the clients' making."""
-
-MAX_REMEMBERED_CHARACTERS = 256
-"""Of a path: none that names a model and a version is longer, and a server need not bound it."""
 
 Endpoint = Callable[..., Response]
 
@@ -35,18 +33,17 @@ class Router:
     def __init__(self, routes: Iterable[Route]) -> None:
         """Take the routes, of which the first that has a path answers for it."""
         self._routes = tuple(routes)
-        self._remembered = lru_cache(MAX_REMEMBERED)(self._find)
+        self.find = lru_cache(MAX_REMEMBERED)(self._find)
 
-    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+    def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """The route for a request, and what its path says.
 
         Raises:
             NotFoundError: no route has this path.
             MethodNotAllowedError: one has, for another method.
         """
-        return (self._find if len(path) > MAX_REMEMBERED_CHARACTERS else self._remembered)(method, path)
-
-    def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        if len(path) > MAX_PATH_CHARACTERS:
+            raise NotFoundError(f"expected a path of at most {MAX_PATH_CHARACTERS} characters, got {len(path)}")
         allowed = []
         for route in self._routes:
             arguments = _match(route.pattern, path)

@@ -14,6 +14,7 @@ import obstore
 import obstore.exceptions
 from obstore.store import GCSStore, LocalStore, MemoryStore, S3Store
 
+from onnxlet import deadline
 from onnxlet.config import StorageSettings
 from onnxlet.errors import (
     BucketNotFoundError,
@@ -75,6 +76,7 @@ class Store:
         self.url = url.rstrip("/")
         self.backend = backend
 
+    @deadline.bounded
     def read(self, key: str, version: str | None = None, at_most: int | None = None) -> Stored:
         """Read an object whole; `version` asks for one version or generation of it.
 
@@ -89,6 +91,7 @@ class Store:
                 raise TooLargeError(f"{self.url}/{key}: expected at most {at_most} bytes, got {size_bytes}")
             return Stored(result.bytes().to_bytes(), revision)
 
+    @deadline.bounded
     def read_if_changed(self, key: str, revision: Revision) -> Stored | None:
         """Read an object whole, or nothing of it where it is still at `revision`; raises as `read` does."""
         with self._translated(key):
@@ -109,6 +112,7 @@ class Store:
             for chunk in result.stream(min_chunk_size=CHUNK_BYTES):
                 yield memoryview(chunk)
 
+    @deadline.bounded
     def put_if_absent(self, key: str, data: bytes) -> None:
         """Write an object that nobody has written before.
 
@@ -131,6 +135,7 @@ class Store:
         state = {"e_tag": revision.etag, "version": revision.version}
         self._put(key, data, {name: value for name, value in state.items() if value is not None})
 
+    @deadline.bounded
     def children(self, prefix: str) -> list[str]:
         """The names directly under `prefix`, of objects and of further prefixes, sorted; empty where there are none.
 
@@ -152,6 +157,7 @@ class Store:
             for page in obstore.list(self.backend, prefix):
                 yield from (item["path"] for item in page)
 
+    @deadline.bounded
     def sign(self, key: str, lifetime: timedelta) -> str | None:
         """A URL by which anybody may read an object for a while; None where the store has no such thing.
 

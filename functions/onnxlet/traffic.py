@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 
+from onnxlet import deadline
 from onnxlet.contract import layout
 from onnxlet.contract.alias import Alias, Share
 from onnxlet.contract.manifest import Manifest
@@ -122,7 +123,7 @@ class Traffic:
             return None
 
     def _follow(self, name: str, alias: str) -> Followed:
-        with self._following:
+        with deadline.holding(self._following):
             if (name, alias) not in self._followed:
                 found, revision = self.models.registry.alias_state(name, alias)
                 self.models.get(found.manifest)

@@ -7,24 +7,17 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from onnxlet import __version__
+from onnxlet.config import MAX_ELEMENTS, MAX_NAME_CHARACTERS, MAX_SIZES, MAX_TENSORS
 from onnxlet.contract import tensors
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import DATATYPES, DataType, Tensor, TensorSpec
 from onnxlet.errors import InvalidJsonError, InvalidRequestError, InvalidTensorError
-from onnxlet.http import HEADER_LENGTH
+from onnxlet.http import HEADER_LENGTH, parse_json
 
 PLATFORM = "onnx_onnxv1"
-MAX_ELEMENTS = 2**31
-"""Of one tensor: more cannot arrive in a body that either cloud takes."""
-
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics", "generate"]
 """Of Triton's, by its names; of the model repository the index alone."""
-
-MAX_SIZES = 256
-"""Of a shape: the product of many more has more digits than Python writes (`sys.set_int_max_str_digits`)."""
 
 SERVER_METADATA = {"name": "onnxlet", "version": __version__, "extensions": EXTENSIONS}
 
@@ -79,8 +72,10 @@ def parse_infer(body: bytes, header_length: str | None = None) -> InferRequest:
     split = len(body) if header_length is None else _parse_header_length(header_length, len(body))
     document = parse_object(content[:split])
     request_id = document.get("id")
-    if not isinstance(request_id, str | None):
-        raise InvalidRequestError(f"id: expected a string, got {type(request_id).__name__}")
+    if not isinstance(request_id, str | None) or len(request_id or "") > MAX_NAME_CHARACTERS:
+        raise InvalidRequestError(
+            f"id: expected a string of at most {MAX_NAME_CHARACTERS} characters, got {request_id!r:.80}"
+        )
     is_binary = _flag(document, "binary_data_output", default=False)
     inputs = _parse_inputs(_objects(document, "inputs"), content[split:])
     outputs = [_parse_output(item, is_binary) for item in _objects(document, "outputs", required=False)]
@@ -158,10 +153,7 @@ def parse_object(body: bytes | memoryview) -> dict[str, Any]:
     """
     if not body:
         raise InvalidJsonError("the body is empty, expected a JSON object")
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidJsonError(f"the body is not JSON: {error}") from error
+    document = parse_json(body)
     if not isinstance(document, dict):
         raise InvalidJsonError(f"expected a JSON object, got {type(document).__name__}")
     return document
@@ -179,13 +171,17 @@ def _objects(document: dict[str, Any], field: str, *, required: bool = True) -> 
     items = document.get(field, None if required else [])
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise InvalidRequestError(f"{field}: expected a list of objects, got {type(items).__name__}")
+    if len(items) > MAX_TENSORS:
+        raise InvalidRequestError(f"{field}: expected at most {MAX_TENSORS}, got {len(items)}")
     return items
 
 
 def _name(item: dict[str, Any], field: str) -> str:
     name = item.get("name")
-    if not isinstance(name, str):
-        raise InvalidRequestError(f"{field}: expected a name, got {name!r:.80}")
+    if not isinstance(name, str) or len(name) > MAX_NAME_CHARACTERS:
+        raise InvalidRequestError(
+            f"{field}: expected a name of at most {MAX_NAME_CHARACTERS} characters, got {name!r:.80}"
+        )
     return name
 
 

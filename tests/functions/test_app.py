@@ -16,10 +16,10 @@ from onnx import TensorProto
 from PIL import Image
 
 from onnxlet.app import App
-from onnxlet.config import Settings, StorageSettings
+from onnxlet.config import MAX_BODY_BYTES, Settings, StorageSettings
 from onnxlet.contract.alias import CANARY, SHADOW
 from onnxlet.contract.tensors import DATATYPES
-from onnxlet.http import HEADER_LENGTH, MAX_BODY_BYTES, Request, Response
+from onnxlet.http import HEADER_LENGTH, Request, Response
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs

@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from onnxlet.app import App
-from onnxlet.config import Settings
-from onnxlet.generate import MAX_IMAGES, MAX_LENGTH
+from onnxlet.config import MAX_IMAGES, MAX_LENGTH, Settings
 from onnxlet.http import Request, Response
 from onnxlet.registry import Registry
 from onnxlet.store import open_store

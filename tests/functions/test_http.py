@@ -3,8 +3,9 @@ import zlib
 
 import pytest
 
+from onnxlet.config import MAX_BODY_BYTES, MAX_INFLATED_BYTES
 from onnxlet.errors import OnnxletError
-from onnxlet.http import MAX_BODY_BYTES, Request, decompressed
+from onnxlet.http import Request, decompressed
 
 BODY = b"some body" * 1000
 
@@ -36,7 +37,10 @@ def test_a_body_is_read_as_it_was(body: bytes, encoding: str) -> None:
         (gzip.compress(BODY)[:-1], "gzip", 422),
         (gzip.compress(BODY)[:40], "gzip", 422),
         (gzip.compress(BODY), "deflate", 422),
-        (gzip.compress(bytes(MAX_BODY_BYTES + 1)), "gzip", 413),
+        (gzip.compress(bytes(MAX_INFLATED_BYTES + 1)), "gzip", 413),
+        (gzip.compress(BODY) + b"x", "gzip", 422),
+        (zlib.compress(BODY) + BODY, "deflate", 422),
+        (bytes(MAX_BODY_BYTES + 1), "gzip", 413),
         (zlib.compress(bytes(10 * MAX_BODY_BYTES)), "deflate", 413),
     ],
 )
@@ -47,5 +51,5 @@ def test_what_is_not_so_encoded_or_a_bomb_is_a_4xx(body: bytes, encoding: str, s
 
 
 def test_a_body_may_be_as_large_as_the_limit() -> None:
-    whole = bytes(MAX_BODY_BYTES)
+    whole = bytes(MAX_INFLATED_BYTES)
     assert decompressed(request(gzip.compress(whole), "gzip")).body == whole

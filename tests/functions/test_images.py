@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from onnxlet.config import MAX_PIXELS
 from onnxlet.contract.manifest import ImagePreprocess
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import OnnxletError, TooLargeError, UnreadablePayloadError
-from onnxlet.images import MAX_PIXELS, encode_png, sniff
 from onnxlet.images import decode as decode_image
+from onnxlet.images import encode_png, sniff
 
 GREY = ImagePreprocess(28, 28, 1)
 COLOR = ImagePreprocess(28, 28, 3)

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from onnxlet.config import MAX_NPY_HEADER_BYTES
 from onnxlet.contract.tensors import DATATYPES
 from onnxlet.errors import OnnxletError
-from onnxlet.npy import MAX_HEADER_BYTES, decode
+from onnxlet.npy import decode
 
 NUMBERS = [row.numpy for row in DATATYPES.values() if row.size_bytes]
 
@@ -55,7 +56,7 @@ def test_an_array_in_another_form_is_refused(array: "np.ndarray") -> None:
 
 
 def test_a_long_header_is_not_parsed() -> None:
-    header = b"(" * (MAX_HEADER_BYTES + 100)
+    header = b"(" * (MAX_NPY_HEADER_BYTES + 100)
     with pytest.raises(OnnxletError):
         decode(b"\x93NUMPY\x02\0" + len(header).to_bytes(4, "little") + header)
 

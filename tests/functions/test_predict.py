@@ -14,9 +14,8 @@ from onnx import TensorProto
 from PIL import Image
 
 from onnxlet.app import App
-from onnxlet.config import Settings, StorageSettings
+from onnxlet.config import MAX_INSTANCES, Settings, StorageSettings
 from onnxlet.http import Request
-from onnxlet.instances import MAX_INSTANCES
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any
 
-from onnxlet.errors import InvalidTensorError
+from onnxlet.errors import InvalidTensorError, TooLargeError
 
 Dimension = int | str
 """A fixed size, or the name of a dimension that the request decides ("batch"); `ANY` where the graph names none."""
@@ -23,6 +23,12 @@ ANY = "?"
 
 MAX_RANK = 64
 """numpy's, and more than any graph has."""
+
+MAX_VALUES = 4_000_000
+"""Of a tensor that becomes JSON: 32 bytes and more each while it does."""
+
+MAX_STRINGS = 1_000_000
+"""Of a tensor: each is a Python object, and four bytes of a body are enough for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +179,12 @@ def to_values(tensor: Tensor) -> list[Any]:
 
     Raises:
         InvalidTensorError: FP16, which has no JSON form.
+        TooLargeError: more than `MAX_VALUES`.
     """
+    if math.prod(tensor.shape) > MAX_VALUES:
+        raise TooLargeError(
+            f"an output has {math.prod(tensor.shape)} values, expected at most {MAX_VALUES} in JSON: ask for bytes"
+        )
     if tensor.datatype.name == "BYTES":
         return [element.decode("utf-8", "replace") for element in unpack_strings(tensor.buffer)]
     if tensor.datatype.code is None:
@@ -257,6 +268,8 @@ def _string_ends(buffer: memoryview) -> list[int]:
         end = start + int.from_bytes(buffer[ends[-1] : start], "little")
         if start > len(buffer) or end > len(buffer):
             raise InvalidTensorError(f"BYTES data: element {len(ends) - 1} ends at byte {end} of {len(buffer)}")
+        if len(ends) > MAX_STRINGS:
+            raise TooLargeError(f"BYTES data: expected at most {MAX_STRINGS} elements, got more")
         ends.append(end)
     return ends
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
             Raises:
                 InferenceError: ONNX Runtime gave up on these tensors.
+                DeadlineError: the time was over before the end.
             """
 
 

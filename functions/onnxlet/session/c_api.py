@@ -69,6 +69,8 @@ class Api:
         self.set_intra_op_threads = quick(24, pointer, c_int)
         self.set_inter_op_threads = quick(25, pointer, c_int)
         self.add_session_config_entry = quick(130, pointer, text, text)
+        self.create_run_options = quick(39, pointer)
+        self.set_terminate = quick(46, pointer)
         self.create_cpu_memory_info = quick(69, enumeration, enumeration, pointer)
         self.default_allocator = quick(78, pointer)
         self.create_tensor = quick(48, pointer, pointer, count, enumeration, pointer)
@@ -83,6 +85,7 @@ class Api:
         self.resized_string_element = quick(252, pointer, count, size, pointer)
         self.release_session = CFUNCTYPE(None, c_void_p)(_member(table, 95))
         self.release_value = PYFUNCTYPE(None, c_void_p)(_member(table, 96))
+        self.release_run_options = PYFUNCTYPE(None, c_void_p)(_member(table, 97))
         self.release_type_and_shape = PYFUNCTYPE(None, c_void_p)(_member(table, 99))
         self.release_session_options = PYFUNCTYPE(None, c_void_p)(_member(table, 100))
 

@@ -9,6 +9,7 @@ from functools import cache, lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from onnxlet import deadline
 from onnxlet.contract.tensors import BY_ONNX, Tensor, pack_strings, unpack_strings
 from onnxlet.errors import ArtifactError, InferenceError
 from onnxlet.session import library
@@ -63,21 +64,25 @@ class Session:
         """Run the graph; see `onnxlet.session.Session`."""
         runtime = self._runtime
         results = (c_void_p * len(outputs))()
+        deadline.check()
         try:
+            options = _RunOptions(runtime.api) if deadline.is_set() else None
             values = [_to_value(runtime, tensor) for tensor in inputs.values()]
-            runtime.api.run(
-                self._handle,
-                None,
-                _names(tuple(inputs)),
-                (c_void_p * len(values))(*(value.handle for value in values)),
-                len(values),
-                _names(tuple(outputs)),
-                len(outputs),
-                results,
-            )
+            with deadline.Watched(None if options is None else options.stop):
+                runtime.api.run(
+                    self._handle,
+                    None if options is None else options.handle,
+                    _names(tuple(inputs)),
+                    (c_void_p * len(values))(*(value.handle for value in values)),
+                    len(values),
+                    _names(tuple(outputs)),
+                    len(outputs),
+                    results,
+                )
             found = [_Value(runtime.api, handle) for handle in results]
             return [_to_tensor(name, value) for name, value in zip(outputs, found, strict=True)]
         except OrtError as error:
+            deadline.check()
             raise InferenceError(f"the model cannot run on these tensors: {_reason(error)}") from error
 
 
@@ -131,6 +136,24 @@ class _Value:
 
     def __del__(self) -> None:
         self.api.release_value(self.handle)
+
+
+class _RunOptions:
+    """OrtRunOptions, by which another thread ends a run; released with the last reference to it."""
+
+    __slots__ = ("api", "handle")
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.handle = c_void_p()
+        api.create_run_options(byref(self.handle))
+
+    def __del__(self) -> None:
+        self.api.release_run_options(self.handle)
+
+    def stop(self) -> None:
+        """End the run before its next node."""
+        self.api.set_terminate(self.handle)
 
 
 class _Buffer(ctypes.Structure):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
 
+from onnxlet import deadline
 from onnxlet.contract.tensors import BY_NUMPY, Tensor, pack_strings, unpack_strings
 from onnxlet.errors import ArtifactError, InferenceError
 from onnxlet.session.options import ALIGNMENT_BYTES, LOGGED_SEVERITY, session_config
@@ -45,10 +47,14 @@ class Session:
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> list[Tensor]:
         """Run the graph; see `onnxlet.session.Session`."""
+        deadline.check()
+        options = ort.RunOptions() if deadline.is_set() else None
         try:
             feed = {name: _to_array(tensor) for name, tensor in inputs.items()}
-            arrays = self._session.run(list(outputs), feed)
+            with deadline.Watched(None if options is None else partial(setattr, options, "terminate", True)):
+                arrays = self._session.run(list(outputs), feed, options)
         except Exception as error:  # as above; numpy refuses shapes of more than 64 dimensions, or too large ones
+            deadline.check()
             raise InferenceError(f"the model cannot run on these tensors: {_reason(error)}") from error
         return [_from_array(name, array) for name, array in zip(outputs, arrays, strict=True)]
 

@@ -1,0 +1,61 @@
+"""The multipart body: its parts one after another, none of them read before it is known how many there are.
+
+The standard library's parser of mail takes 38 s for 100,000 empty parts, and 9 s for one whose type has 20,000
+parameters.
+
+Source: RFC 2046, section 5.1 (multipart); RFC 7578 (multipart/form-data).
+"""
+
+import re
+from dataclasses import dataclass
+
+from onnxlet.config import MAX_PART_HEADER_BYTES, MAX_PARTS
+from onnxlet.errors import UnreadablePayloadError
+
+_BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^\s";,]{1,70}))', re.ASCII | re.IGNORECASE)
+"""Source: RFC 2046, section 5.1.1: at most 70 characters."""
+
+_CONTENT_TYPE = re.compile(rb"^content-type:[ \t]*([^;\r\n]*)", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a body."""
+
+    media_type: str
+    """In lower case, without parameters; empty where it says none."""
+    body: bytes
+
+
+def parse(media_type: str, body: bytes) -> list[Part]:
+    """Read a body.
+
+    Args:
+        media_type: That of the whole, which names the boundary between the parts.
+        body: The parts, with the boundaries around them.
+
+    Raises:
+        UnreadablePayloadError: no boundary, no parts or too many, or a part without an end.
+    """
+    match = _BOUNDARY.search(media_type)
+    if match is None:
+        raise UnreadablePayloadError(f"expected a multipart type with a boundary, got {media_type[:100]!r}")
+    delimiter = b"\r\n--" + (match[1] or match[2]).encode()
+    content = b"\r\n" + body
+    count = content.count(delimiter) - 1  # one more than there are parts
+    if not 0 < count <= MAX_PARTS:
+        raise UnreadablePayloadError(f"expected 1 to {MAX_PARTS} parts between boundaries, got {max(count, 0)}")
+    _, *parts, end = content.split(delimiter)
+    if not end.startswith(b"--"):
+        raise UnreadablePayloadError("the multipart body ends before its last boundary")
+    return [_parse_part(part) for part in parts]
+
+
+def _parse_part(content: bytes) -> Part:
+    """Read what stands between two boundaries: the rest of a line, headers, an empty line, and the part itself."""
+    split = content.find(b"\r\n\r\n", 0, MAX_PART_HEADER_BYTES)
+    if split < 0:
+        raise UnreadablePayloadError(f"expected an empty line in the first {MAX_PART_HEADER_BYTES} bytes of each part")
+    match = _CONTENT_TYPE.search(content[:split])
+    media_type = "" if match is None else match[1].decode("ascii", "replace").strip().lower()
+    return Part(media_type, content[split + 4 :])
