@@ -14,9 +14,7 @@ DEPLOYED := numpy obstore onnxruntime orjson pillow
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-
-.DEFAULT_GOAL := help
-.PHONY: help setup torch jax demo test kserve conformance lint lint-infra hashes audit serve train package deploy destroy deploy-local bench clean soak faults
+.PHONY: help setup torch jax demo test kserve conformance faults soak bench lint lint-infra audit hashes serve train package deploy destroy deploy-local clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,12 +56,13 @@ kserve: setup .venv-kserve ## Test with KServe's client, in a venv of its own
 conformance: setup ## Ask ONNX's own node tests over HTTP, in binary and in JSON (CLOUD=gcp or aws, ENGINE=native or python)
 	$(BIN)/python -m tests.conformance --cloud $(CLOUD) --engine $(ENGINE)
 
+faults: setup ## Fail a store in every way under all that is done with it (SEEDS=500 runs on each cloud's, a storm of OBJECTS=10000)
+	$(BIN)/python -m tests.faults --seeds $(or $(SEEDS),500) --objects $(or $(OBJECTS),10000)
+
 soak: setup ## Ask both clouds' runtimes for minutes, with live updates, then the long fuzzers (MINUTES=10, each)
 	$(BIN)/python -m tests.soak --cloud gcp --minutes $(MINUTES)
 	$(BIN)/python -m tests.soak --cloud aws --minutes $(MINUTES)
 	$(BIN)/python -m pytest -m soak
-faults: setup ## Fail a store in every way under all that is done with it (SEEDS=500 runs on each cloud's, a storm of OBJECTS=10000)
-	$(BIN)/python -m tests.faults --seeds $(or $(SEEDS),500) --objects $(or $(OBJECTS),10000)
 
 bench: setup ## Measure cold starts, warm requests and events beside what people deploy (ten minutes)
 	$(BIN)/onnxlet bench all --chart .onnxlet/bench/chart.png

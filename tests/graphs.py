@@ -57,6 +57,26 @@ def gather() -> onnx.ModelProto:
     return model(nodes, inputs, [("row", TensorProto.FLOAT, ["n", 2])], {"table": table})
 
 
+def loop() -> onnx.ModelProto:
+    """Counts to n, INT64 (), one node at a time: for 10**12 it takes days."""
+    body = helper.make_graph(
+        [helper.make_node("Add", ["count", "one"], ["next"]), helper.make_node("Identity", ["goes_on"], ["still"])],
+        "body",
+        [
+            helper.make_tensor_value_info("step", TensorProto.INT64, []),
+            helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("count", TensorProto.INT64, []),
+        ],
+        [
+            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.INT64, []),
+        ],
+    )
+    nodes = [helper.make_node("Loop", ["n", "", "zero"], ["total"], body=body)]
+    weights = {"zero": np.array(0, np.int64), "one": np.array(1, np.int64)}
+    return model(nodes, [("n", TensorProto.INT64, [])], [("total", TensorProto.INT64, [])], weights)
+
+
 def two_inputs() -> onnx.ModelProto:
     """sum = a + b and difference = a - b, INT32 (batch, 2)."""
     nodes = [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])]

@@ -34,18 +34,20 @@ def to_request(event: Mapping[str, Any]) -> Request:
         InvalidRequestError: another event, or a body that is not the base64 it claims to be.
     """
     if is_direct(event):
-        return Request("POST", "/invocations", orjson.dumps(event), {"content-type": JSON})
+        return Request("POST", "/invocations", _to_json(event), {"content-type": JSON})
     try:
         if "httpMethod" in event:
             method, path, query, headers = _payload_1(event)
         else:
             method, path, query, headers = _payload_2(event)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise InvalidRequestError(f"expected an HTTP event of payload format 1.0 or 2.0: {error!r}") from error
-    body = _to_body(event.get("body"), is_base64=bool(event.get("isBase64Encoded")))
-    context = event["requestContext"]
+        context = event["requestContext"]
+        request_id, text = context.get("requestId") or "", event.get("body") or ""
+        _require_texts(method, path, request_id, text, *headers, *headers.values(), *query, *query.values())
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidRequestError(f"expected an HTTP event of payload format 1.0 or 2.0: {error!r:.300}") from error
+    body = _to_body(text, is_base64=bool(event.get("isBase64Encoded")))
     limit_bytes = MAX_BALANCED_BYTES if "elb" in context else None
-    return Request(method, path, body, headers, query, context.get("requestId"), limit_bytes)
+    return Request(method, path, body, headers, query, request_id or None, limit_bytes)
 
 
 def remaining_s(context: Any) -> float | None:
@@ -150,9 +152,11 @@ def to_objects(event: Mapping[str, Any]) -> list[ObjectReference]:
 
 
 def _to_message(record: Mapping[str, Any]) -> Message:
-    message_id = record["messageId"]
+    message_id = record.get("messageId")
+    if not isinstance(message_id, str):
+        raise InvalidRequestError(f"expected a message of a queue with its messageId, got {message_id!r:.80}")
     try:
-        return Message(message_id, tuple(_objects(_parse(record["body"]), MAX_WRAPPINGS)))
+        return Message(message_id, tuple(_objects(_parse(record.get("body")), MAX_WRAPPINGS)))
     except InvalidRequestError as error:
         return Message(message_id, error=error)
 
@@ -196,21 +200,29 @@ def _source(record: Any) -> object:
     return (record.get("eventSource") or record.get("EventSource")) if isinstance(record, dict) else None
 
 
-def _parse(text: str) -> Any:
+def _parse(text: Any) -> Any:
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequestError(f"expected a message that is JSON: {error}") from error
 
 
-def _to_body(body: str | None, *, is_base64: bool) -> bytes:
-    if not body:
-        return b""
+def _require_texts(*values: object) -> None:
+    if not all(isinstance(value, str) for value in values):
+        raise TypeError("expected texts")
+
+
+def _to_json(event: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(event)
+    except TypeError as error:
+        raise InvalidRequestError(f"expected an event that JSON has a form for: {error}") from error
+
+
+def _to_body(body: str, *, is_base64: bool) -> bytes:
     if len(body) > (MAX_BODY_BYTES + 2) // 3 * 4:
         raise TooLargeError(f"expected a body of at most {MAX_BODY_BYTES} bytes, got {len(body)} characters")
-    if not is_base64:
-        return body.encode()
     try:
-        return b64decode(body, validate=True)
+        return b64decode(body, validate=True) if is_base64 else body.encode()
     except (Base64Error, ValueError) as error:
-        raise InvalidRequestError(f"the body is marked as base64 and is not: {error}") from error
+        raise InvalidRequestError(f"the body is no text, or not the base64 that it claims to be: {error}") from error

@@ -66,9 +66,9 @@ def to_message(cloud_event: Any) -> Message:
         if attributes["eventType"] != "OBJECT_FINALIZE":
             return Message(None)
         names = attributes["bucketId"], attributes["objectId"], attributes.get("objectGeneration")
+        return Message(None, (ObjectReference("gs", *names),))
     except (AttributeError, KeyError, TypeError) as error:
         raise InvalidRequestError("expected a message of Pub/Sub, with a notification or a payload") from error
-    return Message(None, (ObjectReference("gs", *names),))
 
 
 def _inline(message: Mapping[str, Any], attributes: Mapping[str, str], source: str) -> Inline:

@@ -59,14 +59,16 @@ def decode(body: bytes, media_type: str, declaration: ImagePreprocess) -> Tensor
         UnreadablePayloadError: not an image of this type, or a damaged one.
         TooLargeError: more than `MAX_PIXELS`, or more parts than any image has.
     """
-    prepare()
     _require_pillow()
+    prepare()
     from io import BytesIO
 
     from PIL import Image, UnidentifiedImageError
 
     if media_type not in FORMATS:
         raise UnsupportedMediaError(f"expected {', '.join(FORMATS)}, got {media_type[:80] or 'no media type'}")
+    if media_type == "image/webp":
+        from PIL import WebPImagePlugin  # noqa: F401 - else Pillow imports all of its formats to find this one
     _check_parts(body, media_type)
     try:
         with Image.open(BytesIO(body), formats=[FORMATS[media_type]]) as image:

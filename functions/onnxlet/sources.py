@@ -17,6 +17,14 @@ class ObjectReference:
     version: str | None = None
     """S3's version id or Cloud Storage's generation; None where the bucket keeps no versions."""
 
+    def __post_init__(self) -> None:
+        """Hold what a reader took from an event to the types that are said here.
+
+        Raises:
+            TypeError: it has others.
+        """
+        _require_texts(self.bucket, self.key, self.version or "")
+
     @property
     def bucket_url(self) -> str:
         """The root URL of the object's bucket."""
@@ -40,8 +48,17 @@ class Inline:
     media_type: str
     """Empty where the message does not say."""
 
+    def __post_init__(self) -> None:
+        """As `ObjectReference`'s."""
+        _require_texts(self.media_type)
+
 
 Source = ObjectReference | Inline
+
+
+def _require_texts(*values: object) -> None:
+    if not all(isinstance(value, str) for value in values):
+        raise TypeError("expected texts")
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,18 @@ def test_an_impossible_size_is_named(name: str, text: str) -> None:
         settings(**{"ONNXLET_CACHE": "/x", name: text})
 
 
+def test_a_platform_that_does_not_say_how_long_it_waits_has_it_in_its_settings() -> None:
+    assert settings().timeout_s is None
+    assert settings(ONNXLET_TIMEOUT_S="").timeout_s is None
+    assert settings(ONNXLET_TIMEOUT_S="540").timeout_s == 540
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "inf", "3601"])
+def test_an_impossible_timeout_is_named(text: str) -> None:
+    with pytest.raises(SettingsError, match="ONNXLET_TIMEOUT_S"):
+        settings(ONNXLET_TIMEOUT_S=text)
+
+
 def test_the_variant_is_nobodys_unless_it_is_named() -> None:
     assert settings().variant is None
     assert settings(ONNXLET_VARIANT="").variant is None

@@ -33,6 +33,7 @@ NOT_SET = {
     "ONNXLET_MEMORY_MIB": "half of a function's memory, its default on Lambda, is right for a function of our own",
     "ONNXLET_CACHE": "a disk cache pays where environments live long and models change often: not on Lambda",
     "ONNXLET_CACHE_MIB": "as ONNXLET_CACHE",
+    "ONNXLET_TIMEOUT_S": "Lambda itself says at each invocation how much time is left",
 }
 """Settings that the template leaves at their defaults, and why."""
 

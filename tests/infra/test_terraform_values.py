@@ -127,6 +127,7 @@ def test_what_is_not_said_is_not_set(evaluate: Evaluate) -> None:
         "ONNXLET_REFRESH_S": "60",
         "ONNXLET_REGISTRY": "gs://google_storage_bucket.registry/registry",
         "ONNXLET_RESULTS": "gs://google_storage_bucket.results/answers",
+        "ONNXLET_TIMEOUT_S": "60",
     }
 
 
@@ -139,6 +140,7 @@ def test_what_is_said_is_set_as_the_functions_take_it(evaluate: Evaluate) -> Non
         "refresh_s": 0,
         "public_keys": [keys.text(1), keys.text(2)],
         "memory_mib": 2048,
+        "timeout_s": 90,
         "http_inputs": ["photos/", "scans/2026/"],
         "access": "keys",
     }
@@ -147,6 +149,7 @@ def test_what_is_said_is_set_as_the_functions_take_it(evaluate: Evaluate) -> Non
     assert settings.memory_bytes == 2**30
     assert settings.public_keys == (keys.public_key(1), keys.public_key(2))
     assert settings.has_gate
+    assert settings.timeout_s == 90
     assert settings.inputs == (
         "gs://google_storage_bucket.inputs/photos",
         "gs://google_storage_bucket.inputs/scans/2026",
