@@ -11,6 +11,9 @@ ALIGNMENT_BYTES = 16
 elsewhere sums are added in another order and end in other digits: the bytes of a binary request begin wherever its JSON
 ends, and that must not change the answer."""
 
+NO_FOLDER = "/dev/null"
+"""Where no file can lie."""
+
 
 def session_config(*, is_ort: bool, in_place: bool) -> dict[str, str]:
     """The configuration entries of a session.
@@ -24,6 +27,8 @@ def session_config(*, is_ort: bool, in_place: bool) -> dict[str, str]:
         "session.intra_op.allow_spinning": "0",
         # Where there are several threads, all of them lay the matrices out that are multiplied with.
         "session.prepack.enable_parallel": "1",
+        # A graph has its weights inside, or none: a file beside it would be looked for in the function's own folder.
+        "session.model_external_initializers_file_folder_path": NO_FOLDER,
     }
     if is_ort:
         config["session.load_model_format"] = "ORT"
