@@ -85,16 +85,34 @@ def _mutate_node(node: Any, chance: random.Random) -> Any:
     """The node with a change somewhere in it."""
     if not isinstance(node, dict | list) or not node or chance.random() < 0.15:
         return deepcopy(chance.choice(VALUES))
-    position = chance.choice(list(node)) if isinstance(node, dict) else chance.randrange(len(node))
+    if isinstance(node, list):
+        _mutate_list(node, chance)
+    else:
+        _mutate_object(node, chance)
+    return node
+
+
+def _mutate_list(items: list[Any], chance: random.Random) -> None:
+    index = chance.randrange(len(items))
     match chance.randrange(8):
         case 0:
-            del node[position]
-        case 1 if isinstance(node, dict):
-            node[mutate_text(position, chance)] = node.pop(position)
+            del items[index]
         case 1:
-            node.extend([node[position]] * chance.choice([1, 300]))
+            items.extend([items[index]] * chance.choice([1, 300]))
         case 2:
-            node[position] = [node[position]]
+            items[index] = [items[index]]
         case _:
-            node[position] = _mutate_node(node[position], chance)
-    return node
+            items[index] = _mutate_node(items[index], chance)
+
+
+def _mutate_object(fields: dict[str, Any], chance: random.Random) -> None:
+    name = chance.choice(list(fields))
+    match chance.randrange(8):
+        case 0:
+            del fields[name]
+        case 1:
+            fields[mutate_text(name, chance)] = fields.pop(name)
+        case 2:
+            fields[name] = [fields[name]]
+        case _:
+            fields[name] = _mutate_node(fields[name], chance)

@@ -39,6 +39,9 @@ LENGTH = "inference-header-content-length"
 SETTLED = 0.1
 """The share of the requests after which memory has grown as far as it should."""
 
+MAX_EVENT_BYTES = 6 * 2**20
+"""Lambda's own bound."""
+
 Seed = Callable[[], Request]
 
 
@@ -262,7 +265,7 @@ def answer(app: App, chance: random.Random) -> int:
     """Ask for one malformed answer, and look at its form."""
     request = malformed(chance)
     response = app.handle(request)
-    if chance.random() < 0.2:
+    if chance.random() < 0.2 and len(request.body) < MAX_EVENT_BYTES:
         event = to_event(request, chance)
         response = app.handle(event, aws.to_request)
         aws.from_response(response, event)
@@ -284,6 +287,8 @@ def main(count: int, seed: int) -> None:
         for number in range(count):
             statuses[answer(app, chance)] += 1
             if number == int(count * SETTLED):
+                for bomb in bombs():
+                    app.handle(bomb)
                 settled_kib = peak_kib()
         whole = [app.handle(seed()).status for seed in SEEDS]
     grown_mib = (peak_kib() - settled_kib) / 1024
