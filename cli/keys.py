@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from cli import output
-from cli.output import JsonOption
-from cli.registry import RegistryOption, open_registry
+from cli.options import JsonOption, RegistryOption
+from cli.registry import open_registry
 from onnxlet.contract import access, layout
 from onnxlet.contract.access import MAX_QUOTA, Key, Keys
 from onnxlet.errors import ConflictError, InvalidRequestError, ObjectNotFoundError

@@ -13,9 +13,10 @@ from cli.bench.command import app as bench
 from cli.cost.command import cost
 from cli.deploy.command import deploy, destroy
 from cli.doctor.command import doctor
+from cli.explain import explain
 from cli.keys import app as keys
-from cli.output import JsonOption
-from cli.registry import RegistryOption, open_registry
+from cli.options import JsonOption, RegistryOption
+from cli.registry import open_registry
 from onnxlet import session
 from onnxlet.contract import alias as actions
 from onnxlet.contract import expectation, layout
@@ -307,6 +308,7 @@ def package(
     output.print_line(f"{summary.verdict(built)}\n{built.path}  sha256 {built.sha256}\n{built.bill}  CycloneDX")
 
 
+app.command()(explain)
 app.command()(deploy)
 app.command()(destroy)
 app.command()(cost)

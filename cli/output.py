@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -15,8 +14,6 @@ from onnxlet.errors import ModelNotFoundError
 from onnxlet.registry import Registry
 
 Row = dict[str, Any]
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
 def progress() -> Console:

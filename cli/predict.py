@@ -1,7 +1,9 @@
 """One file answered as the functions would, in this process."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -10,11 +12,17 @@ from onnxlet import payloads
 from onnxlet.app import App
 from onnxlet.config import Settings, storage_from_environment
 from onnxlet.errors import InvalidRequestError
-from onnxlet.http import JSON, Request
+from onnxlet.http import Request
 
 
 def predict_file(registry_url: str, name: str, file: Path) -> dict[str, Any]:
-    """Send a file through the app: JSON to `infer`, anything else to `predict`.
+    """Send a file through the app: JSON to `infer`, anything else to `predict`; raises as `ask`."""
+    is_json = file.suffix.lower() == ".json"
+    return ask(registry_url, f"/v2/models/{name}/infer" if is_json else f"/predict/{name}", file)
+
+
+def ask(registry_url: str, path: str, file: Path, query: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """Post a file to a path of the app.
 
     Returns:
         The answer's document.
@@ -27,11 +35,9 @@ def predict_file(registry_url: str, name: str, file: Path) -> dict[str, Any]:
     except OSError as error:
         raise InvalidRequestError(f"{file}: cannot be read: {error.strerror}") from error
     settings = Settings(registry_url, storage=storage_from_environment(os.environ))
-    is_json = file.suffix.lower() == ".json"
-    path = f"/v2/models/{name}/infer" if is_json else f"/predict/{name}"
-    media_type = JSON if is_json else payloads.media_type_of(file.name)
     app = App(settings, write_line=lambda _line: None)
-    response = app.handle(Request("POST", path, body, {"content-type": media_type}))
+    headers = {"content-type": payloads.media_type_of(file.name)}
+    response = app.handle(Request("POST", path, body, headers, query))
     document: dict[str, Any] = orjson.loads(response.body)
     if response.status != 200:
         raise InvalidRequestError(f"{file}: {document['error']}")

@@ -2,9 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from onnxlet.config import storage_from_environment
 from onnxlet.errors import CredentialsError
@@ -12,11 +10,6 @@ from onnxlet.registry import Registry
 from onnxlet.store import SCHEMES, open_store
 
 DEFAULT_FOLDER = Path(".onnxlet/registry")
-
-RegistryOption = Annotated[
-    str | None,
-    typer.Option("--registry", metavar="URL", envvar="ONNXLET_REGISTRY", help="Root URL: s3://, gs:// or file://."),
-]
 
 
 def open_registry(url: str | None, *, create: bool = False) -> Registry:

@@ -144,6 +144,16 @@ def sums() -> onnx.ModelProto:
     return model(nodes, inputs, [("total", TensorProto.FLOAT, ["batch"])], {"axes": np.array([1], np.int64)})
 
 
+def halves_candidate(name: str = "halves") -> Candidate:
+    """A classifier of numbers, FP32 (batch, 1): above and below zero, by a softmax of x and -x."""
+    nodes = [
+        helper.make_node("Neg", ["x"], ["other"]),
+        helper.make_node("Concat", ["x", "other"], ["scores"], axis=1),
+    ]
+    proto = model(nodes, [("x", TensorProto.FLOAT, ["batch", 1])], [("scores", TensorProto.FLOAT, ["batch", 2])])
+    return replace(candidate(name, proto), classification=Classification(("above", "below"), "softmax"))
+
+
 def sequence_of_one() -> onnx.ModelProto:
     """A sequence that holds the input: an output that is no tensor."""
     nodes = [helper.make_node("SequenceConstruct", ["x"], ["y"])]

@@ -52,6 +52,7 @@ MAY_IMPORT = {
         "npy",
     },
     "generate": {"config", "contract", "errors", "images", "model"},
+    "explain": {"batches", "config", "contract", "errors", "images", "instances", "model", "payloads"},
     "references": {"config", "errors", "store"},
     "v2": {"config", "contract", "errors", "http", "onnxlet"},
     "triton": {"contract"},
@@ -80,6 +81,7 @@ MAY_IMPORT = {
         "contract",
         "errors",
         "exchange",
+        "explain",
         "generate",
         "http",
         "instances",
@@ -132,6 +134,7 @@ LIBRARIES = {
     "store": {"obstore"},
     "session": {"numpy", "onnxruntime"},  # the native engine neither
     "images": {"PIL"},
+    "explain": {"PIL"},
     "snapshot": {"snapshot_restore_py"},  # of Lambda's own runtime
     "http": {"orjson"},
     "telemetry": {"orjson"},

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 
 import jsonschema_rs
 import numpy as np
+import numpy.typing as npt
 import openapi_spec_validator
 import pytest
 import schemathesis
@@ -29,7 +30,7 @@ from onnxlet.app import App
 from onnxlet.config import Settings
 from onnxlet.contract import access, layout
 from onnxlet.contract.access import Key, Keys
-from onnxlet.endpoints import ROUTES, generate, infer, invoke, predict, predict_v1, repository_index
+from onnxlet.endpoints import ROUTES, explain, generate, infer, invoke, predict, predict_v1, repository_index
 from onnxlet.http import HEADER_LENGTH, Request, Response
 from onnxlet.openapi import BINARY, JSON, SCHEMAS, describe
 from onnxlet.payloads import MULTIPART, NPY, TEXT
@@ -51,7 +52,12 @@ def app() -> App:
     registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
     named = {"text": graphs.identity(TensorProto.STRING), "two": graphs.two_inputs(), "sums": graphs.sums()}
     candidates = [graphs.candidate(name, proto) for name, proto in named.items()]
-    candidates += [graphs.digits_candidate(), graphs.char_candidate(), graphs.generator_candidate()]
+    candidates += [
+        graphs.digits_candidate(),
+        graphs.halves_candidate(),
+        graphs.char_candidate(),
+        graphs.generator_candidate(),
+    ]
     publish_all(registry, candidates)
     return App(Settings(registry.store.url, "digits"), write_line=lambda _line: None)
 
@@ -83,8 +89,12 @@ def png() -> bytes:
 
 
 def npy(values: object) -> bytes:
+    return npy_of(np.array(values, np.float32))
+
+
+def npy_of(array: npt.NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
-    np.save(buffer, np.array(values, np.float32))
+    np.save(buffer, array)
     return buffer.getvalue()
 
 
@@ -143,6 +153,15 @@ TYPICAL: dict[Endpoint, list[Typical]] = {
         Typical("", {"model": "two", **COLUMNS}),
         Typical("", {"model": "sums", **ROWS}),
         Typical("", png(), "image/png"),
+    ],
+    explain: [
+        Typical("digits", png(), "image/png"),
+        Typical("digits", png(), BINARY),
+        Typical("digits", npy_of(np.zeros((28, 28, 1), np.uint8)), NPY),
+        Typical("digits", {"instances": [PICTURE]}),
+        Typical("digits", png(), "image/png", {"accept": "image/png"}, gives="image/png"),
+        Typical("halves", [[1.5]]),
+        Typical("halves", {"x": [1.5]}),
     ],
     repository_index: [Typical("", b"")],
 }
@@ -284,7 +303,7 @@ def schema(app: App) -> Any:
     return schemathesis.openapi.from_wsgi("/openapi.json", wsgi)
 
 
-KNOWN = ("digits", "two", "sums", "text", "char", "generator")
+KNOWN = ("digits", "halves", "two", "sums", "text", "char", "generator")
 
 
 @pytest.mark.parametrize("is_known", [False, True], ids=["any model", "a model that is there"])

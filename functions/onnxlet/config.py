@@ -132,6 +132,14 @@ MAX_TIMEOUT_S = 3600
 
 DEFAULT_REFRESH_S = 60.0
 
+# bounds
+
+MAX_EXPLAIN_RUNS = 10_000
+"""Rows through the model, of one explanation."""
+
+MAX_EXPLAIN_MS = 25_000
+"""Of one explanation: API Gateway waits 29 s."""
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerCredentials:

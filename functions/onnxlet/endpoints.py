@@ -170,6 +170,26 @@ def generate(exchange: Exchange, model: str, version: str | None = None) -> Resp
     return to_json({**document, "images": [{"b64": b64encode(file).decode()} for file in files]})
 
 
+def explain(exchange: Exchange, model: str, version: str | None = None) -> Response:
+    """Say what of an image, or which numbers of a row, made a classifier answer so; an image also as one PNG."""
+    from onnxlet import explain as explanation  # few functions are ever asked
+
+    found = exchange.find(model, version)
+    request = exchange.request
+    with exchange.step("decode"):
+        media_type = request.headers.get("content-type", "")
+        question = explanation.parse_explain(
+            found, request.query, media_type, request.body, exchange.service.references.read
+        )
+    with exchange.step("run"):
+        answer = explanation.explain(found, question)
+    exchange.rows = answer.runs
+    if PNG in request.headers.get("accept", "") and answer.overlay is not None:
+        return Response(200, answer.overlay, PNG)
+    overlay = {} if answer.overlay is None else {"overlay": {"b64": b64encode(answer.overlay).decode()}}
+    return to_json({**signature(found), **answer.document, **overlay})
+
+
 def invoke(exchange: Exchange) -> Response:
     """Answer whatever the body is: a V2 or a V1 request, which may name a `model`, or a payload for the default one.
 
@@ -212,12 +232,14 @@ ROUTES = (
     Route("GET", "/v2/models/{model}/stats", model_statistics, gives="Statistics"),
     Route("POST", "/v2/models/{model}/infer", infer, "InferRequest", "InferResponse"),
     Route("POST", "/v2/models/{model}/generate", generate, "GenerateRequest", "GenerateResponse"),
+    Route("POST", "/v2/models/{model}/explain", explain, "ExplainRequest", "Explanation"),
     Route("GET", "/v2/models/{model}/versions/{version}", model_metadata, gives="ModelMetadata"),
     Route("GET", "/v2/models/{model}/versions/{version}/ready", model_ready, gives="ModelReady"),
     Route("GET", "/v2/models/{model}/versions/{version}/config", model_config),
     Route("GET", "/v2/models/{model}/versions/{version}/stats", model_statistics, gives="Statistics"),
     Route("POST", "/v2/models/{model}/versions/{version}/infer", infer, "InferRequest", "InferResponse"),
     Route("POST", "/v2/models/{model}/versions/{version}/generate", generate, "GenerateRequest", "GenerateResponse"),
+    Route("POST", "/v2/models/{model}/versions/{version}/explain", explain, "ExplainRequest", "Explanation"),
     Route("POST", "/v2/repository/index", repository_index, gives="RepositoryIndex"),
     Route("GET", "/v1/models", models, gives="Models"),
     Route("GET", "/v1/models/{model}", model_status, gives="ModelStatus"),

@@ -1,4 +1,4 @@
-"""Images: encoded bytes to pixels and back, by Pillow; nothing else imports it."""
+"""Images: encoded bytes to pixels and back, by Pillow; beside it `explain` alone imports it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,19 @@ _START_OF_SCAN = b"\xff\xda"
 def prepare() -> None:
     """Import what decodes images, before the first of them arrives: a function that takes none never pays for it."""
     with suppress(UnsupportedMediaError):  # who sends an image will be told
-        _require_pillow()
+        require_pillow()
         from PIL import Image, ImageOps, PngImagePlugin  # noqa: F401 - ImageOps: to have been imported is all
 
         PngImagePlugin.MAX_TEXT_MEMORY = MAX_IMAGE_TEXT_BYTES
         Image.preinit()
 
 
-def _require_pillow() -> None:
+def require_pillow() -> None:
+    """Refuse images where nothing can read them.
+
+    Raises:
+        UnsupportedMediaError: a function that was packaged without Pillow.
+    """
     try:
         import PIL  # noqa: F401 - whether it is there is all
     except ImportError as error:
@@ -59,7 +64,7 @@ def decode(body: bytes, media_type: str, declaration: ImagePreprocess) -> Tensor
         UnreadablePayloadError: not an image of this type, or a damaged one.
         TooLargeError: more than `MAX_PIXELS`, or more parts than any image has.
     """
-    _require_pillow()
+    require_pillow()
     prepare()
     from io import BytesIO
 
@@ -96,7 +101,7 @@ def encode_png(images: Tensor) -> list[bytes]:
     Raises:
         UnsupportedMediaError: a function that was packaged without Pillow.
     """
-    _require_pillow()
+    require_pillow()
     from io import BytesIO
 
     from PIL import Image

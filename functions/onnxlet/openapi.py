@@ -8,7 +8,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from onnxlet import __version__
-from onnxlet.config import MAX_IMAGES, MAX_LENGTH, MAX_SEED, MAX_TEMPERATURE, MAX_TOP_K
+from onnxlet.config import (
+    MAX_EXPLAIN_MS,
+    MAX_EXPLAIN_RUNS,
+    MAX_IMAGES,
+    MAX_LENGTH,
+    MAX_SEED,
+    MAX_TEMPERATURE,
+    MAX_TOP_K,
+)
 from onnxlet.contract.tensors import DATATYPES
 from onnxlet.payloads import MEDIA_TYPES, MULTIPART
 from onnxlet.routes import Route
@@ -56,7 +64,7 @@ def _operation(route: Route) -> dict[str, Any]:
 
 
 def _bodies(schema: str) -> dict[str, Any]:
-    if schema in {"Payload", "Invocation"}:
+    if schema in {"Payload", "Invocation", "ExplainRequest"}:
         kinds: dict[str, Any] = {kind: {} for kind in (*MEDIA_TYPES, BINARY)}
         parts = {"type": "object", "additionalProperties": {"type": "string", "contentEncoding": "binary"}}
         return {**kinds, JSON: {"schema": _reference(schema)}, MULTIPART: {"schema": parts}}
@@ -68,7 +76,7 @@ def _answers(route: Route) -> dict[str, Any]:
     answers: dict[str, Any] = {JSON: {"schema": _reference(route.gives)}}
     if route.gives == "InferResponse" or route.takes == "Invocation":
         answers[BINARY] = {}
-    if route.gives == "GenerateResponse":
+    if route.gives in {"GenerateResponse", "Explanation"}:
         answers["image/png"] = {}
     return answers
 
@@ -118,13 +126,37 @@ _JSON_LENGTH = {
     "description": "How many bytes of the body are JSON, where binary tensors follow; 0 where the body is one tensor.",
     "schema": _COUNT,
 }
-_PARAMETERS = {"Payload": [_TOP_K], "Invocation": [_TOP_K], "InferRequest": [_JSON_LENGTH]}
+_EXPLAIN = [
+    {"name": "target", "in": "query", "description": "A label; by default the predicted one.", "schema": _TEXT},
+    {
+        "name": "budget_runs",
+        "in": "query",
+        "description": "How many rows may run through the model.",
+        "schema": {"type": "integer", "minimum": 3, "maximum": MAX_EXPLAIN_RUNS},
+    },
+    {
+        "name": "budget_ms",
+        "in": "query",
+        "description": "The milliseconds in which they may.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_EXPLAIN_MS},
+    },
+]
+_PARAMETERS = {
+    "Payload": [_TOP_K],
+    "Invocation": [_TOP_K],
+    "InferRequest": [_JSON_LENGTH],
+    "ExplainRequest": _EXPLAIN,
+}
 """Of a request beside its path, by its schema."""
 _DATATYPE = {"type": "string", "enum": list(DATATYPES)}
 _SHAPE = _list({"type": "integer", "minimum": -1})
 _SPEC = _object(("name", "datatype", "shape"), name=_TEXT, datatype=_DATATYPE, shape=_SHAPE)
 _SIZES = _list(_COUNT)
 _IMAGE = _object(("b64",), b64=_TEXT)
+_NUMBER = {"type": "number"}
+_EXPLAINED = {"model": _TEXT, "version": _COUNT, "label": _TEXT, "probability": _NUMBER, "runs": _COUNT}
+_EXPLAINED |= {"milliseconds": _NUMBER}
+"""What every explanation says."""
 
 SCHEMAS: dict[str, Any] = {
     "Object": {"type": "object"},
@@ -208,6 +240,36 @@ SCHEMAS: dict[str, Any] = {
         text_output=_TEXT,
         images=_list(_IMAGE),
     ),
+    "ExplainRequest": _reference("Payload"),
+    "Explanation": {
+        "anyOf": [
+            _object(
+                (*_EXPLAINED, "map", "overlay"),
+                **_EXPLAINED,
+                map=_object(
+                    ("name", "datatype", "shape", "data"),
+                    name=_TEXT,
+                    datatype=_DATATYPE,
+                    shape=_SIZES,
+                    data=_list(_NUMBER),
+                ),
+                overlay=_IMAGE,
+            ),
+            _object(
+                (*_EXPLAINED, "baseline_probability", "contributions"),
+                **_EXPLAINED,
+                baseline_probability=_NUMBER,
+                contributions=_list(
+                    _object(
+                        ("input", "index", "value", "baseline", "contribution"),
+                        input=_TEXT,
+                        index=_SIZES,
+                        contribution=_NUMBER,
+                    )
+                ),
+            ),
+        ]
+    },
     "Invocation": {
         "anyOf": [_object(("inputs",), inputs=_ANYTHING, model=_TEXT), _object(("instances",), model=_TEXT)]
     },

@@ -20,8 +20,12 @@ from onnxlet.model import load
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests.conftest import BUCKET
+from tests.deletion import deletion
 from tests.training import sets
-from training.recipes import RECIPES
+from training import data
+from training.recipe import Options
+from training.recipes import RECIPES, digits
+from training.source import Source
 
 pytestmark = pytest.mark.training
 
@@ -115,6 +119,19 @@ def test_the_functions_answer(trained: Trained) -> None:
         "sequence-gru": ask_series,
     }
     asked.get(trained.name, ask_image)(trained)
+
+
+def test_an_explanation_names_the_pixels_that_matter(trained: Trained, tmp_path: Path) -> None:
+    """On 200 digits that the network has never seen."""
+    if trained.name != "digits":
+        pytest.skip("of digits alone it is known which images it has not seen")
+    examples = digits.load(Source(None, tmp_path))
+    seen = {image.tobytes() for image in data.load(digits.RECIPE, Options(is_fast=True), tmp_path).train.inputs}
+    unseen = [index for index, image in enumerate(examples.inputs) if image.tobytes() not in seen][:200]
+    app = App(Settings(trained.registry.store.url), write_line=lambda _line: None)
+    found = deletion(app, "digits", examples.inputs[unseen], examples.targets[unseen])
+    assert found.ranked >= 2 * found.random
+    assert found.ranked > 0.3
 
 
 def ask_image(trained: Trained) -> None:
