@@ -13,6 +13,7 @@ from cli.bench.command import app as bench
 from cli.cost.command import cost
 from cli.deploy.command import deploy, destroy
 from cli.doctor.command import doctor
+from cli.drift.command import drift
 from cli.explain import explain
 from cli.keys import app as keys
 from cli.options import JsonOption, RegistryOption
@@ -309,6 +310,7 @@ def package(
 
 
 app.command()(explain)
+app.command()(drift)
 app.command()(deploy)
 app.command()(destroy)
 app.command()(cost)

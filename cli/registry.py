@@ -7,7 +7,7 @@ from typing import Any
 from onnxlet.config import storage_from_environment
 from onnxlet.errors import CredentialsError
 from onnxlet.registry import Registry
-from onnxlet.store import SCHEMES, open_store
+from onnxlet.store import SCHEMES, Store, open_store
 
 DEFAULT_FOLDER = Path(".onnxlet/registry")
 
@@ -23,11 +23,14 @@ def open_registry(url: str | None, *, create: bool = False) -> Registry:
         InvalidNameError, BucketNotFoundError: the URL leads nowhere.
         CredentialsError: an `s3://` registry, and no AWS credentials.
     """
-    is_default = url is None
-    root = to_url(url or str(DEFAULT_FOLDER))
+    return Registry(open_place(url or str(DEFAULT_FOLDER), create=create or url is None))
+
+
+def open_place(url: str, *, create: bool = False) -> Store:
+    """Open any place in object storage, or a plain folder, with the user's own credentials; raises as above."""
+    root = to_url(url)
     provider = _aws_credentials(root) if root.startswith("s3://") else None
-    settings = storage_from_environment(os.environ)
-    return Registry(open_store(root, settings, create=create or is_default, credential_provider=provider))
+    return open_store(root, storage_from_environment(os.environ), create=create, credential_provider=provider)
 
 
 def to_url(text: str) -> str:

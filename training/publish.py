@@ -14,6 +14,7 @@ from onnxlet.contract.artifact import JSON, Artifact
 from onnxlet.contract.generation import Generation, ImageGeneration, TextGeneration
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import Classification, ImagePreprocess, Manifest, Provenance
+from onnxlet.contract.reference import Reference
 from onnxlet.contract.tensors import Tensor, TensorSpec
 from onnxlet.errors import ArtifactError, ModelNotFoundError, OnnxletError
 from onnxlet.model import Model, load
@@ -46,6 +47,8 @@ class Candidate:
     classification: Classification | None = None
     generation: Generation | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    reference: Reference | None = None
+    """What requests will be held against."""
     data_sha256: str | None = None
     seed: int | None = None
     frameworks: Mapping[str, str] = field(default_factory=dict)
@@ -266,6 +269,7 @@ def _store(registry: Registry, candidate: Candidate, alias: str | None, sign: Si
         classification=candidate.classification,
         generation=candidate.generation,
         metrics=candidate.metrics,
+        reference=None if candidate.reference is None else candidate.reference.to_document(),
     )
     return registry.publish(draft, {artifact.sha256: data for artifact, data in blobs.items()}, alias, sign)
 

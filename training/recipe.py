@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from onnxlet.contract.manifest import ImagePreprocess
+from onnxlet.contract.reference import Reference
 from training.source import Source
 
 Array = npt.NDArray[Any]
@@ -161,6 +162,8 @@ class Measured:
     """Everything, as `run.json` keeps it."""
     headline: str
     """The figures in one line."""
+    reference: Reference | None = None
+    """Of a classifier: what its requests will be held against."""
 
 
 class Task(Protocol):

@@ -160,6 +160,7 @@ def _candidates(
             frameworks=frameworks,
             git_revision=provenance.git_revision(),
             golden=each.golden,
+            reference=measured.reference,
             publication=f"{_publication(folder)}{each.suffix}",
             **recipe.task.declare(recipe, dataset, each.suffix),
         )

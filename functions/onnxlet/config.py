@@ -185,6 +185,8 @@ class Settings:
     """`ONNXLET_RESULTS`: the root URL under which results for objects, and answers too large to send, are written."""
     has_gate: bool = False
     """`ONNXLET_ACCESS`: whether every HTTP request needs an API key (`keys`), or none does (`open`)."""
+    capture: float = 0.0
+    """`ONNXLET_CAPTURE`: the share of the requests of which a few facts, and no payload, are kept under the results."""
     inputs: tuple[str, ...] = ()
     """`ONNXLET_INPUTS`: the URL prefixes that a request may reference, with spaces or commas between them."""
     variant: str | None = None
@@ -235,6 +237,7 @@ class Settings:
             model=_parse_model(environment.get("ONNXLET_MODEL")),
             results=results,
             has_gate=_parse_access(environment.get("ONNXLET_ACCESS")),
+            capture=_parse_capture(environment.get("ONNXLET_CAPTURE"), results),
             inputs=inputs,
             variant=environment.get("ONNXLET_VARIANT") or None,
             prefetch=environment.get("ONNXLET_PREFETCH") or None,
@@ -348,6 +351,20 @@ def _check_results(results: str | None, inputs: tuple[str, ...]) -> None:
     for prefix in inputs:
         if results is not None and f"{results.rstrip('/')}/".startswith(f"{prefix}/"):
             raise SettingsError(f"ONNXLET_RESULTS: {results} lies inside {prefix} of ONNXLET_INPUTS")
+
+
+def _parse_capture(text: str | None, results: str | None) -> float:
+    if not text:
+        return 0.0
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        raise SettingsError(f"ONNXLET_CAPTURE: expected a share from 0 to 1, got {text!r}")
+    if share and results is None:
+        raise SettingsError("ONNXLET_CAPTURE: expected ONNXLET_RESULTS, under which it is kept, got nothing")
+    return share
 
 
 def _parse_memory(text: str | None, lambda_memory: str | None) -> int | None:

@@ -123,6 +123,7 @@ def infer(exchange: Exchange, model: str | None = None, version: str | None = No
     found = exchange.find(model, version, question.id)
     with exchange.step("run"):
         outputs = found.run(question.inputs, question.output_names())
+    exchange.capture(found, [Batch(question.inputs, None)], [outputs])
     with exchange.step("encode"):
         document, buffers = v2.infer_response(found.manifest, question, outputs)
         return to_json(document) if not buffers else to_binary(document, buffers)
@@ -262,6 +263,7 @@ def _answer_rows(
     exchange.rows = sum(batch.rows or 1 for batch in batches)
     with exchange.step("run"):
         outputs = run(model, batches)
+    exchange.capture(model, batches, outputs)
     with exchange.step("encode"):
         return payloads.encode(model, batches, outputs, top_k, only_images=only_images)
 
@@ -271,6 +273,7 @@ def _answer_columns(exchange: Exchange, model: Model, inputs: object) -> Any:
         batch = parse_columns(model, inputs)
     with exchange.step("run"):
         (outputs,) = run(model, [batch])
+    exchange.capture(model, [batch], [outputs])
     with exchange.step("encode"):
         return payloads.bare({name: tensors.to_nested(tensor) for name, tensor in outputs.items()})
 

@@ -128,7 +128,7 @@ def process(service: Service, sources: Sequence[Source], remaining_s: float | No
     with ThreadPoolExecutor(CONCURRENT_OBJECTS) as pool, deadline.within(limit_s and limit_s - ANSWER_MARGIN_S):
         with deadline.within(limit_s and limit_s - ANSWER_MARGIN_S - min(RESULTS_MARGIN_S, limit_s / 4)):
             _for_each(pool, works, lambda work: _read(service, work))
-            _predict([work for work in works if work.batches])
+            _predict(service, [work for work in works if work.batches])
         _for_each(pool, [work for work in works if work.outcome], lambda work: _write(service, work))
     return works
 
@@ -191,7 +191,7 @@ def _read(service: Service, work: Work) -> None:
     work.batches = payloads.decode(work.model, media_type, body, service.references.read)
 
 
-def _predict(works: Sequence[Work]) -> None:
+def _predict(service: Service, works: Sequence[Work]) -> None:
     """Run each model once on all that is there for it, as far as the shapes allow."""
     models = {(work.model.manifest.model, work.model.manifest.version): work.model for work in works if work.model}
     for model in models.values():
@@ -200,6 +200,8 @@ def _predict(works: Sequence[Work]) -> None:
         for work in mine:
             found = [outcomes.pop(0) for _ in work.batches]
             _attempt(partial(_encode, found), work)
+            if service.settings.capture and "predictions" in work.outcome:
+                service.capture(model, work.batches, [each for each in found if not isinstance(each, OnnxletError)])
 
 
 def _encode(found: Sequence[Outputs | OnnxletError], work: Work) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from onnxlet.batches import Batch, Outputs
 from onnxlet.errors import ForbiddenError, OnnxletError
 from onnxlet.http import Request
 from onnxlet.model import Model
@@ -80,6 +82,12 @@ class Exchange:
     def may_use(self, reference: str) -> bool:
         """Whether the request may name a model; `name` or `name@alias`."""
         return self.key is None or self.key.may_use(reference.partition("@")[0])
+
+    def capture(self, model: Model, asked: Sequence[Batch], outputs: Sequence[Outputs]) -> None:
+        """Keep a few facts of the answer, where the function is told to."""
+        if self.service.settings.capture:
+            with self.step("capture"):
+                self.service.capture(model, asked, outputs)
 
     def step(self, name: str) -> Step:
         """Count the time of a step, as long as the context lasts."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import random
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from onnxlet import session
+from onnxlet.batches import Batch, Outputs
 from onnxlet.config import Settings
 from onnxlet.contract import layout
 from onnxlet.errors import InvalidRequestError, ModelNotFoundError, SettingsError
+from onnxlet.model import Model
 from onnxlet.models import Models, run_ahead
 from onnxlet.prefetch import Prefetch
 from onnxlet.references import References
@@ -19,6 +24,8 @@ from onnxlet.triton import Statistics
 
 if TYPE_CHECKING:
     from onnxlet.access import Gate
+
+logger = logging.getLogger("onnxlet")
 
 MAX_BUCKETS = 16
 """That connections are kept to: a function's events come from one, or a few."""
@@ -96,6 +103,17 @@ class Service:
             model = self.find(None).model
             if not self.settings.is_on_demand:
                 run_ahead(model)
+
+    def capture(self, model: Model, asked: Sequence[Batch], outputs: Sequence[Outputs]) -> None:
+        """Keep a few facts of an answer, if it is one of the sampled ones; what goes wrong with that is only logged."""
+        if random.random() >= self.settings.capture:  # noqa: S311 - a sample, not a secret
+            return
+        try:
+            from onnxlet import capture  # most functions keep nothing
+
+            capture.write(self.results, model, asked, outputs)
+        except Exception as error:  # the answer itself is there
+            logger.warning("an answer of %s was not captured: %s", model.manifest.model, error)
 
     def reopen(self) -> None:
         """Connect anew, and look whether aliases have moved: time has passed that no clock of this process counted."""

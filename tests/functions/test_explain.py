@@ -18,7 +18,7 @@ from onnxlet.contract.manifest import Classification, ImagePreprocess
 from onnxlet.http import Request, Response
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
-from tests import graphs
+from tests import graphs, real_digits
 from tests.deletion import deletion
 from training.publish import Candidate, publish_all
 from training.tasks.classification import to_png
@@ -91,38 +91,10 @@ def with_labels(candidate: Candidate) -> Candidate:
     return replace(candidate, classification=Classification(("absent", "there")))
 
 
-def bundled() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Real handwritten digits, (1797, 8, 8, 1), and what they are."""
-    from sklearn.datasets import load_digits
-
-    found = load_digits()
-    return np.round(found.images * (255 / 16)).astype(np.uint8)[..., np.newaxis], found.target.astype(np.int64)
-
-
-def regression() -> Candidate:
-    """A logistic regression on all but the last 300 of the real digits."""
-    from sklearn.linear_model import LogisticRegression
-
-    images, truth = bundled()
-    fitted = LogisticRegression(max_iter=300).fit(images[:-300].reshape(-1, 64) / 255, truth[:-300])
-    proto = graphs.model(
-        [
-            helper.make_node("Flatten", ["x"], ["flat"]),
-            helper.make_node("MatMul", ["flat", "weights"], ["scores"]),
-            helper.make_node("Add", ["scores", "bias"], ["logits"]),
-        ],
-        [("x", TensorProto.FLOAT, ["batch", 8, 8, 1])],
-        [("logits", TensorProto.FLOAT, ["batch", 10])],
-        {"weights": fitted.coef_.T.astype(np.float32), "bias": fitted.intercept_.astype(np.float32)},
-    )
-    labels = Classification(tuple("0123456789"), "softmax")
-    return replace(graphs.candidate("regression", proto), preprocess=ImagePreprocess(8, 8, 1), classification=labels)
-
-
 @pytest.fixture(scope="module")
 def app() -> App:
     registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
-    candidates = [additive(), product(), square(), strings(), regression(), graphs.digits_candidate()]
+    candidates = [additive(), product(), square(), strings(), real_digits.regression(), graphs.digits_candidate()]
     publish_all(registry, [*candidates, graphs.candidate("sums", graphs.sums())])
     return App(Settings(registry.store.url), write_line=lambda _line: None)
 
@@ -329,7 +301,8 @@ def test_what_cannot_be_explained_is_a_4xx(
 
 def test_deleting_what_is_ranked_highest_costs_more_than_twice_what_chance_does(app: App) -> None:
     """On 200 real digits that the model has never seen."""
-    images, truth = bundled()
-    found = deletion(app, "regression", images[-200:], truth[-200:])
+    images, truth = real_digits.load()
+    unseen = slice(real_digits.UNSEEN.start, real_digits.UNSEEN.start + 200)
+    found = deletion(app, "regression", images[unseen], truth[unseen])
     assert found.ranked >= 2 * found.random
     assert found.ranked > 0.3

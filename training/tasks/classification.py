@@ -11,11 +11,13 @@ from sklearn.model_selection import train_test_split
 
 from onnxlet import payloads
 from onnxlet.contract.manifest import CHANNELS, Classification
+from onnxlet.contract.reference import Reference
 from onnxlet.errors import ArtifactError, InvalidRequestError
 from onnxlet.model import Model
 from training import plots
 from training.evaluate import evaluate
-from training.recipe import Array, Dataset, Examples, Fitted, Images, Labels, Measured, Options, Recipe
+from training.recipe import INPUT, Array, Dataset, Examples, Fitted, Images, Labels, Measured, Options, Recipe
+from training.reference import make_reference
 
 VALIDATION_SHARE = 0.15
 TEST_SHARE = 0.15
@@ -26,6 +28,8 @@ SHOWN_PIXELS = 160
 """The side of a picture in the report; larger images are thinned out."""
 SAMPLES = 64
 """Test examples that are sent through the functions."""
+MAX_REFERENCE_ROWS = 5000
+"""More say nothing that requests could be held against."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,12 @@ class ClassificationTask:
         evaluation = evaluate(probabilities, dataset.test.targets, dataset.labels)
         headline = f"accuracy {evaluation.accuracy:.4f}, mean F1 {evaluation.f1:.4f}"
         document = {**evaluation.to_document(), "least_sure": _least_sure(probabilities, dataset)}
-        return Measured(evaluation.metrics(), document, headline)
+        return Measured(evaluation.metrics(), document, headline, self._reference(fitted, dataset))
+
+    def _reference(self, fitted: Fitted, dataset: Dataset) -> Reference:
+        """Of the examples that were held out: the validation split chose the epoch, and no weight was fitted to it."""
+        features = np.concatenate([dataset.validation.features, dataset.test.features])[:MAX_REFERENCE_ROWS]
+        return make_reference({INPUT: features}, self.probabilities(fitted.predict(features)))
 
     def declare(self, recipe: Recipe, dataset: Dataset, suffix: str) -> dict[str, Any]:  # noqa: ARG002 - the protocol's
         """Labels, and for images how they become the input."""

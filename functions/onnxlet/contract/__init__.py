@@ -26,6 +26,7 @@ Rules that every reader and writer keeps:
     a manifest into an alias copies all of it. A function that knows public keys loads only what one of them signed.
 
 `blob` and `artifact` say what the bytes are and who may load them, `expectation` which of them a function may ask for
-early, `golden` what a version must answer, `tensors` what a tensor is, `manifest`, `alias` and `access` what the
-documents hold, `signature` by whom a version was published, `layout` where they lie.
+early, `golden` what a version must answer, `reference` how it was asked and answered where it was evaluated, `tensors`
+what a tensor is, `manifest`, `alias` and `access` what the documents hold, `signature` by whom a version was published,
+`layout` where they lie.
 """

@@ -96,6 +96,8 @@ class Manifest:
     classification: Classification | None = None
     generation: Generation | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    reference: Mapping[str, Any] | None = None
+    """As it is written, since no function reads it: `contract.reference` does."""
     signature: Mapping[str, str] = field(default_factory=dict)
     """By whom it was published, as `contract.signature` has it; empty where nobody says."""
     as_read: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
@@ -143,6 +145,7 @@ class Manifest:
             "classification": None if self.classification is None else asdict(self.classification),
             "generation": None if self.generation is None else self.generation.to_document(),
             "metrics": dict(self.metrics),
+            "reference": self.reference,
             "provenance": asdict(self.provenance),
             "signature": dict(self.signature),
         }
@@ -168,6 +171,7 @@ class Manifest:
             ManifestError: an unknown schema, or anything malformed.
         """
         document.require_schema(SCHEMA)
+        reference = document.optional_document("reference")
         manifest = cls(
             model=_parse_model(document),
             version=document.integer("version", 1, 999_999_999),
@@ -179,6 +183,7 @@ class Manifest:
             classification=_parse_classification(document.optional_document("classification")),
             generation=_parse_generation(document.optional_document("generation")),
             metrics=document.number_map("metrics"),
+            reference=None if reference is None else reference.content,
             signature=document.text_map("signature"),
         )
         object.__setattr__(manifest, "as_read", document.content)  # which `replace` does not copy

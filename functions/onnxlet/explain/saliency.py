@@ -33,8 +33,8 @@ SEED = 0
 def saliency(model: Model, pixels: Tensor, runs: Runs) -> Tensor:
     """The map, FP32 (height, width): above 0 where seeing a pixel raises the probability, below where it lowers it.
 
-    A value is the mean of what the probability gains by a mask over its opposite, weighted by how much the mask shows of
-    the pixel, from 1 (all) to -1 (nothing). Masks act on pixels before they are preprocessed, at the model's size.
+    A value is the mean of what the probability gains by a mask over its opposite, weighted by how much of the pixel the
+    mask shows, from 1 (all) to -1 (nothing). Masks act on pixels before they are preprocessed, at the model's size.
 
     Args:
         model: A classifier of images.
