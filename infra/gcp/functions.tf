@@ -16,6 +16,7 @@ locals {
     ONNXLET_PUBLIC_KEYS  = join(",", var.public_keys)
     ONNXLET_REFRESH_S    = tostring(var.refresh_s)
     ONNXLET_TIMEOUT_S    = tostring(var.timeout_s)
+    ONNXLET_CAPTURE      = tostring(var.capture_share)
     ONNXLET_MEMORY_MIB   = tostring(floor(var.memory_mib / 2)) # the rest is for Python, requests and tensors
     GOOGLE_CLOUD_PROJECT = var.project                         # with it, log lines find their traces
   }

@@ -103,6 +103,17 @@ variable "public_keys" {
   }
 }
 
+variable "capture_share" {
+  description = "Of the answers, of which the labels, their probabilities and measures of the inputs are kept under the results, for `onnxlet drift`; never a payload (ONNXLET_CAPTURE)."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.capture_share >= 0 && var.capture_share <= 1
+    error_message = "capture_share: expected a share from 0 to 1."
+  }
+}
+
 variable "http_inputs" {
   description = "Prefixes in the input bucket whose objects a request may name, as {\"image_path\": \"gs://...\"} (ONNXLET_INPUTS); none by default."
   type        = list(string)

@@ -57,6 +57,23 @@ def settings(**environment: str) -> Settings:
     return Settings.from_environment({"ONNXLET_REGISTRY": "s3://b", **environment})
 
 
+def test_nothing_is_captured_unless_a_share_is_told() -> None:
+    assert settings().capture == 0.0
+    assert settings(ONNXLET_CAPTURE="0").capture == 0.0
+    assert settings(ONNXLET_CAPTURE="0.05", ONNXLET_RESULTS="s3://r").capture == 0.05
+
+
+@pytest.mark.parametrize("text", ["-0.1", "1.1", "5%", "nan", "inf", "all"])
+def test_an_impossible_share_to_capture_is_named(text: str) -> None:
+    with pytest.raises(SettingsError, match="ONNXLET_CAPTURE: expected a share from 0 to 1"):
+        settings(ONNXLET_CAPTURE=text, ONNXLET_RESULTS="s3://r")
+
+
+def test_captures_need_a_place() -> None:
+    with pytest.raises(SettingsError, match="ONNXLET_CAPTURE: expected ONNXLET_RESULTS"):
+        settings(ONNXLET_CAPTURE="0.05")
+
+
 def test_the_inputs_are_a_list() -> None:
     assert settings().inputs == ()
     assert settings(ONNXLET_INPUTS="s3://a/in/, gs://b  s3://c/").inputs == ("s3://a/in", "gs://b", "s3://c")

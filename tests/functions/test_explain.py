@@ -1,9 +1,12 @@
 import base64
 import io
 import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -259,6 +262,35 @@ class TestImages:
         answer = explained(app, "digits", png(), "image/png", budget_runs=MAX_EXPLAIN_RUNS, budget_ms=100)
         assert 3 <= answer["runs"] < MAX_EXPLAIN_RUNS
         assert answer["milliseconds"] < 2000
+
+
+def test_a_function_that_explains_and_captures_nothing_imports_nothing_of_it() -> None:
+    rooms = "{'onnxlet.explain', 'onnxlet.capture', 'onnxlet.contract.reference', 'PIL'}"
+    program = f"import sys, onnxlet.app, onnxlet.events; assert not sys.modules.keys() & {rooms}"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+WITHOUT_PILLOW = """
+import sys
+sys.modules["PIL"] = None  # as in a package that was made without it
+from onnxlet.app import App
+from onnxlet.config import Settings
+from onnxlet.http import Request
+app = App(Settings(sys.argv[1]), write_line=lambda _line: None)
+headers = {"content-type": "application/x-npy"}
+response = app.handle(Request("POST", "/v2/models/digits/explain", open(sys.argv[2], "rb").read(), headers))
+print(response.status, response.body.decode())
+"""
+
+
+def test_pixels_are_refused_where_there_is_no_pillow_to_mask_them(tmp_path: Path) -> None:
+    registry = Registry(open_store((tmp_path / "registry").as_uri(), create=True))
+    publish_all(registry, [graphs.digits_candidate()])
+    (tmp_path / "pixels.npy").write_bytes(npy(np.zeros((28, 28, 1), np.uint8)))
+    command = [sys.executable, "-c", WITHOUT_PILLOW, registry.store.url, str(tmp_path / "pixels.npy")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.startswith("415 "), done.stderr
+    assert "without Pillow" in done.stdout
 
 
 LABELS = ("there", "absent")

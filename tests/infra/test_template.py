@@ -43,6 +43,7 @@ CHANGES: dict[str, dict[str, str]] = {
     "Prefetch": {"Prefetch": f"*={'a' * 64}:10,{'b' * 64}:20"},
     "RefreshSeconds": {"RefreshSeconds": "5"},
     "PublicKeys": {"PublicKeys": keys.text(1)},
+    "CaptureShare": {"CaptureShare": "0.05"},
     "UrlAuth": {"UrlAuth": "API_KEY"},
     "Access": {"Access": "keys"},
     "ApiRequestsPerSecond": {"ApiRequestsPerSecond": "5"},

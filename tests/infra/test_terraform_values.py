@@ -123,6 +123,7 @@ def test_values_that_make_sense_are_taken(module: Path) -> None:
 def test_what_is_not_said_is_not_set(evaluate: Evaluate) -> None:
     assert evaluate("local.http_environment") == {
         "GOOGLE_CLOUD_PROJECT": "my-project",
+        "ONNXLET_CAPTURE": "0",
         "ONNXLET_MEMORY_MIB": "512",
         "ONNXLET_REFRESH_S": "60",
         "ONNXLET_REGISTRY": "gs://google_storage_bucket.registry/registry",

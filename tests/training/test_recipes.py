@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import app as command
 from onnxlet.app import App
 from onnxlet.config import Settings, StorageSettings
 from onnxlet.http import Request
@@ -23,9 +25,10 @@ from tests.conftest import BUCKET
 from tests.deletion import deletion
 from tests.training import sets
 from training import data
-from training.recipe import Options
+from training.recipe import Images, Labels, Options
 from training.recipes import RECIPES, digits
 from training.source import Source
+from training.tasks.classification import to_png
 
 pytestmark = pytest.mark.training
 
@@ -125,13 +128,34 @@ def test_an_explanation_names_the_pixels_that_matter(trained: Trained, tmp_path:
     """On 200 digits that the network has never seen."""
     if trained.name != "digits":
         pytest.skip("of digits alone it is known which images it has not seen")
-    examples = digits.load(Source(None, tmp_path))
-    seen = {image.tobytes() for image in data.load(digits.RECIPE, Options(is_fast=True), tmp_path).train.inputs}
-    unseen = [index for index, image in enumerate(examples.inputs) if image.tobytes() not in seen][:200]
     app = App(Settings(trained.registry.store.url), write_line=lambda _line: None)
-    found = deletion(app, "digits", examples.inputs[unseen], examples.targets[unseen])
+    found = deletion(app, "digits", *unseen_digits(tmp_path))
     assert found.ranked >= 2 * found.random
     assert found.ranked > 0.3
+
+
+def test_rotated_digits_drift_and_upright_ones_do_not(trained: Trained, tmp_path: Path) -> None:
+    if trained.name != "digits":
+        pytest.skip("of digits alone it is known which images it has not seen")
+    images = unseen_digits(tmp_path)[0]
+    for rotated, code in ((images, 0), (np.rot90(images, axes=(1, 2)), 1)):
+        results = (tmp_path / f"results-{code}").as_uri()
+        app = App(Settings(trained.registry.store.url, results=results, capture=1.0), write_line=lambda _line: None)
+        for image in rotated:
+            png = to_png(np.ascontiguousarray(image))
+            app.handle(Request("POST", "/predict/digits", png, {"content-type": "image/png"}))
+        options = ["--registry", trained.registry.store.url, "--results", results]
+        done = CliRunner().invoke(command, ["drift", "digits", *options])
+        assert done.exit_code == code, done.output
+
+
+def unseen_digits(folder: Path) -> tuple[Images, Labels]:
+    """200 digits, none of which is among those of a fast run, and what they are."""
+    examples = digits.load(Source(None, folder))
+    splits = data.load(digits.RECIPE, Options(is_fast=True), folder)
+    seen = {image.tobytes() for split in (splits.train, splits.validation) for image in split.inputs}
+    unseen = [index for index, image in enumerate(examples.inputs) if image.tobytes() not in seen][:200]
+    return examples.inputs[unseen], examples.targets[unseen]
 
 
 def ask_image(trained: Trained) -> None:
@@ -139,8 +163,6 @@ def ask_image(trained: Trained) -> None:
     assert manifest.preprocess is not None
     assert manifest.classification is not None
     pixels = np.zeros((manifest.preprocess.height, manifest.preprocess.width, manifest.preprocess.channels), np.uint8)
-    from training.tasks.classification import to_png
-
     (prediction,) = trained.ask(f"/predict/{trained.name}", to_png(pixels), "image/png")["predictions"]
     assert prediction["label"] in manifest.classification.labels
     assert sum(entry["probability"] for entry in prediction["top"]) <= 1 + 1e-5
