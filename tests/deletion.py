@@ -16,7 +16,7 @@ from training.tasks.classification import to_png
 
 SHARE = 0.2
 """Of the pixels, that are deleted: set to 0, the black that the digits are written on."""
-RUNS = 100
+RUNS = 60
 
 
 @dataclass(frozen=True)
