@@ -5,7 +5,8 @@ import time
 from collections.abc import Sequence
 
 from onnxlet import batches
-from onnxlet.batches import MAX_JOINED_BYTES, Batch
+from onnxlet.batches import Batch
+from onnxlet.config import MAX_JOINED_BYTES
 from onnxlet.contract import tensors
 from onnxlet.contract.tensors import Tensor
 from onnxlet.errors import InferenceError
