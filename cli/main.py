@@ -14,6 +14,7 @@ from cli.cost.command import cost
 from cli.deploy.command import deploy, destroy
 from cli.doctor.command import doctor
 from cli.drift.command import drift
+from cli.edge.command import edge, export_edge
 from cli.explain import explain
 from cli.keys import app as keys
 from cli.options import JsonOption, RegistryOption
@@ -268,11 +269,13 @@ def serve(
     registry: RegistryOption = None,
 ) -> None:
     """Run the functions on this machine."""
+    from cli.edge.runtime import installed
     from cli.local.serve import LocalSettings, serve, wait
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop what was started then, too
     source = open_registry(registry)
-    settings = LocalSettings(source.store.url, model or output.only_model(source), port, inbox, outbox)
+    has_edge = installed(source.store) is not None
+    settings = LocalSettings(source.store.url, model or output.only_model(source), port, inbox, outbox, has_edge)
     with serve(cloud, settings) as server:
         output.print_line(f"Serving {source.store.url} at {server.url} (Ctrl-C stops)")
         wait()
@@ -311,6 +314,8 @@ def package(
 
 app.command()(explain)
 app.command()(drift)
+app.command()(edge)
+app.command()(export_edge)
 app.command()(deploy)
 app.command()(destroy)
 app.command()(cost)

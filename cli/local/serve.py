@@ -34,6 +34,8 @@ class LocalSettings:
     inbox: Path | None = None
     outbox: Path | None = None
     """None takes `outbox` beside the inbox."""
+    edge: bool = False
+    """Whether browsers may run the models themselves: the registry has the runtime for them."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Itera
     if cloud not in CLOUDS:
         raise SettingsError(f"cloud {cloud!r}: expected one of {', '.join(CLOUDS)}")
     start_http, start_objects, bucket_environment, scheme = CLOUDS[cloud]
-    environment = {"ONNXLET_REGISTRY": settings.registry}
+    environment = {"ONNXLET_REGISTRY": settings.registry, "ONNXLET_EDGE": str(int(settings.edge))}
     if settings.model is not None:
         environment["ONNXLET_MODEL"] = settings.model
     with ExitStack() as stack:

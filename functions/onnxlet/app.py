@@ -216,9 +216,10 @@ class App:
             "cold": self._is_cold,
             "request_id": request_id,
         }
-        self._is_cold = False
         self.write_line(telemetry.with_platform(line, trace, self.settings))
-        headers = {"server-timing": telemetry.server_timing(exchange.steps_s, total_s), "traceparent": trace.header()}
+        timing = telemetry.server_timing(exchange.steps_s, total_s, is_cold=self._is_cold)
+        self._is_cold = False
+        headers = {"server-timing": timing, "traceparent": trace.header()}
         if request_id is not None:
             headers["x-request-id"] = request_id
         if model is not None:

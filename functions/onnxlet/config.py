@@ -195,6 +195,8 @@ class Settings:
     """`ONNXLET_PREFETCH`: what `onnxlet prefetch` printed of the default model; see `contract.expectation`."""
     public_keys: tuple[bytes, ...] = ()
     """`ONNXLET_PUBLIC_KEYS`: of the publishers whose versions alone are loaded, with spaces or commas between them."""
+    edge: bool = False
+    """`ONNXLET_EDGE`: `1` lets whoever may ask a model fetch its graphs too, to run them in a browser."""
     refresh_s: float = DEFAULT_REFRESH_S
     """`ONNXLET_REFRESH_S`: how stale an alias may get before the registry is asked again; 0 asks at every request."""
     memory_bytes: int | None = None
@@ -242,6 +244,7 @@ class Settings:
             variant=environment.get("ONNXLET_VARIANT") or None,
             prefetch=environment.get("ONNXLET_PREFETCH") or None,
             public_keys=parse_public_keys(environment.get("ONNXLET_PUBLIC_KEYS")),
+            edge=_parse_edge(environment.get("ONNXLET_EDGE")),
             refresh_s=_parse_refresh(environment.get("ONNXLET_REFRESH_S")),
             memory_bytes=_parse_memory(environment.get("ONNXLET_MEMORY_MIB"), lambda_memory),
             cache=_parse_cache(environment.get("ONNXLET_CACHE"), environment.get("ONNXLET_CACHE_MIB")),
@@ -336,6 +339,12 @@ def _parse_timeout(text: str | None) -> float | None:
     if not 0 < seconds <= MAX_TIMEOUT_S:
         raise SettingsError(f"ONNXLET_TIMEOUT_S: expected seconds up to {MAX_TIMEOUT_S}, got {text!r}")
     return seconds
+
+
+def _parse_edge(text: str | None) -> bool:
+    if text not in {None, "", "0", "1"}:
+        raise SettingsError(f"ONNXLET_EDGE: expected 0 or 1, got {text!r}")
+    return text == "1"
 
 
 def _parse_inputs(text: str | None) -> tuple[str, ...]:

@@ -18,19 +18,29 @@ from onnxlet.model import Model
 from onnxlet.routes import Route
 
 PNG = "image/png"
+HTML = "text/html"
 SEED = "onnxlet-seed"
 
 # ---------------------------------------------------------------------- the server
 
 
-def home(_exchange: Exchange) -> Response:
-    """Whether the function runs, as KServe's V1 client asks it."""
+def home(exchange: Exchange) -> Response:
+    """Whether the function runs, as KServe's V1 client asks it; for a browser a page to try the models on."""
+    if HTML in exchange.request.headers.get("accept", ""):
+        return playground_file(exchange)
     return to_json({"status": "alive", **v2.SERVER_METADATA})
 
 
-def server_metadata(_exchange: Exchange) -> Response:
+def playground_file(_exchange: Exchange, file: str | None = None) -> Response:
+    """A file of the page to try the models on."""
+    from onnxlet import playground  # no request for an answer needs it
+
+    return playground.serve(file or playground.INDEX)
+
+
+def server_metadata(exchange: Exchange) -> Response:
     """What this server is."""
-    return to_json(v2.SERVER_METADATA)
+    return to_json(v2.server_metadata(edge=exchange.service.settings.edge))
 
 
 def live(_exchange: Exchange) -> Response:
@@ -71,6 +81,25 @@ def model_metadata(exchange: Exchange, model: str, version: str | None = None) -
     problem = exchange.service.traffic.problem(found)
     document = v2.model_metadata(found.manifest)
     return to_json(document if problem is None else {**document, "problem": problem})
+
+
+def model_manifest(exchange: Exchange, model: str, version: str | None = None) -> Response:
+    """The manifest of a version, which is not loaded for it."""
+    return to_json(exchange.manifest(model, version).to_document())
+
+
+def model_graph(exchange: Exchange, model: str, version: str, sha256: str) -> Response:
+    """A graph of a version, for a browser to run it, where the operator allows that."""
+    from onnxlet import edge  # few functions are ever asked
+
+    return edge.graph(exchange.service, layout.parse_name(model), layout.parse_version(version), sha256)
+
+
+def edge_file(exchange: Exchange, file: str) -> Response:
+    """A file of ONNX Runtime's build for browsers, where the operator allows that."""
+    from onnxlet import edge  # few functions are ever asked
+
+    return edge.runtime_file(exchange.service, file)
 
 
 def model_ready(exchange: Exchange, model: str, version: str | None = None) -> Response:
@@ -142,9 +171,9 @@ def predict_v1(exchange: Exchange, model: str | None = None, version: str | None
     return to_json({"predictions": _answer_rows(exchange, found, batches, top_k, only_images=True)})
 
 
-def predict(exchange: Exchange, model: str | None = None) -> Response:
+def predict(exchange: Exchange, model: str | None = None, version: str | None = None) -> Response:
     """Run a model on a payload: an image or several, an array, text, or JSON."""
-    found = exchange.find(model)
+    found = exchange.find(model, version)
     request = exchange.request
     with exchange.step("decode"):
         top_k = _parse_top_k(request.query.get("top_k"))
@@ -221,6 +250,8 @@ def signature(model: Model) -> dict[str, Any]:
 
 ROUTES = (
     Route("GET", "/", home),
+    Route("GET", "/playground/{file}", playground_file),
+    Route("GET", "/edge/{file}", edge_file),
     Route("GET", "/openapi.json", openapi),
     Route("GET", "/v2", server_metadata, gives="ServerMetadata"),
     Route("GET", "/v2/health/live", live, gives="Health"),
@@ -230,6 +261,7 @@ ROUTES = (
     Route("GET", "/v2/models/{model}", model_metadata, gives="ModelMetadata"),
     Route("GET", "/v2/models/{model}/ready", model_ready, gives="ModelReady"),
     Route("GET", "/v2/models/{model}/config", model_config),
+    Route("GET", "/v2/models/{model}/manifest", model_manifest, gives="Manifest"),
     Route("GET", "/v2/models/{model}/stats", model_statistics, gives="Statistics"),
     Route("POST", "/v2/models/{model}/infer", infer, "InferRequest", "InferResponse"),
     Route("POST", "/v2/models/{model}/generate", generate, "GenerateRequest", "GenerateResponse"),
@@ -237,6 +269,8 @@ ROUTES = (
     Route("GET", "/v2/models/{model}/versions/{version}", model_metadata, gives="ModelMetadata"),
     Route("GET", "/v2/models/{model}/versions/{version}/ready", model_ready, gives="ModelReady"),
     Route("GET", "/v2/models/{model}/versions/{version}/config", model_config),
+    Route("GET", "/v2/models/{model}/versions/{version}/manifest", model_manifest, gives="Manifest"),
+    Route("GET", "/v2/models/{model}/versions/{version}/artifacts/{sha256}", model_graph),
     Route("GET", "/v2/models/{model}/versions/{version}/stats", model_statistics, gives="Statistics"),
     Route("POST", "/v2/models/{model}/versions/{version}/infer", infer, "InferRequest", "InferResponse"),
     Route("POST", "/v2/models/{model}/versions/{version}/generate", generate, "GenerateRequest", "GenerateResponse"),
@@ -249,6 +283,7 @@ ROUTES = (
     Route("POST", "/v1/models/{model}/versions/{version}:predict", predict_v1, "PredictRequest", "PredictResponse"),
     Route("POST", "/predict", predict, "Payload", "Predictions"),
     Route("POST", "/predict/{model}", predict, "Payload", "Predictions"),
+    Route("POST", "/predict/{model}/versions/{version}", predict, "Payload", "Predictions"),
     Route("POST", "/invocations", invoke, "Invocation"),
     Route("GET", "/ping", ready, gives="Health"),
 )

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from onnxlet.batches import Batch, Outputs
+from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ForbiddenError, OnnxletError
 from onnxlet.http import Request
 from onnxlet.model import Model
@@ -69,6 +70,11 @@ class Exchange:
             with self.step("load"):
                 self.routed = self.service.find(reference, version, key)
         return self.routed.model
+
+    def manifest(self, reference: str, version: str | None = None) -> Manifest:
+        """What is known of a model that need not be loaded for it; raises as `Service.manifest`, and `require`."""
+        self.require(reference)
+        return self.service.manifest(reference, version)
 
     def require(self, reference: str) -> None:
         """Refuse a model that the key may not name.

@@ -142,7 +142,7 @@ def decompressed(request: Request) -> Request:
 def compressed(response: Response, request: Request) -> Response:
     """The response as the client takes it smaller, where it does and that pays."""
     header = request.headers.get("accept-encoding")
-    if header is None or len(response.body) < MIN_COMPRESSED_BYTES:
+    if header is None or len(response.body) < MIN_COMPRESSED_BYTES or "content-encoding" in response.headers:
         return response
     accepted = {part.partition(";")[0].strip() for part in header.lower().split(",")}
     encoding = next((encoding for encoding in WINDOW_BITS if encoding in accepted), None)

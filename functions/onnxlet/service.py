@@ -12,6 +12,7 @@ from onnxlet import session
 from onnxlet.batches import Batch, Outputs
 from onnxlet.config import Settings
 from onnxlet.contract import layout
+from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InvalidRequestError, ModelNotFoundError, SettingsError
 from onnxlet.model import Model
 from onnxlet.models import Models, run_ahead
@@ -151,10 +152,33 @@ class Service:
             reference = self.settings.model
         if reference is None:
             raise ModelNotFoundError("no model is named, and ONNXLET_MODEL sets no default")
-        name, has_alias, alias = reference.partition("@")
-        layout.parse_name(name)
+        name, alias = _parse_reference(reference, version)
         if version is None:
-            return self.traffic.route(name, layout.parse_alias(alias) if has_alias else layout.LIVE, key)
-        if has_alias:
-            raise InvalidRequestError(f"{reference!r:.200}: expected an alias or a version, got both")
+            return self.traffic.route(name, alias, key)
         return Routed(self.traffic.models.get_version(name, layout.parse_version(version)))
+
+    def manifest(self, reference: str, version: str | None = None) -> Manifest:
+        """The manifest of what a request names, as the registry has it now; nothing is loaded.
+
+        Args:
+            reference: `name` or `name@alias`.
+            version: A version of it, instead of an alias.
+
+        Raises:
+            InvalidNameError, InvalidRequestError: not a possible name.
+            ModelNotFoundError, ManifestError, StoreError: as `Registry.resolve`.
+        """
+        name, alias = _parse_reference(reference, version)
+        registry = self.traffic.models.registry
+        return (
+            registry.resolve(name, alias) if version is None else registry.version(name, layout.parse_version(version))
+        )
+
+
+def _parse_reference(reference: str, version: str | None) -> tuple[str, str]:
+    """The name and the alias of `name` or `name@alias`."""
+    name, has_alias, alias = reference.partition("@")
+    layout.parse_name(name)
+    if has_alias and version is not None:
+        raise InvalidRequestError(f"{reference!r:.200}: expected an alias or a version, got both")
+    return name, layout.parse_alias(alias) if has_alias else layout.LIVE

@@ -75,10 +75,11 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__} at {' < '.join(places)}{cause}"
 
 
-def server_timing(steps_s: Mapping[str, float], total_s: float) -> str:
-    """The `Server-Timing` header: the milliseconds of each step and of all."""
+def server_timing(steps_s: Mapping[str, float], total_s: float, *, is_cold: bool) -> str:
+    """The `Server-Timing` header: the milliseconds of each step and of all, and `cold` for the first request."""
     entries = {**steps_s, "total": total_s}
-    return ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in entries.items())
+    timing = ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in entries.items())
+    return f"cold, {timing}" if is_cold else timing
 
 
 def with_platform(line: Mapping[str, Any], trace: Trace, settings: Settings) -> dict[str, Any]:

@@ -21,6 +21,9 @@ EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "
 
 SERVER_METADATA = {"name": "onnxlet", "version": __version__, "extensions": EXTENSIONS}
 
+EDGE = "edge"
+"""The extension of ours by which a browser knows that it may fetch the models."""
+
 UNSUPPORTED_PARAMETERS = ("classification", "shared_memory_region")
 """Of Triton's other extensions: to ignore them would be to answer something else than was asked."""
 
@@ -127,6 +130,11 @@ def infer_response(
             item["data"] = tensors.to_values(tensor)
         items.append(item)
     return document, buffers
+
+
+def server_metadata(*, edge: bool) -> dict[str, Any]:
+    """What the protocol says of a server."""
+    return {**SERVER_METADATA, "extensions": [*EXTENSIONS, EDGE]} if edge else SERVER_METADATA
 
 
 def model_metadata(manifest: Manifest) -> dict[str, Any]:

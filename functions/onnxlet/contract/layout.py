@@ -12,6 +12,11 @@ MODELS_PREFIX = "models"
 ACCESS_DOCUMENT = "access/keys.json"
 """The key of the document of the API keys."""
 
+EDGE_RUNTIME = "onnxruntime-web-1.30.0"
+"""ONNX Runtime's build for browsers, by its package's name and version,"""
+EDGE_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+"""and what of it a browser fetches; the registry keeps each as gzip."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -81,6 +86,11 @@ def version_key(name: str, version: int) -> str:
 def alias_key(name: str, alias: str) -> str:
     """The key of an alias."""
     return f"{model_prefix(name)}/aliases/{alias}.json"
+
+
+def edge_key(file: str) -> str:
+    """The key of a file of `EDGE_RUNTIME`, as gzip."""
+    return f"edge/{EDGE_RUNTIME}/{file}.gz"
 
 
 def version_of_key(name: str, key: str) -> int | None:

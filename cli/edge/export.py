@@ -1,0 +1,70 @@
+"""Export: a static folder with page, runtime and one version, which answers from any web server, and offline."""
+
+import gzip
+import shutil
+from pathlib import Path
+
+import orjson
+
+from cli.edge import runtime
+from onnxlet import playground
+from onnxlet.contract import layout
+from onnxlet.contract.artifact import GRAPH_ROLES, ONNX
+from onnxlet.contract.manifest import Manifest
+from onnxlet.errors import InvalidRequestError
+from onnxlet.registry import Registry
+
+MODEL = "model"
+"""Where the version's files lie; `playground/export.js` reads them."""
+
+MARK = "<body>"
+EXPORTED = '<body data-exported="true">'
+
+
+def export(registry: Registry, name: str, folder: Path, fetch: runtime.Fetch = runtime.fetch) -> Manifest:
+    """Write the folder; gives the manifest of the version that is in it, the one that is live.
+
+    Args:
+        registry: Where the version and, from its second use on, the runtime are.
+        name: The model.
+        folder: A new folder, or an empty one.
+        fetch: Where the runtime's package comes from, if the registry has it not.
+
+    Raises:
+        InvalidRequestError: a folder with something in it, or a model that generates: its loop is the functions'.
+        ModelNotFoundError, ArtifactError, StoreError: the version or the runtime cannot be had.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise InvalidRequestError(f"{folder}: expected a new or an empty folder")
+    manifest = registry.resolve(name)
+    if manifest.generation is not None:
+        raise InvalidRequestError(f'model "{name}" generates: the loop around its graph runs in the functions alone')
+    files = runtime.install(registry.store, fetch)
+    _write_page(folder)
+    _write_runtime(folder / "edge", files)
+    _write_version(folder / MODEL, registry, manifest)
+    return manifest
+
+
+def _write_page(folder: Path) -> None:
+    pages = folder / "playground"
+    pages.mkdir(parents=True)
+    for name in playground.names():
+        shutil.copyfile(Path(playground.FOLDER) / name, pages / name)
+    index = (pages / playground.INDEX).read_text()
+    (pages / playground.INDEX).unlink()
+    (folder / playground.INDEX).write_text(index.replace(MARK, EXPORTED))
+
+
+def _write_runtime(folder: Path, files: dict[str, bytes]) -> None:
+    folder.mkdir()
+    for name in layout.EDGE_FILES:
+        (folder / name).write_bytes(gzip.decompress(files[name]))
+
+
+def _write_version(folder: Path, registry: Registry, manifest: Manifest) -> None:
+    folder.mkdir()
+    (folder / "manifest.json").write_bytes(orjson.dumps(manifest.to_document()))
+    for artifact in manifest.artifacts:
+        if artifact.role in GRAPH_ROLES and artifact.format == ONNX:
+            (folder / f"{artifact.sha256}.onnx").write_bytes(registry.artifacts.read(artifact))

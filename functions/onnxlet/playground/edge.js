@@ -1,0 +1,144 @@
+// The same version, run in this browser by ONNX Runtime's own build for browsers, with the same graphs around the model.
+import { flatten } from "./questions.js";
+
+const RUNTIME = new URL("edge/", document.baseURI);
+const TOP = 5;
+const GREY = [19595, 38470, 7471]; // of 65536: how the functions' decoder (Pillow) weighs red, green and blue
+
+const ARRAYS = {
+  FP32: Float32Array, FP64: Float64Array, UINT8: Uint8Array, INT8: Int8Array, UINT16: Uint16Array, INT16: Int16Array,
+  INT32: Int32Array, UINT32: Uint32Array, INT64: BigInt64Array, UINT64: BigUint64Array, BOOL: Uint8Array,
+};
+const TYPES = {
+  FP32: "float32", FP64: "float64", UINT8: "uint8", INT8: "int8", UINT16: "uint16", INT16: "int16",
+  INT32: "int32", UINT32: "uint32", INT64: "int64", UINT64: "uint64", BOOL: "bool", BYTES: "string",
+};
+const DATATYPES = Object.fromEntries(Object.entries(TYPES).map(([datatype, type]) => [type, datatype]));
+
+let runtime = null;
+
+/** The graphs that a version needs here: the portable form of each, and the smallest of a model's first variant. */
+export function graphsOf(manifest) {
+  const portable = manifest.artifacts.filter(({ format }) => format === "onnx");
+  const roles = ["preprocess", "model", "postprocess"];
+  return roles.map((role) => portable.find((artifact) => artifact.role === role)).filter(Boolean);
+}
+
+/** How many bytes have to come before a version runs here. */
+export const sizeOf = (manifest) => graphsOf(manifest).reduce((sum, { size_bytes: size }) => sum + size, 0);
+
+/** Load a version; calls onProgress with a share from 0 to 1. */
+export async function loadEdge(source, manifest, onProgress) {
+  const ort = await loadRuntime();
+  const size = sizeOf(manifest);
+  const came = new Map();
+  const sessions = await Promise.all(graphsOf(manifest).map(async (artifact) => {
+    const bytes = await source.artifact(manifest, artifact, (count) => {
+      came.set(artifact.role, count);
+      onProgress([...came.values()].reduce((sum, each) => sum + each, 0) / size);
+    });
+    await verify(bytes, artifact);
+    return [artifact.role, await ort.InferenceSession.create(bytes)];
+  }));
+  return new EdgeModel(ort, manifest, Object.fromEntries(sessions));
+}
+
+class EdgeModel {
+  #isCold = true;
+
+  constructor(ort, manifest, sessions) {
+    this.ort = ort;
+    this.manifest = manifest;
+    this.sessions = sessions;
+  }
+
+  /** Answers as the functions do: { ranked or outputs, version, milliseconds, isCold }. */
+  async answer(question) {
+    const clock = [performance.now()];
+    const feeds = question.picture ? await this.#fromPicture(question.picture) : this.#fromInputs(question.inputs);
+    clock.push(performance.now());
+    const found = await this.sessions.model.run(feeds);
+    clock.push(performance.now());
+    const answer = this.manifest.classification
+      ? { ranked: await this.#rank(found[this.manifest.outputs[0].name]) }
+      : { outputs: this.manifest.outputs.map(({ name }) => toOutput(name, found[name])) };
+    clock.push(performance.now());
+    const [decode, run, encode] = clock.slice(1).map((time, step) => time - clock[step]);
+    const isCold = this.#isCold;
+    this.#isCold = false;
+    return { ...answer, version: this.manifest.version, place: "at the edge", milliseconds: { decode, run, encode }, isCold };
+  }
+
+  async #fromPicture(picture) {
+    const { channels } = this.manifest.preprocess;
+    const { data, width, height } = await pixelsOf(picture);
+    const images = new this.ort.Tensor("uint8", toChannels(data, channels), [1, height, width, channels]);
+    const { tensor } = await this.sessions.preprocess.run({ images });
+    return { [this.manifest.inputs[0].name]: tensor };
+  }
+
+  #fromInputs(inputs) {
+    return Object.fromEntries(this.manifest.inputs.map(({ name, datatype }) => {
+      const { shape, data } = flatten(inputs[name]);
+      return [name, new this.ort.Tensor(TYPES[datatype], toArray(datatype, data), shape)];
+    }));
+  }
+
+  async #rank(output) {
+    const { labels } = this.manifest.classification;
+    const k = new this.ort.Tensor("int64", BigInt64Array.of(BigInt(Math.min(TOP, labels.length))), [1]);
+    const { indices, probabilities } = await this.sessions.postprocess.run({ output, k });
+    return [...probabilities.data].map((probability, rank) => ({ label: labels[Number(indices.data[rank])], probability }));
+  }
+}
+
+async function loadRuntime() {
+  if (!runtime) {
+    runtime = await import(new URL("ort.wasm.min.mjs", RUNTIME).href);
+    runtime.env.wasm.wasmPaths = RUNTIME.href;
+    runtime.env.wasm.numThreads = 1; // more of them need headers that would shut other pages' resources out
+  }
+  return runtime;
+}
+
+/** Bytes that are not the published ones never run. */
+async function verify(bytes, { role, sha256 }) {
+  if (!crypto.subtle) return; // a page without TLS, on another machine than this one
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const found = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (found !== sha256) throw new Error(`The ${role} graph that came is not the published one: it has SHA-256 ${found}`);
+}
+
+/** The pixels of a picture, upright, on white where it is transparent: RGBA, row by row. */
+async function pixelsOf(picture) {
+  const bitmap = await createImageBitmap(picture, { colorSpaceConversion: "none" }).catch(() => {
+    throw new Error("This file is no picture that this browser reads.");
+  });
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, bitmap.width, bitmap.height);
+  context.drawImage(bitmap, 0, 0);
+  return context.getImageData(0, 0, bitmap.width, bitmap.height);
+}
+
+/** RGBA as one grey value or three colours for each pixel. */
+function toChannels(rgba, channels) {
+  const count = rgba.length / 4;
+  const made = new Uint8Array(count * channels);
+  for (let pixel = 0; pixel < count; pixel += 1) {
+    const [red, green, blue] = [rgba[4 * pixel], rgba[4 * pixel + 1], rgba[4 * pixel + 2]];
+    if (channels === 1) made[pixel] = (red * GREY[0] + green * GREY[1] + blue * GREY[2] + 0x8000) >> 16;
+    else made.set([red, green, blue], 3 * pixel);
+  }
+  return made;
+}
+
+function toArray(datatype, data) {
+  if (datatype === "BYTES") return data.map(String);
+  return ARRAYS[datatype].from(data, datatype.endsWith("INT64") ? BigInt : Number);
+}
+
+function toOutput(name, { type, dims, data }) {
+  return { name, datatype: DATATYPES[type] ?? type, shape: dims, data: Array.from(data, (value) => (typeof value === "bigint" ? Number(value) : value)) };
+}

@@ -1,0 +1,108 @@
+// The functions behind this page: their HTTP face, and how long its answers take.
+
+export class AnswerError extends Error {
+  constructor(text, code, status) {
+    super(text);
+    this.code = code;
+    this.status = status;
+  }
+}
+
+const KEY = "onnxlet-key-of-this-tab";
+
+/** What the functions' registry holds, and how its models are asked. */
+export const functions = {
+  canAnswer: true,
+
+  /** The models' names, each with its versions, ascending. */
+  async catalogue() {
+    const { document: index } = await ask("v2/repository/index", { method: "POST" });
+    const found = new Map();
+    for (const { name, version } of index) found.set(name, [...(found.get(name) ?? []), Number(version)]);
+    return found;
+  },
+
+  /** The manifest that "live" or a version names, and whether the models may run here. */
+  async manifest(name, version) {
+    const { document: found } = await ask(`${pathOf(name, version)}/manifest`);
+    return found;
+  },
+
+  /** The bytes of one of a version's graphs. */
+  artifact(manifest, artifact, onProgress) {
+    const path = `v2/models/${manifest.model}/versions/${manifest.version}/artifacts/${artifact.sha256}`;
+    return bytesOf(path, artifact.size_bytes, onProgress);
+  },
+};
+
+/** The path of a model, or of one of its versions. */
+export function pathOf(name, version) {
+  return version === "live" ? `v2/models/${name}` : `v2/models/${name}/versions/${version}`;
+}
+
+/** Ask, and take the time: { document or blob, version, milliseconds: { network, load, decode, run, encode }, isCold }. */
+export async function ask(path, { method = "GET", body, type, accept = "application/json" } = {}) {
+  const started = performance.now();
+  const reply = await request(path, { method, body, type, accept });
+  const blob = await reply.blob();
+  const total = performance.now() - started;
+  const isJson = blob.type.startsWith("application/json");
+  return {
+    document: isJson ? JSON.parse(await blob.text()) : null,
+    blob: isJson ? null : blob,
+    version: reply.headers.get("onnxlet-version"),
+    ...timing(reply.headers.get("server-timing") ?? "", total),
+  };
+}
+
+/** Remember a key for as long as this tab is open. */
+export function unlock(key) {
+  sessionStorage.setItem(KEY, key);
+}
+
+/** Bytes on their way, with word of how many have come. */
+export async function bytesOf(path, size, onProgress = () => {}) {
+  const reader = (await request(path, {})).body.getReader();
+  const pieces = [];
+  let count = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return new Uint8Array(await new Blob(pieces).arrayBuffer());
+    pieces.push(value);
+    count += value.length;
+    onProgress(count, size);
+  }
+}
+
+async function request(path, { method, body, type, accept }) {
+  const headers = {};
+  if (accept) headers.accept = accept;
+  if (type) headers["content-type"] = type;
+  const key = sessionStorage.getItem(KEY);
+  if (key) headers["x-api-key"] = key;
+  let reply;
+  try {
+    reply = await fetch(path, { method, body, headers });
+  } catch {
+    throw new AnswerError("The function does not answer: is it running, and are you online?", "unreachable", 0);
+  }
+  if (!reply.ok) throw await toError(reply);
+  return reply;
+}
+
+async function toError(reply) {
+  try {
+    const { error, code } = await reply.json();
+    return new AnswerError(error, code, reply.status);
+  } catch {
+    return new AnswerError(`The function answered with status ${reply.status}`, "unknown", reply.status);
+  }
+}
+
+/** The steps of the function, and what is left of the time for the way there and back. */
+function timing(header, total) {
+  const entries = header.split(",").map((entry) => entry.trim().split(";"));
+  const found = Object.fromEntries(entries.map(([name, duration]) => [name, Number(duration?.replace("dur=", "")) || 0]));
+  const { total: inside = 0, load = 0, decode = 0, run = 0, encode = 0 } = found;
+  return { milliseconds: { network: Math.max(0, total - inside), load, decode, run, encode }, isCold: "cold" in found };
+}

@@ -1,0 +1,57 @@
+// Texts and pictures that a model makes.
+import { element, field } from "./dom.js";
+import { askFunctions } from "./questions.js";
+
+const FIRST_LENGTH = 16; // tokens: of the first piece of a text; each further piece is twice as long
+
+/** Offers what a model that generates is asked with; calls onAsk with the request. */
+export function generateForm(generation, onAsk) {
+  const fields = generation.kind === "text" ? textFields(generation) : imageFields();
+  const seed = numberField("Seed", Math.floor(Math.random() * 1000), { min: 0, step: 1 });
+  const submit = (event) => {
+    event.preventDefault();
+    onAsk({ ...fields.read(), seed: Number(seed.input.value) });
+  };
+  const again = element("button", { type: "button", onclick: () => { seed.input.value = Number(seed.input.value) + 1; seed.input.form.requestSubmit(); } }, "Another seed");
+  return element("form", { className: "inputs", onsubmit: submit },
+    ...fields.boxes, element("div", { className: "row" }, ...fields.numbers, seed.box),
+    element("div", { className: "row" }, element("button", { className: "main" }, "Generate"), again));
+}
+
+/**
+ * The answer of a model that generates. A text comes in pieces: the same seed gives the same text, however long, so a
+ * longer one is asked for while the shorter is read, and all of it costs at most twice as much.
+ */
+generateForm.answer = async (manifest, version, { generate }, onPart) => {
+  if (manifest.generation.kind !== "text") return askFunctions(manifest, version, { generate });
+  for (let length = FIRST_LENGTH; length < generate.length; length *= 2) {
+    const partly = await askFunctions(manifest, version, { generate: { ...generate, length } });
+    onPart({ ...partly, text: `${generate.text_input}${partly.text} …` });
+  }
+  const whole = await askFunctions(manifest, version, { generate });
+  return { ...whole, text: `${generate.text_input}${whole.text}` };
+};
+
+function textFields(generation) {
+  const known = new Set(generation.vocabulary);
+  const prompt = element("textarea", { value: [..."The "].filter((letter) => known.has(letter)).join("") || generation.vocabulary[0], required: true, spellcheck: false });
+  const length = numberField("Length", 200, { min: 1, max: 4096, step: 1 });
+  const temperature = numberField("Temperature", 0.7, { min: 0, max: 100, step: "any" });
+  const topK = numberField("Among the best", 0, { min: 0, step: 1 });
+  return {
+    boxes: [field("How it begins", prompt)],
+    numbers: [length.box, temperature.box, topK.box],
+    read: () => ({ text_input: prompt.value, length: Number(length.input.value), temperature: Number(temperature.input.value), top_k: Number(topK.input.value) }),
+  };
+}
+
+function imageFields() {
+  const count = numberField("Pictures", 16, { min: 1, max: 64, step: 1 });
+  return { boxes: [], numbers: [count.box], read: () => ({ count: Number(count.input.value) }) };
+}
+
+function numberField(words, value, limits) {
+  const input = element("input", { type: "number", value: String(value), required: true });
+  for (const [name, limit] of Object.entries(limits)) input[name] = String(limit);
+  return { input, box: field(words, input) };
+}

@@ -1,0 +1,241 @@
+// The page: which model, what question, who answers, and what came of it.
+import * as show from "./answers.js";
+import { element, linkOf, part } from "./dom.js";
+import { drawing } from "./drawing.js";
+import { loadEdge, sizeOf } from "./edge.js";
+import { exported } from "./export.js";
+import { ask, functions, unlock } from "./functions.js";
+import { generateForm } from "./generation.js";
+import { pasted, pictures } from "./pictures.js";
+import { askFunctions, explain, snippets } from "./questions.js";
+import { tensorForm } from "./tensors.js";
+
+const SMALL_BYTES = 25e6; // of a model that "automatically" fetches by itself
+const MAX_DRAWN_PIXELS = 64; // of a model's side: what is drawn by hand
+const MIB = 1024 * 1024;
+
+const source = document.body.dataset.exported ? exported : functions;
+const state = { manifest: null, version: "live", question: null, edge: null, hasEdge: false, hasExplain: false, asked: 0 };
+
+async function start() {
+  part("model").addEventListener("change", () => attempt(chooseModel));
+  part("version").addEventListener("change", () => attempt(chooseVersion));
+  part("where").addEventListener("change", () => {
+    part("sure").hidden = chosen() !== "auto";
+    attempt(answer);
+  });
+  part("threshold").addEventListener("change", () => attempt(answer));
+  part("unlock").addEventListener("submit", (event) => {
+    event.preventDefault();
+    unlock(part("key").value);
+    part("unlock").hidden = true;
+    attempt(open);
+  });
+  document.addEventListener("paste", (event) => {
+    const picture = pasted(event);
+    if (picture && state.manifest?.preprocess) takePicture(picture);
+  });
+  await attempt(open);
+}
+
+async function open() {
+  if (source.canAnswer) {
+    const { document: server } = await ask("v2");
+    state.hasEdge = server.extensions.includes("edge");
+    state.hasExplain = server.extensions.includes("explain");
+  } else {
+    state.hasEdge = true;
+  }
+  state.catalogue = await source.catalogue();
+  part("model").replaceChildren(...[...state.catalogue.keys()].map((name) => new Option(name)));
+  if (state.catalogue.size === 0) throw new Error("The registry has no models yet: onnxlet publish MODEL.onnx");
+  await chooseModel();
+}
+
+async function chooseModel() {
+  const versions = [...state.catalogue.get(part("model").value)].reverse();
+  const options = versions.map((version) => new Option(String(version), String(version)));
+  part("version").replaceChildren(...(source.canAnswer ? [new Option("live", "live")] : []), ...options);
+  await chooseVersion();
+}
+
+async function chooseVersion() {
+  state.version = part("version").value;
+  state.manifest = await source.manifest(part("model").value, state.version);
+  state.edge = null;
+  state.question = null;
+  const { manifest } = state;
+  part("about").textContent = about(manifest);
+  offerPlaces(manifest);
+  part("input").replaceChildren(inputFor(manifest));
+  for (const id of ["results", "explanation", "snippets"]) part(id).replaceChildren();
+  part("code").hidden = true;
+  tell("");
+}
+
+/** What a model is and how good it was, in one line. */
+function about(manifest) {
+  const names = "accuracy" in manifest.metrics ? ["accuracy"] : Object.keys(manifest.metrics).slice(0, 2);
+  const metrics = names.map((name) => `${name.replaceAll("_", " ")} ${manifest.metrics[name].toPrecision(4)}`);
+  const made = manifest.provenance.created_at.slice(0, 10);
+  return [`Version ${manifest.version} of ${made}, ${manifest.provenance.source}`, ...metrics].join(" · ");
+}
+
+/** Where this version may run: a model that generates needs its loop, which the functions have. */
+function offerPlaces(manifest) {
+  const canEdge = state.hasEdge && !manifest.generation;
+  part("where").hidden = !canEdge || !source.canAnswer;
+  if (!canEdge) choose("cloud");
+  if (!source.canAnswer) choose("edge");
+  part("sure").hidden = part("where").hidden || chosen() !== "auto";
+}
+
+const chosen = () => document.querySelector("#where input:checked").value;
+const choose = (place) => { document.querySelector(`#where input[value=${place}]`).checked = true; };
+
+function inputFor(manifest) {
+  if (manifest.generation) return generateForm(manifest.generation, (request, error) => put({ generate: request }, error));
+  if (!manifest.preprocess) return tensorForm(manifest.inputs, (inputs, error) => put({ inputs }, error));
+  const { channels, height, width } = manifest.preprocess;
+  const isDrawn = channels === 1 && height <= MAX_DRAWN_PIXELS && width <= MAX_DRAWN_PIXELS;
+  return element("div", {},
+    isDrawn ? drawing((picture) => put(picture && { picture })) : null,
+    pictures(takePicture),
+    element("div", { id: "shown" }));
+}
+
+/** A picture that was brought: it is shown, and asked about. */
+function takePicture(picture) {
+  const { height } = state.manifest.preprocess;
+  const image = element("img", { src: linkOf(picture), alt: "The picture that is asked about", className: height <= MAX_DRAWN_PIXELS ? "shown small" : "shown" });
+  part("shown")?.replaceChildren(image);
+  put({ picture });
+}
+
+/** A question, or null for none any more, or why it is none. */
+function put(question, error = null) {
+  state.question = error ? null : question;
+  part("explanation").replaceChildren();
+  attempt(async () => {
+    if (error) throw error;
+    await answer();
+  });
+}
+
+async function answer() {
+  const { question, manifest, version } = state;
+  const asked = (state.asked += 1); // an answer that comes after a newer question's is not shown
+  if (!question) {
+    part("results").replaceChildren();
+    return tell("");
+  }
+  tell("Asking …");
+  const answers = await answersTo(question, (partly) => { if (asked === state.asked) part("results").replaceChildren(side(partly)); });
+  if (asked !== state.asked) return;
+  tell("");
+  part("results").replaceChildren(element("div", { className: "sides" }, ...answers.map(side)));
+  showCode(manifest, version, question);
+  if (state.hasExplain && manifest.classification) offerExplanation(manifest, version, question);
+}
+
+/** One answer, or two beside one another, from where the reader wants them. */
+async function answersTo(question, onPart) {
+  const cloud = () => (question.generate
+    ? generateForm.answer(state.manifest, state.version, question, onPart)
+    : askFunctions(state.manifest, state.version, question));
+  const edge = async () => (await edgeModel()).answer(question);
+  switch (chosen()) {
+    case "edge": return [await edge()];
+    case "both": return Promise.all([cloud(), edge()]);
+    case "auto": return automatically(cloud, edge);
+    default: return [await cloud()];
+  }
+}
+
+/** At the edge where the model is small and sure, else in the cloud; the model comes while the cloud answers the first time. */
+async function automatically(cloud, edge) {
+  if (sizeOf(state.manifest) > SMALL_BYTES) return [await cloud()];
+  if (!state.edge?.isLoaded) {
+    edgeModel().catch(() => {});
+    return [await cloud()];
+  }
+  const near = await edge();
+  const isSure = !near.ranked || near.ranked[0].probability >= Number(part("threshold").value);
+  return isSure ? [near] : [{ ...(await cloud()), note: `asked because the edge was only ${(near.ranked[0].probability * 100).toFixed(0)} % sure` }];
+}
+
+/** The version that is shown, loaded into this browser once. */
+async function edgeModel() {
+  const { manifest } = state;
+  state.edge ??= { loading: loadEdge(source, manifest, (share) => tell(`Fetching the model: ${Math.round(share * 100)} % of ${(sizeOf(manifest) / MIB).toFixed(1)} MiB`)) };
+  const edge = state.edge;
+  try {
+    const model = await edge.loading;
+    if (!edge.isLoaded) tell("");
+    edge.isLoaded = true;
+    return model;
+  } catch (error) {
+    if (state.edge === edge) state.edge = null;
+    throw error;
+  }
+}
+
+function side(found) {
+  const parts = [];
+  if (found.ranked) parts.push(show.bars(found.ranked));
+  if (found.outputs) parts.push(show.outputs(found.outputs));
+  if (found.text !== undefined) parts.push(element("p", { className: "text" }, found.text));
+  if (found.images) parts.push(show.sheet(found.images));
+  if (found.note) parts.push(element("p", { className: "quiet" }, found.note));
+  return element("div", { className: "side", "data-place": found.place }, ...parts, show.signature({ manifest: state.manifest, ...found }));
+}
+
+function showCode(manifest, version, question) {
+  if (!source.canAnswer) return;
+  const { curl, python, file } = snippets(manifest, version, question);
+  const download = file && element("p", { className: "quiet" }, "With ", element("a", { href: linkOf(file.blob), download: file.name }, file.name), " beside it.");
+  part("code").hidden = false;
+  part("snippets").replaceChildren(snippet("curl", curl), snippet("Python", python), ...(download ? [download] : []));
+}
+
+function snippet(name, lines) {
+  const copy = element("button", { type: "button", onclick: async () => { await navigator.clipboard.writeText(lines); copy.textContent = "Copied"; } }, "Copy");
+  return element("div", { className: "snippet" },
+    element("header", {}, element("h3", {}, name), navigator.clipboard ? copy : null),
+    element("pre", { tabIndex: 0, role: "region", "aria-label": `The same with ${name}` }, lines));
+}
+
+function offerExplanation(manifest, version, question) {
+  const button = element("button", { type: "button", onclick: () => attempt(async () => {
+    button.disabled = true;
+    button.textContent = "Looking …";
+    try {
+      const found = await explain(manifest, version, question);
+      if (question === state.question) part("explanation").replaceChildren(show.explanation(found));
+    } finally {
+      button.disabled = false;
+      button.textContent = "Why?";
+    }
+  }) }, "Why?");
+  part("explanation").replaceChildren(button);
+}
+
+/** Do what the reader wants; what goes wrong is said in words. */
+async function attempt(step) {
+  part("problem").hidden = true;
+  try {
+    await step();
+  } catch (error) {
+    tell("");
+    if (error.code === "unauthenticated") part("unlock").hidden = false;
+    part("problem").textContent = error.message;
+    part("problem").hidden = false;
+    part("results").replaceChildren();
+  }
+}
+
+function tell(words) {
+  part("status").textContent = words;
+}
+
+await start();

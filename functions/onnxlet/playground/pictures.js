@@ -1,0 +1,57 @@
+// Pictures from a file, the clipboard or a camera.
+import { element, field } from "./dom.js";
+
+const ACCEPTED = "image/png,image/jpeg,image/webp";
+
+/** Offers a place for pictures; calls onPicture with a file. */
+export function pictures(onPicture) {
+  const chooser = element("input", {
+    type: "file", accept: ACCEPTED, onchange: () => { if (chooser.files.length) onPicture(chooser.files[0]); },
+  });
+  const place = element("div", {
+    className: "drop",
+    ondragover: (event) => { event.preventDefault(); place.classList.add("over"); },
+    ondragleave: () => place.classList.remove("over"),
+    ondrop: (event) => {
+      event.preventDefault();
+      place.classList.remove("over");
+      if (event.dataTransfer.files.length) onPicture(event.dataTransfer.files[0]);
+    },
+  }, field("A picture: choose, drop or paste it", chooser));
+  if (navigator.mediaDevices?.getUserMedia) place.append(camera(onPicture));
+  return place;
+}
+
+/** The picture that a paste brings, or null. */
+export function pasted(event) {
+  return [...event.clipboardData?.files ?? []].find((file) => file.type.startsWith("image/")) ?? null;
+}
+
+function camera(onPicture) {
+  const note = element("p", { className: "quiet" });
+  const open = element("button", { type: "button", onclick: start }, "Use the camera");
+  const box = element("div", { className: "row" }, open, note);
+
+  async function start() {
+    let stream;
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    } catch {
+      note.textContent = "No camera is there, or it is not allowed.";
+      return;
+    }
+    const video = element("video", { autoplay: true, playsInline: true, muted: true, srcObject: stream });
+    const take = element("button", { type: "button", className: "main", onclick: () => shoot(video, stream) }, "Take the picture");
+    box.replaceChildren(take, video);
+    take.focus();
+  }
+
+  function shoot(video, stream) {
+    const canvas = element("canvas", { width: video.videoWidth, height: video.videoHeight });
+    canvas.getContext("2d").drawImage(video, 0, 0);
+    for (const track of stream.getTracks()) track.stop();
+    box.replaceChildren(open, note);
+    canvas.toBlob((picture) => onPicture(picture), "image/jpeg", 0.92);
+  }
+  return box;
+}

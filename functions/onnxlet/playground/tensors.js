@@ -1,0 +1,86 @@
+// A form for tensors, made from what a manifest says of them, with an example filled in.
+import { element } from "./dom.js";
+
+const MAX_CELLS = 24; // of a tensor that gets a field for each number
+const WHOLE = /^U?INT/;
+
+/** Offers a form; calls onAsk with { name: nested values } for the inputs. */
+export function tensorForm(specs, onAsk) {
+  const fields = specs.map(tensorField);
+  return element("form", { className: "inputs", onsubmit: submit },
+    ...fields.map(({ box }) => box),
+    element("div", { className: "row" }, element("button", { className: "main" }, "Ask")));
+
+  function submit(event) {
+    event.preventDefault();
+    try {
+      onAsk(Object.fromEntries(fields.map(({ name, read }) => [name, read()])), null);
+    } catch (error) {
+      onAsk(null, error);
+    }
+  }
+}
+
+/** What "FP32 (batch, 4)" is, for people. */
+export function describe(spec) {
+  const shape = spec.shape === null ? "any shape" : `(${spec.shape.join(", ")}${spec.shape.length === 1 ? "," : ""})`;
+  return `${spec.datatype} ${shape}`;
+}
+
+/** The sizes of an example: one of everything that is free. */
+function sizesOf(spec) {
+  return (spec.shape ?? []).map((size) => (typeof size === "string" ? 1 : size));
+}
+
+function tensorField(spec) {
+  const sizes = sizesOf(spec);
+  const count = sizes.reduce((product, size) => product * size, 1);
+  const title = element("h3", {}, spec.name, " ", element("span", { className: "mono" }, describe(spec)));
+  return count > 0 && count <= MAX_CELLS && sizes.length > 0 ? cells(spec, sizes, count, title) : text(spec, sizes, count, title);
+}
+
+/** A field for each number. */
+function cells(spec, sizes, count, title) {
+  const inputs = Array.from({ length: count }, (_, index) => element("input", {
+    type: numeric(spec) ? "number" : "text", step: WHOLE.test(spec.datatype) ? 1 : "any", required: spec.datatype !== "BYTES",
+    value: String(example(spec, index)), "aria-label": `${spec.name} ${index + 1} of ${count}`,
+  }));
+  const box = element("div", {}, title, element("div", { className: "cells" }, ...inputs));
+  return { name: spec.name, box, read: () => nested(inputs.map((input) => parse(spec, input.value)), sizes) };
+}
+
+/** JSON, for larger tensors. */
+function text(spec, sizes, count, title) {
+  const values = Array.from({ length: count }, (_, index) => example(spec, index));
+  const area = element("textarea", { spellcheck: false, value: JSON.stringify(nested(values, sizes)), "aria-label": `${spec.name} as JSON` });
+  const read = () => {
+    try {
+      return JSON.parse(area.value);
+    } catch (error) {
+      throw new Error(`${spec.name}: expected JSON: ${error.message}`);
+    }
+  };
+  return { name: spec.name, box: element("div", {}, title, area), read };
+}
+
+const numeric = (spec) => spec.datatype !== "BYTES" && spec.datatype !== "BOOL";
+
+function example(spec, index) {
+  if (spec.datatype === "BYTES") return "text";
+  if (spec.datatype === "BOOL") return index % 2 === 0;
+  return WHOLE.test(spec.datatype) ? index % 10 : (index % 10) / 10;
+}
+
+function parse(spec, value) {
+  if (spec.datatype === "BYTES") return value;
+  if (spec.datatype === "BOOL") return value === "true";
+  return Number(value);
+}
+
+/** Flat values as lists inside of lists. */
+function nested(values, sizes) {
+  if (sizes.length === 0) return values[0];
+  if (sizes.length === 1) return values;
+  const step = sizes.slice(1).reduce((product, size) => product * size, 1);
+  return Array.from({ length: sizes[0] }, (_, index) => nested(values.slice(index * step, (index + 1) * step), sizes.slice(1)));
+}
