@@ -14,7 +14,7 @@ DEPLOYED := numpy obstore onnxruntime orjson pillow
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch jax demo test kserve conformance faults soak bench lint lint-infra audit hashes serve train package deploy destroy deploy-local clean
+.PHONY: help setup torch jax demo test browser kserve conformance faults soak bench lint lint-infra audit hashes serve train package deploy destroy deploy-local clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,12 @@ demo: setup ## Train on real digits, publish, and ask both clouds' runtimes on t
 	$(BIN)/python -m cli.demo
 
 test: setup ## Run the tests (no network, GPU or Docker needed)
-	$(BIN)/python -m pytest -m "not gpu and not kserve and not perf and not deploy and not soak"
+	$(BIN)/python -m pytest -m "not gpu and not kserve and not perf and not deploy and not soak and not browser"
+
+browser: setup ## Test the playground in a real browser (needs Chromium: CHROMIUM=/usr/bin/chromium)
+	$(BIN)/python -m ensurepip --upgrade >/dev/null 2>&1 || true
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt playwright
+	$(BIN)/python -m pytest -m browser
 
 kserve: setup .venv-kserve ## Test with KServe's client, in a venv of its own
 	$(BIN)/python -m pytest -m kserve

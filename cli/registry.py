@@ -2,19 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from onnxlet.config import storage_from_environment
 from onnxlet.errors import CredentialsError
 from onnxlet.registry import Registry
 from onnxlet.store import SCHEMES, Store, open_store
-
-RegistryOption = Annotated[
-    str | None,
-    typer.Option("--registry", metavar="URL", envvar="ONNXLET_REGISTRY", help="Root URL: s3://, gs:// or file://."),
-]
 
 DEFAULT_FOLDER = Path(".onnxlet/registry")
 

@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -21,14 +22,14 @@ MARK = "<body>"
 EXPORTED = '<body data-exported="true">'
 
 
-def export(registry: Registry, name: str, folder: Path, fetch: runtime.Fetch = runtime.fetch) -> Manifest:
+def export(registry: Registry, name: str, folder: Path, fetch: Callable[[], runtime.Files] | None = None) -> Manifest:
     """Write the folder; gives the manifest of the version that is in it, the one that is live.
 
     Args:
         registry: Where the version and, from its second use on, the runtime are.
         name: The model.
         folder: A new folder, or an empty one.
-        fetch: Where the runtime's package comes from, if the registry has it not.
+        fetch: Where the runtime comes from, if the registry has it not; see `runtime.install`.
 
     Raises:
         InvalidRequestError: a folder with something in it, or a model that generates: its loop is the functions'.
@@ -56,7 +57,7 @@ def _write_page(folder: Path) -> None:
     (folder / playground.INDEX).write_text(index.replace(MARK, EXPORTED))
 
 
-def _write_runtime(folder: Path, files: dict[str, bytes]) -> None:
+def _write_runtime(folder: Path, files: runtime.Files) -> None:
     folder.mkdir()
     for name in layout.EDGE_FILES:
         (folder / name).write_bytes(gzip.decompress(files[name]))

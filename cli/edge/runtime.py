@@ -1,61 +1,39 @@
 """The runtime: ONNX Runtime's build for browsers, from its npm package into the registry."""
 
 import gzip
-import hashlib
-import io
-import os
-import tarfile
-import urllib.request
-from base64 import b64encode
 from collections.abc import Callable
 
+from cli.edge import npm
 from onnxlet.contract import layout
-from onnxlet.errors import ArtifactError, ConflictError, ObjectNotFoundError, StoreError
+from onnxlet.errors import ArtifactError, ConflictError, ObjectNotFoundError
 from onnxlet.store import Store
 
-INTEGRITY = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
-"""The SHA-512 of the package, as its registry states it: nothing else is ever served to a browser."""
+_NAME, _, _VERSION = layout.EDGE_RUNTIME.rpartition("-")
+PACKAGE = npm.Package(
+    _NAME,
+    _VERSION,
+    "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ==",
+)
+"""Nothing else is ever served to a browser."""
 
-DEFAULT_INDEX = "https://registry.npmjs.org"
-TIMEOUT_S = 60
-
-Fetch = Callable[[], bytes]
-"""Gives the package's bytes."""
-
-
-def fetch() -> bytes:
-    """The npm package, from npm's registry or the one that `NPM_CONFIG_REGISTRY` names.
-
-    Raises:
-        StoreError: it cannot be had.
-    """
-    name, _, version = layout.EDGE_RUNTIME.rpartition("-")
-    index = os.environ.get("NPM_CONFIG_REGISTRY", DEFAULT_INDEX).rstrip("/")
-    url = f"{index}/{name}/-/{name}-{version}.tgz"
-    if not url.startswith(("https://", "http://")):
-        raise StoreError(f"NPM_CONFIG_REGISTRY: expected a URL of http, got {index}")
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as reply:  # noqa: S310 - looked at above
-            data: bytes = reply.read()
-    except OSError as error:
-        raise StoreError(f"{url}: {layout.EDGE_RUNTIME} cannot be fetched: {error}") from error
-    return data
+Files = dict[str, bytes]
+"""The files of the runtime, each as gzip, by their names."""
 
 
-def install(store: Store, fetch: Fetch = fetch) -> dict[str, bytes]:
-    """The files of the runtime, as gzip, by their names; they are put into a registry that has not all of them.
+def install(store: Store, fetch: Callable[[], Files] | None = None) -> Files:
+    """The files of the runtime; they are put into a registry that has not all of them.
 
     Args:
         store: The registry's root.
-        fetch: Where the package comes from, if it is needed.
+        fetch: Where they come from, if they are needed; by default from the package.
 
     Raises:
-        ArtifactError: the package is not the published one.
+        ArtifactError: the package is not the published one, or the registry has other files in their places.
         StoreError: it cannot be had, or the registry does not answer.
     """
     files = installed(store)
     if files is None:
-        files = extract(fetch())
+        files = (fetch or fetch_files)()
         for name, data in files.items():
             try:
                 store.put_if_absent(layout.edge_key(name), data)
@@ -64,27 +42,15 @@ def install(store: Store, fetch: Fetch = fetch) -> dict[str, bytes]:
     return files
 
 
-def installed(store: Store) -> dict[str, bytes] | None:
-    """The files of the runtime, as gzip, by their names; None where the registry has not all of them."""
+def installed(store: Store) -> Files | None:
+    """The files of the runtime; None where the registry has not all of them."""
     try:
         return {name: store.read(layout.edge_key(name)).data for name in layout.EDGE_FILES}
     except ObjectNotFoundError:
         return None
 
 
-def extract(package: bytes) -> dict[str, bytes]:
-    """The files of a package, each as gzip.
-
-    Raises:
-        ArtifactError: the package is not the published one.
-    """
-    found = b64encode(hashlib.sha512(package).digest()).decode()
-    if found != INTEGRITY:
-        raise ArtifactError(f"{layout.EDGE_RUNTIME}: expected a package with SHA-512 {INTEGRITY}, got {found}")
-    files = {}
-    with tarfile.open(fileobj=io.BytesIO(package), mode="r:gz") as archive:
-        for name in layout.EDGE_FILES:
-            file = archive.extractfile(f"package/dist/{name}")
-            assert file is not None, "its SHA-512 says that it is there"
-            files[name] = gzip.compress(file.read(), mtime=0)
-    return files
+def fetch_files() -> Files:
+    """The files of the package; raises as `npm.fetch`."""
+    found = npm.fetch(PACKAGE, [f"dist/{name}" for name in layout.EDGE_FILES])
+    return {name: gzip.compress(data, mtime=0) for name, data in zip(layout.EDGE_FILES, found, strict=True)}

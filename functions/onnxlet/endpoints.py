@@ -250,8 +250,8 @@ def signature(model: Model) -> dict[str, Any]:
 
 ROUTES = (
     Route("GET", "/", home),
-    Route("GET", "/playground/{file}", playground_file),
-    Route("GET", "/edge/{file}", edge_file),
+    Route("GET", "/playground/{file}", playground_file, gives="File"),
+    Route("GET", "/edge/{file}", edge_file, gives="File"),
     Route("GET", "/openapi.json", openapi),
     Route("GET", "/v2", server_metadata, gives="ServerMetadata"),
     Route("GET", "/v2/health/live", live, gives="Health"),
@@ -270,7 +270,7 @@ ROUTES = (
     Route("GET", "/v2/models/{model}/versions/{version}/ready", model_ready, gives="ModelReady"),
     Route("GET", "/v2/models/{model}/versions/{version}/config", model_config),
     Route("GET", "/v2/models/{model}/versions/{version}/manifest", model_manifest, gives="Manifest"),
-    Route("GET", "/v2/models/{model}/versions/{version}/artifacts/{sha256}", model_graph),
+    Route("GET", "/v2/models/{model}/versions/{version}/artifacts/{sha256}", model_graph, gives="File"),
     Route("GET", "/v2/models/{model}/versions/{version}/stats", model_statistics, gives="Statistics"),
     Route("POST", "/v2/models/{model}/versions/{version}/infer", infer, "InferRequest", "InferResponse"),
     Route("POST", "/v2/models/{model}/versions/{version}/generate", generate, "GenerateRequest", "GenerateResponse"),

@@ -73,7 +73,11 @@ def _bodies(schema: str) -> dict[str, Any]:
 
 
 def _answers(route: Route) -> dict[str, Any]:
+    if route.gives == "File":
+        return {"*/*": {"schema": _reference("File")}}
     answers: dict[str, Any] = {JSON: {"schema": _reference(route.gives)}}
+    if route.pattern == "/":
+        answers["text/html"] = {}
     if route.gives == "InferResponse" or route.takes == "Invocation":
         answers[BINARY] = {}
     if route.gives in {"GenerateResponse", "Explanation"}:
@@ -118,6 +122,8 @@ _ANYTHING: dict[str, Any] = {}
 _PATH_PARAMETERS = {
     "model": {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,62}(@[a-z0-9][a-z0-9._-]{0,62})?$"},
     "version": {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"},
+    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    "file": {"type": "string", "pattern": "^[a-z.-]{1,80}$"},
 }
 _TOP_K = {"name": "top_k", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TOP_K}}
 _JSON_LENGTH = {
@@ -160,6 +166,7 @@ _EXPLAINED |= {"milliseconds": _NUMBER}
 
 SCHEMAS: dict[str, Any] = {
     "Object": {"type": "object"},
+    "File": {"type": "string", "format": "binary"},
     "Error": _object(("error", "code"), error=_TEXT, code=_TEXT),
     "Health": _object(("live", "ready"), live=_TRUTH, ready=_TRUTH),
     "ServerMetadata": _object(("name", "version", "extensions"), name=_TEXT, version=_TEXT, extensions=_list(_TEXT)),
@@ -172,6 +179,14 @@ SCHEMAS: dict[str, Any] = {
         inputs=_list(_SPEC),
         outputs=_list(_SPEC),
         problem=_TEXT,
+    ),
+    "Manifest": _object(
+        ("model", "version", "inputs", "outputs", "artifacts"),
+        model=_TEXT,
+        version=_COUNT,
+        inputs=_list({"type": "object"}),
+        outputs=_list({"type": "object"}),
+        artifacts=_list({"type": "object"}),
     ),
     "ModelReady": _object(("name", "ready"), name=_TEXT, ready=_TRUTH),
     "ModelStatus": _object(("name", "ready"), name=_TEXT, ready=_TRUTH, model_version_status=_list({"type": "object"})),

@@ -55,7 +55,9 @@ def test_a_request_id_is_fit_for_a_header(header: str | None, platform_id: str |
 
 
 def test_server_timing_names_the_steps_in_milliseconds() -> None:
-    assert server_timing({"decode": 0.0012, "run": 0.5}, 0.6) == "decode;dur=1.20, run;dur=500.00, total;dur=600.00"
+    timing = "decode;dur=1.20, run;dur=500.00, total;dur=600.00"
+    assert server_timing({"decode": 0.0012, "run": 0.5}, 0.6, is_cold=False) == timing
+    assert server_timing({"decode": 0.0012, "run": 0.5}, 0.6, is_cold=True) == f"cold, {timing}"
 
 
 def test_cloudwatch_finds_its_metrics() -> None:

@@ -9,7 +9,7 @@ export function bars(ranked) {
   return element("ol", { className: "bars" }, ...ranked.map(({ label, probability }) => {
     const filled = element("div");
     filled.style.width = `${Math.max(0.5, probability * 100)}%`;
-    return element("li", {},
+    return element("li", { "data-probability": String(probability) },
       element("span", { className: "label" }, label),
       element("div", { className: "bar" }, filled),
       element("span", { className: "value" }, percent(probability)));

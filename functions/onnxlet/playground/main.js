@@ -68,6 +68,7 @@ async function chooseVersion() {
   part("about").textContent = about(manifest);
   offerPlaces(manifest);
   part("input").replaceChildren(inputFor(manifest));
+  part("input").dataset.model = manifest.model;
   for (const id of ["results", "explanation", "snippets"]) part(id).replaceChildren();
   part("code").hidden = true;
   tell("");

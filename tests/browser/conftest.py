@@ -1,0 +1,86 @@
+"""A real browser, and functions that serve a trained model and small ones of every kind."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright", reason="make browser installs it")
+
+from playwright.sync_api import Browser, sync_playwright
+from rich.console import Console
+
+from cli.edge import npm, runtime
+from cli.local.serve import LocalSettings, serve
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from tests import graphs
+from tests.browser.playground import Playground
+from training.publish import publish_all
+from training.recipe import Options
+from training.recipes import find_recipe
+from training.run import run
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+
+QUIET = [
+    "--no-sandbox",  # a container's root cannot have one
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+"""Of its own accord Chromium asks for updates and the like, which is none of the page's doing."""
+
+AXE = npm.Package(
+    "axe-core", "4.14.1", "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
+)
+
+EPOCHS = 8
+"""Of `digits`, enough to know a digit that is drawn with a mouse."""
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    found = Registry(open_store((tmp_path_factory.mktemp("playground") / "registry").as_uri(), create=True))
+    run(find_recipe("digits"), Options(epochs=EPOCHS), found, tmp_path_factory.mktemp("run"), Console(quiet=True))
+    publish_all(found, [graphs.char_candidate(), graphs.generator_candidate(), graphs.candidate("sums", graphs.sums())])
+    runtime.install(found.store)
+    return found
+
+
+@pytest.fixture(scope="session")
+def served(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    settings = LocalSettings(registry.store.url, "digits", 0, edge=True)
+    with serve("gcp", settings, tmp_path_factory.mktemp("log") / "log") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}: CHROMIUM names another")
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """axe-core's script, which finds what keeps people with disabilities from a page."""
+    return npm.fetch(AXE, ["axe.min.js"])[0].decode()
+
+
+@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["wide", "narrow"])
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Playground]:
+    """A private window, on a wide and on a narrow screen, that at the end must have said nothing wrong."""
+    width, height = request.param
+    context = browser.new_context(viewport={"width": width, "height": height})
+    page = Playground(context.new_page())
+    yield page
+    context.close()
+    assert page.complaints == []

@@ -1,0 +1,113 @@
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.edge import npm, runtime
+from cli.edge.export import EXPORTED, export
+from cli.local.http import Handler, serving
+from onnxlet.contract import layout
+from onnxlet.errors import ArtifactError, InvalidRequestError, StoreError
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from tests import graphs
+from training.publish import publish
+
+FILES = {name: gzip.compress(name.encode()) for name in layout.EDGE_FILES}
+
+
+def packed(files: dict[str, bytes]) -> bytes:
+    """A package, as npm packs it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for path, data in files.items():
+            member = tarfile.TarInfo(f"package/{path}")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+PACKAGE = packed({"dist/a.js": b"a", "package.json": b"{}"})
+CHOSEN = npm.Package("tiny", "1.0.0", b64encode(hashlib.sha512(PACKAGE).digest()).decode())
+
+
+@pytest.fixture
+def npm_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    class Packages(Handler):
+        def do_GET(self) -> None:
+            is_there = self.path == "/mirror/tiny/-/tiny-1.0.0.tgz"
+            self.reply(200 if is_there else 404, PACKAGE if is_there else b"", {})
+
+    with serving(Packages) as url:
+        monkeypatch.setenv("NPM_CONFIG_REGISTRY", f"{url}/mirror/")
+        yield
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    found = Registry(open_store((tmp_path / "registry").as_uri(), create=True))
+    publish(found, graphs.digits_candidate())
+    return found
+
+
+def none() -> runtime.Files:
+    raise AssertionError("nothing must be fetched")
+
+
+@pytest.mark.usefixtures("npm_registry")
+def test_files_of_a_package_come_from_the_registry_that_the_user_has_set() -> None:
+    assert npm.fetch(CHOSEN, ["package.json", "dist/a.js"]) == [b"{}", b"a"]
+
+
+@pytest.mark.usefixtures("npm_registry")
+def test_another_package_than_the_chosen_one_is_refused() -> None:
+    with pytest.raises(ArtifactError, match="expected SHA-512 other, got"):
+        npm.fetch(npm.Package("tiny", "1.0.0", "other"), [])
+    with pytest.raises(StoreError, match="404"):
+        npm.fetch(npm.Package("missing", "1.0.0", ""), [])
+
+
+def test_the_runtime_is_put_into_a_registry_once(registry: Registry) -> None:
+    assert runtime.installed(registry.store) is None
+    assert runtime.install(registry.store, lambda: FILES) == FILES
+    assert runtime.install(registry.store, none) == FILES
+
+
+def test_the_package_is_the_one_that_the_functions_hand_out() -> None:
+    assert str(runtime.PACKAGE) == layout.EDGE_RUNTIME
+
+
+def test_a_folder_holds_the_page_the_runtime_and_the_live_version(registry: Registry, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    manifest = export(registry, "digits", folder, lambda: FILES)
+    assert EXPORTED in (folder / "index.html").read_text()
+    assert (folder / "playground" / "main.js").exists()
+    assert {path.name: path.read_bytes() for path in (folder / "edge").iterdir()} == {
+        name: name.encode() for name in layout.EDGE_FILES
+    }
+    stored = json.loads((folder / "model" / "manifest.json").read_bytes())
+    assert stored == json.loads(manifest.to_json())
+    for artifact in manifest.artifacts:
+        path = folder / "model" / f"{artifact.sha256}.onnx"
+        if artifact.format == "onnx":
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == artifact.sha256
+        else:
+            assert not path.exists()
+
+
+def test_a_folder_with_something_in_it_and_a_model_that_generates_are_refused(
+    registry: Registry, tmp_path: Path
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    with pytest.raises(InvalidRequestError, match="expected a new or an empty folder"):
+        export(registry, "digits", tmp_path / "full", none)
+    publish(registry, graphs.char_candidate())
+    with pytest.raises(InvalidRequestError, match='model "char" generates'):
+        export(registry, "char", tmp_path / "out", none)
