@@ -13,7 +13,7 @@ import orjson
 from onnxlet import deadline, telemetry
 from onnxlet.config import ANSWER_MARGIN_S, Settings
 from onnxlet.contract.manifest import Manifest
-from onnxlet.endpoints import ROUTES
+from onnxlet.endpoints import ROUTES, is_page
 from onnxlet.errors import OnnxletError, TooLargeError
 from onnxlet.exchange import Exchange
 from onnxlet.http import Request, Response, check_size, compressed, decompressed, to_json, wire_bytes
@@ -110,7 +110,7 @@ class App:
         exchange = Exchange(self.service)
         try:
             exchange.request = to_request(event)
-            if self.service.gate is not None:
+            if self.service.gate is not None and not is_page(exchange.request):
                 exchange.key = self.service.gate.admit(exchange.request)
             exchange.request = decompressed(exchange.request)
             check_size(exchange.request.body)
@@ -226,7 +226,7 @@ class App:
             headers |= {"onnxlet-model": model.model, "onnxlet-version": str(model.version)}
         if request.method == "GET":
             headers |= UNSNIFFED
-        if self.service.gate is not None:
+        if self.service.gate is not None and "cache-control" not in response.headers:
             headers |= UNCACHED
         return Response(response.status, response.body, response.content_type, {**response.headers, **headers})
 

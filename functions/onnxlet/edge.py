@@ -41,13 +41,17 @@ def graph(service: Service, model: str, version: int, sha256: str) -> Response:
     Raises:
         ForbiddenError: the operator does not let models run in browsers.
         ModelNotFoundError, NotFoundError: no such version, or no such graph of it.
+        UntrustedModelError: it is not signed by whom this function trusts.
         ArtifactError, StoreError: the bytes are not the published ones, or cannot be had.
     """
     _require(service)
-    registry = service.traffic.models.registry
-    for artifact in registry.version(model, version).artifacts:
+    models = service.traffic.models
+    manifest = models.registry.version(model, version)
+    models.require_trust(manifest)
+    for artifact in manifest.artifacts:
         if artifact.sha256 == sha256 and artifact.role in GRAPH_ROLES and artifact.format == ONNX:
-            return Response(200, bytes(registry.artifacts.read(artifact)), "application/octet-stream", FOR_EVER)
+            data = bytes(models.registry.artifacts.read(artifact))
+            return Response(200, data, "application/octet-stream", FOR_EVER)
     raise NotFoundError(f"{sha256:.80}: {model} version {version} has no such graph")
 
 

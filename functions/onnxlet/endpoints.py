@@ -12,7 +12,7 @@ from onnxlet.contract import layout, tensors
 from onnxlet.contract.generation import TextGeneration
 from onnxlet.errors import InvalidRequestError, OnnxletError
 from onnxlet.exchange import Exchange
-from onnxlet.http import HEADER_LENGTH, Response, to_binary, to_json
+from onnxlet.http import HEADER_LENGTH, Request, Response, to_binary, to_json
 from onnxlet.instances import parse_columns, parse_rows
 from onnxlet.model import Model
 from onnxlet.routes import Route
@@ -26,9 +26,19 @@ SEED = "onnxlet-seed"
 
 def home(exchange: Exchange) -> Response:
     """Whether the function runs, as KServe's V1 client asks it; for a browser a page to try the models on."""
-    if HTML in exchange.request.headers.get("accept", ""):
+    if is_page(exchange.request):
         return playground_file(exchange)
     return to_json({"status": "alive", **v2.SERVER_METADATA})
+
+
+def is_page(request: Request) -> bool:
+    """Whether a request is for the page, or the runtime that it runs models with: they say nothing of any model.
+
+    A browser sends no key with such a request; the page asks for one.
+    """
+    path = request.path
+    is_home = path == "/" and HTML in request.headers.get("accept", "")
+    return request.method == "GET" and (is_home or path.startswith(("/playground/", "/edge/")))
 
 
 def playground_file(_exchange: Exchange, file: str | None = None) -> Response:
@@ -92,6 +102,7 @@ def model_graph(exchange: Exchange, model: str, version: str, sha256: str) -> Re
     """A graph of a version, for a browser to run it, where the operator allows that."""
     from onnxlet import edge  # few functions are ever asked
 
+    exchange.require(model)
     return edge.graph(exchange.service, layout.parse_name(model), layout.parse_version(version), sha256)
 
 

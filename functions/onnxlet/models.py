@@ -4,11 +4,11 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from onnxlet import deadline, memory, session
-from onnxlet.contract.artifact import GRAPH_ROLES, Artifact
+from onnxlet.contract.artifact import GRAPH_ROLES
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InferenceError, InvalidTensorError, MemoryBoundError, UntrustedModelError
 from onnxlet.model import Model, load
@@ -87,6 +87,17 @@ class Models:
         """One version of a model; raises as `get` does, or as `Registry.version` where it is not loaded."""
         return self._find((name, version)) or self.get(self.registry.version(name, version))
 
+    def require_trust(self, manifest: Manifest) -> None:
+        """Refuse a version that is not signed by whom this function trusts: what it runs or hands out comes by here.
+
+        Raises:
+            UntrustedModelError: it is not.
+        """
+        if self._public_keys:
+            from onnxlet.contract import signature  # few functions ask for one
+
+            signature.require(manifest, self._public_keys)
+
     def discard(self, manifest: Manifest) -> None:
         """Let a model go, and its memory; requests that run on it finish."""
         with self._changing:
@@ -109,7 +120,11 @@ class Models:
     def _load(self, key: tuple[str, int], manifest: Manifest, *, is_ahead: bool) -> Model:
         """Load a model into what is left of the bound. The caller holds the lock for loading."""
         chosen = manifest.best(self._variant, session.runtime())
-        self._check_signature(manifest, chosen)
+        try:
+            self.require_trust(manifest)
+        except UntrustedModelError:
+            self.registry.artifacts.forget(artifact.blob for artifact in chosen)  # it may have been expected
+            raise
         artifact_bytes = sum(artifact.size_bytes for artifact in chosen if artifact.role in GRAPH_ROLES)
         if self._bound_bytes is not None:
             if artifact_bytes > self._bound_bytes:
@@ -134,18 +149,6 @@ class Models:
         milliseconds = (time.perf_counter() - started) * 1000
         logger.info("loaded %s version %d in %.0f ms, %.1f MiB", *key, milliseconds, size_bytes / MIB)
         return model
-
-    def _check_signature(self, manifest: Manifest, chosen: Iterable[Artifact]) -> None:
-        """Refuse what this function does not trust: every model that it runs comes through here."""
-        if not self._public_keys:
-            return
-        from onnxlet.contract import signature  # few functions ask for one
-
-        try:
-            signature.require(manifest, self._public_keys)
-        except UntrustedModelError:
-            self.registry.artifacts.forget(artifact.blob for artifact in chosen)  # it may have been expected
-            raise
 
     def _make_room(self, bound_bytes: int) -> None:
         """Let the least recently used models go until the others fit; the last one to come stays in any case."""

@@ -249,6 +249,12 @@ variable "access" {
   }
 }
 
+variable "edge" {
+  description = "Whether whoever may ask a model may also fetch its graphs, and run them in a browser; `onnxlet edge` brings the runtime for that (ONNXLET_EDGE)."
+  type        = bool
+  default     = false
+}
+
 variable "ingress" {
   description = "From where the HTTP function can be reached: ALLOW_ALL, ALLOW_INTERNAL_ONLY or ALLOW_INTERNAL_AND_GCLB (behind a load balancer)."
   type        = string

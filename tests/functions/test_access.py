@@ -103,8 +103,18 @@ def code(app: App, headers: dict[str, str]) -> str | None:
     return None if found is None else str(found)
 
 
+OF_THE_PAGE = ("/playground/{file}", "/edge/{file}")
+GATED = [route for route in ROUTES if route.pattern not in OF_THE_PAGE]
+
+
 class TestWhoIsLetIn:
-    @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.pattern}")
+    def test_the_page_alone_is_for_everybody_and_asks_for_a_key_itself(self, app: App) -> None:
+        for path in ("/", "/playground/main.js"):
+            assert app.handle(Request("GET", path, headers={"accept": "text/html"})).status == 200
+        assert app.handle(Request("POST", "/playground/main.js")).status == 401
+        assert app.handle(Request("GET", "/v2/models", headers={"accept": "text/html"})).status == 401
+
+    @pytest.mark.parametrize("route", GATED, ids=lambda route: f"{route.method} {route.pattern}")
     def test_no_route_answers_without_a_key(self, app: App, owner: Owner, route: Any) -> None:
         owner.create()
         request = Request(route.method, filled(route.pattern, "sums"))

@@ -34,7 +34,6 @@ HEADERS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
     "permissions-policy": "camera=(self), geolocation=(), microphone=()",
     "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
 }
 
 FOLDER = os.path.dirname(__file__)
