@@ -43,7 +43,7 @@ demo: setup ## Train on real digits, publish, and ask both clouds' runtimes on t
 	$(BIN)/python -m cli.demo
 
 test: setup ## Run the tests (no network, GPU or Docker needed)
-	$(BIN)/python -m pytest -m "not gpu and not kserve and not perf and not deploy and not soak and not browser"
+	$(BIN)/python -m pytest -m "not gpu and not kserve and not perf and not deploy and not faults and not soak and not browser"
 
 browser: setup ## Test the playground in a real browser (needs Chromium: CHROMIUM=/usr/bin/chromium)
 	$(BIN)/python -m ensurepip --upgrade >/dev/null 2>&1 || true
@@ -61,8 +61,9 @@ kserve: setup .venv-kserve ## Test with KServe's client, in a venv of its own
 conformance: setup ## Ask ONNX's own node tests over HTTP, in binary and in JSON (CLOUD=gcp or aws, ENGINE=native or python)
 	$(BIN)/python -m tests.conformance --cloud $(CLOUD) --engine $(ENGINE)
 
-faults: setup ## Fail a store in every way under all that is done with it (SEEDS=500 runs on each cloud's, a storm of OBJECTS=10000)
+faults: setup ## Fail the store in every way (SEEDS=500 runs, a storm of OBJECTS=10000), and kill all that writes
 	$(BIN)/python -m tests.faults --seeds $(or $(SEEDS),500) --objects $(or $(OBJECTS),10000)
+	$(BIN)/python -m pytest -m faults
 
 soak: setup ## Ask both clouds' runtimes for minutes, with live updates, then the long fuzzers (MINUTES=10, each)
 	$(BIN)/python -m tests.soak --cloud gcp --minutes $(MINUTES)

@@ -258,16 +258,15 @@ class Registry:
     ) -> Manifest:
         """Move an alias to the version that `target` picks, seeing the alias as it is at that moment."""
         key = layout.alias_key(layout.parse_name(name), layout.parse_alias(alias))
-        move_id = os.urandom(8).hex()
-        offered: dict[int, Manifest] = {}
+        sent: dict[str, Manifest] = {}
         for attempt in range(MAX_SWAPS):
             current, revision = self._read_alias(name, alias) or (None, None)
-            done = next((move for move in current.history if move.id == move_id), None) if current else None
-            if done is not None:  # written by an earlier attempt, whose reply was lost before others moved on
-                return offered[done.version]
+            arrived = [sent[move.id] for move in (current.history if current else ()) if move.id in sent]
+            if arrived:  # its reply was lost, and others have moved the alias since
+                return arrived[0]
             manifest = target(current)
-            offered[manifest.version] = manifest
-            move = Move(action, manifest.version, _now(), move_id, weight)
+            move = Move(action, manifest.version, _now(), os.urandom(8).hex(), weight)
+            sent[move.id] = manifest
             if current is None:
                 moved = Alias(alias, manifest, (move,))
             else:

@@ -4,10 +4,11 @@ Source: obstore (https://developmentseed.org/obstore), whose errors become ours 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import obstore
@@ -38,6 +39,21 @@ RETRY: Any = {
     "backoff": {"init_backoff": timedelta(milliseconds=50), "max_backoff": timedelta(seconds=1), "base": 2},
 }
 """obstore's own default waits up to three minutes, longer than any caller of a function does."""
+
+STALL_S = 5
+"""How long a store may say nothing before it is asked again over another connection.
+
+A function that is thawed finds its connections dead, and one that a firewall has dropped does not say so. A connection
+that was idle for as long is not used again: those that died together cannot stall one attempt after another.
+"""
+
+CLIENT: Any = {"read_timeout": timedelta(seconds=STALL_S), "pool_idle_timeout": timedelta(seconds=STALL_S)}
+
+LARGE_BYTES = 256 * 1024
+"""What takes longer than `STALL_S` to send is sent over a connection of its own, which waits for its answer."""
+
+SLOWEST_BYTES_PER_S = 128 * 1024
+"""At which a large object is still sent: an uplink of 1 Mbit/s. obstore itself gives any request 30 seconds."""
 
 CONFLICT_PAUSES_S = (0.05, 0.1, 0.2, 0.4)
 """Before a create is tried again that conflicted with nothing.
@@ -71,10 +87,11 @@ class Stored:
 class Store:
     """A root URL in object storage; keys are relative to it."""
 
-    def __init__(self, url: str, backend: Any) -> None:
-        """Wrap an obstore store; see `open_store`."""
+    def __init__(self, url: str, backend: Any, open_backend: Callable[[Any], Any] | None = None) -> None:
+        """Wrap an obstore store, and perhaps what opens it with other options for its connections; see `open_store`."""
         self.url = url.rstrip("/")
         self.backend = backend
+        self._open_backend = open_backend
 
     @deadline.bounded
     def read(self, key: str, version: str | None = None, at_most: int | None = None) -> Stored:
@@ -185,7 +202,7 @@ class Store:
         for pause_s in (*CONFLICT_PAUSES_S, None):
             try:
                 with self._translated(key, is_write=True):
-                    obstore.put(self.backend, key, data, mode=mode)
+                    self._send(key, data, mode)
             except (ConflictError, CredentialsError) as error:
                 if self._is_written(key, data, mode, error):
                     return
@@ -196,6 +213,20 @@ class Store:
                 time.sleep(pause_s)
             else:
                 return
+
+    def _send(self, key: str, data: bytes, mode: Any) -> None:
+        """Send an object, and again where the connection broke: one that arrived all the same conflicts with itself.
+
+        obstore repeats what is harmless to repeat, and holds that this is not.
+        """
+        backend = self.backend
+        if self._open_backend is not None and len(data) > LARGE_BYTES:
+            timeout = timedelta(seconds=30 + len(data) // SLOWEST_BYTES_PER_S)
+            backend = self._open_backend({"timeout": timeout})
+        try:
+            obstore.put(backend, key, data, mode=mode)
+        except obstore.exceptions.GenericError:
+            obstore.put(backend, key, data, mode=mode)
 
     def _is_written(self, key: str, data: bytes, mode: Any, error: ConflictError | CredentialsError) -> bool:
         """Whether a write that was refused is there all the same; False where it is worth another try.
@@ -273,15 +304,17 @@ def open_store(
         if url.startswith("file://"):
             return LocalFiles(url, LocalStore.from_url(url, mkdir=create))
         if url.startswith("s3://"):
-            return Store(url, _open_s3(url, settings, credential_provider))
-        return Store(url, _open_gcs(url, settings))
+            open_backend = partial(_open_s3, url, settings, credential_provider)
+        else:
+            open_backend = partial(_open_gcs, url, settings)
+        return Store(url, open_backend(CLIENT), open_backend)
     except (FileNotFoundError, ValueError, obstore.exceptions.BaseError) as error:
         if url.startswith("file://"):
             raise BucketNotFoundError(f"{url}: no such folder") from error
         raise InvalidNameError(f"{url!r}: {_first_line(error)}") from error
 
 
-def _open_s3(url: str, settings: StorageSettings, credential_provider: Any) -> S3Store:
+def _open_s3(url: str, settings: StorageSettings, credential_provider: Any, client: Any) -> S3Store | GCSStore:
     config: Any = {}
     if credential_provider is None and settings.container is not None:
         from onnxlet.credentials import ContainerCredentialProvider  # of functions that start from a snapshot alone
@@ -292,15 +325,15 @@ def _open_s3(url: str, settings: StorageSettings, credential_provider: Any) -> S
     return S3Store.from_url(
         url,
         config=config,
-        client_options={"allow_http": (settings.s3_endpoint or "").startswith("http://")},
+        client_options=client | {"allow_http": (settings.s3_endpoint or "").startswith("http://")},
         retry_config=RETRY,
         credential_provider=credential_provider,
     )
 
 
-def _open_gcs(url: str, settings: StorageSettings) -> GCSStore:
+def _open_gcs(url: str, settings: StorageSettings, client: Any) -> S3Store | GCSStore:
     if not settings.gcs_endpoint:
-        return GCSStore.from_url(url, retry_config=RETRY)
+        return GCSStore.from_url(url, client_options=client, retry_config=RETRY)
     account = (
         f'{{"gcs_base_url": "{settings.gcs_endpoint}", "disable_oauth": true, '
         '"client_email": "", "private_key": "", "private_key_id": ""}'
@@ -308,7 +341,7 @@ def _open_gcs(url: str, settings: StorageSettings) -> GCSStore:
     return GCSStore.from_url(
         url,
         config={"service_account_key": account},
-        client_options={"allow_http": True},
+        client_options=client | {"allow_http": True},
         retry_config=RETRY,
     )
 

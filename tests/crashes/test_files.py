@@ -1,0 +1,73 @@
+"""The command killed while it writes files: as on a store behind HTTP, but for when exactly.
+
+What a process does between two changes of a folder nobody can stop: it is killed right after each change that the
+kernel tells of, and at random moments after it.
+"""
+
+import random
+import signal
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from tests.crashes.commands import STEPS, Done, finish, start, write_models
+from tests.crashes.folder_watch import watching
+from tests.crashes.laws import check_kept, check_whole
+
+NEVER = 10**6
+
+
+class Ground:
+    """Where commands are killed: a registry in a new folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = folder / f"registry-{len(list(folder.iterdir()))}"
+        self.store.mkdir()
+        self.registry = Registry(open_store(self.store.as_uri()))
+        self.done = Done()
+        self.kills = 0
+
+    def kill_at(self, change: int, delay_s: float = 0) -> bool:
+        """Run what is left, killed after a change of the folder, and look at it; whether it came to its end instead."""
+        process, told = start(self.folder, {"ONNXLET_REGISTRY": self.store.as_uri()}, self.done)
+        with watching(self.store, change, process.kill, delay_s):
+            exit_code = finish(process, told, self.done)
+        assert exit_code in {0, -signal.SIGKILL}
+        self.kills += exit_code != 0
+        check_whole(self.registry)
+        check_kept(self.registry, self.done, self.kills)
+        return exit_code == 0
+
+    def go_on(self) -> None:
+        """Run what is left to its end."""
+        assert self.kill_at(NEVER)
+        assert self.done.steps == len(STEPS)
+        assert self.registry.alias("a").history[-1].action == "rollback"
+
+
+def test_a_user_whose_commands_are_killed_again_and_again_loses_no_file(tmp_path: Path) -> None:
+    write_models(tmp_path)
+    ground = Ground(tmp_path)
+    for change in count(step=5):
+        if ground.kill_at(change):
+            break
+    ground.go_on()
+    assert ground.kills
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("longest_delay_s", [0, 0.003])
+def test_a_command_killed_after_any_change_is_gone_on_with(tmp_path: Path, longest_delay_s: float) -> None:
+    chance = random.Random(0)
+    write_models(tmp_path)
+    for change in count():
+        ground = Ground(tmp_path)
+        is_over = ground.kill_at(change, chance.uniform(0, longest_delay_s))
+        ground.go_on()
+        if is_over:
+            break
+    assert change > len(STEPS)
