@@ -219,14 +219,18 @@ class Store:
 
         obstore repeats what is harmless to repeat, and holds that this is not.
         """
-        backend = self.backend
-        if self._open_backend is not None and len(data) > LARGE_BYTES:
-            timeout = timedelta(seconds=30 + len(data) // SLOWEST_BYTES_PER_S)
-            backend = self._open_backend({"timeout": timeout})
+        client = CLIENT
+        if len(data) > LARGE_BYTES:
+            client = {"timeout": timedelta(seconds=30 + len(data) // SLOWEST_BYTES_PER_S)}
+        backend = self.backend if client is CLIENT else self._connect(client)
         try:
             obstore.put(backend, key, data, mode=mode)
         except obstore.exceptions.GenericError:
-            obstore.put(backend, key, data, mode=mode)
+            obstore.put(self._connect(client), key, data, mode=mode)  # the others that were open may be broken, too
+
+    def _connect(self, client: Any) -> Any:
+        """The same store over connections of its own; the same connections where it has none."""
+        return self._open_backend(client) if self._open_backend else self.backend
 
     def _is_written(self, key: str, data: bytes, mode: Any, error: ConflictError | CredentialsError) -> bool:
         """Whether a write that was refused is there all the same; False where it is worth another try.

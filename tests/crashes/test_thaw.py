@@ -145,9 +145,9 @@ def test_the_first_request_after_a_thaw_is_answered(tmp_path: Path, s3_endpoint:
     publish(functions.registry, graphs.digits_candidate())
     with functions.running(tmp_path / "log"):
         assert functions.answers() == [1, 1, 1]
-        for death in ("closed", "reset", "forgotten"):
-            check_thaw(functions, death, 0.2)
-        check_thaw(functions, "silent", STALL_S + 0.5)
+        check_thaw(functions, "closed", 0.1)
+        check_thaw(functions, "reset", 0.1)
+        check_thaw(functions, "forgotten", LEFT_S + 0.5)
         assert functions.front.refused_tokens
 
 

@@ -190,6 +190,39 @@ def test_eight_publishers_at_once_make_eight_versions(shared_root: str, storage:
     assert live.history[-1].version == live.manifest.version
 
 
+class DeafStore:
+    """A store that writes, and whose writer hears that it was too late: others have moved on before it could look."""
+
+    def __init__(self, store: Store, others: Callable[[], object]) -> None:
+        self.store = store
+        self.url = store.url
+        self.others = others
+        self.is_deaf = True
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.store, name)
+
+    def replace(self, key: str, data: bytes, revision: Revision | None) -> None:
+        self.store.replace(key, data, revision)
+        if self.is_deaf:
+            self.is_deaf = False
+            self.others()
+            raise ConflictError(f"{key}: somebody else wrote it since it was read")
+
+
+def test_a_move_whose_reply_was_lost_is_not_made_twice(root: str, storage: StorageSettings) -> None:
+    """A second rollback would go back one version more."""
+    registry = Registry(open_store(root, storage, create=True))
+    for seed in range(3):
+        publish(registry, digits_candidate(seed))
+    others = Registry(registry.store)
+    deaf = Registry(DeafStore(registry.store, lambda: others.share("digits", 1, CANARY, 0.5)))  # type: ignore[arg-type]
+    assert deaf.rollback("digits").version == 2
+    alias = registry.alias("digits")
+    assert alias.manifest.version == 2
+    assert [move.action for move in alias.history[3:]] == ["rollback", CANARY]
+
+
 class DyingStore:
     """A store whose process is killed before its `writes_left`-th write."""
 

@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from onnxlet.errors import (
     StoreError,
     TooLargeError,
 )
-from onnxlet.store import Revision, Store, open_store
+from onnxlet.store import LARGE_BYTES, STALL_S, Revision, Store, open_store
+from tests.conftest import BUCKET
+from tests.crashes.front import Front
 from tests.fake_gcs import FakeGcs
 
 ODD_KEYS = ("a b.png", "ü/日本.png", "100%.png", "50%25.png", "a+b.png", "a#1.png", "a?b&c=d.png", "x;y,z.png", "~.png")
@@ -373,3 +376,49 @@ def test_a_writer_that_may_not_delete_learns_that_the_object_is_there() -> None:
             store.put_if_absent("key", b"second")
         fake.buckets["results"].clear()
         store.put_if_absent("key", b"again")
+
+
+@pytest.mark.parametrize("writes", [1, 20])
+def test_a_write_survives_connections_that_were_forgotten(s3_endpoint: str, writes: int) -> None:
+    """As NAT gateways do: the next packet on any of them is answered with a reset."""
+    front = Front(s3_endpoint)
+    with front.serving() as url, ThreadPoolExecutor(writes) as pool:
+        store = open_store(f"s3://{BUCKET}/{uuid.uuid4()}", StorageSettings(s3_endpoint=url))
+        list(pool.map(lambda key: store.put_if_absent(f"before-{key}", b"data"), range(writes)))
+        front.kill_connections("forgotten")
+        list(pool.map(lambda key: store.put_if_absent(f"after-{key}", b"data"), range(writes)))
+        revision = store.read("after-0").revision
+        front.kill_connections("forgotten")
+        store.replace("after-0", b"replaced", revision)
+        assert store.read("after-0").data == b"replaced"
+
+
+def test_a_connection_that_says_nothing_is_given_up_within_seconds(s3_endpoint: str) -> None:
+    front = Front(s3_endpoint)
+    with front.serving() as url:
+        stores = [open_store(f"s3://{BUCKET}/{uuid.uuid4()}", StorageSettings(s3_endpoint=url)) for _ in range(2)]
+        for store in stores:
+            store.put_if_absent("key", b"data")
+        front.kill_connections("silent")
+        started = time.monotonic()
+        with ThreadPoolExecutor(2) as pool:
+            read = pool.submit(stores[0].read, "key")
+            pool.submit(stores[1].put_if_absent, "other", b"data").result()
+        assert read.result().data == b"data"
+        assert STALL_S - 1 < time.monotonic() - started < 25
+
+
+@pytest.mark.faults  # it takes its time
+def test_what_is_large_may_take_its_time_to_be_sent() -> None:
+    """A store that takes the object for longer than it may say nothing to a small request."""
+
+    class SlowS3(ShakyS3):
+        def do_PUT(self) -> None:
+            time.sleep(STALL_S + 0.5)
+            super().do_PUT()
+
+    objects: dict[str, bytes] = {}
+    with serving(type("BoundSlowS3", (SlowS3,), {"script": [], "objects": objects})) as url:
+        data = bytes(LARGE_BYTES + 1)
+        open_store("s3://bucket/root", StorageSettings(s3_endpoint=url)).put_if_absent("key", data)
+    assert objects == {"/bucket/root/key": data}
