@@ -219,12 +219,11 @@ class Store:
 
         obstore repeats what is harmless to repeat, and holds that this is not.
         """
-        client = CLIENT
-        if len(data) > LARGE_BYTES:
-            client = {"timeout": timedelta(seconds=30 + len(data) // SLOWEST_BYTES_PER_S)}
-        backend = self.backend if client is CLIENT else self._connect(client)
+        is_large = len(data) > LARGE_BYTES
+        timeout = timedelta(seconds=30 + len(data) // SLOWEST_BYTES_PER_S)
+        client = {"timeout": timeout} if is_large else CLIENT
         try:
-            obstore.put(backend, key, data, mode=mode)
+            obstore.put(self._connect(client) if is_large else self.backend, key, data, mode=mode)
         except obstore.exceptions.GenericError:
             obstore.put(self._connect(client), key, data, mode=mode)  # the others that were open may be broken, too
 
