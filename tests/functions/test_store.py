@@ -379,7 +379,7 @@ def test_a_writer_that_may_not_delete_learns_that_the_object_is_there() -> None:
 
 
 @pytest.mark.parametrize("writes", [1, 20])
-def test_a_write_survives_connections_that_were_forgotten(s3_endpoint: str, writes: int) -> None:
+def test_writes_survive_connections_that_were_forgotten(s3_endpoint: str, writes: int) -> None:
     """As NAT gateways do: the next packet on any of them is answered with a reset."""
     front = Front(s3_endpoint)
     with front.serving() as url, ThreadPoolExecutor(writes) as pool:
@@ -387,10 +387,17 @@ def test_a_write_survives_connections_that_were_forgotten(s3_endpoint: str, writ
         list(pool.map(lambda key: store.put_if_absent(f"before-{key}", b"data"), range(writes)))
         front.kill_connections("forgotten")
         list(pool.map(lambda key: store.put_if_absent(f"after-{key}", b"data"), range(writes)))
-        revision = store.read("after-0").revision
+
+
+def test_an_update_survives_a_connection_that_was_forgotten(s3_endpoint: str) -> None:
+    front = Front(s3_endpoint)
+    with front.serving() as url:
+        store = open_store(f"s3://{BUCKET}/{uuid.uuid4()}", StorageSettings(s3_endpoint=url))
+        store.put_if_absent("key", b"data")
+        revision = store.read("key").revision
         front.kill_connections("forgotten")
-        store.replace("after-0", b"replaced", revision)
-        assert store.read("after-0").data == b"replaced"
+        store.replace("key", b"replaced", revision)
+        assert store.read("key").data == b"replaced"
 
 
 def test_a_connection_that_says_nothing_is_given_up_within_seconds(s3_endpoint: str) -> None:
