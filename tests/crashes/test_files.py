@@ -5,7 +5,6 @@ kernel tells of, and at random moments after it.
 """
 
 import random
-import signal
 from itertools import count
 from pathlib import Path
 
@@ -13,45 +12,35 @@ import pytest
 
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
-from tests.crashes.commands import STEPS, Done, finish, start, write_models
+from tests.crashes.commands import STEPS, write_models
 from tests.crashes.folder_watch import watching
-from tests.crashes.laws import check_kept, check_whole
+from tests.crashes.ground import Ground
 
 NEVER = 10**6
 
 
-class Ground:
-    """Where commands are killed: a registry in a new folder."""
+class Files(Ground):
+    """Where the registry is a new folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self.store = folder / f"registry-{len(list(folder.iterdir()))}"
         self.store.mkdir()
-        self.registry = Registry(open_store(self.store.as_uri()))
-        self.done = Done()
-        self.kills = 0
+        root = self.store.as_uri()
+        super().__init__(folder, {"ONNXLET_REGISTRY": root}, Registry(open_store(root)))
 
     def kill_at(self, change: int, delay_s: float = 0) -> bool:
-        """Run what is left, killed after a change of the folder, and look at it; whether it came to its end instead."""
-        process, told = start(self.folder, {"ONNXLET_REGISTRY": self.store.as_uri()}, self.done)
-        with watching(self.store, change, process.kill, delay_s):
-            exit_code = finish(process, told, self.done)
-        assert exit_code in {0, -signal.SIGKILL}
-        self.kills += exit_code != 0
-        check_whole(self.registry)
-        check_kept(self.registry, self.done, self.kills)
-        return exit_code == 0
+        """Run what is left, killed after a change of the folder; whether it came to its end instead."""
+        return self.run(lambda kill: watching(self.store, change, kill, delay_s))
 
     def go_on(self) -> None:
         """Run what is left to its end."""
         assert self.kill_at(NEVER)
-        assert self.done.steps == len(STEPS)
-        assert self.registry.alias("a").history[-1].action == "rollback"
+        self.check_end()
 
 
 def test_a_user_whose_commands_are_killed_again_and_again_loses_no_file(tmp_path: Path) -> None:
     write_models(tmp_path)
-    ground = Ground(tmp_path)
+    ground = Files(tmp_path)
     for change in count(step=5):
         if ground.kill_at(change):
             break
@@ -65,7 +54,7 @@ def test_a_command_killed_after_any_change_is_gone_on_with(tmp_path: Path, longe
     chance = random.Random(0)
     write_models(tmp_path)
     for change in count():
-        ground = Ground(tmp_path)
+        ground = Files(tmp_path)
         is_over = ground.kill_at(change, chance.uniform(0, longest_delay_s))
         ground.go_on()
         if is_over:

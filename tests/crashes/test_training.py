@@ -14,7 +14,7 @@ from tests.crashes.laws import check_whole
 
 pytestmark = [pytest.mark.faults, pytest.mark.training]
 
-KILLS = 8
+KILLS = 5
 TIMEOUT_S = 600
 
 

@@ -1,7 +1,8 @@
 """The command killed at each of its writes: nothing that was told is lost, nothing half-written is ever seen."""
 
-import signal
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import pytest
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests.conftest import BUCKET
-from tests.crashes.commands import STEPS, Done, finish, start, write_models
+from tests.crashes.commands import write_models
 from tests.crashes.front import MOMENTS, Front, Moment
-from tests.crashes.laws import check_kept, check_whole
+from tests.crashes.ground import Ground, Kill
 
 WRITES = 22
 """Of all steps: three blobs, a manifest and an alias for each version, but none for the staged one; three moves."""
@@ -20,37 +21,29 @@ WRITES = 22
 VARIABLES = {"s3": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
 
 
-class Ground:
-    """Where commands are killed: a new registry, which they reach through a front, and we past it."""
+class Writes(Ground):
+    """Where commands reach a new registry through a front, and we past it."""
 
     def __init__(self, scheme: str, front: Front, endpoint: str, folder: Path) -> None:
         root = f"{scheme}://{BUCKET}/{uuid.uuid4()}"
+        environment = {"ONNXLET_REGISTRY": root, VARIABLES[scheme]: endpoint}
+        super().__init__(folder, environment, Registry(open_store(root, front.storage)))
         self.front = front
-        self.folder = folder
-        self.environment = {"ONNXLET_REGISTRY": root, VARIABLES[scheme]: endpoint}
-        self.registry = Registry(open_store(root, front.storage))
-        self.done = Done()
-        self.kills = 0
 
     def kill_at(self, write: int, moment: Moment) -> bool:
-        """Run what is left, killed at a write, and look at what is there; whether it came to its end instead."""
+        """Run what is left, killed at a write; whether it came to its end instead."""
         self.front.aim(write, moment)
-        process, told = start(self.folder, self.environment, self.done)
-        self.front.victim(process.kill)
-        exit_code = finish(process, told, self.done)
-        assert exit_code in {0, -signal.SIGKILL}
-        self.kills += exit_code != 0
-        check_whole(self.registry)
-        check_kept(self.registry, self.done, self.kills)
-        return exit_code == 0
+        return self.run(self.aimed)
+
+    @contextmanager
+    def aimed(self, kill: Kill) -> Iterator[None]:
+        self.front.victim(kill)
+        yield
 
     def go_on(self) -> None:
         """Run what is left to its end."""
         assert self.kill_at(10 * WRITES, "before")
-        assert self.done.steps == len(STEPS)
-        live = self.registry.alias("a")
-        assert live.history[-1].action == "rollback"
-        assert live.canary is None
+        self.check_end()
 
 
 def test_a_user_whose_commands_are_killed_again_and_again_loses_nothing(tmp_path: Path, s3_endpoint: str) -> None:
@@ -58,7 +51,7 @@ def test_a_user_whose_commands_are_killed_again_and_again_loses_nothing(tmp_path
     write_models(tmp_path)
     front = Front(s3_endpoint)
     with front.serving() as url:
-        ground = Ground("s3", front, url, tmp_path)
+        ground = Writes("s3", front, url, tmp_path)
         for write in count():
             if ground.kill_at(write, MOMENTS[write % len(MOMENTS)]):
                 break
@@ -76,6 +69,6 @@ def test_a_command_killed_at_any_write_is_gone_on_with(
     front = Front(s3_endpoint if scheme == "s3" else gcs_endpoint)
     with front.serving() as url:
         for write in range(WRITES + 1):
-            ground = Ground(scheme, front, url, tmp_path)
+            ground = Writes(scheme, front, url, tmp_path)
             assert ground.kill_at(write, moment) == (write == WRITES)
             ground.go_on()
