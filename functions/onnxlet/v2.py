@@ -16,8 +16,8 @@ from onnxlet.errors import InvalidJsonError, InvalidRequestError, InvalidTensorE
 from onnxlet.http import HEADER_LENGTH, parse_json
 
 PLATFORM = "onnx_onnxv1"
-EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics", "generate"]
-"""Of Triton's, by its names; of the model repository the index alone."""
+EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics", "generate", "explain"]
+"""Of Triton's, by its names, of the model repository the index alone; and `explain`, which is ours."""
 
 SERVER_METADATA = {"name": "onnxlet", "version": __version__, "extensions": EXTENSIONS}
 

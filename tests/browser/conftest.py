@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,10 @@ from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 
 from cli.edge import npm, runtime
+from cli.local.cloud_function import serve_cloud_function
 from cli.local.serve import LocalSettings, serve
+from onnxlet.contract import access, layout
+from onnxlet.contract.access import Key, Keys
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
@@ -57,6 +61,18 @@ def served(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iter
     settings = LocalSettings(registry.store.url, "digits", 0, edge=True)
     with serve("gcp", settings, tmp_path_factory.mktemp("log") / "log") as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def gated(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Functions that ask for a key, and one that is good."""
+    key_id, key = access.generate()
+    keys = Keys([Key(key_id, "a browser", access.digest(key), datetime.now(UTC))])
+    registry.store.put_if_absent(layout.ACCESS_DOCUMENT, keys.to_json())
+    environment = {"ONNXLET_REGISTRY": registry.store.url, "ONNXLET_ACCESS": "keys", "ONNXLET_EDGE": "1"}
+    log = (tmp_path_factory.mktemp("log") / "gated").open("wb")
+    with log, serve_cloud_function("gcp_http", "http", environment, log=log) as url:
+        yield url, key
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,9 @@ class Playground:
 
     def open(self, url: str, model: str = "digits") -> None:
         self.page.goto(url)
+        self.choose_model(model)
+
+    def choose_model(self, model: str) -> None:
         self.page.get_by_label("Model").select_option(model)
         self.page.locator(f"#input[data-model='{model}']").wait_for()
 

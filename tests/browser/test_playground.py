@@ -101,6 +101,28 @@ def test_a_generator_gives_a_sheet_of_pictures(page: Playground, served: str) ->
     assert page.page.locator(".sheet img").count() == 16
 
 
+def test_an_explanation_is_shown_over_the_picture(page: Playground, served: str) -> None:
+    page.open(served)
+    page.draw(ONE)
+    page.answer("in the cloud")
+    page.page.get_by_role("button", name="Why?").click()
+    page.page.get_by_role("img", name="What spoke for 1").wait_for()
+    assert "runs of the model" in page.page.locator("#explanation").inner_text()
+
+
+def test_a_gated_function_is_unlocked_by_its_key(page: Playground, gated: tuple[str, str]) -> None:
+    url, key = gated
+    page.expected.add("/v2")
+    page.page.goto(url)
+    assert "expected an API key" in page.problem()
+    page.page.get_by_label("This function asks for a key").fill(key)
+    page.page.get_by_role("button", name="Use it").click()
+    page.choose_model("digits")
+    page.draw(ONE)
+    page.choose("both")
+    assert next(iter(page.answer("at the edge"))) == "1"
+
+
 def test_the_code_beside_an_answer_asks_the_same(page: Playground, served: str) -> None:
     page.open(served)
     page.draw(ONE)

@@ -60,8 +60,11 @@ async function chooseModel() {
 }
 
 async function chooseVersion() {
-  state.version = part("version").value;
-  state.manifest = await source.manifest(part("model").value, state.version);
+  const [model, version] = [part("model").value, part("version").value];
+  const found = await source.manifest(model, version);
+  if (model !== part("model").value || version !== part("version").value) return; // another was chosen meanwhile
+  state.version = version;
+  state.manifest = found;
   state.edge = null;
   state.question = null;
   const { manifest } = state;
