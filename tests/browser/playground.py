@@ -71,7 +71,7 @@ class Playground:
     def problem(self) -> str:
         alert = self.page.get_by_role("alert")
         alert.wait_for()
-        return alert.inner_text()
+        return str(alert.inner_text())
 
     def findings(self, axe: str) -> list[str]:
         """What axe-core finds that is serious or worse."""
