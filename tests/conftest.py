@@ -51,7 +51,12 @@ def storage(s3_endpoint: str, gcs_endpoint: str) -> StorageSettings:
     return StorageSettings(s3_endpoint, gcs_endpoint)
 
 
-@pytest.fixture(params=["memory", "file", "s3", "gs"])
+def outside(kind: str) -> pytest.ParameterSet:
+    """A parameter that is left out where nothing but the test's own process shall run (`-m "not outside"`)."""
+    return pytest.param(kind, marks=pytest.mark.outside)
+
+
+@pytest.fixture(params=["memory", "file", outside("s3"), outside("gs")])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty root URL in each kind of object storage."""
     return {
@@ -62,7 +67,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     }[request.param]
 
 
-@pytest.fixture(params=["file", "s3"])
+@pytest.fixture(params=[outside("file"), outside("s3")])
 def shared_root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty root URL that several processes reach."""
     return (tmp_path / "store").as_uri() if request.param == "file" else f"s3://{BUCKET}/{uuid.uuid4()}"

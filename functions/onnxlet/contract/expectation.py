@@ -60,7 +60,7 @@ def _parse_class(text: str) -> tuple[str, str]:
 
 def _parse_blob(text: str) -> Blob:
     sha256, _, size = text.partition(":")
-    is_number = size.isascii() and size.isdigit() and len(size) <= len(str(MAX_BLOB_BYTES))
+    is_number = size.isascii() and size.isdigit()
     if not layout.is_sha256(sha256) or not is_number or not 0 < int(size) <= MAX_BLOB_BYTES:
         raise ValueError(f"expected SHA-256:size, got {text[:100]!r}")
     return Blob(sha256, int(size))

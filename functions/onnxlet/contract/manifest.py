@@ -202,7 +202,7 @@ def parse_preprocess(document: Document) -> ImagePreprocess:
     channels = document.integer("channels", 1, max(CHANNELS))
     if channels not in CHANNELS:
         raise document.error("channels", " or ".join(map(str, CHANNELS)))
-    per_channel = (1, channels)
+    per_channel = (1, channels) if channels > 1 else (1,)
     has = document.content.__contains__
     std = document.numbers("std", per_channel) if has("std") else defaults.std
     if 0 in std:

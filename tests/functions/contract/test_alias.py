@@ -4,7 +4,7 @@ from typing import Any
 import orjson
 import pytest
 
-from onnxlet.contract.alias import Alias, Move
+from onnxlet.contract.alias import CANARY, PROMOTE, SHADOW, Alias, Move, Share
 from onnxlet.contract.artifact import Artifact
 from onnxlet.contract.manifest import Manifest, Provenance
 from onnxlet.contract.tensors import DATATYPES, TensorSpec
@@ -72,37 +72,63 @@ def test_a_history_that_contradicts_itself_is_refused(moves: list[tuple[str, int
         read(alias(*moves))
 
 
+MOVE = {"action": "publish", "version": 1, "at": "now", "id": "x"}
+
+
 @pytest.mark.parametrize(
-    ("field", "value"),
+    ("field", "value", "words"),
     [
-        ("schema", 2),
-        ("alias", "Live"),
-        ("version", 9),
-        ("history", []),
-        ("history", [{"action": "steal", "version": 1, "at": "now", "id": "x"}]),
-        ("manifest", {**MANIFEST.to_document(), "schema": 2}),
+        ("schema", 2, "schema: expected 1"),
+        ("alias", "Live", "alias: expected an alias's name"),
+        ("alias", "", "alias: expected a string"),
+        ("version", 9, "version: expected 1, the manifest's"),
+        ("version", 0, "version: expected an integer from 1"),
+        ("history", [], "history: expected moves that lead to version 1"),
+        ("history", [{**MOVE, "action": "steal"}], "history[0].action: expected one of publish, promote, rollback"),
+        ("history", [{**MOVE, "version": 0}], "history[0].version: expected an integer from 1"),
+        ("history", [{**MOVE, "at": ""}], "history[0].at: expected a string"),
+        ("history", [{**MOVE, "id": 1}], "history[0].id: expected a string"),
+        ("history", [{**MOVE, "weight": "1"}], "history[0].weight: expected a number"),
+        ("manifest", {**MANIFEST.to_document(), "schema": 2}, "manifest.schema: expected 1"),
     ],
 )
-def test_a_malformed_field_is_refused_and_named(field: str, value: Any) -> None:
-    with pytest.raises(ManifestError, match=rf"alias\.{field}"):
+def test_a_malformed_field_is_refused_and_named(field: str, value: Any, words: str) -> None:
+    with pytest.raises(ManifestError) as caught:
         read(alias(("publish", 1)), **{field: value})
+    assert str(caught.value).startswith(f"alias.{words}")
 
 
 @pytest.mark.parametrize(
-    "share",
+    ("share", "words"),
     [
-        1,
-        {"weight": 0, "manifest": MANIFEST.to_document()},
-        {"weight": 1.5, "manifest": MANIFEST.to_document()},
-        {"weight": True, "manifest": MANIFEST.to_document()},
-        {"weight": 0.5},
-        {"weight": 0.5, "manifest": replace(MANIFEST, model="other").to_document()},
+        (1, ": expected a JSON object, got 1"),
+        ({"weight": 0, "manifest": MANIFEST.to_document()}, ".weight: expected a number above 0 and up to 1, got 0"),
+        ({"weight": 1.5, "manifest": MANIFEST.to_document()}, ".weight: expected a number above 0 and up to 1"),
+        ({"weight": True, "manifest": MANIFEST.to_document()}, ".weight: expected a number, got True"),
+        ({"weight": 0.5}, ": the field 'manifest' is missing"),
+        ({"weight": 0.5, "manifest": replace(MANIFEST, model="other").to_document()}, ".manifest: expected a version"),
     ],
 )
 @pytest.mark.parametrize("field", ["canary", "shadow"])
-def test_a_share_that_breaks_the_contract_is_refused(field: str, share: Any) -> None:
-    with pytest.raises(ManifestError, match=field):
+def test_a_share_that_breaks_the_contract_is_refused(field: str, share: Any, words: str) -> None:
+    with pytest.raises(ManifestError) as caught:
         read(alias(("publish", 1)), **{field: share})
+    assert str(caught.value).startswith(f"alias.{field}{words}")
+
+
+def test_a_canary_and_a_shadow_are_kept_until_the_alias_moves() -> None:
+    second, third = replace(MANIFEST, version=2), replace(MANIFEST, version=3)
+    moves = Move(CANARY, 2, "later", "a", 0.25), Move(SHADOW, 3, "later", "b", 1.0), Move(CANARY, 2, "last", "c", 0.0)
+    first = alias(("publish", 1))
+    shared = first.shared(moves[0], second).shared(moves[1], third)
+    assert (shared.canary, shared.shadow, shared.manifest) == (Share(second, 0.25), Share(third, 1.0), MANIFEST)
+    assert read(shared) == shared
+    ended = shared.shared(moves[2], second)
+    assert (ended.canary, ended.shadow) == (None, Share(third, 1.0))
+    assert ended.history == (*first.history, *moves)
+    move = Move(PROMOTE, 3, "last", "d")
+    assert ended.moved(move, third) == Alias("live", third, (*ended.history, move))
+    assert ended.previous_version() is None, "a share is no move of the alias"
 
 
 def test_an_alias_of_before_there_were_shares_is_read() -> None:

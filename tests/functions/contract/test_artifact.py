@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from onnxlet.contract.artifact import ORT, Artifact, parse_artifact
+from onnxlet.contract.artifact import JSON, ORT, Artifact, Part, parse_artifact
 from onnxlet.contract.blob import MAX_RANGES, MIN_RANGE_BYTES, Runtime
 from onnxlet.contract.document import Document
 from onnxlet.errors import ManifestError
@@ -22,18 +22,25 @@ def test_what_was_written_is_read_again() -> None:
 
 
 def test_a_small_one_is_one_part_that_is_the_whole() -> None:
-    small = Artifact.of("golden", "fp32", b"abc")
-    (part,) = small.parts()
-    assert small.part_digests == ()
-    assert (part.start, part.stop, part.sha256) == (0, 3, hashlib.sha256(b"abc").hexdigest())
+    sha256 = hashlib.sha256(b"abc").hexdigest()
+    small = Artifact.of("golden", "int8", b"abc", JSON, "1.31.1", "x86_64")
+    assert small == Artifact("golden", "int8", sha256, 3, JSON, "1.31.1", "x86_64", ())
+    assert list(small.parts()) == [Part(0, 3, sha256)]
 
 
-@pytest.mark.parametrize("size_bytes", [1, MIN_RANGE_BYTES, MIN_RANGE_BYTES + 1, 40 * MIN_RANGE_BYTES + 7])
-def test_the_parts_are_the_whole_without_gap_or_overlap(size_bytes: int) -> None:
+def test_a_large_one_without_digests_of_its_parts_is_one_part() -> None:
+    assert list(replace(LARGE, part_digests=()).parts()) == [Part(0, LARGE.size_bytes, LARGE.sha256)]
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "count"),
+    [(1, 1), (MIN_RANGE_BYTES, 1), (MIN_RANGE_BYTES + 1, 2), (40 * MIN_RANGE_BYTES + 7, MAX_RANGES)],
+)
+def test_the_parts_are_the_whole_without_gap_or_overlap(size_bytes: int, count: int) -> None:
     data = bytes(index % 251 for index in range(1000)) * (size_bytes // 1000 + 1)
     data = data[:size_bytes]
     parts = list(Artifact.of("model", "fp32", data).parts())
-    assert len(parts) <= MAX_RANGES
+    assert len(parts) == count
     assert b"".join(data[part.start : part.stop] for part in parts) == data
     assert all(hashlib.sha256(data[part.start : part.stop]).hexdigest() == part.sha256 for part in parts)
     assert len({part.stop - part.start for part in parts[:-1]}) <= 1

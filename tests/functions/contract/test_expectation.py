@@ -5,7 +5,7 @@ import pytest
 
 from onnxlet.contract import expectation
 from onnxlet.contract.artifact import ORT, Artifact
-from onnxlet.contract.blob import Blob
+from onnxlet.contract.blob import MAX_BLOB_BYTES, Blob
 from onnxlet.contract.expectation import MAX_BLOBS
 from tests.functions.contract.test_manifest import MANIFEST
 
@@ -31,13 +31,19 @@ def test_a_line_begins_with_a_name_of_all_of_it() -> None:
     assert name != other.partition("=;")[0]
 
 
+def test_a_variant_that_is_asked_for_is_told_of() -> None:
+    int8 = Artifact.of("model", "int8", b"small")
+    line = expectation.to_text(replace(MANIFEST, artifacts=(*MANIFEST.artifacts, int8)), "int8", "1.31.1")
+    assert expectation.parse(line, "aarch64")[0] == int8.blob
+
+
 def test_another_version_of_the_runtime_is_told_of_the_portable_graph() -> None:
     line = expectation.to_text(FORMS, None, "1.30.0")
     assert expectation.parse(line, "x86_64-nchwc8")[0] == MANIFEST.artifacts[0].blob
 
 
 def test_a_line_for_other_cpus_alone_names_nothing() -> None:
-    assert expectation.parse(f"x86_64-nchwc16={'0' * 64}:1", "aarch64") == []
+    assert expectation.parse(f"x86_64-nchwc16={ZEROS}:1", "aarch64") == []
 
 
 def test_a_line_fits_an_environment_variable() -> None:
@@ -51,22 +57,27 @@ def test_a_line_fits_an_environment_variable() -> None:
         "*",
         "*=x",
         "*=a:1",
-        f"*={'0' * 64}:0",
-        f"*={'0' * 64}:",
-        f"*={'0' * 64}:1:1",
-        f"*={'0' * 64}:00000000001999999999999",
-        ",".join([f"*={'0' * 64}:1"] * 2),
+        f"*={ZEROS}:0",
+        f"*={ZEROS}:",
+        f"*={ZEROS}:1:1",
+        f"*={ZEROS}:+1",
+        f"*={ZEROS}:1_0",
+        f"*={ZEROS}:١",
+        f"*={ZEROS}:{MAX_BLOB_BYTES + 1}",
+        ",".join([f"*={ZEROS}:1"] * 2),
     ],
 )
 def test_another_line_is_refused(line: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
+    with pytest.raises(ValueError, match="expected (cpu=sha256:size|SHA-256:size), got"):
         expectation.parse(line, "aarch64")
 
 
 def test_more_blobs_than_any_model_has_are_refused() -> None:
-    line = "*=" + ",".join([f"{'0' * 64}:1"] * (MAX_BLOBS + 1))
+    blob = Blob(ZEROS, MAX_BLOB_BYTES)
+    most = "*=" + ",".join([f"{ZEROS}:{MAX_BLOB_BYTES}"] * MAX_BLOBS)
+    assert expectation.parse(most, "aarch64") == [blob] * MAX_BLOBS
     with pytest.raises(ValueError, match="expected at most"):
-        expectation.parse(line, "aarch64")
+        expectation.parse(f"{most},{ZEROS}:1", "aarch64")
 
 
 def test_a_blob_is_what_a_store_is_asked_for() -> None:

@@ -40,10 +40,20 @@ def test_a_very_long_name_does_not_fill_the_error() -> None:
     assert len(str(caught.value)) < 300
 
 
+def test_an_impossible_alias_is_called_one() -> None:
+    with pytest.raises(InvalidNameError, match="alias name 'Live': expected 1 to 63 of"):
+        layout.parse_alias("Live")
+
+
 def test_an_alias_cannot_be_read_as_a_version() -> None:
     assert layout.parse_alias("v2") == "v2"
     with pytest.raises(InvalidNameError, match="not a number"):
         layout.parse_alias("2")
+
+
+@pytest.mark.parametrize(("text", "version"), [("1", 1), ("20", 20), ("999999999", 999_999_999)])
+def test_possible_versions(text: str, version: int) -> None:
+    assert layout.parse_version(text) == version
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "01", "1.0", "", "x", "1\n", "1234567890", "²", "١"])

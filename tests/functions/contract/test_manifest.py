@@ -1,4 +1,5 @@
 import copy
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,9 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxlet.contract.alias import Alias, Move
-from onnxlet.contract.artifact import Artifact
-from onnxlet.contract.document import MAX_DOCUMENT_BYTES
-from onnxlet.contract.manifest import Classification, ImagePreprocess, Manifest, Provenance
+from onnxlet.contract.artifact import ORT, Artifact
+from onnxlet.contract.blob import Runtime
+from onnxlet.contract.document import MAX_DOCUMENT_BYTES, Document
+from onnxlet.contract.generation import Generation, ImageGeneration, TextGeneration
+from onnxlet.contract.manifest import (
+    MAX_TENSORS,
+    Classification,
+    ImagePreprocess,
+    Manifest,
+    Provenance,
+    parse_preprocess,
+)
 from onnxlet.contract.tensors import DATATYPES, TensorSpec
 from onnxlet.errors import ManifestError
 
@@ -64,6 +74,10 @@ def test_a_field_that_nobody_knows_yet_is_ignored() -> None:
     assert read({**DOCUMENT, "from_the_future": 1}) == MANIFEST
 
 
+def tensors(count: int) -> list[dict[str, Any]]:
+    return [{"name": f"x{index}", "datatype": "FP32", "shape": [1]} for index in range(count)]
+
+
 @pytest.mark.parametrize("schema", [0, 2, "1", None, True, 1.5])
 def test_another_schema_is_refused(schema: Any) -> None:
     with pytest.raises(ManifestError, match=r"manifest\.schema: expected 1"):
@@ -94,62 +108,161 @@ def at(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+TEXT = "a string of 1 to 1024 characters"
+TENSORS = "1 to 256 tensors with different names"
+SHAPE = "at most 16 sizes or names"
+SIDE = "an integer from 1 to 4096"
+
+
 @pytest.mark.parametrize(
-    ("path", "value"),
+    ("path", "value", "expected"),
     [
-        ("model", "../digits"),
-        ("model", ""),
-        ("model", 3),
-        ("version", 0),
-        ("version", -1),
-        ("version", "3"),
-        ("version", True),
-        ("version", 10**12),
-        ("inputs", []),
-        ("inputs", {}),
-        ("inputs", [1]),
-        ("inputs", DOCUMENT["inputs"] * 2),
-        ("inputs", DOCUMENT["inputs"] * 10_000),
-        ("inputs.0.name", ""),
-        ("inputs.0.datatype", "FLOAT"),
-        ("inputs.0.shape", 3),
-        ("inputs.0.shape", [-1]),
-        ("inputs.0.shape", [True]),
-        ("inputs.0.shape", [1.5]),
-        ("inputs.0.shape", [1] * 100),
-        ("outputs", None),
-        ("artifacts", []),
-        ("artifacts.0.role", "shell"),
-        ("artifacts.0.sha256", "../../etc/passwd"),
-        ("artifacts.0.sha256", "AB" * 32),
-        ("artifacts.0.size_bytes", 0),
-        ("artifacts.0.size_bytes", 2**40),
-        ("artifacts.0.variant", ""),
-        ("artifacts.1.role", "model"),
-        ("preprocess.height", 0),
-        ("preprocess.width", 10**6),
-        ("preprocess.channels", 2),
-        ("preprocess.layout", "HWC"),
-        ("preprocess.scale", "1"),
-        ("preprocess.mean", [1, 2]),
-        ("preprocess.std", [0]),
-        ("classification.labels", []),
-        ("classification.labels", [1]),
-        ("classification.activation", "relu"),
-        ("metrics", {"accuracy": "high"}),
-        ("provenance", None),
-        ("provenance.created_at", ""),
-        ("provenance.seed", -1),
-        ("provenance.frameworks", {"keras": 3}),
+        ("model", "../digits", "a model's name"),
+        ("model", "", TEXT),
+        ("model", 3, TEXT),
+        ("version", 0, "an integer from 1 to 999999999"),
+        ("version", "3", "an integer from 1 to 999999999"),
+        ("version", True, "an integer from 1 to 999999999"),
+        ("version", 10**9, "an integer from 1 to 999999999"),
+        ("inputs", [], TENSORS),
+        ("inputs", {}, "a list"),
+        ("inputs.0", 1, "a JSON object"),
+        ("inputs", DOCUMENT["inputs"] * 2, TENSORS),
+        ("inputs", tensors(MAX_TENSORS + 1), TENSORS),
+        ("inputs.0.name", "", TEXT),
+        ("inputs.0.datatype", "FLOAT", "one of BOOL, UINT8, .*, FP64, BYTES"),
+        ("inputs.0.shape", 3, "a list"),
+        ("inputs.0.shape", [-1], SHAPE),
+        ("inputs.0.shape", [2**31 + 1], SHAPE),
+        ("inputs.0.shape", [True], SHAPE),
+        ("inputs.0.shape", [1.5], SHAPE),
+        ("inputs.0.shape", [""], SHAPE),
+        ("inputs.0.shape", ["x" * 257], SHAPE),
+        ("inputs.0.shape", [1] * 17, SHAPE),
+        ("outputs", None, "a list"),
+        ("artifacts", [], "one with the role model"),
+        ("artifacts", DOCUMENT["artifacts"][:1], "one with the role preprocess"),
+        ("artifacts", DOCUMENT["artifacts"][:2], "one with the role postprocess"),
+        ("artifacts.0.role", "shell", "one of model, preprocess, postprocess, golden"),
+        ("artifacts.0.sha256", "../../etc/passwd", "64 hexadecimal digits"),
+        ("artifacts.0.sha256", "AB" * 32, "64 hexadecimal digits"),
+        ("artifacts.0.size_bytes", 0, "an integer from 1 to 2147483648"),
+        ("artifacts.0.size_bytes", 2**31 + 1, "an integer from 1 to 2147483648"),
+        ("artifacts.0.variant", "", "a string of 1 to 63 characters"),
+        ("artifacts.0.variant", "x" * 64, "a string of 1 to 63 characters"),
+        ("preprocess", 1, "a JSON object"),
+        ("preprocess.height", 0, SIDE),
+        ("preprocess.height", 4097, SIDE),
+        ("preprocess.width", 0, SIDE),
+        ("preprocess.width", 4097, SIDE),
+        ("preprocess.channels", 0, "an integer from 1 to 3"),
+        ("preprocess.channels", 2, "1 or 3"),
+        ("preprocess.layout", "HWC", "one of NHWC, NCHW"),
+        ("preprocess.scale", "1", "a number"),
+        ("preprocess.mean", [1, 2], "a list of 1 numbers"),
+        ("preprocess.std", [0], "numbers other than 0"),
+        ("classification", 1, "a JSON object"),
+        ("classification.labels", [], "at least one label"),
+        ("classification.labels", [1], "a list of strings"),
+        ("classification.activation", "relu", "one of none, softmax"),
+        ("generation", 1, "a JSON object"),
+        ("metrics", {"accuracy": "high"}, "an object of numbers"),
+        ("provenance", None, "a JSON object"),
+        ("provenance.created_at", "", TEXT),
+        ("provenance.source", 1, TEXT),
+        ("provenance.publication", "", TEXT),
+        ("provenance.data_sha256", "", TEXT),
+        ("provenance.seed", -1, f"an integer from 0 to {2**53}"),
+        ("provenance.frameworks", {"keras": 3}, "an object of strings"),
+        ("provenance.git_revision", 1, TEXT),
     ],
 )
-def test_a_malformed_field_is_refused_and_named(path: str, value: Any) -> None:
+def test_a_malformed_field_is_refused_and_named(path: str, value: Any, expected: str) -> None:
     document = copy.deepcopy(DOCUMENT)
     at(path, value)(document)
     with pytest.raises(ManifestError) as caught:
         read(document)
-    assert path.partition(".")[0] in str(caught.value)
+    place = re.sub(r"\.(\d+)", r"[\1]", path)
+    assert re.match(rf"manifest\.{re.escape(place)}: expected {expected}, got ", str(caught.value)), caught.value
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("version", 999_999_999),
+        ("inputs", tensors(MAX_TENSORS)),
+        ("inputs.0.name", "x" * 1024),
+        ("inputs.0.shape", [1] * 16),
+        ("inputs.0.shape", [0, 2**31, "x" * 256, "?"]),
+        ("artifacts.0.size_bytes", 2**31),
+        ("artifacts.0.variant", "x" * 63),
+        ("preprocess.height", 4096),
+        ("preprocess.width", 4096),
+        ("provenance.seed", 0),
+    ],
+)
+def test_what_reaches_a_bound_and_not_over_it_is_taken(path: str, value: Any) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    at(path, value)(document)
+    assert orjson.loads(read(document).to_json()) == document
+
+
+def test_an_image_is_prepared_as_keras_does_where_nothing_else_is_said() -> None:
+    found = parse_preprocess(Document({"height": 2, "width": 3, "channels": 3}, "preprocess"))
+    assert found == ImagePreprocess(2, 3, 3, layout="NHWC", scale=1 / 255, mean=(0.0,), std=(1.0,))
+
+
+def test_each_channel_may_have_a_mean_and_a_deviation_of_its_own() -> None:
+    declared = ImagePreprocess(2, 3, 3, "NCHW", 1.0, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
+    assert read(orjson.loads(replace(MANIFEST, preprocess=declared).to_json())).preprocess == declared
+
+
+GENERATION = TextGeneration(("a", "b"), "input", "index", "output", {})
+IMAGES = ImageGeneration("input", "output")
+
+
+@pytest.mark.parametrize("generation", [GENERATION, IMAGES])
+def test_what_a_model_generates_survives_too(generation: Generation) -> None:
+    manifest = replace(MANIFEST, generation=generation)
+    assert read(orjson.loads(manifest.to_json())) == manifest
+
+
+@pytest.mark.parametrize(
+    ("generation", "expected"),
+    [
+        (replace(GENERATION, token="other"), "the inputs input"),
+        (replace(GENERATION, state={"state": "output"}), "the inputs input"),
+        (replace(GENERATION, scores="other"), "outputs of output, free"),
+        (replace(IMAGES, latent="other"), "the inputs input"),
+        (replace(IMAGES, images="other"), "outputs of output, free"),
+    ],
+)
+def test_a_generation_that_is_not_of_the_models_tensors_is_refused(generation: Generation, expected: str) -> None:
+    with pytest.raises(ManifestError, match=rf"manifest\.generation: expected {expected}, got"):
+        read(orjson.loads(replace(MANIFEST, generation=generation).to_json()))
+
+
+def test_images_are_generated_only_with_the_graph_that_makes_pixels() -> None:
+    manifest = replace(MANIFEST, preprocess=None, classification=None, artifacts=MANIFEST.artifacts[:1])
+    assert read(orjson.loads(replace(manifest, generation=GENERATION).to_json())).generation == GENERATION
+    with pytest.raises(ManifestError, match=r"manifest\.artifacts: expected one with the role postprocess"):
+        read(orjson.loads(replace(manifest, generation=IMAGES).to_json()))
+
+
+def test_what_runs_faster_here_is_chosen_first_and_unchecked_layouts_never() -> None:
+    here = Runtime("1.31.1", "x86_64")
+    portable, preprocess, postprocess = MANIFEST.artifacts
+    optimised = replace(portable, format=ORT, runtime=here.version)
+    laid_out = replace(optimised, cpu=here.cpu)
+    elsewhere = replace(laid_out, cpu="aarch64")
+    golden = Artifact("golden", "fp32", "cd" * 32, 5, "json")
+    manifest = replace(MANIFEST, artifacts=(*MANIFEST.artifacts, optimised, elsewhere, laid_out, golden))
+    assert manifest.choices("model", runtime=here) == [laid_out, optimised, portable]
+    assert manifest.best(runtime=here) == [laid_out, preprocess, postprocess, golden]
+    assert manifest.best() == [portable, preprocess, postprocess]
+    without = replace(manifest, artifacts=manifest.artifacts[:-1])
+    assert without.choices("model", runtime=here) == [optimised, portable]
 
 
 @pytest.mark.parametrize("field", ["model", "version", "inputs", "outputs", "artifacts", "provenance"])

@@ -9,11 +9,17 @@ from hypothesis import strategies as st
 from onnxlet.contract.tensors import (
     BY_ONNX,
     DATATYPES,
+    MAX_RANK,
     Tensor,
     TensorSpec,
     check,
+    from_bytes,
+    from_nested,
     from_values,
+    join,
     pack_strings,
+    split,
+    to_nested,
     to_values,
     unpack_strings,
     zeros,
@@ -39,14 +45,28 @@ def nest(values: list[Any], shape: tuple[int, ...]) -> Any:
 
 
 @given(st.data())
-def test_values_survive_in_every_datatype_nested_or_flat(data: st.DataObject) -> None:
+def test_values_survive_in_every_datatype_nested_or_flat_or_as_bytes(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(ELEMENTS)))
     shape = tuple(data.draw(st.lists(st.integers(1, 3), max_size=3)))
     count = math.prod(shape)
     values = data.draw(st.lists(ELEMENTS[name], min_size=count, max_size=count))
     flat = from_values("x", DATATYPES[name], shape, values)
-    assert flat == from_values("x", DATATYPES[name], shape, nest(values, shape))
-    assert to_values(flat) == values
+    nested = nest(values, shape)
+    assert flat == from_values("x", DATATYPES[name], shape, nested) == from_nested("x", DATATYPES[name], nested)
+    assert flat == from_bytes("x", DATATYPES[name], shape, memoryview(bytes(flat.buffer)))
+    assert (to_values(flat), to_nested(flat)) == (values, nested)
+
+
+@given(st.data())
+def test_rows_are_joined_and_come_apart_again(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(ELEMENTS)))
+    width = data.draw(st.integers(1, 3))
+    counts = data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=3))
+    values = [data.draw(st.lists(ELEMENTS[name], min_size=width * n, max_size=width * n)) for n in counts]
+    parts = [from_values("x", DATATYPES[name], (n, width), each) for n, each in zip(counts, values, strict=True)]
+    whole = join(parts)
+    assert whole == from_values("x", DATATYPES[name], (sum(counts), width), [one for each in values for one in each])
+    assert split(whole, counts) == parts
 
 
 def test_every_datatype_with_a_json_form_is_tried() -> None:
@@ -68,41 +88,86 @@ def test_bytes_are_little_endian_and_in_row_major_order() -> None:
     assert bytes(tensor.buffer) == struct.pack("<4i", 1, 2, 3, 4)
 
 
+def test_strings_may_be_bytes_and_need_not_be_text() -> None:
+    tensor = from_values("x", DATATYPES["BYTES"], (2,), [b"\xff", "é"])
+    assert unpack_strings(tensor.buffer) == [b"\xff", b"\xc3\xa9"]
+    assert to_values(tensor) == ["\ufffd", "é"]
+
+
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (2, 0)])
 def test_a_tensor_may_be_empty(shape: tuple[int, ...]) -> None:
     tensor = from_values("x", DATATYPES["FP32"], shape, [])
     assert to_values(tensor) == []
+    assert from_bytes("x", DATATYPES["BOOL"], shape, memoryview(b"")).shape == shape
 
 
 @pytest.mark.parametrize(
-    ("datatype", "shape", "data"),
+    ("datatype", "shape", "data", "words"),
     [
-        ("FP32", (2,), [1]),
-        ("FP32", (2,), [1, 2, 3]),
-        ("FP32", (2, 2), [[1, 2], [3]]),
-        ("FP32", (2, 2), [[1, 2], 3]),
-        ("FP32", (2, 2), [[1, 2, 3], [4]]),
-        ("FP32", (4,), [[1, 2], [3, 4]]),
-        ("FP32", (1,), [[[1]]]),
-        ("FP32", (2,), ["1", "2"]),
-        ("FP32", (2,), {"0": 1, "1": 2}),
-        ("FP32", (1,), None),
-        ("FP32", (2,), [1, None]),
-        ("INT8", (1,), [128]),
-        ("UINT8", (1,), [-1]),
-        ("INT64", (1,), [2**63]),
-        ("INT32", (1,), [1.0]),
-        ("BOOL", (1,), [2]),
-        ("BOOL", (1,), ["true"]),
-        ("BYTES", (1,), [1]),
-        ("FP16", (1,), [1.0]),
+        ("FP32", (2,), [1], "expected 2 values for the shape (2,), got 1"),
+        ("FP32", (2,), [1, 2, 3], "expected 2 values for the shape (2,), got 3"),
+        ("FP32", (2, 2), [[1, 2], [3]], "data are not nested as the shape (2, 2) says"),
+        ("FP32", (2, 2), [[1, 2], 3], "not nested"),
+        ("FP32", (2, 2), [[1, 2, 3], [4]], "not nested"),
+        ("FP32", (4,), [[1, 2], [3, 4]], "not nested"),
+        ("FP32", (1,), [[[1]]], "expected FP32 values"),
+        ("FP32", (2,), ["1", "2"], "expected FP32 values, but must be real number"),
+        ("FP32", (2,), {"0": 1, "1": 2}, "expected 2 values"),
+        ("FP32", (1,), None, "expected FP32 values"),
+        ("FP32", (2,), [1, None], "expected FP32 values"),
+        ("FP32", (3,), [0, 1e39, 0], "expected FP32 values, but one is too large"),
+        ("FP32", (3,), [0, -1e39, 0], "expected FP32 values, but one is too large"),
+        ("INT8", (1,), [128], "expected INT8 values"),
+        ("UINT8", (1,), [-1], "expected UINT8 values"),
+        ("INT64", (1,), [2**63], "expected INT64 values"),
+        ("INT32", (1,), [1.0], "expected INT32 values"),
+        ("BOOL", (1,), [2], "expected true or false for BOOL"),
+        ("BOOL", (1,), ["true"], "expected true or false for BOOL"),
+        ("BYTES", (1,), [1], "expected strings for BYTES"),
+        ("FP16", (1,), [1.0], "FP16 has no JSON form; send it as binary tensor data"),
     ],
 )
 def test_data_that_do_not_fit_are_refused_with_the_inputs_name(
-    datatype: str, shape: tuple[int, ...], data: Any
+    datatype: str, shape: tuple[int, ...], data: Any, words: str
 ) -> None:
-    with pytest.raises(InvalidTensorError, match='input "pixels"'):
+    with pytest.raises(InvalidTensorError, match='input "pixels": ') as caught:
         from_values("pixels", DATATYPES[datatype], shape, data)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("datatype", "shape", "data", "words"),
+    [
+        ("FP32", (2,), bytes(7), 'input "pixels": expected 8 bytes for FP32 (2,), got 7'),
+        ("BOOL", (2,), b"\1\2", 'input "pixels": expected bytes 0 or 1 for BOOL'),
+        ("BYTES", (2,), b"\1\0\0\0a", 'input "pixels": expected 2 elements for BYTES (2,), got 1'),
+        ("BYTES", (2,), b"\1\0\0\0a\5\0\0\0a", "BYTES data: element 1 ends at byte 14 of 10"),
+    ],
+)
+def test_bytes_that_do_not_fit_are_refused(datatype: str, shape: tuple[int, ...], data: bytes, words: str) -> None:
+    with pytest.raises(InvalidTensorError) as caught:
+        from_bytes("pixels", DATATYPES[datatype], shape, memoryview(data))
+    assert str(caught.value) == words
+
+
+@pytest.mark.parametrize("data", [b"\1\1\0\0\x80\x7f\1\1", b"\1\1\0\0\x80\xff\1\1"])
+def test_two_numbers_may_hold_the_bytes_of_an_infinity_between_them(data: bytes) -> None:
+    tensor = from_values("x", DATATYPES["FP32"], (2,), list(struct.unpack("<2f", data)))
+    assert bytes(tensor.buffer) == data
+
+
+def test_data_are_nested_no_deeper_than_a_tensor_may_be() -> None:
+    data: Any = 1.0
+    for _ in range(MAX_RANK):
+        data = [data]
+    assert from_nested("x", DATATYPES["FP32"], data).shape == (1,) * MAX_RANK
+    with pytest.raises(InvalidTensorError, match=f'input "x": expected at most {MAX_RANK} dimensions'):
+        from_nested("x", DATATYPES["FP32"], [data])
+
+
+def test_half_precision_has_no_values() -> None:
+    with pytest.raises(InvalidTensorError, match="an output is FP16, which has no JSON form; ask for binary data"):
+        to_values(zeros(spec(1, datatype="FP16")))
 
 
 @given(st.lists(st.binary()))
@@ -136,6 +201,11 @@ def test_a_tensor_that_does_not_fit_is_refused_with_both_sides(expected: TensorS
     with pytest.raises(InvalidTensorError) as caught:
         check(tensor, expected)
     assert str(caught.value) == f'input "x": expected {expected}, got FP32 (3, 2)'
+
+
+def test_a_declaration_is_shown_with_its_shape() -> None:
+    assert str(spec("batch", 4)) == "FP32 (batch, 4)"
+    assert str(TensorSpec("x", DATATYPES["INT8"], None)) == "INT8 of any rank"
 
 
 @pytest.mark.parametrize("datatype", sorted(DATATYPES))
