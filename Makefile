@@ -14,7 +14,7 @@ DEPLOYED := numpy obstore onnxruntime orjson pillow
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch jax demo test browser kserve conformance faults soak bench lint lint-infra audit hashes serve train package deploy destroy deploy-local clean
+.PHONY: help setup torch jax demo test browser kserve conformance faults soak mutants bench lint lint-infra audit hashes serve train package deploy destroy deploy-local clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ soak: setup ## Ask both clouds' runtimes for minutes, with live updates, then th
 
 bench: setup ## Measure cold starts, warm requests and events beside what people deploy (ten minutes)
 	$(BIN)/onnxlet bench all --chart .onnxlet/bench/chart.png
+
+mutants: setup ## Put small faults into the contract and the registry: the tests must find 85 % (half an hour)
+	$(BIN)/python -m tests.mutants
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check .
@@ -135,4 +138,4 @@ deploy-local: setup .venv-deploy .venv-ministack ## Test the whole way of a depl
 	@touch $@
 
 clean: ## Remove what the targets made, the local registry and runs too
-	rm -rf $(VENV) .venv-audit .venv-kserve .venv-deploy .venv-checkov .venv-ministack .onnxlet runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-audit .venv-kserve .venv-deploy .venv-checkov .venv-ministack .onnxlet runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .mutants

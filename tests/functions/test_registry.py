@@ -3,13 +3,15 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from onnxlet.config import StorageSettings
+from onnxlet.config import CacheSettings, Settings, StorageSettings
 from onnxlet.contract import layout
 from onnxlet.contract.alias import CANARY, SHADOW
+from onnxlet.contract.artifact import JSON, Artifact
 from onnxlet.errors import (
     ArtifactError,
     ConflictError,
@@ -18,8 +20,9 @@ from onnxlet.errors import (
     ManifestError,
     ModelNotFoundError,
 )
-from onnxlet.registry import Registry
+from onnxlet.registry import Registry, _backoff_s
 from onnxlet.store import Revision, Store, open_store
+from tests.functions.contract.test_manifest import MANIFEST
 from tests.graphs import digits_candidate
 from training.publish import publish
 
@@ -37,6 +40,70 @@ def test_a_published_version_is_live(registry: Registry) -> None:
     assert registry.resolve("digits") == registry.version("digits", 1) == manifest
 
 
+def test_a_function_reads_the_registry_of_its_settings_with_the_cache_of_its_settings(tmp_path: Path) -> None:
+    registry = Registry(open_store((tmp_path / "registry").as_uri(), create=True))
+    manifest = publish(registry, digits_candidate())
+    cache = tmp_path / "cache"
+    for kept in (None, CacheSettings(str(cache), 2**20)):
+        opened = Registry.open(Settings(registry.store.url, cache=kept))
+        assert opened.resolve("digits") == manifest
+        assert len(opened.artifacts.read(manifest.artifacts[0])) == manifest.artifacts[0].size_bytes
+        assert cache.exists() == (kept is not None)
+
+
+def test_another_connection_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    first, second = (open_store((tmp_path / name).as_uri(), create=True) for name in ("first", "second"))
+    registry = Registry(first)
+    artifact = publish(registry, digits_candidate()).artifacts[0]
+    registry.reopen(second)
+    assert registry.models() == []
+    with pytest.raises(ArtifactError, match="no such object"):
+        registry.artifacts.read(artifact)
+
+
+def test_an_alias_that_was_read_before_is_for_the_first_who_asks(registry: Registry) -> None:
+    first = publish(registry, digits_candidate())
+    registry.promote("digits", 1, "stable")
+    stored = registry.store.read(layout.alias_key("digits", "live"))
+    second = publish(registry, digits_candidate(1))
+    assert registry.expect("digits", stored) == first
+    assert registry.alias("digits", "stable").name == "stable"
+    assert registry.alias_state("digits")[1] == stored.revision
+    assert registry.resolve("digits") == second
+    with pytest.raises(ManifestError, match=r"models/other/aliases/live\.json: expected other@live, got digits@live"):
+        registry.expect("other", stored)
+
+
+def test_an_alias_is_read_again_only_when_it_has_moved(registry: Registry) -> None:
+    publish(registry, digits_candidate())
+    _, revision = registry.alias_state("digits")
+    assert registry.alias_if_changed("digits", "live", revision) is None
+    second = publish(registry, digits_candidate(1))
+    changed = registry.alias_if_changed("digits", "live", revision)
+    assert changed == registry.alias_state("digits")
+    assert changed is not None
+    assert changed[0].manifest == second
+    with pytest.raises(ModelNotFoundError, match='model "digits": no alias "beta"; it has the versions 1, 2'):
+        registry.alias_if_changed("digits", "beta", revision)
+    for name, alias in (("../digits", "live"), ("digits", "2")):
+        with pytest.raises(InvalidNameError):
+            registry.alias_if_changed(name, alias, revision)
+
+
+def test_the_golden_example_is_the_one_that_was_published(registry: Registry) -> None:
+    manifest = publish(registry, digits_candidate())
+    artifact = manifest.artifact("golden")
+    golden = registry.golden(manifest)
+    assert artifact is not None
+    assert golden is not None
+    assert golden.to_json() == bytes(registry.artifacts.read(artifact))
+    assert registry.golden(replace(manifest, artifacts=manifest.artifacts[:1])) is None
+    broken = Artifact.of("golden", "fp32", b"[]", JSON)
+    registry.store.put_if_absent(layout.blob_key(broken.sha256), b"[]")
+    with pytest.raises(ManifestError, match=f"blobs/sha256/{broken.sha256}: expected a JSON object"):
+        registry.golden(replace(manifest, artifacts=(broken,)))
+
+
 def test_promote_and_rollback_move_live_and_are_remembered(registry: Registry) -> None:
     for seed in range(3):
         publish(registry, digits_candidate(seed))
@@ -47,6 +114,16 @@ def test_promote_and_rollback_move_live_and_are_remembered(registry: Registry) -
     expected = [("publish", 1), ("publish", 2), ("publish", 3), ("promote", 1), ("rollback", 3), ("rollback", 2)]
     assert moves == expected
     assert registry.resolve("digits").version == 2
+
+
+def test_a_move_says_when_it_was_and_is_known_again(registry: Registry) -> None:
+    for seed in range(2):
+        publish(registry, digits_candidate(seed))
+    first, second = registry.alias("digits").history
+    assert timedelta(0) <= datetime.now(UTC) - datetime.fromisoformat(second.at) < timedelta(minutes=1)
+    assert first.at <= second.at
+    assert len(first.id) == len(second.id) == 16
+    assert first.id != second.id
 
 
 @pytest.mark.parametrize("action", [CANARY, SHADOW])
@@ -75,47 +152,46 @@ def test_a_share_of_nothing_ends_it(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "weight", "error"),
+    ("version", "weight", "alias", "error", "words"),
     [
-        (1, 1.5, InvalidRequestError),
-        (1, -0.1, InvalidRequestError),
-        (2, 0.5, InvalidRequestError),
-        (3, 0.5, ModelNotFoundError),
+        (1, 1.5, "live", InvalidRequestError, "weight: expected a share from 0 to 1, got 1.5"),
+        (1, -0.1, "live", InvalidRequestError, "weight: expected a share from 0 to 1, got -0.1"),
+        (2, 0.5, "live", InvalidRequestError, 'model "digits": version 2 is what "live" names already'),
+        (3, 0.5, "live", ModelNotFoundError, 'model "digits": no version 3; it has the versions 1, 2'),
+        (1, 0.5, "beta", ModelNotFoundError, 'model "digits": no alias "beta"; it has the versions 1, 2'),
     ],
 )
 def test_a_share_that_cannot_be_is_refused(
-    registry: Registry, version: int, weight: float, error: type[Exception]
+    registry: Registry, version: int, weight: float, alias: str, error: type[Exception], words: str
 ) -> None:
     for seed in range(2):
         publish(registry, digits_candidate(seed))
-    with pytest.raises(error):
-        registry.share("digits", version, CANARY, weight)
+    with pytest.raises(error, match=f"^{words}$"):
+        registry.share("digits", version, CANARY, weight, alias)
     assert registry.alias("digits").canary is None
-
-
-def test_the_catalogue_is_every_version_of_every_model(registry: Registry) -> None:
-    publish(registry, digits_candidate(name="zebra"))
-    for _ in range(11):
-        publish(registry, digits_candidate(name="ant"), alias=None)
-    assert registry.catalogue() == {"ant": list(range(1, 12)), "zebra": [1]}
-    assert list(registry.catalogue()) == ["ant", "zebra"]
 
 
 def test_a_rollback_without_an_earlier_version_is_refused(registry: Registry) -> None:
     publish(registry, digits_candidate())
-    with pytest.raises(ModelNotFoundError, match="nothing to roll back to"):
+    words = 'model "digits": nothing to roll back to, "live" has named no version before 1'
+    with pytest.raises(ModelNotFoundError, match=words):
         registry.rollback("digits")
     assert registry.resolve("digits").version == 1
 
 
-def test_lists_are_complete_and_in_order(registry: Registry) -> None:
+def test_lists_are_complete_and_in_order_and_pass_over_what_is_no_part_of_a_registry(registry: Registry) -> None:
     for name in ("zebra", "ant"):
         publish(registry, digits_candidate(name=name))
     for _ in range(10):
-        publish(registry, digits_candidate(name="ant"), alias=None)
+        registry.publish(replace(MANIFEST, model="ant"), {}, alias=None)
+    registry.promote("ant", 3, "stable")
+    for key in ("Ant/versions/1.json", "ant/versions/x.json", "ant/versions/0.json", "ant/aliases/notes.txt"):
+        registry.store.put_if_absent(f"models/{key}", b"somebody's own")
     assert registry.models() == ["ant", "zebra"]
     assert registry.versions("ant") == list(range(1, 12))
-    assert [alias.name for alias in registry.aliases("ant")] == ["live"]
+    assert registry.catalogue() == {"ant": list(range(1, 12)), "zebra": [1]}
+    assert list(registry.catalogue()) == ["ant", "zebra"]
+    assert [(alias.name, alias.manifest.version) for alias in registry.aliases("ant")] == [("live", 1), ("stable", 3)]
 
 
 def test_what_is_missing_is_named_with_what_there_is(registry: Registry) -> None:
@@ -125,7 +201,8 @@ def test_what_is_missing_is_named_with_what_there_is(registry: Registry) -> None
         (lambda: registry.version("digits", 9), "no version 9; it has the versions 1"),
         (lambda: registry.resolve("digits", "beta"), 'no alias "beta"; it has the versions 1'),
         (lambda: registry.promote("digits", 9), "no version 9"),
-        (lambda: registry.rollback("nope"), 'model "nope"'),
+        (lambda: registry.rollback("nope"), 'model "nope": not in the registry'),
+        (lambda: registry.rollback("digits", "beta"), 'model "digits": no alias "beta"; it has the versions 1'),
     ]
     for call, words in calls:
         with pytest.raises(ModelNotFoundError, match=words):
@@ -137,6 +214,9 @@ def test_an_impossible_name_never_reaches_the_store(registry: Registry, name: st
     for call in (registry.resolve, registry.versions, registry.rollback):
         with pytest.raises(InvalidNameError):
             call(name)
+    with pytest.raises(InvalidNameError):
+        registry.publish(replace(MANIFEST, model=name), {"00": b""})
+    assert list(registry.store.keys("")) == []
 
 
 def test_a_manifest_under_another_key_is_refused(registry: Registry) -> None:
@@ -160,6 +240,49 @@ def test_bytes_that_are_not_the_published_ones_are_never_given_out(tmp_path: Pat
         blob.unlink()
     with pytest.raises(ArtifactError, match="model artifact"):
         registry.artifacts.read(artifact)
+
+
+class BusyStore:
+    """A store in which somebody else publishes a version just before we write one of these keys for the first time."""
+
+    def __init__(self, store: Store, keys: set[str]) -> None:
+        self.store = store
+        self.url = store.url
+        self.keys = keys
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.store, name)
+
+    def put_if_absent(self, key: str, data: bytes) -> None:
+        self.overtake(key)
+        self.store.put_if_absent(key, data)
+
+    def replace(self, key: str, data: bytes, revision: Revision | None) -> None:
+        self.overtake(key)
+        self.store.replace(key, data, revision)
+
+    def overtake(self, key: str) -> None:
+        if key in self.keys:
+            self.keys.remove(key)
+            Registry(self.store).publish(replace(MANIFEST, metrics={}), {})
+
+
+def test_a_writer_who_is_overtaken_takes_the_next_number_and_moves_the_alias_from_where_it_is(tmp_path: Path) -> None:
+    registry = Registry(open_store(tmp_path.as_uri()))
+    keys = {layout.version_key("digits", 1), layout.alias_key("digits", "live")}
+    busy = Registry(BusyStore(registry.store, keys))  # type: ignore[arg-type]
+    assert busy.publish(MANIFEST, {}).version == 2, "1 was taken meanwhile"
+    assert registry.versions("digits") == [1, 2, 3]
+    history = [(move.action, move.version) for move in registry.alias("digits").history]
+    assert history == [("publish", 1), ("publish", 3), ("publish", 2)]
+
+
+def test_a_writer_waits_a_random_time_that_grows_to_half_a_second() -> None:
+    waits_s = {attempt: [_backoff_s(attempt) for _ in range(200)] for attempt in (0, 3, 6, 99)}
+    assert all(len(set(each)) > 20 for each in waits_s.values())
+    for attempt, longest_s in ((0, 0.01), (3, 0.08), (6, 0.5), (99, 0.5)):
+        assert min(waits_s[attempt]) >= 0
+        assert 0.8 * longest_s < max(waits_s[attempt]) <= longest_s
 
 
 def publish_in_process(

@@ -129,11 +129,11 @@ def test_a_sealed_document_gives_its_content_back() -> None:
     assert unsealed(to_sealed_json(CONTENT)).content == CONTENT
 
 
-def test_a_document_of_before_there_were_digests_is_unsealed() -> None:
+def test_a_document_of_before_there_were_digests_is_read() -> None:
     assert unsealed(to_json(CONTENT)).content == CONTENT
 
 
-def test_a_document_that_was_written_anew_with_the_same_content_is_unsealed() -> None:
+def test_a_document_that_was_written_anew_with_the_same_content_is_read() -> None:
     assert unsealed(orjson.dumps(orjson.loads(to_sealed_json(CONTENT)))).content == CONTENT
 
 

@@ -68,7 +68,7 @@ def test_a_line_fits_an_environment_variable() -> None:
     ],
 )
 def test_another_line_is_refused(line: str) -> None:
-    with pytest.raises(ValueError, match="expected (cpu=sha256:size|SHA-256:size), got"):
+    with pytest.raises(ValueError, match=r"expected (cpu=sha256:size|SHA-256:size), got"):
         expectation.parse(line, "aarch64")
 
 
