@@ -20,12 +20,16 @@ os.environ.update(
     AWS_EC2_METADATA_DISABLED="true",
 )
 
+from hypothesis import Phase, settings
 from moto.server import ThreadedMotoServer
 
 from onnxlet.config import StorageSettings
 from tests.fake_gcs import FakeGcs
 
 BUCKET = "onnxlet-test"
+
+# The same examples each time, no deadlines, and no search for a smaller example: that one fails is all it asks.
+settings.register_profile("mutants", settings.get_profile("ci"), phases=(Phase.explicit, Phase.generate))
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,7 @@ def _difference(found: Tensor, expected: Tensor) -> float:
         return 0.0
     if found.datatype.code is None:
         return math.inf
-    return max(map(_distance, to_values(found), to_values(expected)), default=0.0)
+    return max(map(_distance, to_values(found), to_values(expected)))
 
 
 def _distance(found: float, expected: float) -> float:
