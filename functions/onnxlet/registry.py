@@ -307,5 +307,5 @@ def _now() -> str:
 
 def _backoff_s(attempt: int) -> float:
     """A random wait that grows to at most half a second."""
-    longest_s: float = min(0.5, 0.01 * 2 ** min(attempt, 6))
+    longest_s: float = min(0.5, 0.01 * 2**attempt)
     return longest_s * os.urandom(1)[0] / 255

@@ -48,7 +48,7 @@ def test_a_function_reads_the_registry_of_its_settings_with_the_cache_of_its_set
         opened = Registry.open(Settings(registry.store.url, cache=kept))
         assert opened.resolve("digits") == manifest
         assert len(opened.artifacts.read(manifest.artifacts[0])) == manifest.artifacts[0].size_bytes
-        assert cache.exists() == (kept is not None)
+        assert any(path.is_file() for path in cache.rglob("*")) == (kept is not None)
 
 
 def test_another_connection_takes_the_place_of_the_first(tmp_path: Path) -> None:
@@ -217,6 +217,22 @@ def test_an_impossible_name_never_reaches_the_store(registry: Registry, name: st
     with pytest.raises(InvalidNameError):
         registry.publish(replace(MANIFEST, model=name), {"00": b""})
     assert list(registry.store.keys("")) == []
+
+
+def test_a_document_that_is_none_is_refused_with_its_key(registry: Registry) -> None:
+    publish(registry, digits_candidate())
+    alias = layout.alias_key("digits", "live")
+    revision = registry.alias_state("digits")[1]
+    registry.store.put_if_absent(layout.version_key("digits", 2), b"[]")
+    registry.store.replace(alias, b"[]", revision)
+    calls: list[tuple[Callable[[], object], str]] = [
+        (lambda: registry.version("digits", 2), layout.version_key("digits", 2)),
+        (lambda: registry.resolve("digits"), alias),
+        (lambda: registry.alias_if_changed("digits", "live", revision), alias),
+    ]
+    for call, key in calls:
+        with pytest.raises(ManifestError, match=rf"^{key}: expected a JSON object, got \[\]"):
+            call()
 
 
 def test_a_manifest_under_another_key_is_refused(registry: Registry) -> None:

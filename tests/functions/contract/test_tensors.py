@@ -165,6 +165,12 @@ def test_data_are_nested_no_deeper_than_a_tensor_may_be() -> None:
         from_nested("x", DATATYPES["FP32"], [data])
 
 
+def test_nested_data_may_be_empty_but_not_of_another_form() -> None:
+    assert [from_nested("x", DATATYPES["FP32"], data).shape for data in ([], [[], []])] == [(0,), (2, 0)]
+    with pytest.raises(InvalidTensorError, match=r'input "x": data are not nested as the shape \(2, 1\) says'):
+        from_nested("x", DATATYPES["FP32"], [[1], [2, 3]])
+
+
 def test_half_precision_has_no_values() -> None:
     with pytest.raises(InvalidTensorError, match="an output is FP16, which has no JSON form; ask for binary data"):
         to_values(zeros(spec(1, datatype="FP16")))
