@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -258,36 +259,37 @@ def test_bytes_that_are_not_the_published_ones_are_never_given_out(tmp_path: Pat
         registry.artifacts.read(artifact)
 
 
-class BusyStore:
-    """A store in which somebody else publishes a version just before we write one of these keys for the first time."""
+class WatchedStore:
+    """A store that tells the key of each write before it."""
 
-    def __init__(self, store: Store, keys: set[str]) -> None:
+    def __init__(self, store: Store, before_write: Callable[[str], None]) -> None:
         self.store = store
         self.url = store.url
-        self.keys = keys
+        self.before_write = before_write
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.store, name)
 
     def put_if_absent(self, key: str, data: bytes) -> None:
-        self.overtake(key)
+        self.before_write(key)
         self.store.put_if_absent(key, data)
 
     def replace(self, key: str, data: bytes, revision: Revision | None) -> None:
-        self.overtake(key)
+        self.before_write(key)
         self.store.replace(key, data, revision)
-
-    def overtake(self, key: str) -> None:
-        if key in self.keys:
-            self.keys.remove(key)
-            Registry(self.store).publish(replace(MANIFEST, metrics={}), {})
 
 
 def test_a_writer_who_is_overtaken_takes_the_next_number_and_moves_the_alias_from_where_it_is(tmp_path: Path) -> None:
     registry = Registry(open_store(tmp_path.as_uri()))
-    keys = {layout.version_key("digits", 1), layout.alias_key("digits", "live")}
-    busy = Registry(BusyStore(registry.store, keys))  # type: ignore[arg-type]
-    assert busy.publish(MANIFEST, {}).version == 2, "1 was taken meanwhile"
+    overtaken = {layout.version_key("digits", 1), layout.alias_key("digits", "live")}
+
+    def publish_another(key: str) -> None:
+        if key in overtaken:
+            overtaken.remove(key)
+            registry.publish(replace(MANIFEST, metrics={}), {})
+
+    slow = Registry(WatchedStore(registry.store, publish_another))  # type: ignore[arg-type]
+    assert slow.publish(MANIFEST, {}).version == 2, "1 was taken meanwhile"
     assert registry.versions("digits") == [1, 2, 3]
     history = [(move.action, move.version) for move in registry.alias("digits").history]
     assert history == [("publish", 1), ("publish", 3), ("publish", 2)]
@@ -362,59 +364,6 @@ def test_a_move_whose_reply_was_lost_is_not_made_twice(root: str, storage: Stora
     assert [move.action for move in alias.history[3:]] == ["rollback", CANARY]
 
 
-class DyingStore:
-    """A store whose process is killed before its `writes_left`-th write."""
-
-    def __init__(self, store: Store, writes_left: int) -> None:
-        self.store = store
-        self.url = store.url
-        self.writes_left = writes_left
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.store, name)
-
-    def put_if_absent(self, key: str, data: bytes) -> None:
-        self.count_down()
-        self.store.put_if_absent(key, data)
-
-    def replace(self, key: str, data: bytes, revision: Revision | None) -> None:
-        self.count_down()
-        self.store.replace(key, data, revision)
-
-    def count_down(self) -> None:
-        self.writes_left -= 1
-        if self.writes_left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-class ForgetfulStore:
-    """A store whose reply to the first move is lost; before the move is tried again, another writer moves on."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.url = store.url
-        self.has_forgotten = False
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.store, name)
-
-    def replace(self, key: str, data: bytes, revision: Revision | None) -> None:
-        self.store.replace(key, data, revision)
-        if not self.has_forgotten:
-            self.has_forgotten = True
-            Registry(self.store).promote("digits", 2)
-            raise ConflictError("somebody else wrote it first")
-
-
-def test_a_move_whose_reply_was_lost_is_not_made_again_where_others_moved_on(registry: Registry) -> None:
-    for seed in range(3):
-        publish(registry, digits_candidate(seed))
-    forgetful = Registry(ForgetfulStore(registry.store))  # type: ignore[arg-type]
-    assert forgetful.rollback("digits").version == 2
-    moves = [(move.action, move.version) for move in registry.alias("digits").history]
-    assert moves == [("publish", 1), ("publish", 2), ("publish", 3), ("rollback", 2), ("promote", 2)]
-
-
 def test_a_publication_that_finds_its_own_manifest_is_not_published_twice(registry: Registry) -> None:
     class Hiding(Store):
         """A store that lists nothing."""
@@ -435,8 +384,14 @@ WRITES = 9
 
 
 def publish_and_die(root: str, storage: StorageSettings, write: int) -> None:
-    # seed 1: the model's blob is a new one
-    publish(Registry(DyingStore(open_store(root, storage), write)), digits_candidate(seed=1))  # type: ignore[arg-type]
+    writes = count(1)
+
+    def die_in_time(_key: str) -> None:
+        if next(writes) == write:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    store = WatchedStore(open_store(root, storage), die_in_time)
+    publish(Registry(store), digits_candidate(seed=1))  # type: ignore[arg-type] # seed 1: the model's blob is a new one
 
 
 @pytest.mark.parametrize("write", range(1, WRITES + 2))
