@@ -21,6 +21,11 @@ def test_what_was_written_is_read_again() -> None:
     assert parse() == LARGE
 
 
+def test_one_of_before_there_were_formats_and_parts_is_read() -> None:
+    content = {"role": "model", "variant": "fp32", "sha256": LARGE.sha256, "size_bytes": LARGE.size_bytes}
+    assert parse_artifact(Document(content, "artifact")) == Artifact("model", "fp32", LARGE.sha256, LARGE.size_bytes)
+
+
 def test_a_small_one_is_one_part_that_is_the_whole() -> None:
     sha256 = hashlib.sha256(b"abc").hexdigest()
     small = Artifact.of("golden", "int8", b"abc", JSON, "1.31.1", "x86_64")
@@ -48,19 +53,19 @@ def test_the_parts_are_the_whole_without_gap_or_overlap(size_bytes: int, count: 
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
+    ("field", "value", "expected"),
     [
-        ("part_digests", ["ab" * 32]),
-        ("part_digests", ["ab" * 32] * 4),
-        ("part_digests", ["no digest"] * 3),
-        ("part_digests", 3),
-        ("format", "pickle"),
-        ("runtime", 1.31),
-        ("cpu", ["x86_64"]),
+        ("part_digests", ["ab" * 32], "64 hexadecimal digits for each of 3 parts"),
+        ("part_digests", ["ab" * 32] * 4, "64 hexadecimal digits for each of 3 parts"),
+        ("part_digests", ["no digest"] * 3, "64 hexadecimal digits for each of 3 parts"),
+        ("part_digests", 3, "a list of strings"),
+        ("format", "pickle", "one of onnx, ort, json"),
+        ("runtime", 1.31, "a string"),
+        ("cpu", ["x86_64"], "a string"),
     ],
 )
-def test_anything_malformed_is_refused_with_its_field(field: str, value: object) -> None:
-    with pytest.raises(ManifestError, match=rf"artifact\.{field}: expected"):
+def test_anything_malformed_is_refused_with_its_field(field: str, value: object, expected: str) -> None:
+    with pytest.raises(ManifestError, match=rf"artifact\.{field}: expected {expected}"):
         parse(**{field: value})
 
 

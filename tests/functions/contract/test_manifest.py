@@ -13,7 +13,7 @@ from onnxlet.contract.alias import Alias, Move
 from onnxlet.contract.artifact import ORT, Artifact
 from onnxlet.contract.blob import Runtime
 from onnxlet.contract.document import MAX_DOCUMENT_BYTES, Document
-from onnxlet.contract.generation import Generation, ImageGeneration, TextGeneration
+from onnxlet.contract.generation import ImageGeneration, TextGeneration
 from onnxlet.contract.manifest import (
     MAX_TENSORS,
     Classification,
@@ -213,41 +213,53 @@ def test_an_image_is_prepared_as_keras_does_where_nothing_else_is_said() -> None
     assert found == ImagePreprocess(2, 3, 3, layout="NHWC", scale=1 / 255, mean=(0.0,), std=(1.0,))
 
 
-def test_each_channel_may_have_a_mean_and_a_deviation_of_its_own() -> None:
-    declared = ImagePreprocess(2, 3, 3, "NCHW", 1.0, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
+def test_the_channels_may_share_a_mean_or_have_one_each() -> None:
+    declared = ImagePreprocess(2, 3, 3, "NCHW", 1.0, (1.0,), (4.0, 5.0, 6.0))
     assert read(orjson.loads(replace(MANIFEST, preprocess=declared).to_json())).preprocess == declared
+    with pytest.raises(ManifestError, match=r"manifest\.preprocess\.mean: expected a list of 1 or 3 numbers, got"):
+        read(orjson.loads(replace(MANIFEST, preprocess=replace(declared, mean=(1.0, 2.0))).to_json()))
 
 
-GENERATION = TextGeneration(("a", "b"), "input", "index", "output", {})
-IMAGES = ImageGeneration("input", "output")
+TEXTS = replace(
+    MANIFEST,
+    inputs=(*MANIFEST.inputs, TensorSpec("state", DATATYPES["FP32"], (1,))),
+    generation=TextGeneration(("a", "b"), "input", "index", "output", {"state": "free"}),
+)
+IMAGES = replace(MANIFEST, generation=ImageGeneration("input", "output"))
 
 
-@pytest.mark.parametrize("generation", [GENERATION, IMAGES])
-def test_what_a_model_generates_survives_too(generation: Generation) -> None:
-    manifest = replace(MANIFEST, generation=generation)
+@pytest.mark.parametrize("manifest", [TEXTS, IMAGES])
+def test_what_a_model_generates_survives_too(manifest: Manifest) -> None:
     assert read(orjson.loads(manifest.to_json())) == manifest
 
 
 @pytest.mark.parametrize(
-    ("generation", "expected"),
+    ("manifest", "field", "value", "expected"),
     [
-        (replace(GENERATION, token="other"), "the inputs input"),
-        (replace(GENERATION, state={"state": "output"}), "the inputs input"),
-        (replace(GENERATION, scores="other"), "outputs of output, free"),
-        (replace(IMAGES, latent="other"), "the inputs input"),
-        (replace(IMAGES, images="other"), "outputs of output, free"),
+        (TEXTS, "token", "other", "the inputs input, state"),
+        (TEXTS, "state", {}, "the inputs input, state"),
+        (TEXTS, "scores", "other", "outputs of output, free"),
+        (IMAGES, "latent", "other", "the inputs input"),
+        (IMAGES, "images", "other", "outputs of output, free"),
     ],
 )
-def test_a_generation_that_is_not_of_the_models_tensors_is_refused(generation: Generation, expected: str) -> None:
+def test_a_generation_that_is_not_of_the_models_tensors_is_refused(
+    manifest: Manifest, field: str, value: object, expected: str
+) -> None:
+    document = orjson.loads(manifest.to_json())
+    document["generation"][field] = value
     with pytest.raises(ManifestError, match=rf"manifest\.generation: expected {expected}, got"):
-        read(orjson.loads(replace(MANIFEST, generation=generation).to_json()))
+        read(document)
 
 
 def test_images_are_generated_only_with_the_graph_that_makes_pixels() -> None:
-    manifest = replace(MANIFEST, preprocess=None, classification=None, artifacts=MANIFEST.artifacts[:1])
-    assert read(orjson.loads(replace(manifest, generation=GENERATION).to_json())).generation == GENERATION
+    texts, images = (
+        replace(each, preprocess=None, classification=None, artifacts=MANIFEST.artifacts[:1])
+        for each in (TEXTS, IMAGES)
+    )
+    assert read(orjson.loads(texts.to_json())) == texts
     with pytest.raises(ManifestError, match=r"manifest\.artifacts: expected one with the role postprocess"):
-        read(orjson.loads(replace(manifest, generation=IMAGES).to_json()))
+        read(orjson.loads(images.to_json()))
 
 
 def test_what_runs_faster_here_is_chosen_first_and_unchecked_layouts_never() -> None:
