@@ -73,7 +73,7 @@ soak: setup ## Ask both clouds' runtimes for minutes, with live updates, then th
 bench: setup ## Measure cold starts, warm requests and events beside what people deploy (ten minutes)
 	$(BIN)/onnxlet bench all --chart .onnxlet/bench/chart.png
 
-mutants: setup ## Put small faults into the contract and the registry: the tests must find 85 % (half an hour)
+mutants: setup ## Put small faults into the contract and the registry: the tests must find 85 % (12 minutes)
 	$(BIN)/python -m tests.mutants
 
 lint: setup ## Check style and types
