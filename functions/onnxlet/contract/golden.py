@@ -31,7 +31,7 @@ class Golden:
         """How far outputs are from the golden ones: the largest difference of two numbers.
 
         Differences are relative where a number is larger than one. Infinite where shapes or texts differ, or
-        where one number alone is infinite or NaN.
+        where a number is infinite or NaN and the other is not the same.
         """
         return max((_difference(found[name], expected) for name, expected in self.outputs.items()), default=0.0)
 
