@@ -247,7 +247,7 @@ def test_what_a_model_generates_survives_too(manifest: Manifest) -> None:
 def test_a_generation_that_is_not_of_the_models_tensors_is_refused(
     manifest: Manifest, field: str, value: object, expected: str
 ) -> None:
-    document = orjson.loads(manifest.to_json())
+    document = copy.deepcopy(manifest.to_document())
     document["generation"][field] = value
     with pytest.raises(ManifestError, match=rf"manifest\.generation: expected {expected}, got"):
         read(document)

@@ -37,7 +37,7 @@ def test_it_is_a_part_of_the_manifest_that_may_be_absent() -> None:
 
 @pytest.mark.parametrize("value", [1, "x", []])
 def test_a_manifest_whose_reference_is_no_object_is_refused(value: Any) -> None:
-    document = {**orjson.loads(MANIFEST.to_json()), "reference": value}
+    document = {**MANIFEST.to_document(), "reference": value}
     with pytest.raises(ManifestError, match=r"manifest\.reference"):
         Manifest.from_json(orjson.dumps(document), "manifest")
 
