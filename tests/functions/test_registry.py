@@ -286,7 +286,7 @@ def test_a_writer_who_is_overtaken_takes_the_next_number_and_moves_the_alias_fro
     def publish_another(key: str) -> None:
         if key in overtaken:
             overtaken.remove(key)
-            registry.publish(replace(MANIFEST, metrics={}), {})
+            registry.publish(replace(MANIFEST, provenance=replace(MANIFEST.provenance, publication="other")), {})
 
     slow = Registry(WatchedStore(registry.store, publish_another))  # type: ignore[arg-type]
     assert slow.publish(MANIFEST, {}).version == 2, "1 was taken meanwhile"

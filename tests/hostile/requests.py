@@ -24,6 +24,7 @@ from typing import Any
 from onnxlet import aws
 from onnxlet.app import App
 from onnxlet.config import Settings
+from onnxlet.contract import layout
 from onnxlet.endpoints import ROUTES
 from onnxlet.http import Request
 from onnxlet.registry import Registry
@@ -122,6 +123,11 @@ def generated_image() -> Request:
     return post("/v2/models/generator/versions/1/generate", {"count": 1, "seed": 1}, accept="image/png")
 
 
+def explained() -> Request:
+    request = Request("POST", "/v2/models/digits/explain", png(), {"content-type": "image/png"})
+    return replace(request, query={"budget_runs": "10", "target": "1"})
+
+
 def invocation() -> Request:
     return post("/invocations", {"model": "two", "instances": [{"a": [1, 2], "b": [3, 4]}]})
 
@@ -133,7 +139,20 @@ def index() -> Request:
 def asked(pattern: str) -> Request:
     """A route that takes no body."""
     headers = {"accept": "text/html", "x-request-id": "1", "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
-    return Request("GET", pattern.replace("{model}", "digits").replace("{version}", "1"), headers=headers)
+    file = "main.js" if pattern.startswith("/playground/") else layout.EDGE_FILES[0]
+    names = {"{model}": "digits", "{version}": "1", "{file}": file, "{sha256}": graph_sha256()}
+    path = pattern
+    for name, value in names.items():
+        path = path.replace(name, value)
+    return Request("GET", path, headers=headers)
+
+
+@cache
+def graph_sha256() -> str:
+    """Of a graph that a browser may fetch: the same of each publication."""
+    artifact = publish(Registry(open_store("memory://hostile")), graphs.digits_candidate()).artifact("model")
+    assert artifact is not None
+    return artifact.sha256
 
 
 def post(path: str, document: Any, **headers: str) -> Request:
@@ -156,6 +175,7 @@ BODIES: tuple[Seed, ...] = (
     deflated,
     generated_text,
     generated_image,
+    explained,
     invocation,
     index,
 )
@@ -174,8 +194,9 @@ def serve(root: str) -> App:
         graphs.generator_candidate(),
     ):
         publish(registry, candidate)
-    inputs = (f"s3://{'x' * 20}/in",)
-    return App(Settings(root, model="digits", inputs=inputs, refresh_s=1e6), write_line=lambda _line: None)
+    registry.store.put_if_absent(layout.edge_key(layout.EDGE_FILES[0]), gzip.compress(b"export {};"))
+    settings = Settings(root, model="digits", inputs=(f"s3://{'x' * 20}/in",), refresh_s=1e6, edge=True)
+    return App(settings, write_line=lambda _line: None)
 
 
 @cache

@@ -62,7 +62,9 @@ class TestAliases:
         assert wrong(look(registry, examination)) == []
         for key in (layout.alias_key("digits", "live"), layout.version_key("digits", 3)):
             path = folder / key
-            path.write_text(path.read_text().replace('"created_at": "20', '"created_at": "19'))
+            document = json.loads(path.read_bytes())
+            del document["digest"]  # which whoever changes a document makes anew
+            path.write_text(json.dumps(document).replace('"created_at": "20', '"created_at": "19'))
         only(look(registry, examination), "error", "signature_invalid", "digits@live", "version 3", "--sign")
 
     def test_a_manifest_that_breaks_the_contract_is_named(

@@ -92,7 +92,7 @@ def test_a_folder_holds_the_page_the_runtime_and_the_live_version(registry: Regi
         name: name.encode() for name in layout.EDGE_FILES
     }
     stored = json.loads((folder / "model" / "manifest.json").read_bytes())
-    assert stored == json.loads(manifest.to_json())
+    assert stored == manifest.to_document()
     for artifact in manifest.artifacts:
         path = folder / "model" / f"{artifact.sha256}.onnx"
         if artifact.format == "onnx":
