@@ -6,13 +6,14 @@ const STROKE = 22; // pixels: a pen on paper, when the side is a model's 28
 const STEP = 8; // pixels: of an arrow key
 const INKS = [["#fff", "#000"], ["#000", "#fff"]]; // ink and paper
 
-/** Offers a canvas; calls onDrawn with a PNG when a stroke ends. */
+/** Offers a canvas; calls onDrawn with a PNG when a stroke ends, and with null when all is gone. `forget` empties it. */
 export function drawing(onDrawn) {
   const canvas = element("canvas", {
     width: SIDE, height: SIDE, className: "canvas", tabIndex: 0,
     role: "img", "aria-label": "Draw here. Arrow keys move the pen, space puts it down or lifts it, delete clears.",
   });
   const context = canvas.getContext("2d", { willReadFrequently: true });
+  const hint = element("p", { className: "hint", "aria-hidden": "true" }, "Draw here");
   let ink = 0;
   let strokes = []; // each a list of points
   let pen = null; // where the keyboard's pen stands
@@ -20,6 +21,7 @@ export function drawing(onDrawn) {
 
   const draw = () => {
     const [colour, paper] = INKS[ink];
+    hint.hidden = strokes.length > 0;
     context.fillStyle = paper;
     context.fillRect(0, 0, SIDE, SIDE);
     context.strokeStyle = colour;
@@ -45,11 +47,14 @@ export function drawing(onDrawn) {
     if (strokes.length) canvas.toBlob((picture) => onDrawn(picture), "image/png");
     drawPen();
   };
-  const clear = () => {
+  const forget = () => {
     strokes = [];
     isDown = false;
     draw();
     drawPen();
+  };
+  const clear = () => {
+    forget();
     onDrawn(null);
   };
   const at = (event) => {
@@ -97,9 +102,11 @@ export function drawing(onDrawn) {
   });
 
   draw();
-  return element("div", {},
+  const box = element("div", { className: "drawing" },
     canvas,
+    hint,
     element("div", { className: "row" },
       element("button", { type: "button", onclick: clear }, "Clear"),
       element("button", { type: "button", onclick: () => { ink = 1 - ink; tell(); } }, "Swap ink and paper")));
+  return { box, forget };
 }

@@ -74,7 +74,13 @@ async function chooseVersion() {
   part("input").dataset.model = manifest.model;
   for (const id of ["results", "explanation", "snippets"]) part(id).replaceChildren();
   part("code").hidden = true;
-  tell("");
+  tell(invitation(manifest));
+}
+
+/** What a reader may do first. */
+function invitation(manifest) {
+  if (manifest.generation) return "Press Generate: what the model makes is shown here.";
+  return manifest.preprocess ? "Give it a picture: the answer comes by itself." : "An example is filled in: press Ask.";
 }
 
 /** What a model is and how good it was, in one line. */
@@ -102,17 +108,21 @@ function inputFor(manifest) {
   if (!manifest.preprocess) return tensorForm(manifest.inputs, (inputs, error) => put({ inputs }, error));
   const { channels, height, width } = manifest.preprocess;
   const isDrawn = channels === 1 && height <= MAX_DRAWN_PIXELS && width <= MAX_DRAWN_PIXELS;
-  return element("div", {},
-    isDrawn ? drawing((picture) => put(picture && { picture })) : null,
-    pictures(takePicture),
-    element("div", { id: "shown" }));
+  const canvas = isDrawn ? drawing((picture) => {
+    part("shown").replaceChildren();
+    put(picture && { picture });
+  }) : null;
+  state.forgetDrawing = canvas ? canvas.forget : () => {};
+  return element("div", {}, canvas && canvas.box, pictures(takePicture), element("div", { id: "shown" }));
 }
 
 /** A picture that was brought: it is shown, and asked about. */
 function takePicture(picture) {
   const { height } = state.manifest.preprocess;
-  const image = element("img", { src: linkOf(picture), alt: "The picture that is asked about", className: height <= MAX_DRAWN_PIXELS ? "shown small" : "shown" });
-  part("shown")?.replaceChildren(image);
+  const className = height <= MAX_DRAWN_PIXELS ? "shown small" : "shown";
+  const image = element("img", { src: linkOf(picture), alt: "The picture that is asked about", className, onerror: () => image.remove() });
+  state.forgetDrawing();
+  part("shown").replaceChildren(image);
   put({ picture });
 }
 
@@ -131,7 +141,8 @@ async function answer() {
   const asked = (state.asked += 1); // an answer that comes after a newer question's is not shown
   if (!question) {
     part("results").replaceChildren();
-    return tell("");
+    part("code").hidden = true;
+    return tell(invitation(manifest));
   }
   tell("Asking …");
   const answers = await answersTo(question, (partly) => { if (asked === state.asked) part("results").replaceChildren(side(partly)); });
@@ -234,7 +245,8 @@ async function attempt(step) {
     if (error.code === "unauthenticated") part("unlock").hidden = false;
     part("problem").textContent = error.message;
     part("problem").hidden = false;
-    part("results").replaceChildren();
+    part("code").hidden = true;
+    for (const id of ["results", "explanation"]) part(id).replaceChildren();
   }
 }
 
