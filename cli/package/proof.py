@@ -59,11 +59,11 @@ class _Question:
     path: str
     body: bytes
     expected: Sequence[float] | str
-    """The numbers of the first output, or the first label."""
+    """The numbers of the first output, or the label: of the first prediction, or the one that is explained."""
 
 
 def prove(archive: Path, python: Path, dependencies: Path | None = None, *, has_images: bool) -> Proof:
-    """Unpack a package and ask it: the golden request, and an image of each type.
+    """Unpack a package and ask it: the golden request, an image of each type, and why.
 
     Args:
         archive: The zip.
@@ -136,7 +136,7 @@ def _golden_question(golden: Golden) -> _Question:
 
 
 def _image_questions() -> list[_Question]:
-    """A picture in each colour and of each type, each with its label."""
+    """A picture in each colour and of each type, each with its label, and the last one explained."""
     from PIL import Image
 
     questions = []
@@ -144,7 +144,7 @@ def _image_questions() -> list[_Question]:
         file = io.BytesIO()
         Image.new("RGB", (16, 12), label if label != "green" else "lime").save(file, name)
         questions.append(_Question(content_type, f"/predict/{NAME}", file.getvalue(), label))
-    return questions
+    return [*questions, _Question(content_type, f"/v2/models/{NAME}/explain", file.getvalue(), label)]
 
 
 def _environment(registry: Path) -> dict[str, str]:
@@ -201,5 +201,6 @@ def _check_answers(results: Sequence[object], questions: Sequence[_Question]) ->
 
 def _is_right(document: dict[str, Any], expected: Sequence[float] | str) -> bool:
     if isinstance(expected, str):
-        return bool(document["predictions"][0]["label"] == expected)
+        answer = document["predictions"][0] if "predictions" in document else document
+        return bool(answer["label"] == expected)
     return bool(np.allclose(document["outputs"][0]["data"], expected, rtol=0, atol=MAX_DIFFERENCE))

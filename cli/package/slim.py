@@ -76,7 +76,7 @@ NUMPY = (
 UNUSED_PILLOW = (
     *("ImageDraw", "ImageDraw2", "ImageFont", "ImageText", "BdfFontFile", "FontFile", "PcfFontFile"),
     *("ImageGrab", "ImageQt", "ImageShow", "ImageTk", "ImageWin", "_tkinter_finder", "PSDraw", "PdfParser"),
-    *("ImageCms", "ImageMath", "ImageMorph"),  # whose libraries are left out
+    *("ImageCms", "ImageMorph"),  # whose libraries are left out
 )
 
 PILLOW = (
@@ -90,7 +90,6 @@ PILLOW = (
     Rule("PIL/_avif.*", "AVIF: 3.9 MB with its library"),
     Rule("PIL/_imagingcms.*", "colour profiles are not applied"),
     Rule("PIL/_imagingft.*", "nothing draws text: 4 MB with its fonts' libraries"),
-    Rule("PIL/_imagingmath.*", "arithmetic is the graphs'"),
     Rule("PIL/_imagingmorph.*", "arithmetic is the graphs'"),
     Rule("PIL/_imagingtk.*", "there is no screen"),
     *(Rule(f"PIL/{name}.py", "nothing draws, prints or shows images") for name in UNUSED_PILLOW),

@@ -40,10 +40,10 @@ def content(package: Package) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_alone_in_a_clean_interpreter_it_answers_tensors_and_each_type_of_image(package: Package) -> None:
+def test_alone_in_a_clean_interpreter_it_answers_tensors_and_each_type_of_image_and_says_why(package: Package) -> None:
     assert package.unproven is None
     assert package.proof is not None
-    assert package.proof.requests == 4
+    assert package.proof.requests == 5
     assert package.proof.engine == "c"
     assert package.proof.from_source == 0
 
@@ -54,6 +54,7 @@ def test_it_is_the_functions_and_what_they_load(content: dict[str, bytes]) -> No
         *{"main.py", "requirements.txt", "__pycache__", "onnxlet"},
         *{"onnxruntime", "obstore", "orjson", "PIL", "pillow.libs"},
     }
+    assert "onnxlet/playground/index.html" in content
     assert content["main.py"] == (FUNCTIONS / "main.py").read_bytes()
 
 
