@@ -1,4 +1,4 @@
-"""The capture: what an operator may know of sampled answers, kept beside the results; never a payload.
+"""The capture: what an operator may know of sampled answers, kept beside the results; the inputs only if he asks.
 
 One document for each sampled request, under `capture/<model>/<version>/<day>/`: the labels, their probabilities, and
 what `contract.reference` measures of the inputs.
@@ -13,6 +13,7 @@ from typing import Any
 from onnxlet.batches import Batch, Outputs
 from onnxlet.contract import tensors
 from onnxlet.contract.document import to_json
+from onnxlet.contract.golden import to_items
 from onnxlet.contract.reference import measures
 from onnxlet.contract.tensors import Tensor
 from onnxlet.model import Model
@@ -21,11 +22,23 @@ from onnxlet.store import Store
 MAX_ROWS = 100
 """Of one request: the first ones."""
 
+MAX_INPUT_BYTES = 4 * 1024 * 1024
+"""Of one request's tensors, where they are kept: those of larger ones are not."""
+
 SCHEMA = 1
 
 
-def write(results: Store, model: Model, asked: Sequence[Batch], outputs: Sequence[Outputs]) -> None:
+def write(
+    results: Store, model: Model, asked: Sequence[Batch], outputs: Sequence[Outputs], *, has_inputs: bool = False
+) -> None:
     """Write the document of one request.
+
+    Args:
+        results: Where.
+        model: Who answered.
+        asked: What.
+        outputs: What it answered to each.
+        has_inputs: Whether the tensors that the model ran on are kept, too.
 
     Raises:
         OnnxletError: the store does not take it, or the answer has no labels that could be read.
@@ -33,13 +46,15 @@ def write(results: Store, model: Model, asked: Sequence[Batch], outputs: Sequenc
     now = datetime.now(UTC)
     name, version = model.manifest.model, model.manifest.version
     rows = [row for batch, found in zip(asked, outputs, strict=True) for row in _rows(model, batch.inputs, found)]
-    document = {
+    document: dict[str, Any] = {
         "schema": SCHEMA,
         "time": now.isoformat(timespec="seconds"),
         "model": name,
         "version": version,
         "rows": rows[:MAX_ROWS],
     }
+    if has_inputs and sum(len(tensor.buffer) for batch in asked for tensor in batch.inputs.values()) <= MAX_INPUT_BYTES:
+        document["inputs"] = [to_items(batch.inputs) for batch in asked]
     results.put_if_absent(f"{prefix(name, version, now)}/{os.urandom(16).hex()}.json", to_json(document))
 
 

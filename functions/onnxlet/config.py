@@ -187,6 +187,8 @@ class Settings:
     """`ONNXLET_ACCESS`: whether every HTTP request needs an API key (`keys`), or none does (`open`)."""
     capture: float = 0.0
     """`ONNXLET_CAPTURE`: the share of the requests of which a few facts, and no payload, are kept under the results."""
+    capture_inputs: bool = False
+    """`ONNXLET_CAPTURE_INPUTS`: `1` keeps the tensors that the model ran on, too."""
     inputs: tuple[str, ...] = ()
     """`ONNXLET_INPUTS`: the URL prefixes that a request may reference, with spaces or commas between them."""
     variant: str | None = None
@@ -240,11 +242,12 @@ class Settings:
             results=results,
             has_gate=_parse_access(environment.get("ONNXLET_ACCESS")),
             capture=_parse_capture(environment.get("ONNXLET_CAPTURE"), results),
+            capture_inputs=_parse_flag("ONNXLET_CAPTURE_INPUTS", environment.get("ONNXLET_CAPTURE_INPUTS")),
             inputs=inputs,
             variant=environment.get("ONNXLET_VARIANT") or None,
             prefetch=environment.get("ONNXLET_PREFETCH") or None,
             public_keys=parse_public_keys(environment.get("ONNXLET_PUBLIC_KEYS")),
-            edge=_parse_edge(environment.get("ONNXLET_EDGE")),
+            edge=_parse_flag("ONNXLET_EDGE", environment.get("ONNXLET_EDGE")),
             refresh_s=_parse_refresh(environment.get("ONNXLET_REFRESH_S")),
             memory_bytes=_parse_memory(environment.get("ONNXLET_MEMORY_MIB"), lambda_memory),
             cache=_parse_cache(environment.get("ONNXLET_CACHE"), environment.get("ONNXLET_CACHE_MIB")),
@@ -341,9 +344,9 @@ def _parse_timeout(text: str | None) -> float | None:
     return seconds
 
 
-def _parse_edge(text: str | None) -> bool:
+def _parse_flag(name: str, text: str | None) -> bool:
     if text not in {None, "", "0", "1"}:
-        raise SettingsError(f"ONNXLET_EDGE: expected 0 or 1, got {text!r}")
+        raise SettingsError(f"{name}: expected 0 or 1, got {text!r}")
     return text == "1"
 
 

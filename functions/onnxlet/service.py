@@ -112,7 +112,7 @@ class Service:
         try:
             from onnxlet import capture  # most functions keep nothing
 
-            capture.write(self.results, model, asked, outputs)
+            capture.write(self.results, model, asked, outputs, has_inputs=self.settings.capture_inputs)
         except Exception as error:  # the answer itself is there
             logger.warning("an answer of %s was not captured: %s", model.manifest.model, error)
 

@@ -10,15 +10,16 @@ locals {
   # instance's disk is its memory, where a cache would keep each model twice; and ONNXLET_PREFETCH, since nothing is
   # fetched ahead where a server forks its workers.
   settings = {
-    ONNXLET_REGISTRY     = local.registry_url
-    ONNXLET_MODEL        = var.model
-    ONNXLET_VARIANT      = var.variant
-    ONNXLET_PUBLIC_KEYS  = join(",", var.public_keys)
-    ONNXLET_REFRESH_S    = tostring(var.refresh_s)
-    ONNXLET_TIMEOUT_S    = tostring(var.timeout_s)
-    ONNXLET_CAPTURE      = tostring(var.capture_share)
-    ONNXLET_MEMORY_MIB   = tostring(floor(var.memory_mib / 2)) # the rest is for Python, requests and tensors
-    GOOGLE_CLOUD_PROJECT = var.project                         # with it, log lines find their traces
+    ONNXLET_REGISTRY       = local.registry_url
+    ONNXLET_MODEL          = var.model
+    ONNXLET_VARIANT        = var.variant
+    ONNXLET_PUBLIC_KEYS    = join(",", var.public_keys)
+    ONNXLET_REFRESH_S      = tostring(var.refresh_s)
+    ONNXLET_TIMEOUT_S      = tostring(var.timeout_s)
+    ONNXLET_CAPTURE        = tostring(var.capture_share)
+    ONNXLET_CAPTURE_INPUTS = var.capture_inputs ? "1" : null
+    ONNXLET_MEMORY_MIB     = tostring(floor(var.memory_mib / 2)) # the rest is for Python, requests and tensors
+    GOOGLE_CLOUD_PROJECT   = var.project                         # with it, log lines find their traces
   }
 
   http_settings = {

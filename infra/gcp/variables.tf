@@ -114,6 +114,12 @@ variable "capture_share" {
   }
 }
 
+variable "capture_inputs" {
+  description = "Whether of the answers of capture_share the model's input tensors are kept, too (ONNXLET_CAPTURE_INPUTS)."
+  type        = bool
+  default     = false
+}
+
 variable "http_inputs" {
   description = "Prefixes in the input bucket whose objects a request may name, as {\"image_path\": \"gs://...\"} (ONNXLET_INPUTS); none by default."
   type        = list(string)

@@ -1,6 +1,7 @@
 import json
 import logging
 import uuid
+from base64 import b64decode
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from onnxlet.app import App
+from onnxlet.capture import MAX_INPUT_BYTES
 from onnxlet.config import Settings
 from onnxlet.events import answer
 from onnxlet.http import Request, Response
@@ -62,6 +64,22 @@ def test_no_payload_is_kept(settings: Settings) -> None:
     (document,) = captured(settings)
     assert document.keys() == {"schema", "time", "model", "version", "rows"}
     assert document["rows"][0].keys() == {"label", "confidence", "measures"}
+
+
+def test_the_tensors_that_the_model_ran_on_are_kept_where_the_operator_asks_for_them(settings: Settings) -> None:
+    ask(replace(settings, capture_inputs=True), "/v1/models/sums:predict", {"instances": [[1, 2, 3], [4, 5, 6]]})
+    (document,) = captured(settings)
+    (first, second) = document["inputs"]
+    assert (first[0]["name"], first[0]["datatype"], first[0]["shape"]) == ("x", "FP32", [1, 3])
+    assert np.frombuffer(b64decode(second[0]["data"]), np.float32).tolist() == [4, 5, 6]
+
+
+def test_inputs_that_are_too_large_are_not_kept(settings: Settings) -> None:
+    rows = MAX_INPUT_BYTES // 12 + 1
+    body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [rows, 3], "data": [0] * (3 * rows)}]}
+    ask(replace(settings, capture_inputs=True), "/v2/models/sums/infer", body)
+    (document,) = captured(settings)
+    assert "inputs" not in document
 
 
 def test_it_lies_by_model_version_and_day(settings: Settings) -> None:

@@ -44,6 +44,7 @@ CHANGES: dict[str, dict[str, str]] = {
     "RefreshSeconds": {"RefreshSeconds": "5"},
     "PublicKeys": {"PublicKeys": keys.text(1)},
     "CaptureShare": {"CaptureShare": "0.05"},
+    "CaptureInputs": {"CaptureInputs": "1"},
     "UrlAuth": {"UrlAuth": "API_KEY"},
     "Access": {"Access": "keys"},
     "Edge": {"Edge": "1"},

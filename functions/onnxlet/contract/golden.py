@@ -25,7 +25,7 @@ class Golden:
 
     def to_json(self) -> bytes:
         """The bytes that the registry stores."""
-        return to_json({"schema": SCHEMA, "inputs": _to_items(self.inputs), "outputs": _to_items(self.outputs)})
+        return to_json({"schema": SCHEMA, "inputs": to_items(self.inputs), "outputs": to_items(self.outputs)})
 
     def difference(self, found: Mapping[str, Tensor]) -> float:
         """How far outputs are from the golden ones: the largest difference of two numbers.
@@ -47,7 +47,8 @@ class Golden:
         return cls(_parse_items(document, "inputs"), _parse_items(document, "outputs"))
 
 
-def _to_items(tensors: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+def to_items(tensors: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+    """Tensors by name as JSON has them, whole, their bytes as base64."""
     return [
         {
             "name": name,
