@@ -93,7 +93,12 @@ class Traffic:
             self._refresh(name, alias, followed)
         current = followed.alias
         key = key or os.urandom(16).hex()
-        model = self._share(followed, current.canary, key) or self.models.get(current.manifest)
+        try:
+            model = self._share(followed, current.canary, key) or self.models.get(current.manifest)
+        except OnnxletError:
+            if followed.alias is current:
+                raise
+            return self.route(name, alias, key)  # it moved meanwhile, and what it had named was let go
         routed = Routed(model, self._share(followed, current.shadow, key))
         if followed.alias is not current:  # it moved meanwhile, and what was let go then may have been loaded again
             self._let_go(current)

@@ -2,6 +2,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,18 @@ def follow(registry: Registry, refresh_s: float = 0) -> Traffic:
 @pytest.fixture
 def traffic(registry: Registry) -> Traffic:
     return follow(registry)
+
+
+class LateModels(Models):
+    """The loaded models, where something happens between a request's look at the alias and its model."""
+
+    on_get: Callable[[], None] | None = None
+
+    def get(self, manifest: Manifest, *, is_ahead: bool = False) -> Model:
+        on_get, self.on_get = self.on_get, None
+        if on_get is not None:
+            on_get()
+        return super().get(manifest, is_ahead=is_ahead)
 
 
 def version(traffic: Traffic, key: str | None = None) -> int:
@@ -141,22 +154,26 @@ class TestLiveUpdate:
 
     def test_an_old_version_that_a_request_loads_again_is_let_go(self, registry: Registry) -> None:
         """The alias moves between a request's look at it and the request's model: the old version comes once more."""
-
-        class LateModels(Models):
-            on_get = staticmethod(lambda: None)
-
-            def get(self, manifest: Manifest, *, is_ahead: bool = False) -> Model:
-                on_get, self.on_get = self.on_get, staticmethod(lambda: None)
-                on_get()
-                return super().get(manifest, is_ahead=is_ahead)
-
         models = LateModels(registry, threads=1)
         traffic = Traffic(models, refresh_s=3600)
         assert version(traffic) == 1
         publish(registry, graphs.digits_candidate(1))
-        models.on_get = staticmethod(traffic.refresh_all)
+        models.on_get = traffic.refresh_all
         assert version(traffic) == 1
         assert [loaded.model.manifest.version for loaded in models.loaded()] == [2]
+
+    def test_an_old_version_that_cannot_be_loaded_again_is_not_missed(self, registry: Registry, tmp_path: Path) -> None:
+        models = LateModels(registry, threads=1)
+        traffic = Traffic(models, refresh_s=3600)
+        assert version(traffic) == 1
+        publish(registry, graphs.digits_candidate(1))
+
+        def move_and_damage() -> None:
+            traffic.refresh_all()
+            damage(tmp_path, registry.version("digits", 1))
+
+        models.on_get = move_and_damage
+        assert version(traffic) == 2
 
     def test_nothing_stays_of_a_state_that_is_not_followed(
         self, registry: Registry, traffic: Traffic, tmp_path: Path
