@@ -67,8 +67,9 @@ class Traffic:
         """Take the loaded models, and how stale an alias may get."""
         self.models = models
         self._refresh_s = refresh_s
-        self._following = threading.Lock()
-        self._refreshing = threading.Lock()
+        self._changing = threading.Lock()  # whoever holds it changes what is followed, and lets go what no longer is
+        self._left: list[Alias] = []
+        """States of which a request may have loaded a version again after they were left."""
         self._followed: dict[tuple[str, str], Followed] = {}
 
     def route(self, name: str, alias: str = layout.LIVE, key: str | None = None) -> Routed:
@@ -101,7 +102,7 @@ class Traffic:
             return self.route(name, alias, key)  # it moved meanwhile, and what it had named was let go
         routed = Routed(model, self._share(followed, current.shadow, key))
         if followed.alias is not current:  # it moved meanwhile, and what was let go then may have been loaded again
-            self._let_go(current)
+            self._left.append(current)
         return routed
 
     def refresh_all(self) -> None:
@@ -128,7 +129,7 @@ class Traffic:
             return None
 
     def _follow(self, name: str, alias: str) -> Followed:
-        with deadline.holding(self._following):
+        with deadline.holding(self._changing):
             if (name, alias) not in self._followed:
                 found, revision = self.models.registry.alias_state(name, alias)
                 self.models.get(found.manifest)
@@ -144,25 +145,36 @@ class Traffic:
 
     def _refresh(self, name: str, alias: str, followed: Followed) -> None:
         """Look whether the alias has moved, and follow it; whoever comes meanwhile gets the old model at once."""
-        if not self._refreshing.acquire(blocking=False):
+        if not self._changing.acquire(blocking=False):
             return
         try:
-            followed.checked_at_s = time.monotonic()
-            registry = self.models.registry
-            if followed.revision is None:
-                changed: tuple[Alias, Revision] | None = registry.alias_state(name, alias)
-            else:
-                changed = registry.alias_if_changed(name, alias, followed.revision)
-            if changed is None:
-                followed.problem = followed.refused = None
-            elif _is_due(followed.refused, changed[1]):
-                _check_order(followed, *changed)
-                self._move(followed, *changed)
+            with deadline.within(deadline.remaining_s() / 2):  # a store that stalls leaves time for the old model
+                self._look(name, alias, followed)
         except OnnxletError as error:
             followed.problem = str(error)
             logger.warning("%s@%s: version %d goes on: %s", name, alias, followed.alias.manifest.version, error)
         finally:
-            self._refreshing.release()
+            while self._left:
+                self._let_go(self._left.pop())
+            self._changing.release()
+
+    def _look(self, name: str, alias: str, followed: Followed) -> None:
+        """Ask the registry for the alias, and follow it where it has moved. The caller holds the lock.
+
+        Raises:
+            OnnxletError: it could not be asked, or not be followed.
+        """
+        followed.checked_at_s = time.monotonic()
+        registry = self.models.registry
+        if followed.revision is None:
+            changed: tuple[Alias, Revision] | None = registry.alias_state(name, alias)
+        else:
+            changed = registry.alias_if_changed(name, alias, followed.revision)
+        if changed is None:
+            followed.problem = followed.refused = None
+        elif _is_due(followed.refused, changed[1]):
+            _check_order(followed, *changed)
+            self._move(followed, *changed)
 
     def _move(self, followed: Followed, alias: Alias, revision: Revision) -> None:
         """Follow an alias to its new state, when everything in that is loaded."""

@@ -160,6 +160,7 @@ class TestLiveUpdate:
         publish(registry, graphs.digits_candidate(1))
         models.on_get = traffic.refresh_all
         assert version(traffic) == 1
+        traffic.refresh_all()
         assert [loaded.model.manifest.version for loaded in models.loaded()] == [2]
 
     def test_an_old_version_that_cannot_be_loaded_again_is_not_missed(self, registry: Registry, tmp_path: Path) -> None:
