@@ -193,15 +193,23 @@ def _read(service: Service, work: Work) -> None:
 
 def _predict(service: Service, works: Sequence[Work]) -> None:
     """Run each model once on all that is there for it, as far as the shapes allow."""
-    models = {(work.model.manifest.model, work.model.manifest.version): work.model for work in works if work.model}
-    for model in models.values():
-        mine = [work for work in works if work.model is model]
+    for model, mine in _by_version(works):
         outcomes = batches.attempt(model, [batch for work in mine for batch in work.batches])
         for work in mine:
             found = [outcomes.pop(0) for _ in work.batches]
             _attempt(partial(_encode, found), work)
             if service.settings.capture and "predictions" in work.outcome:
                 service.capture(model, work.batches, [each for each in found if not isinstance(each, OnnxletError)])
+
+
+def _by_version(works: Sequence[Work]) -> Iterable[tuple[Model, list[Work]]]:
+    """The works of each version, and one model of it: what was let go between two of them was loaded once more."""
+    groups: dict[tuple[str, int], tuple[Model, list[Work]]] = {}
+    for work in works:
+        if work.model is not None:
+            version = work.model.manifest.model, work.model.manifest.version
+            groups.setdefault(version, (work.model, []))[1].append(work)
+    return groups.values()
 
 
 def _encode(found: Sequence[Outputs | OnnxletError], work: Work) -> None:

@@ -20,6 +20,7 @@ from onnxlet.registry import Registry
 from onnxlet.service import Service
 from onnxlet.sources import Message, ObjectReference, Source
 from onnxlet.store import Store, open_store
+from onnxlet.traffic import Routed
 from tests import graphs
 from tests.conftest import BUCKET
 from training.publish import publish
@@ -213,6 +214,23 @@ def test_another_generation_gets_a_result_of_its_own(app: App, storage: StorageS
     bucket.replace(key, png() + b"\0", bucket.read(key).revision)
     second = process(app, ObjectReference("gs", BUCKET, key, bucket.read(key).revision.version))
     assert first != second
+
+
+def test_a_version_that_is_let_go_between_two_objects_answers_both(
+    app: App, scheme: str, storage: StorageSettings
+) -> None:
+    class Forgetful(Service):
+        """A service each of whose requests finds a model that was loaded for it alone."""
+
+        def find(self, reference: str | None, version: str | None = None, key: str | None = None) -> Routed:
+            routed = super().find(reference, version, key)
+            self.traffic.models.discard(routed.model.manifest)
+            return routed
+
+    sources = [put(scheme, storage, f"{shade}.png", png(shade)) for shade in (10, 20)]
+    works = process_all(Forgetful(app.settings), sources)
+    assert works[0].model is not works[1].model
+    assert all(work.result for work in works)
 
 
 class TestMessages:
