@@ -22,6 +22,7 @@ from cli.local.cloud_function import serve_cloud_function
 from cli.local.function_url import serve_function_url
 from cli.local.http import Handler, serving
 from cli.local.lambda_function import LambdaFunction
+from cli.local.process import FUNCTIONS
 from onnxlet.registry import Registry
 from onnxlet.store import STALL_S, open_store
 from tests import graphs
@@ -181,7 +182,7 @@ def test_a_cloud_function_answers_after_a_thaw_too(tmp_path: Path, gcs_endpoint:
     with front.serving() as endpoint, log.open("wb") as file:
         environment["STORAGE_EMULATOR_HOST"] = endpoint
         with serve_cloud_function("gcp_http", "http", environment, log=file) as url:
-            (group,) = groups_of("functions-framework")
+            (group,) = groups_of_functions()
             assert json.loads(post(f"{url}/predict/digits", png(), "image/png")[1])["version"] == 1
             for frozen_s in (0.1, STALL_S - 0.5, STALL_S + 0.5):
                 os.killpg(group, signal.SIGSTOP)
@@ -195,8 +196,8 @@ def test_a_cloud_function_answers_after_a_thaw_too(tmp_path: Path, gcs_endpoint:
                 assert time.monotonic() - started_s < LONGEST_S
 
 
-def groups_of(program: str) -> set[int]:
-    """The process groups of our children that run a program."""
+def groups_of_functions() -> set[int]:
+    """The process groups of our children that run functions: by their folder, for gunicorn may change its name."""
     children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     found = [int(child) for path in children for child in path.read_text().split()]
-    return {os.getpgid(child) for child in found if program in Path(f"/proc/{child}/cmdline").read_text()}
+    return {os.getpgid(child) for child in found if Path(f"/proc/{child}/cwd").readlink() == FUNCTIONS}

@@ -9,7 +9,6 @@ import gzip
 import json
 import logging
 import random
-import resource
 import sys
 import tempfile
 import zlib
@@ -30,7 +29,7 @@ from onnxlet.http import Request
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
-from tests.hostile.bombs import object_bombs, pixel_and_decompression_bombs
+from tests.hostile.bombs import object_bombs, peak_kib, pixel_and_decompression_bombs
 from tests.hostile.mutation import TEXTS, mutate, mutate_document, mutate_text
 from tests.test_clouds import png
 from training.publish import publish
@@ -321,10 +320,6 @@ def main(count: int, seed: int) -> None:
         "whole": whole,
     }
     sys.stdout.write(json.dumps(found))
-
-
-def peak_kib() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 if __name__ == "__main__":
