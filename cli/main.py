@@ -269,12 +269,12 @@ def serve(
     registry: RegistryOption = None,
 ) -> None:
     """Run the functions on this machine."""
-    from cli.edge.runtime import installed
+    from cli.edge.runtime import is_installed
     from cli.local.serve import LocalSettings, serve, wait
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop what was started then, too
     source = open_registry(registry)
-    has_edge = installed(source.store) is not None
+    has_edge = is_installed(source.store)
     settings = LocalSettings(source.store.url, model or output.only_model(source), port, inbox, outbox, has_edge)
     with serve(cloud, settings) as server:
         output.print_line(f"Serving {source.store.url} at {server.url} (Ctrl-C stops)")

@@ -78,7 +78,7 @@ MAY_IMPORT = {
         "triton",
     },
     "exchange": {"batches", "contract", "errors", "http", "model", "service", "traffic"},
-    "edge": {"contract", "errors", "http", "service"},
+    "edge": {"contract", "errors", "http", "service", "store"},
     "playground": {"errors", "http"},
     "openapi": {"config", "contract", "onnxlet", "payloads", "routes"},
     "endpoints": {

@@ -8,6 +8,7 @@ from cli.deploy.cloud import Reply
 from cli.doctor import clock, remedies, versions, web
 from cli.doctor.finding import Finding, error, ok, warning
 from cli.doctor.versions import Examination
+from cli.edge import runtime
 from cli.registry import open_registry
 from onnxlet.config import storage_from_environment
 from onnxlet.contract import layout, signature
@@ -51,6 +52,7 @@ def examine(registry: Registry, examination: Examination) -> Iterator[Finding]:
     yield ok("registry", where, f"{len(names)} model{'s' if len(names) > 1 else ''}")
     for name in names:
         yield from examine_model(registry, name, examination)
+    yield from _edge(registry)
 
 
 def examine_model(registry: Registry, name: str, examination: Examination) -> Iterator[Finding]:
@@ -77,6 +79,18 @@ def examine_model(registry: Registry, name: str, examination: Examination) -> It
         named |= {manifest.version: manifest for manifest in (found.manifest, *shares)}
     for manifest in named.values():
         yield from versions.examine(registry, manifest, examination)
+
+
+def _edge(registry: Registry) -> Iterator[Finding]:
+    """Look whether the runtime for browsers is the published one, where there is one."""
+    try:
+        keys = runtime.forged(registry.store)
+    except OnnxletError as problem:
+        yield remedies.of_store(problem, registry.store.url, "read")
+        return
+    for key in keys:
+        remedy = "find out who may write there, then `onnxlet edge` replaces it"
+        yield error("edge_forged", key, "a file that browsers would run", f"that of {layout.EDGE_RUNTIME}", remedy)
 
 
 def _read_alias(registry: Registry, name: str, alias: str) -> Alias | Finding:

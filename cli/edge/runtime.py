@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 from cli.edge import npm
 from onnxlet.contract import layout
-from onnxlet.errors import ArtifactError, ConflictError, ObjectNotFoundError
-from onnxlet.store import Store
+from onnxlet.edge import is_genuine
+from onnxlet.errors import ObjectNotFoundError
+from onnxlet.store import Store, Stored
 
 _NAME, _, _VERSION = layout.EDGE_RUNTIME.rpartition("-")
 PACKAGE = npm.Package(
@@ -14,38 +15,54 @@ PACKAGE = npm.Package(
     _VERSION,
     "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ==",
 )
-"""Nothing else is ever served to a browser."""
+"""Its files are those of `layout.EDGE_FILES`; nothing else is ever served to a browser."""
 
 Files = dict[str, bytes]
 """The files of the runtime, each as gzip, by their names."""
 
 
 def install(store: Store, fetch: Callable[[], Files] | None = None) -> Files:
-    """The files of the runtime; they are put into a registry that has not all of them.
+    """Return the files of the runtime; put those into the registry that it lacks, or that are not the published ones.
 
     Args:
         store: The registry's root.
-        fetch: Where they come from, if they are needed; by default from the package.
+        fetch: Where the files come from, if they are needed; by default from the package.
 
     Raises:
-        ArtifactError: the package is not the published one, or the registry has other files in their places.
-        StoreError: it cannot be had, or the registry does not answer.
+        ArtifactError: the package is not the published one.
+        ConflictError: somebody else wrote one of the files at the same time.
+        StoreError: the package cannot be fetched, or the registry does not answer.
     """
-    files = installed(store)
-    if files is None:
-        files = (fetch or fetch_files)()
-        for name, data in files.items():
-            try:
-                store.put_if_absent(layout.edge_key(name), data)
-            except ConflictError as error:
-                raise ArtifactError(f"{layout.edge_key(name)}: is not of {layout.EDGE_RUNTIME}; remove it") from error
-    return files
+    stored = {name: _read(store, name) for name in layout.EDGE_FILES}
+    genuine = {name: found.data for name, found in stored.items() if found and is_genuine(name, found.data)}
+    if len(genuine) == len(stored):
+        return genuine
+    for name, data in (fetch or fetch_files)().items():
+        found = stored[name]
+        if name not in genuine:
+            store.replace(layout.edge_key(name), data, found.revision if found else None)
+            genuine[name] = data
+    return genuine
 
 
-def installed(store: Store) -> Files | None:
-    """The files of the runtime; None where the registry has not all of them."""
+def forged(store: Store) -> list[str]:
+    """Return the keys of the runtime's files that are in the registry and are not the published ones.
+
+    Raises:
+        StoreError: the registry does not answer.
+    """
+    found = {name: _read(store, name) for name in layout.EDGE_FILES}
+    return [layout.edge_key(name) for name, file in found.items() if file and not is_genuine(name, file.data)]
+
+
+def is_installed(store: Store) -> bool:
+    """Return whether the registry has all files of the runtime; whether they are genuine says `forged`."""
+    return all(_read(store, name) for name in layout.EDGE_FILES)
+
+
+def _read(store: Store, name: str) -> Stored | None:
     try:
-        return {name: store.read(layout.edge_key(name)).data for name in layout.EDGE_FILES}
+        return store.read(layout.edge_key(name))
     except ObjectNotFoundError:
         return None
 

@@ -1,7 +1,10 @@
 import gzip
+import hashlib
 import json
+import shutil
 import uuid
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -54,14 +57,81 @@ def test_neither_the_golden_example_nor_another_form_nor_another_version_is_hand
     assert code(get(app, graph_path(app).replace("versions/1", "versions/2"))) == (404, "model_not_found")
 
 
-def test_the_runtime_comes_compressed_as_the_registry_has_it(app: App) -> None:
+@pytest.fixture
+def genuine(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A file of the runtime, as gzip; what is published has 14 MB."""
+    content = b"export const env = {};" * 1000
+    monkeypatch.setitem(layout.EDGE_FILES, RUNTIME, hashlib.sha256(content).hexdigest())
+    return gzip.compress(content)
+
+
+def put(app: App, data: bytes) -> None:
+    app.service.traffic.models.registry.store.put_if_absent(layout.edge_key(RUNTIME), data)
+
+
+def test_the_runtime_comes_compressed_as_the_registry_has_it(app: App, genuine: bytes) -> None:
     assert code(get(app, f"/edge/{RUNTIME}")) == (404, "not_found")
-    stored = gzip.compress(b"export const env = {};" * 1000)
-    app.service.traffic.models.registry.store.put_if_absent(layout.edge_key(RUNTIME), stored)
-    response = get(app, f"/edge/{RUNTIME}")
-    assert (response.status, response.body, response.headers["content-encoding"]) == (200, stored, "gzip")
-    assert response.content_type.startswith("text/javascript")
+    put(app, genuine)
+    for _ in range(2):
+        response = get(app, f"/edge/{RUNTIME}")
+        assert (response.status, response.body, response.headers["content-encoding"]) == (200, genuine, "gzip")
+        assert response.content_type.startswith("text/javascript")
     assert code(get(app, "/edge/other.mjs")) == (404, "not_found")
+
+
+def forged(genuine: bytes) -> dict[str, bytes]:
+    content = gzip.decompress(genuine)
+    return {
+        "another file": gzip.compress(b"fetch('https://example.com')"),
+        "one byte more": gzip.compress(content + b";"),
+        "cut": genuine[:-9],
+        "without its checksum": genuine[:-8],
+        "another stream behind it": genuine + gzip.compress(b"fetch('https://example.com')"),
+        "bytes behind it": genuine + b";",
+        "not gzip": content,
+        "nothing": b"",
+        "a bomb": gzip.compress(bytes(2 * layout.MAX_EDGE_BYTES)),
+        "more than is ever read": bytes(layout.MAX_EDGE_BYTES + 1),
+    }
+
+
+@pytest.mark.parametrize("kind", forged(gzip.compress(b"x")))
+def test_a_forged_runtime_never_reaches_a_browser(app: App, genuine: bytes, kind: str) -> None:
+    data = forged(genuine)[kind]
+    put(app, data)
+    response = get(app, f"/edge/{RUNTIME}")
+    assert code(response) == (500, "invalid_artifact")
+    assert "onnxlet edge" in json.loads(response.body)["error"]
+    assert response.headers.get("cache-control") is None
+
+
+def test_a_runtime_that_is_forged_after_it_was_handed_out_is_refused(app: App, genuine: bytes) -> None:
+    put(app, genuine)
+    assert get(app, f"/edge/{RUNTIME}").status == 200
+    store = app.service.traffic.models.registry.store
+    key = layout.edge_key(RUNTIME)
+    store.replace(key, gzip.compress(b"alert(1)"), store.read(key).revision)
+    assert code(get(app, f"/edge/{RUNTIME}")) == (500, "invalid_artifact")
+
+
+def test_no_error_of_the_runtime_names_the_registry(tmp_path: Path) -> None:
+    """Anybody may ask for it: without a key, too."""
+    folder = tmp_path / "a-secret-bucket"
+    registry = Registry(open_store(folder.as_uri(), create=True))
+    publish(registry, graphs.digits_candidate())
+    app = App(Settings(registry.store.url, edge=True), write_line=lambda _line: None)
+    assert get(app, "/v2/health/ready").status == 200
+    found = [get(app, f"/edge/{RUNTIME}")]
+    put(app, b"forged")
+    found.append(get(app, f"/edge/{RUNTIME}"))
+    path = folder / layout.edge_key(RUNTIME)
+    path.unlink()
+    path.symlink_to(path)  # a file that cannot be read, whoever asks
+    found.append(get(app, f"/edge/{RUNTIME}"))
+    shutil.rmtree(folder)
+    found.append(get(app, f"/edge/{RUNTIME}"))
+    assert [response.status for response in found] == [404, 500, 503, 404]
+    assert not [response.body for response in found if b"secret" in response.body]
 
 
 def test_a_function_keeps_its_models_to_itself_unless_told_otherwise(app: App) -> None:

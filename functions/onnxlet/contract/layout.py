@@ -13,9 +13,18 @@ ACCESS_DOCUMENT = "access/keys.json"
 """The key of the document of the API keys."""
 
 EDGE_RUNTIME = "onnxruntime-web-1.30.0"
-"""ONNX Runtime's build for browsers, by its package's name and version,"""
-EDGE_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-"""and what of it a browser fetches; the registry keeps each as gzip."""
+"""The name and version of the npm package that holds ONNX Runtime's build for browsers."""
+EDGE_FILES = {
+    "ort.wasm.min.mjs": "219e6a1fc8a9938268d18efca3c91d310bd2f4a59bbd13744df5b2b7fc6cee3b",
+    "ort-wasm-simd-threaded.mjs": "e13f7f94fc51b4ca72b12faeb1ee95f4ace6dfbc8939bc718aabdc0a27c4299b",
+    "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
+}
+"""The package's files that a browser fetches, each with its SHA-256; the registry keeps each file as gzip.
+
+They run in every visitor's browser with the page's rights, and no signature covers them: nothing else is served.
+"""
+MAX_EDGE_BYTES = 32 * 1024 * 1024
+"""The size of a file of the runtime at most, as gzip or not: the largest has 14 MB, a forged one may be a bomb."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)

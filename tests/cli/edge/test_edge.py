@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from cli.doctor import machine
+from cli.doctor.registry import examine
+from cli.doctor.versions import Examination
 from cli.edge import npm, runtime
+from cli.edge.command import edge
 from cli.edge.export import EXPORTED, export
 from cli.local.http import Handler, serving
 from onnxlet.contract import layout
@@ -17,9 +21,12 @@ from onnxlet.errors import ArtifactError, InvalidRequestError, StoreError
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
+from tests.cli.doctor.found import only, wrong
 from training.publish import publish
 
-FILES = {name: gzip.compress(name.encode()) for name in layout.EDGE_FILES}
+NAMES = ("small.mjs", "small.wasm")
+FILES = {name: gzip.compress(name.encode()) for name in NAMES}
+"""What stands for the runtime, which has 14 MB."""
 
 
 def packed(files: dict[str, bytes]) -> bytes:
@@ -56,6 +63,12 @@ def registry(tmp_path: Path) -> Registry:
     return found
 
 
+@pytest.fixture(autouse=True)
+def small_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    pins = {name: hashlib.sha256(name.encode()).hexdigest() for name in NAMES}
+    monkeypatch.setattr(layout, "EDGE_FILES", pins)
+
+
 def none() -> runtime.Files:
     raise AssertionError("nothing must be fetched")
 
@@ -74,9 +87,51 @@ def test_another_package_than_the_chosen_one_is_refused() -> None:
 
 
 def test_the_runtime_is_put_into_a_registry_once(registry: Registry) -> None:
-    assert runtime.installed(registry.store) is None
+    assert not runtime.is_installed(registry.store)
     assert runtime.install(registry.store, lambda: FILES) == FILES
+    assert runtime.is_installed(registry.store)
     assert runtime.install(registry.store, none) == FILES
+
+
+def test_a_forged_runtime_is_found_and_replaced_alone(registry: Registry) -> None:
+    runtime.install(registry.store, lambda: FILES)
+    first, second = map(layout.edge_key, NAMES)
+    forge(registry, first)
+    before = registry.store.read(second)
+    assert runtime.forged(registry.store) == [first]
+    with pytest.raises(AssertionError):
+        runtime.install(registry.store, none)
+    assert runtime.install(registry.store, lambda: FILES) == FILES
+    assert registry.store.read(first).data == FILES[NAMES[0]]
+    assert registry.store.read(second) == before
+    assert runtime.forged(registry.store) == []
+
+
+def test_the_command_names_what_was_forged(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runtime, "fetch_files", lambda: FILES)
+    edge(registry.store.url)
+    key = layout.edge_key(NAMES[0])
+    assert "warning" not in capsys.readouterr().err
+    forge(registry, key)
+    edge(registry.store.url, json=True)
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["replaced"] == [key]
+    assert f"warning: {key}: is not the file of onnxruntime-web" in captured.err
+
+
+def test_the_doctor_names_what_was_forged(registry: Registry) -> None:
+    runtime.install(registry.store, lambda: FILES)
+    examination = Examination(machine.pinned_onnxruntime())
+    assert wrong(examine(registry, examination)) == []
+    key = layout.edge_key(NAMES[1])
+    forge(registry, key)
+    only(examine(registry, examination), "error", "edge_forged", key, "onnxlet edge")
+
+
+def forge(registry: Registry, key: str) -> None:
+    registry.store.replace(key, gzip.compress(b"alert(1)"), registry.store.read(key).revision)
 
 
 def test_the_package_is_the_one_that_the_functions_hand_out() -> None:
@@ -89,7 +144,7 @@ def test_a_folder_holds_the_page_the_runtime_and_the_live_version(registry: Regi
     assert EXPORTED in (folder / "index.html").read_text()
     assert (folder / "playground" / "main.js").exists()
     assert {path.name: path.read_bytes() for path in (folder / "edge").iterdir()} == {
-        name: name.encode() for name in layout.EDGE_FILES
+        name: name.encode() for name in NAMES
     }
     stored = json.loads((folder / "model" / "manifest.json").read_bytes())
     assert stored == manifest.to_document()
