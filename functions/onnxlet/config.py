@@ -31,6 +31,15 @@ MAX_BODY_BYTES = 32 * MIB
 MAX_INFLATED_BYTES = 16 * MIB
 """Of a compressed body: what is inflated in 35 ms before it is known to be too large. Tensors gain little by it."""
 
+MAX_CODINGS = 4
+"""Content codings of one body, one over the other; who needs more than one is a chain of proxies."""
+
+MAX_GZIP_MEMBERS = 1024
+"""Of a gzip body: bgzip makes one for each 64 KiB, which are 257 for `MAX_INFLATED_BYTES`."""
+
+MAX_ACCEPTED_CODINGS = 64
+"""Of an `Accept-Encoding` that are read; browsers name four."""
+
 MAX_JSON_VALUES = 4_000_000
 """Numbers and texts of a JSON body: a Python object of 32 bytes and more each. 27 pictures of 224 x 224 x 3 numbers."""
 

@@ -37,6 +37,14 @@ MAX_TEXT_CHARACTERS = 1000
 """Of an error: enough for two URLs and a reason, and far below what either cloud lets an answer be."""
 
 
+_JSON_WORDS = {type(None): "null", bool: "boolean", int: "number", float: "number", dict: "object", list: "list"}
+
+
+def json_word(value: object) -> str:
+    """Return what JSON calls a value's type: a client need not know Python's names."""
+    return _JSON_WORDS.get(type(value), "string")
+
+
 class OnnxletError(Exception):
     """Any error that onnxlet raises on purpose; its text is one line, fit for a client."""
 
@@ -140,6 +148,12 @@ class UnsupportedMediaError(OnnxletError):
 
     status = 415
     code = "unsupported_media"
+
+    def __init__(self, text: str, codings: Sequence[str] = ()) -> None:
+        """Take the text and, where a content coding is refused, the codings that are accepted."""
+        super().__init__(text)
+        if codings:
+            self.headers = {"accept-encoding": ", ".join(codings)}  # RFC 9110, section 15.5.16
 
 
 class UnreadablePayloadError(OnnxletError):

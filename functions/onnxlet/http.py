@@ -1,5 +1,7 @@
 """HTTP as both clouds see it: a request, a response, and the encodings of their bodies."""
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -7,7 +9,10 @@ from typing import Any
 import orjson
 
 from onnxlet.config import (
+    MAX_ACCEPTED_CODINGS,
     MAX_BODY_BYTES,
+    MAX_CODINGS,
+    MAX_GZIP_MEMBERS,
     MAX_INFLATED_BYTES,
     MAX_JSON_LISTS,
     MAX_JSON_OBJECTS,
@@ -33,7 +38,26 @@ COMPRESSION_LEVEL = 1
 """The fastest: time is billed, and the gain of the others on JSON is small."""
 
 WINDOW_BITS = {"gzip": 31, "deflate": 15}
-"""The content encodings, with zlib's number for each."""
+"""The content codings, with zlib's number for each, and the preferred one first."""
+
+ALIASES = {"x-gzip": "gzip"}
+"""The other names of content codings. Source: RFC 9110, section 8.4.1.3."""
+
+_PLAIN = frozenset({"", "identity", "aws-chunked"})
+"""What names no coding; S3 keeps the last with objects that its SDKs have sent in chunks."""
+
+_RAW_WINDOW_BITS = -15
+"""zlib's number for deflate without zlib's own header, which many clients send. Source: RFC 9110, section 8.4.1.2."""
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+_INFLATE_BYTES = 64 * 1024
+"""What is given to zlib at a time: it copies what follows the end of a member."""
+
+_QUALITY = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
+"""How much a client wants a coding. Source: RFC 9110, section 12.4.2."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +94,44 @@ class Response:
 
 
 def parse_json(body: bytes | memoryview) -> Any:
-    """Read a body that is JSON.
+    """Read a body that is JSON, or JSON with the tokens NaN, Infinity and -Infinity, as Python's own writer has them.
 
     Raises:
         InvalidJsonError: it is not.
         TooLargeError: it would become more objects than memory has room for; they are counted before they are made.
     """
+    if body[:3] == _BYTE_ORDER_MARK:
+        body = body[3:]
     if len(body) >= MIN_COUNTED_BYTES:
         _check_counts(bytes(body))
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        text = bytes(body)
+        if text.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise InvalidJsonError("the body is not JSON: expected UTF-8, got UTF-16") from error
+        if b"NaN" not in text and b"Infinity" not in text:
+            raise InvalidJsonError(f"the body is not JSON: {error}") from error
+    return _parse_with_tokens(text)
+
+
+def _parse_with_tokens(body: bytes) -> Any:
+    """Read JSON with the tokens that orjson refuses; all else is refused as orjson would."""
+    import json  # few requests hold such a token
+
+    try:
+        document = json.loads(body.decode(), parse_float=_finite)
+        orjson.dumps(document)  # refuses half a surrogate pair, and integers beyond 64 bits
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidJsonError(f"the body is not JSON: {error}") from error
+    return document
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"number out of range: {text[:40]}")
+    return value
 
 
 def _check_counts(body: bytes) -> None:
@@ -110,50 +160,120 @@ def to_binary(document: Mapping[str, Any], buffers: list[memoryview]) -> Respons
 
 
 def decompressed(request: Request) -> Request:
-    """The request with its body as it was before it was compressed.
+    """Return the request with its body as it was before it was compressed; raises as `inflated`."""
+    coding = request.headers.get("content-encoding")
+    return request if coding is None else replace(request, body=inflated(request.body, coding))
+
+
+def inflated(body: bytes, coding: str) -> bytes:
+    """Return a body as it was before it was compressed.
+
+    Args:
+        body: The body.
+        coding: The value of its `Content-Encoding`: the codings in the order in which they were applied.
 
     Raises:
-        UnsupportedMediaError: an encoding other than gzip or deflate.
+        UnsupportedMediaError: a coding other than gzip or deflate, or too many of them.
         UnreadablePayloadError: a body that is not so encoded.
         TooLargeError: one that grows over the limit; no more than that is ever decompressed.
     """
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding == "identity":
-        return request
-    if encoding not in WINDOW_BITS:
-        raise UnsupportedMediaError(f"content-encoding: expected {' or '.join(WINDOW_BITS)}, got {encoding[:80]!r}")
-    check_size(request.body)
+    names = [name.strip().lower() for name in coding.split(",")]
+    codings = [ALIASES.get(name, name) for name in names if name not in _PLAIN]
+    if len(codings) > MAX_CODINGS or not WINDOW_BITS.keys() >= set(codings):
+        raise UnsupportedMediaError(
+            f"content-encoding: expected {' or '.join(WINDOW_BITS)}, got {coding[:80]!r}", codings=(*WINDOW_BITS,)
+        )
+    for name in reversed(codings):
+        check_size(body)
+        body = _inflate_members(body, name)
+    return body
+
+
+def _inflate_members(body: bytes, coding: str) -> bytes:
+    """Undo one coding: a gzip body may have several members, and zeros after them, as tapes and block files do."""
+    pieces: list[bytes] = []
+    left_bytes, position = MAX_INFLATED_BYTES, 0
+    for _ in range(MAX_GZIP_MEMBERS):
+        piece, position = _inflate_member(body, position, coding, left_bytes)
+        pieces.append(piece)
+        left_bytes -= len(piece)
+        rest = memoryview(body)[position:]
+        if coding != "gzip" or rest[:2] != _GZIP_MAGIC:
+            break
+    if rest[:2] == _GZIP_MAGIC and coding == "gzip":
+        raise TooLargeError(f"expected gzip of at most {MAX_GZIP_MEMBERS} members, it has more")
+    if rest and (coding != "gzip" or bytes(rest).strip(b"\0")):
+        raise UnreadablePayloadError(f"{len(rest)} bytes follow the {coding} body")
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _inflate_member(body: bytes, start: int, coding: str, at_most: int) -> tuple[bytes, int]:
+    """Inflate what begins at a position; returns it, and where it ends."""
     import zlib  # most requests are not compressed
 
-    decompressor = zlib.decompressobj(WINDOW_BITS[encoding])
-    try:
-        body = decompressor.decompress(request.body, MAX_INFLATED_BYTES + 1)
-    except zlib.error as error:
-        raise UnreadablePayloadError(f"the body is not {encoding}: {error}") from error
-    if len(body) > MAX_INFLATED_BYTES:
-        raise TooLargeError(f"expected {encoding} of at most {MAX_INFLATED_BYTES} bytes, it holds more")
-    if not decompressor.eof:
-        raise UnreadablePayloadError(f"the {encoding} body ends before its time")
-    if decompressor.unused_data:
-        raise UnreadablePayloadError(f"{len(decompressor.unused_data)} bytes follow the {encoding} body")
-    return replace(request, body=body)
+    decompressor = zlib.decompressobj(_window_bits(body, coding))
+    pieces, size_bytes, position = [], 0, start
+    while not decompressor.eof:
+        chunk = body[position : position + _INFLATE_BYTES]
+        if not chunk:
+            raise UnreadablePayloadError(f"the {coding} body ends before its time")
+        try:
+            piece = decompressor.decompress(chunk, at_most + 1 - size_bytes)
+        except zlib.error as error:
+            raise UnreadablePayloadError(f"the body is not {coding}: {error}") from error
+        pieces.append(piece)
+        size_bytes += len(piece)
+        if size_bytes > at_most:
+            raise TooLargeError(f"expected {coding} of at most {MAX_INFLATED_BYTES} bytes, it holds more")
+        position += len(chunk) - len(decompressor.unused_data)
+    return b"".join(pieces), position
+
+
+def _window_bits(body: bytes, coding: str) -> int:
+    """Return zlib's number for a body: deflate comes with zlib's header, whose two bytes are a check of themselves."""
+    has_header = len(body) >= 2 and body[0] & 15 == 8 and int.from_bytes(body[:2]) % 31 == 0
+    return WINDOW_BITS[coding] if coding == "gzip" or has_header else _RAW_WINDOW_BITS
 
 
 def compressed(response: Response, request: Request) -> Response:
-    """The response as the client takes it smaller, where it does and that pays."""
-    header = request.headers.get("accept-encoding")
-    if header is None or len(response.body) < MIN_COMPRESSED_BYTES or "content-encoding" in response.headers:
+    """Return the response smaller, if the client accepts that and it pays."""
+    if "content-encoding" in response.headers:
         return response
-    accepted = {part.partition(";")[0].strip() for part in header.lower().split(",")}
-    encoding = next((encoding for encoding in WINDOW_BITS if encoding in accepted), None)
-    if encoding is None:
+    qualities = _qualities(request.headers.get("accept-encoding", ""))
+    coding = _negotiate(qualities)
+    if len(response.body) < MIN_COMPRESSED_BYTES and not (coding and qualities.get("identity") == 0):
+        return response
+    vary = ", ".join(filter(None, (response.headers.get("vary"), "accept-encoding")))
+    response = replace(response, headers={**response.headers, "vary": vary})
+    if coding is None:
         return response
     import zlib  # most responses are not compressed
 
-    compressor = zlib.compressobj(COMPRESSION_LEVEL, wbits=WINDOW_BITS[encoding])
+    compressor = zlib.compressobj(COMPRESSION_LEVEL, wbits=WINDOW_BITS[coding])
     body = compressor.compress(response.body) + compressor.flush()
-    headers = {**response.headers, "content-encoding": encoding, "vary": "accept-encoding"}
-    return replace(response, body=body, headers=headers)
+    return replace(response, body=body, headers={**response.headers, "content-encoding": coding})
+
+
+def _qualities(header: str) -> dict[str, float]:
+    """Return how much a client wants each coding that its `Accept-Encoding` names; what cannot be read names none."""
+    qualities: dict[str, float] = {}
+    for part in header.lower().split(",")[:MAX_ACCEPTED_CODINGS]:
+        name, _, parameter = (text.strip() for text in part.partition(";"))
+        match = _QUALITY.fullmatch(parameter) if parameter else None
+        if name and (match or not parameter):
+            qualities[ALIASES.get(name, name)] = float(match[1]) if match else 1.0
+    return qualities
+
+
+def _negotiate(qualities: Mapping[str, float]) -> str | None:
+    """Return the coding that a client wants most; None leaves the response as it is.
+
+    Source: RFC 9110, section 12.5.3.
+    """
+    others = qualities.get("*", 0.0)
+    best = max(WINDOW_BITS, key=lambda coding: qualities.get(coding, others))  # of equals the first
+    quality = qualities.get(best, others)
+    return best if quality > 0 and quality >= qualities.get("identity", 0.0) else None
 
 
 def wire_bytes(response: Response, *, is_lambda: bool) -> int:
