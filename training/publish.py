@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -12,11 +13,11 @@ from onnxlet import generate
 from onnxlet.contract import layout, tensors
 from onnxlet.contract.artifact import JSON, Artifact
 from onnxlet.contract.generation import Generation, ImageGeneration, TextGeneration
-from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
+from onnxlet.contract.golden import MAX_DIFFERENCE, PERIOD, Golden, repeated
 from onnxlet.contract.manifest import Classification, ImagePreprocess, Manifest, Provenance
 from onnxlet.contract.reference import Reference
 from onnxlet.contract.tensors import Tensor, TensorSpec
-from onnxlet.errors import ArtifactError, ModelNotFoundError, OnnxletError
+from onnxlet.errors import ArtifactError, ManifestError, ModelNotFoundError, OnnxletError
 from onnxlet.model import Model, load
 from onnxlet.models import LOAD_FACTOR, MIB
 from onnxlet.registry import Registry, Sign
@@ -175,14 +176,22 @@ def check(candidate: Candidate) -> Model:
 
 def with_golden(candidate: Candidate, model: Model) -> Candidate:
     """The candidate with a golden example; without one where the model cannot run on made-up inputs."""
-    if candidate.golden is not None:
-        return candidate
     random = np.random.default_rng(0)
     inputs = {spec.name: _made_up(spec, random) for spec in model.manifest.inputs}
     try:
-        return replace(candidate, golden=Golden(inputs, model.run(inputs)))
+        golden = candidate.golden or Golden(inputs, model.run(inputs))
     except OnnxletError:
         return candidate
+    return replace(candidate, golden=_storable(golden))
+
+
+def _storable(golden: Golden) -> Golden | None:
+    """The golden example, with samples of its outputs where it is too large to be stored; None where it stays so."""
+    for each in (golden, golden.reduced()):
+        with suppress(ManifestError):
+            each.to_json()
+            return each
+    return None
 
 
 def with_optimized(candidate: Candidate) -> Candidate:
@@ -197,8 +206,8 @@ def _made_up(spec: TensorSpec, random: np.random.Generator) -> Tensor:
     zeros = tensors.zeros(spec)
     if spec.datatype.name not in {"FP16", "FP32", "FP64"}:
         return zeros
-    values = random.random(zeros.shape).astype(spec.datatype.numpy)
-    return Tensor(spec.datatype, zeros.shape, memoryview(values.tobytes()))
+    values = random.random(PERIOD).astype(spec.datatype.numpy)
+    return repeated(spec.datatype, zeros.shape, values.tobytes())
 
 
 def _check_golden(candidate: Candidate, golden: Golden, model: Model) -> None:

@@ -21,7 +21,7 @@ from onnxlet.contract.manifest import (
     Manifest,
 )
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
-from onnxlet.errors import ArtifactError, InferenceError, InvalidTensorError
+from onnxlet.errors import ArtifactError, DeadlineError, InferenceError, InvalidTensorError, OnnxletError
 from onnxlet.registry import Registry
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Model:
         Raises:
             InvalidTensorError, InferenceError: the model cannot run on the golden inputs.
         """
-        return golden.difference(self.run(golden.inputs, list(golden.outputs)))
+        return golden.difference(self.run(golden.inputs, golden.compared))
 
     def warm_up(self) -> None:
         """Run every graph once on zeros, ahead of the requests.
@@ -155,18 +155,30 @@ def load(registry: Registry, manifest: Manifest, threads: int, variant: str | No
 
 
 def _open_best(registry: Registry, manifest: Manifest, choices: list[Artifact], threads: int) -> Session | None:
-    """A session of the first of these that loads; raises as `load` does where none of them does."""
+    """Return a session of the first of these that loads and can be checked; raise as `load` does if none does.
+
+    Whatever is wrong with a form or with what it is checked by, the next form may be right.
+    """
     for artifact in choices:
         try:
-            return _open(registry, manifest, artifact, threads)
-        except ArtifactError as error:
+            return open_form(registry, manifest, artifact, threads)
+        except DeadlineError:
+            raise
+        except OnnxletError as error:
             if artifact is choices[-1]:
                 raise
             logger.warning("%s version %d: another form is loaded: %s", manifest.model, manifest.version, error)
     return None
 
 
-def _open(registry: Registry, manifest: Manifest, artifact: Artifact, threads: int) -> Session:
+def open_form(registry: Registry, manifest: Manifest, artifact: Artifact, threads: int) -> Session:
+    """Fetch and load one form of a graph, and check it where nothing else says that it fits this CPU.
+
+    Raises:
+        ArtifactError, StoreError: as `load`.
+        ManifestError: the golden example breaks the contract.
+        InferenceError: the form does not run on the golden inputs.
+    """
     golden = registry.golden(manifest) if artifact.must_be_checked else None  # it comes sooner than the graph
     found = session.open_session(registry.artifacts.read(artifact), threads, is_ort=artifact.format == ORT)
     if golden is not None:
@@ -175,15 +187,15 @@ def _open(registry: Registry, manifest: Manifest, artifact: Artifact, threads: i
 
 
 def _check(found: Session, artifact: Artifact, golden: Golden) -> None:
-    """Hold a session to the golden example.
+    """Compare a session with the golden example.
 
     Raises:
-        ArtifactError: its answer is another one.
+        ArtifactError: its answer is another one, or cannot be compared.
+        InferenceError: it does not run on the golden inputs.
     """
-    try:
-        difference = golden_difference(found, golden)
-    except InferenceError as error:
-        raise ArtifactError(f"{artifact.role} artifact for {artifact.cpu}: {error}") from error
+    if not golden.compared:
+        raise ArtifactError(f"{artifact.role} artifact for {artifact.cpu}: no output of its model can be compared")
+    difference = golden_difference(found, golden)
     if difference > MAX_DIFFERENCE:
         raise ArtifactError(f"{artifact.role} artifact for {artifact.cpu}: its golden answer is {difference:.2g} off")
 
@@ -194,7 +206,7 @@ def golden_difference(found: Session, golden: Golden) -> float:
     Raises:
         InferenceError: it cannot run on the golden inputs.
     """
-    names = list(golden.outputs)
+    names = golden.compared
     return golden.difference(dict(zip(names, found.run(golden.inputs, names), strict=True)))
 
 

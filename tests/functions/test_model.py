@@ -11,7 +11,8 @@ from onnx import TensorProto, helper
 
 from onnxlet import session
 from onnxlet.contract import layout
-from onnxlet.contract.artifact import ORT, Artifact
+from onnxlet.contract.artifact import JSON, ORT, Artifact
+from onnxlet.contract.document import MAX_DOCUMENT_BYTES
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec, to_values, zeros
 from onnxlet.errors import ArtifactError, InferenceError, InvalidTensorError
@@ -136,6 +137,18 @@ def never_runs() -> onnx.ModelProto:
     )
 
 
+OF_NO_MODEL = Golden({"x": zeros(TensorSpec("x", DATATYPES["FP32"], (1,)))}, {})
+UNUSABLE = {
+    "missing": None,
+    "too large": b" " * (MAX_DOCUMENT_BYTES + 1),
+    "no JSON": b"{",
+    "of the future": b'{"schema": 99}',
+    "other inputs": replace(OF_NO_MODEL, outputs={"output": OF_NO_MODEL.inputs["x"]}).to_json(),
+    "other outputs": replace(OF_NO_MODEL, outputs=OF_NO_MODEL.inputs).to_json(),
+    "nothing to compare": replace(OF_NO_MODEL, random=("output",)).to_json(),
+}
+
+
 class TestLoad:
     def test_a_variant_is_loaded_where_a_version_has_it(self, registry: Registry) -> None:
         """A variant that answers differently, to tell them apart."""
@@ -186,6 +199,23 @@ class TestLoad:
         found, expected = (load(registry, each, threads=1).run(inputs)["output"] for each in (changed, manifest))
         assert found == expected
         assert ("its golden answer is" in caplog.text) == (seed == 7)
+
+    @pytest.mark.parametrize("golden", UNUSABLE.values(), ids=UNUSABLE)
+    def test_a_layout_that_cannot_be_checked_is_replaced_by_another_form(
+        self, registry: Registry, caplog: pytest.LogCaptureFixture, golden: bytes | None
+    ) -> None:
+        manifest = publish(registry, graphs.digits_candidate())
+        (form,) = optimize(Graph("model", "fp32", graphs.classifier().SerializeToString()), None)
+        laid_out = replace(form, cpu=session.cpu_class())
+        blobs = {Artifact.of("golden", "fp32", golden or b"?", JSON): golden, laid_out.artifact(): laid_out.data}
+        others = tuple(artifact for artifact in manifest.artifacts if artifact.role != "golden")
+        stored = {artifact.sha256: data for artifact, data in blobs.items() if data is not None}
+        changed = registry.publish(replace(manifest, artifacts=(*others, *blobs)), stored)
+        assert changed.best(runtime=session.runtime())[0] == laid_out.artifact()
+        inputs = load(registry, manifest, threads=1).to_inputs(images())
+        found, expected = (load(registry, each, threads=1).run(inputs)["output"] for each in (changed, manifest))
+        assert found == expected
+        assert "digits version 2: another form is loaded" in caplog.text
 
     def test_a_layout_for_other_cpus_is_not_even_fetched(self, registry: Registry) -> None:
         manifest = publish(registry, graphs.digits_candidate())

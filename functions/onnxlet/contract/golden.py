@@ -1,19 +1,62 @@
-"""The golden example: inputs of a version with the outputs that it must give, wherever and whenever it is loaded."""
+"""The golden example: inputs of a version with the outputs that it must give, wherever and whenever it is loaded.
+
+Schema 1 holds every tensor whole. Schema 2 may say of an input that its `data` repeat after `period` elements until its
+shape is filled, and of an output that its `data` are the elements 0, `step`, 2 `step` ... of it.
+"""
 
 import math
+import struct
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from onnxlet.contract.document import Document, to_json
-from onnxlet.contract.tensors import DATATYPES, Tensor, from_bytes, to_values
-from onnxlet.errors import InvalidTensorError
+from onnxlet.contract.tensors import DATATYPES, DataType, Tensor, from_bytes, pack_strings, unpack_strings
+from onnxlet.errors import InvalidTensorError, ManifestError
 
-SCHEMA = 1
+WHOLE, REDUCED = SCHEMAS = (1, 2)
 
 MAX_DIFFERENCE = 1e-3
 """Between two CPUs, two layouts of the weights, or a framework and ONNX Runtime."""
+
+MAX_BYTES = 1024 * 1024
+"""The most that a writer stores: a cold start may wait for it. An older example may be as large as any document."""
+
+MAX_INPUT_BYTES = 64 * 1024 * 1024
+"""The largest input that a reader makes of a few repeated bytes."""
+
+PERIOD = 4093
+"""After how many elements the inputs of a reduced example repeat: a prime, so that rows of an image differ."""
+
+MAX_SAMPLES = 32_768
+"""How many elements of all outputs together a reduced example keeps."""
+
+
+class Sample(NamedTuple):
+    """Some elements of an output that is too large to be stored whole."""
+
+    shape: tuple[int, ...]
+    """The shape of the whole output."""
+    step: int
+    """The distance of two elements that are kept."""
+    elements: Tensor
+    """The elements 0, `step`, 2 `step` ... in row-major order, as a tensor of rank 1."""
+
+    @classmethod
+    def of(cls, tensor: Tensor, at_most: int) -> "Sample":
+        """Take at most so many elements, at a step that meets every column and channel."""
+        count = math.prod(tensor.shape)
+        step = max(1, -(-count // at_most))
+        while math.gcd(step, count) > 1:
+            step += 1
+        return cls(tensor.shape, step, _every(tensor, step))
+
+    def difference(self, found: Tensor) -> float:
+        """Return how far the same elements of another tensor are from these; see `Golden.difference`."""
+        if (found.datatype, found.shape) != (self.elements.datatype, self.shape):
+            return math.inf
+        return _difference(_every(found, self.step), self.elements)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +65,35 @@ class Golden:
 
     inputs: Mapping[str, Tensor]
     outputs: Mapping[str, Tensor]
+    """The outputs that are compared whole."""
+    samples: Mapping[str, Sample] = field(default_factory=dict)
+    """The outputs of which only samples are compared."""
+    random: tuple[str, ...] = ()
+    """The outputs that are not compared, since the model draws random numbers for them."""
+
+    @property
+    def compared(self) -> list[str]:
+        """The names of the outputs that are compared."""
+        return [*self.outputs, *self.samples]
 
     def to_json(self) -> bytes:
-        """The bytes that the registry stores."""
-        return to_json({"schema": SCHEMA, "inputs": to_items(self.inputs), "outputs": to_items(self.outputs)})
+        """Return the bytes that the registry stores.
+
+        Raises:
+            ManifestError: they are more than `MAX_BYTES`.
+        """
+        data = to_json(self._to_document(is_reduced=False))
+        if len(data) > MAX_BYTES:
+            data = to_json(self._to_document(is_reduced=True))
+        if len(data) > MAX_BYTES:
+            raise ManifestError(f"golden example: expected at most {MAX_BYTES} bytes, got {len(data)}")
+        return data
+
+    def reduced(self) -> "Golden":
+        """Return this example with samples of all outputs instead of the whole ones."""
+        at_most = max(1, MAX_SAMPLES // max(1, len(self.outputs)))
+        samples = {name: Sample.of(tensor, at_most) for name, tensor in self.outputs.items()}
+        return Golden(self.inputs, {}, {**self.samples, **samples}, self.random)
 
     def difference(self, found: Mapping[str, Tensor]) -> float:
         """How far outputs are from the golden ones: the largest difference of two numbers.
@@ -33,7 +101,7 @@ class Golden:
         Differences are relative where a number is larger than one. Infinite where shapes or texts differ, or
         where a number is infinite or NaN and the other is not the same.
         """
-        return max((_difference(found[name], expected) for name, expected in self.outputs.items()), default=0.0)
+        return max(self._differences(found), default=0.0)
 
     @classmethod
     def from_json(cls, data: bytes, path: str) -> "Golden":
@@ -43,8 +111,34 @@ class Golden:
             ManifestError: an unknown schema, or anything malformed.
         """
         document = Document.parse(data, path)
-        document.require_schema(SCHEMA)
-        return cls(_parse_items(document, "inputs"), _parse_items(document, "outputs"))
+        schema = document.content.get("schema")
+        document.require_schema(REDUCED if schema == REDUCED else WHOLE)
+        outputs = {item.text("name"): item for item in document.documents("outputs")}
+        return cls(
+            inputs={item.text("name"): _parse_input(item) for item in document.documents("inputs")},
+            outputs={name: _parse_tensor(item) for name, item in outputs.items() if "step" not in item.content},
+            samples={name: _parse_sample(item) for name, item in outputs.items() if "step" in item.content},
+            random=document.texts("random") if "random" in document.content else (),
+        )
+
+    def _to_document(self, *, is_reduced: bool) -> dict[str, Any]:
+        inputs = to_items(self.inputs)
+        if is_reduced:
+            inputs = [_without_repetition(item, self.inputs[item["name"]]) for item in inputs]
+        samples = [_sample_to_item(name, sample) for name, sample in self.samples.items()]
+        is_whole = not samples and not any("period" in item for item in inputs)
+        document: dict[str, Any] = {
+            "schema": WHOLE if is_whole else REDUCED,
+            "inputs": inputs,
+            "outputs": to_items(self.outputs) + samples,
+        }
+        return {**document, "random": self.random} if self.random else document
+
+    def _differences(self, found: Mapping[str, Tensor]) -> Iterator[float]:
+        for name, expected in self.outputs.items():
+            yield _difference(found[name], expected)
+        for name, sample in self.samples.items():
+            yield sample.difference(found[name])
 
 
 def to_items(tensors: Mapping[str, Tensor]) -> list[dict[str, Any]]:
@@ -60,8 +154,37 @@ def to_items(tensors: Mapping[str, Tensor]) -> list[dict[str, Any]]:
     ]
 
 
-def _parse_items(document: Document, field: str) -> dict[str, Tensor]:
-    return {item.text("name"): _parse_tensor(item) for item in document.documents(field)}
+def repeated(datatype: DataType, shape: tuple[int, ...], data: bytes) -> Tensor:
+    """Return a tensor of this shape that `data`, some elements of a fixed size, fill over and over."""
+    size_bytes = math.prod(shape) * datatype.size_bytes
+    times = -(-size_bytes // max(1, len(data)))
+    return Tensor(datatype, shape, memoryview(data * times)[:size_bytes])
+
+
+def _without_repetition(item: dict[str, Any], tensor: Tensor) -> dict[str, Any]:
+    """An input as JSON has it, only up to where its elements begin to repeat, where they do after `PERIOD`."""
+    start = bytes(tensor.buffer[: PERIOD * tensor.datatype.size_bytes])
+    if not start or repeated(tensor.datatype, tensor.shape, start).buffer != tensor.buffer:
+        return item
+    return {**item, "data": b64encode(start).decode(), "period": len(start) // tensor.datatype.size_bytes}
+
+
+def _sample_to_item(name: str, sample: Sample) -> dict[str, Any]:
+    (item,) = to_items({name: sample.elements})
+    return {**item, "shape": sample.shape, "step": sample.step}
+
+
+def _every(tensor: Tensor, step: int) -> Tensor:
+    """The elements 0, `step`, 2 `step` ... of a tensor, as a tensor of rank 1."""
+    size_bytes = tensor.datatype.size_bytes
+    if step == 1:
+        data = tensor.buffer
+    elif size_bytes:
+        starts = range(0, len(tensor.buffer), step * size_bytes)
+        data = memoryview(b"".join(tensor.buffer[start : start + size_bytes] for start in starts))
+    else:
+        data = pack_strings(unpack_strings(tensor.buffer)[::step])
+    return Tensor(tensor.datatype, (-(-math.prod(tensor.shape) // step),), data)
 
 
 def _difference(found: Tensor, expected: Tensor) -> float:
@@ -69,9 +192,15 @@ def _difference(found: Tensor, expected: Tensor) -> float:
         return math.inf
     if bytes(found.buffer) == bytes(expected.buffer):
         return 0.0
-    if found.datatype.code is None:
+    if not found.datatype.size_bytes:
         return math.inf
-    return max(map(_distance, to_values(found), to_values(expected)))
+    return max(map(_distance, _numbers(found), _numbers(expected)))
+
+
+def _numbers(tensor: Tensor) -> Sequence[float]:
+    """The elements of a tensor of numbers; `memoryview` has no code for FP16's."""
+    count = math.prod(tensor.shape)
+    return struct.unpack(f"<{count}{tensor.datatype.code or 'e'}", tensor.buffer)
 
 
 def _distance(found: float, expected: float) -> float:
@@ -83,15 +212,42 @@ def _distance(found: float, expected: float) -> float:
     return abs(found - expected) / max(1.0, abs(expected))
 
 
+def _parse_input(item: Document) -> Tensor:
+    if "period" not in item.content:
+        return _parse_tensor(item)
+    datatype, shape = _parse_datatype(item), _parse_shape(item)
+    if not 0 < math.prod(shape) * datatype.size_bytes <= MAX_INPUT_BYTES:
+        raise item.error("shape", f"1 to {MAX_INPUT_BYTES} bytes of elements of a fixed size, where they repeat")
+    start = _parse_data(item, datatype, (item.integer("period", 1),))
+    return repeated(datatype, shape, bytes(start.buffer))
+
+
+def _parse_sample(item: Document) -> Sample:
+    shape, step = _parse_shape(item), item.integer("step", 1)
+    elements = _parse_data(item, _parse_datatype(item), (-(-math.prod(shape) // step),))
+    return Sample(shape, step, elements)
+
+
 def _parse_tensor(item: Document) -> Tensor:
-    datatype = DATATYPES[item.choice("datatype", tuple(DATATYPES))]
+    return _parse_data(item, _parse_datatype(item), _parse_shape(item))
+
+
+def _parse_datatype(item: Document) -> DataType:
+    return DATATYPES[item.choice("datatype", tuple(DATATYPES))]
+
+
+def _parse_shape(item: Document) -> tuple[int, ...]:
     shape = item.items("shape")
     if not all(type(size) is int and size >= 0 for size in shape):
         raise item.error("shape", "sizes")
+    return tuple(shape)
+
+
+def _parse_data(item: Document, datatype: DataType, shape: tuple[int, ...]) -> Tensor:
     data = item.content.get("data")
     if not isinstance(data, str):
         raise item.error("data", "a string")
     try:
-        return from_bytes(item.text("name"), datatype, tuple(shape), memoryview(b64decode(data, validate=True)))
+        return from_bytes(item.text("name"), datatype, shape, memoryview(b64decode(data, validate=True)))
     except (InvalidTensorError, ValueError) as error:  # base64's own is a ValueError
         raise item.error("data", f"the tensor as base64: {error}") from error
