@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from onnxlet.contract import layout
 from onnxlet.contract.artifact import GRAPH_ROLES, Artifact, Role, parse_artifact
@@ -82,6 +82,17 @@ class Provenance:
     git_revision: str | None = None
 
 
+class Crash(NamedTuple):
+    """A finding of the publish gate: an operator of the model that ends the process, or never ends, on some inputs."""
+
+    operator: str
+    """The operator's name in ONNX, for instance `Div`."""
+    node: str | None
+    """The name of the graph's node, where it has one."""
+    found: str
+    """What happened on which inputs, for people: `SIGFPE where a is -2147483648 and b is -1`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """One immutable version of a model: its tensors, its graphs, how good it is and where it came from."""
@@ -98,6 +109,8 @@ class Manifest:
     metrics: Mapping[str, float] = field(default_factory=dict)
     reference: Mapping[str, Any] | None = None
     """As it is written, since no function reads it: `contract.reference` does."""
+    crashes: tuple[Crash, ...] = ()
+    """What the publish gate found to end a process that runs the model: a client who may send tensors can do so."""
     signature: Mapping[str, str] = field(default_factory=dict)
     """By whom it was published, as `contract.signature` has it; empty where nobody says."""
     as_read: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
@@ -134,6 +147,7 @@ class Manifest:
         """The manifest as the JSON object that `from_document` reads: where it has done so, that very one."""
         if self.as_read is not None:
             return dict(self.as_read)
+        crashes = {"crashes": [crash._asdict() for crash in self.crashes]} if self.crashes else {}
         return {
             "schema": SCHEMA,
             "model": self.model,
@@ -148,6 +162,7 @@ class Manifest:
             "reference": self.reference,
             "provenance": asdict(self.provenance),
             "signature": dict(self.signature),
+            **crashes,
         }
 
     def to_json(self) -> bytes:
@@ -184,6 +199,7 @@ class Manifest:
             generation=_parse_generation(document.optional_document("generation")),
             metrics=document.number_map("metrics"),
             reference=None if reference is None else reference.content,
+            crashes=_parse_crashes(document),
             signature=document.text_map("signature"),
         )
         object.__setattr__(manifest, "as_read", document.content)  # which `replace` does not copy
@@ -275,6 +291,11 @@ def _check_generation(document: Document, manifest: Manifest) -> None:
         raise document.error("generation", f"the inputs {', '.join(spec.name for spec in manifest.inputs)}")
     if not set(generation.outputs()) <= {spec.name for spec in manifest.outputs}:
         raise document.error("generation", f"outputs of {', '.join(spec.name for spec in manifest.outputs)}")
+
+
+def _parse_crashes(document: Document) -> tuple[Crash, ...]:
+    items = document.documents("crashes") if document.content.get("crashes") is not None else ()
+    return tuple(Crash(item.text("operator"), item.optional_text("node"), item.text("found")) for item in items)
 
 
 def _parse_provenance(document: Document) -> Provenance:

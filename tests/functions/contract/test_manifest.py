@@ -17,6 +17,7 @@ from onnxlet.contract.generation import ImageGeneration, TextGeneration
 from onnxlet.contract.manifest import (
     MAX_TENSORS,
     Classification,
+    Crash,
     ImagePreprocess,
     Manifest,
     Provenance,
@@ -57,6 +58,14 @@ def test_optional_parts_may_be_absent_or_null() -> None:
         document["artifacts"] = document["artifacts"][:1]
         manifest = read(document)
         assert (manifest.preprocess, manifest.classification) == (None, None)
+
+
+def test_crashes_survive_being_written_and_read_and_are_absent_where_there_are_none() -> None:
+    found = (Crash("Div", "node 1", "SIGFPE where a is -1"), Crash("STFT", None, "no end"))
+    manifest = replace(MANIFEST, crashes=found)
+    assert read(orjson.loads(manifest.to_json())) == manifest
+    assert "crashes" not in DOCUMENT
+    assert read({**DOCUMENT, "crashes": None}).crashes == ()
 
 
 def test_a_variant_is_found_where_there_is_one_and_the_first_elsewhere() -> None:
@@ -167,6 +176,7 @@ SIDE = "an integer from 1 to 4096"
         ("classification.activation", "relu", "one of none, softmax"),
         ("generation", 1, "a JSON object"),
         ("metrics", {"accuracy": "high"}, "an object of numbers"),
+        ("crashes", {"operator": "Div"}, "a list"),
         ("provenance", None, "a JSON object"),
         ("provenance.created_at", "", TEXT),
         ("provenance.source", 1, TEXT),
