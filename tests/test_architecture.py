@@ -38,11 +38,12 @@ MAY_IMPORT = {
     "batches": {"config", "contract", "errors", "model"},
     "images": {"config", "contract", "errors"},
     "npy": {"config", "contract", "errors"},
-    "instances": {"batches", "config", "contract", "errors", "images", "model"},
+    "instances": {"batches", "config", "contract", "deadline", "errors", "images", "model"},
     "payloads": {
         "batches",
         "config",
         "contract",
+        "deadline",
         "errors",
         "http",
         "images",
@@ -54,7 +55,7 @@ MAY_IMPORT = {
     "generate": {"config", "contract", "errors", "images", "model"},
     "explain": {"batches", "config", "contract", "errors", "images", "instances", "model", "payloads"},
     "references": {"config", "errors", "store"},
-    "v2": {"config", "contract", "errors", "http", "onnxlet"},
+    "v2": {"config", "contract", "deadline", "errors", "http", "onnxlet"},
     "triton": {"contract"},
     "capture": {"batches", "contract", "model", "store"},
     "quota": {"contract", "errors", "store"},
@@ -205,6 +206,23 @@ def room_of(path: Path) -> str:
 @pytest.mark.parametrize("path", sorted(FUNCTIONS.rglob("*.py")), ids=lambda path: str(path.relative_to(FUNCTIONS)))
 def test_a_room_imports_only_what_its_arrows_allow(path: Path) -> None:
     assert violations(room_of(path), path.read_text()) == []
+
+
+def runs_a_session(source: str) -> bool:
+    """Whether a module runs one of a model's graphs itself."""
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr == "run"
+        and isinstance(node.value, ast.Attribute)
+        and node.value.attr in {"session", "preprocess", "postprocess"}
+        for node in ast.walk(ast.parse(source))
+    )
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_a_model_runs_its_graphs(path: Path) -> None:
+    """So that each tensor is compared with its declaration: ONNX Runtime does not survive all of them."""
+    assert runs_a_session(path.read_text()) == (path == PACKAGE / "model.py")
 
 
 def test_the_table_has_no_cycle() -> None:

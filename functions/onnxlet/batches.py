@@ -68,8 +68,13 @@ def _keeps_rows(manifest: Manifest) -> bool:
 
 
 def _row_shape(batch: Batch) -> object | None:
-    """What must be equal for batches to be joined; None for one that cannot be."""
-    if batch.rows is None or any(tensor.shape[:1] != (batch.rows,) for tensor in batch.inputs.values()):
+    """Return what must be equal for batches to be joined; None for one that cannot be.
+
+    A batch without elements is not joined, so that the rows of others do not hide its dimension of 0.
+    """
+    if batch.rows is None or any(
+        tensor.shape[:1] != (batch.rows,) or 0 in tensor.shape for tensor in batch.inputs.values()
+    ):
         return None
     return tuple(sorted((name, tensor.datatype.name, tensor.shape[1:]) for name, tensor in batch.inputs.items()))
 

@@ -8,7 +8,7 @@ from onnxlet import generate as generation
 from onnxlet import payloads, triton, v2
 from onnxlet.batches import Batch, run
 from onnxlet.config import MAX_TOP_K
-from onnxlet.contract import layout, tensors
+from onnxlet.contract import layout
 from onnxlet.contract.generation import TextGeneration
 from onnxlet.errors import InvalidRequestError, OnnxletError
 from onnxlet.exchange import Exchange
@@ -321,7 +321,7 @@ def _answer_columns(exchange: Exchange, model: Model, inputs: object) -> Any:
         (outputs,) = run(model, [batch])
     exchange.capture(model, [batch], [outputs])
     with exchange.step("encode"):
-        return payloads.bare({name: tensors.to_nested(tensor) for name, tensor in outputs.items()})
+        return payloads.bare(payloads.to_nested(outputs))
 
 
 def _health(is_well: bool) -> dict[str, bool]:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from onnxlet import batches, deadline, payloads, telemetry
@@ -40,6 +41,8 @@ class Work:
     etag: str | None = None
     model: Model | None = None
     batches: list[Batch] = field(default_factory=list)
+    outputs: list[Outputs | OnnxletError] = field(default_factory=list)
+    """What the model answered to each batch, or why it could not."""
     outcome: dict[str, Any] = field(default_factory=dict)
     """The predictions, or why there can never be any."""
     failure: OnnxletError | None = None
@@ -128,7 +131,8 @@ def process(service: Service, sources: Sequence[Source], remaining_s: float | No
     with ThreadPoolExecutor(CONCURRENT_OBJECTS) as pool, deadline.within(limit_s and limit_s - ANSWER_MARGIN_S):
         with deadline.within(limit_s and limit_s - ANSWER_MARGIN_S - min(RESULTS_MARGIN_S, limit_s / 4)):
             _for_each(pool, works, lambda work: _read(service, work))
-            _predict(service, [work for work in works if work.batches])
+            _predict([work for work in works if work.batches])
+        _encode_each(service, [work for work in works if work.batches])  # what is ready has the time of the results
         _for_each(pool, [work for work in works if work.outcome], lambda work: _write(service, work))
     return works
 
@@ -191,15 +195,22 @@ def _read(service: Service, work: Work) -> None:
     work.batches = payloads.decode(work.model, media_type, body, service.references.read)
 
 
-def _predict(service: Service, works: Sequence[Work]) -> None:
+def _predict(works: Sequence[Work]) -> None:
     """Run each model once on all that is there for it, as far as the shapes allow."""
     for model, mine in _by_version(works):
-        outcomes = batches.attempt(model, [batch for work in mine for batch in work.batches])
+        outcomes = iter(batches.attempt(model, [batch for work in mine for batch in work.batches]))
         for work in mine:
-            found = [outcomes.pop(0) for _ in work.batches]
-            _attempt(partial(_encode, found), work)
-            if service.settings.capture and "predictions" in work.outcome:
-                service.capture(model, work.batches, [each for each in found if not isinstance(each, OnnxletError)])
+            work.outputs = list(islice(outcomes, len(work.batches)))
+
+
+def _encode_each(service: Service, works: Sequence[Work]) -> None:
+    """Make predictions of the outputs for every work, and keep a sample of them where the function does so."""
+    for work in works:
+        _attempt(_encode, work)
+        if service.settings.capture and work.model is not None and "predictions" in work.outcome:
+            found = [each for each in work.outputs if not isinstance(each, OnnxletError)]
+            service.capture(work.model, work.batches, found)
+        work.outputs = []  # the predictions take their place in memory
 
 
 def _by_version(works: Sequence[Work]) -> Iterable[tuple[Model, list[Work]]]:
@@ -212,11 +223,11 @@ def _by_version(works: Sequence[Work]) -> Iterable[tuple[Model, list[Work]]]:
     return groups.values()
 
 
-def _encode(found: Sequence[Outputs | OnnxletError], work: Work) -> None:
+def _encode(work: Work) -> None:
     """Make predictions of the outputs for one source; raises the first error among them."""
     assert work.model is not None, "outputs have a model"
     outputs = []
-    for each in found:
+    for each in work.outputs:
         if isinstance(each, OnnxletError):
             raise each
         outputs.append(each)

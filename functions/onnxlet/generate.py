@@ -13,7 +13,7 @@ from onnxlet.config import MAX_IMAGES, MAX_LENGTH, MAX_SEED, MAX_TEMPERATURE
 from onnxlet.contract import tensors
 from onnxlet.contract.generation import ImageGeneration, TextGeneration
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
-from onnxlet.errors import InferenceError, InvalidRequestError, UnsupportedMediaError
+from onnxlet.errors import InferenceError, InvalidRequestError, InvalidTensorError, UnsupportedMediaError
 from onnxlet.model import Model
 
 
@@ -76,8 +76,8 @@ def generate_text(model: Model, request: GenerateRequest) -> str:
     def step(token: int) -> list[float]:
         """Give the model one token: it moves to its next state, and scores what may follow."""
         feed = {declaration.token: _token(declaration, specs[declaration.token], token), **state}
-        found = dict(zip(outputs, model.session.run(feed, outputs), strict=True))
-        state.update({name: found[output] for name, output in declaration.state.items()})
+        found = model.run(feed, outputs)
+        state.update({name: _next_state(specs[name], found[output]) for name, output in declaration.state.items()})
         return _scores(found[declaration.scores], len(declaration.vocabulary))
 
     scores: list[float] = []
@@ -160,6 +160,19 @@ def _token(declaration: TextGeneration, spec: TensorSpec, token: int) -> Tensor:
     row = [0.0] * len(declaration.vocabulary)
     row[token] = 1.0
     return tensors.from_values(spec.name, spec.datatype, (*shape[:-1], len(row)), row)
+
+
+def _next_state(spec: TensorSpec, output: Tensor) -> Tensor:
+    """Return what a step gives as the state that the next step takes.
+
+    Raises:
+        InferenceError: The model gives a state that it does not take itself.
+    """
+    try:
+        tensors.check(output, spec)
+    except InvalidTensorError as error:
+        raise InferenceError(f"the model's next state is not one that it takes: {error}") from error
+    return output
 
 
 def _scores(output: Tensor, size: int) -> list[float]:

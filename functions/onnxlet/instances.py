@@ -9,7 +9,7 @@ from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from onnxlet import images
+from onnxlet import deadline, images
 from onnxlet.batches import Batch
 from onnxlet.config import MAX_DECODED_BYTES, MAX_INSTANCES
 from onnxlet.contract import tensors
@@ -71,6 +71,7 @@ def parse_rows(model: Model, instances: object, fetch: Fetch) -> list[Batch]:
         raise InvalidRequestError(f"instances: expected a list of 1 to {MAX_INSTANCES}, got {_describe(instances)}")
     decoded = Decoded()
     for instance in instances:
+        deadline.check()
         decoded.add(_parse_row(model, instance, fetch))
     return decoded.batches
 

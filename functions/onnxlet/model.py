@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("onnxlet")
 
+IMAGES = TensorSpec(PREPROCESS_INPUT, DATATYPES["UINT8"], ("batch", "height", "width", "channels"))
+"""The input of every preprocess graph."""
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -57,7 +60,7 @@ class Model:
                 raise InvalidTensorError(f'input "{name}": expected {spec}, got nothing')
             tensors.check(inputs[name], spec)
         known = {spec.name: spec for spec in self.manifest.outputs}
-        wanted = list(known) if outputs is None else list(outputs)
+        wanted = list(known if outputs is None else dict.fromkeys(outputs))
         _check_names("output", wanted, known)
         return dict(zip(wanted, self.session.run(inputs, wanted), strict=True))
 
@@ -68,10 +71,12 @@ class Model:
             images: UINT8 (batch, height, width, channels), any height and width.
 
         Raises:
-            InferenceError: the model declares no preprocessing, or images of another number of channels.
+            InvalidTensorError: The tensor is not such images, or there is no pixel in it.
+            InferenceError: The model declares no preprocessing, or images with another number of channels.
         """
         if self.preprocess is None:
             raise InferenceError(f'model "{self.manifest.model}" has no image preprocessing')
+        tensors.check(images, IMAGES)
         (tensor,) = self.preprocess.run({PREPROCESS_INPUT: images}, [PREPROCESS_OUTPUT])
         return {self.manifest.inputs[0].name: tensor}
 
@@ -84,18 +89,27 @@ class Model:
 
         Returns:
             The indices, INT64, and the probabilities, FP32: both (batch, top_k), most probable first.
+
+        Raises:
+            InferenceError: The model has no labels, or its output no row.
         """
         if self.postprocess is None or self.manifest.classification is None:
             raise InferenceError(f'model "{self.manifest.model}" has no labels')
+        _require_elements(output)
         count = Tensor(DATATYPES["INT64"], (1,), memoryview(top_k.to_bytes(8, "little")))
         inputs = dict(zip(POSTPROCESS_INPUTS, (output, count), strict=True))
         indices, probabilities = self.postprocess.run(inputs, POSTPROCESS_OUTPUTS)
         return indices, probabilities
 
     def to_pixels(self, output: Tensor) -> Tensor:
-        """The images, UINT8 (batch, height, width, channels), that a generator's output stands for."""
+        """Return the images, UINT8 (batch, height, width, channels), that a generator's output stands for.
+
+        Raises:
+            InferenceError: The model makes no images, or its output has no pixel.
+        """
         if self.postprocess is None:
             raise InferenceError(f'model "{self.manifest.model}" makes no images')
+        _require_elements(output)
         (pixels,) = self.postprocess.run({PIXELS_INPUT: output}, [PIXELS_OUTPUT])
         return pixels
 
@@ -208,6 +222,16 @@ def golden_difference(found: Session, golden: Golden) -> float:
     """
     names = golden.compared
     return golden.difference(dict(zip(names, found.run(golden.inputs, names), strict=True)))
+
+
+def _require_elements(output: Tensor) -> None:
+    """Refuse an output without elements as the input of a postprocess graph.
+
+    Raises:
+        InferenceError: A dimension of it is 0.
+    """
+    if 0 in output.shape:
+        raise InferenceError(f"expected an output of the model with at least one element, got the shape {output.shape}")
 
 
 def _check_names(kind: str, found: Mapping[str, object] | Sequence[str], declared: Mapping[str, TensorSpec]) -> None:

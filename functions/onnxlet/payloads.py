@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from onnxlet import images, npy
+from onnxlet import deadline, images, npy
 from onnxlet.batches import Batch, Outputs, run
 from onnxlet.config import MAX_LABELS, MAX_ROWS
 from onnxlet.contract import tensors
@@ -104,14 +104,36 @@ def encode(
 
     Raises:
         InvalidTensorError: an output that has no JSON form.
+        TooLargeError: More labels or values than one answer may have; they are counted before any is made.
     """
+    has_labels = model.manifest.classification is not None
+    is_labelled = [has_labels and (batch.is_image or not only_images) for batch in batches]
+    answers = list(zip(batches, outputs, is_labelled, strict=True))
+    tensors.require_json(
+        (tensor for _, found, is_label in answers if not is_label for tensor in found.values()), is_nested=True
+    )
+    first = model.manifest.outputs[0].name
+    _check_labels(model, [found[first] for _, found, is_label in answers if is_label], top_k)
     predictions: list[Any] = []
-    for batch, found in zip(batches, outputs, strict=True):
-        if model.manifest.classification is not None and (batch.is_image or not only_images):
-            predictions += _label(model, found[model.manifest.outputs[0].name], top_k)
-        else:
-            predictions += _values(batch, found)
+    for batch, found, is_label in answers:
+        deadline.check()
+        predictions += _label(model, found[first], top_k) if is_label else _values(batch, found)
     return predictions
+
+
+def to_nested(outputs: Outputs) -> dict[str, Any]:
+    """Return the values of each output, nested as its shape.
+
+    Raises:
+        InvalidTensorError: An output has no JSON form.
+        TooLargeError: Together they have more values than one answer may have.
+    """
+    tensors.require_json(outputs.values(), is_nested=True)
+    nested = {}
+    for name, tensor in outputs.items():
+        deadline.check()
+        nested[name] = tensors.to_nested(tensor)
+    return nested
 
 
 def bare(values: dict[str, Any]) -> Any:
@@ -131,6 +153,7 @@ def _decode_parts(model: Model, media_type: str, body: bytes) -> list[Batch]:
 
     decoded = Decoded()
     for part in multipart.parse(media_type, body):
+        deadline.check()
         kind = part.media_type
         if kind in UNTOLD:
             kind = _sniff(part.body) or kind or TEXT  # RFC 2046: what says nothing is text
@@ -215,14 +238,20 @@ def _parse_instances(body: bytes) -> list[Any]:
     raise InvalidJsonError(f"expected instances, got {type(document).__name__}")
 
 
+def _check_labels(model: Model, outputs: Sequence[Tensor], top_k: int) -> None:
+    """Refuse more labels than one answer may name."""
+    classification = model.manifest.classification
+    count = 0 if classification is None else min(top_k, len(classification.labels))
+    rows = sum(output.shape[0] if output.shape else 1 for output in outputs)
+    if rows * count > MAX_LABELS:
+        raise TooLargeError(f"expected at most {MAX_LABELS} labels in all, got {rows} rows with {count}: lower top_k")
+
+
 def _label(model: Model, output: Tensor, top_k: int) -> list[dict[str, Any]]:
     classification = model.manifest.classification
     assert classification is not None, "the caller has looked"
     labels = classification.labels
     count = min(top_k, len(labels))
-    rows = output.shape[0] if output.shape else 1
-    if rows * count > MAX_LABELS:
-        raise TooLargeError(f"expected at most {MAX_LABELS} labels in all, got {rows} rows with {count}: lower top_k")
     indices, probabilities = (tensors.to_values(tensor) for tensor in model.classify(output, count))
     ranked = [
         {"label": labels[index], "probability": probability}
@@ -232,7 +261,7 @@ def _label(model: Model, output: Tensor, top_k: int) -> list[dict[str, Any]]:
 
 
 def _values(batch: Batch, outputs: Outputs) -> list[Any]:
-    values = {name: tensors.to_nested(tensor) for name, tensor in outputs.items()}
+    values = to_nested(outputs)
     if batch.rows is None or any(tensor.shape[:1] != (batch.rows,) for tensor in outputs.values()):
         return [bare(values)]
     return [bare({name: value[row] for name, value in values.items()}) for row in range(batch.rows)]

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from onnxlet import __version__
+from onnxlet import __version__, deadline
 from onnxlet.config import MAX_ELEMENTS, MAX_NAME_CHARACTERS, MAX_SIZES, MAX_TENSORS
 from onnxlet.contract import tensors
 from onnxlet.contract.manifest import Manifest
@@ -121,9 +121,12 @@ def infer_response(
         document["id"] = request.id
     document["outputs"] = items = []
     buffers: list[memoryview] = []
+    binary = {name for name, tensor in outputs.items() if request.wants_binary(name, tensor.datatype)}
+    tensors.require_json(tensor for name, tensor in outputs.items() if name not in binary)
     for name, tensor in outputs.items():
+        deadline.check()
         item: dict[str, Any] = {"name": name, "datatype": tensor.datatype.name, "shape": tensor.shape}
-        if request.wants_binary(name, tensor.datatype):
+        if name in binary:
             item["parameters"] = {"binary_data_size": len(tensor.buffer)}
             buffers.append(tensor.buffer)
         else:

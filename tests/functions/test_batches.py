@@ -69,6 +69,12 @@ def test_one_that_fails_among_others_of_its_shape_fails_alone() -> None:
     ]
 
 
+def test_a_batch_without_rows_does_not_hide_among_others(sums: Model) -> None:
+    asked = [rows(1), Batch({"x": tensor(np.ones((0, 3), np.float32))}, 0), rows(2)]
+    assert groups(sums, asked) == [[0, 2], [1]]
+    assert isinstance(attempt(sums, asked)[1], InvalidTensorError)
+
+
 def test_no_more_than_the_bound_runs_at_once(sums: Model) -> None:
     asked = [rows(value) for value in range(5)]
     assert groups(sums, asked, at_most_bytes=2 * 12) == [[0, 1], [2, 3], [4]]

@@ -2,14 +2,17 @@ import base64
 import io
 import json
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper, numpy_helper
 from PIL import Image
 
 from onnxlet.app import App
 from onnxlet.config import MAX_IMAGES, MAX_LENGTH, Settings
+from onnxlet.errors import ArtifactError
 from onnxlet.http import Request, Response
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
@@ -66,6 +69,17 @@ class TestText:
         assert first["seed"] != second["seed"]
         again = text(app, model, text_input="a", length=30, temperature=5.0, seed=first["seed"])
         assert again == first
+
+
+def test_a_model_whose_state_loses_its_elements_is_not_published(app: App) -> None:
+    """Its kernels may not survive a state without elements."""
+    step = graphs.char_step()
+    step.graph.node[-1].CopyFrom(helper.make_node("Slice", ["state", "none", "none"], ["next_state"]))
+    step.graph.initializer.append(numpy_helper.from_array(np.zeros(2, np.int64), "none"))
+    declaration = graphs.char_candidate().generation
+    candidate = replace(graphs.candidate("shrinking", step), generation=declaration)
+    with pytest.raises(ArtifactError, match="the model's next state is not one that it takes"):
+        publish(app.service.traffic.models.registry, candidate)
 
 
 def test_draws_follow_the_scores(app: App) -> None:

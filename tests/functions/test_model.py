@@ -90,6 +90,22 @@ class TestModel:
         with pytest.raises(InferenceError):
             digits.to_inputs(Tensor(DATATYPES["UINT8"], (1, 2, 2, 3), memoryview(bytes(12))))
 
+    @pytest.mark.parametrize("shape", [(0, 2, 2, 1), (1, 0, 2, 1), (1, 2, 0, 1), (1, 2, 2, 0)])
+    def test_images_without_pixels_are_refused(self, digits: Model, shape: tuple[int, ...]) -> None:
+        with pytest.raises(InvalidTensorError, match='input "images": expected UINT8'):
+            digits.to_inputs(Tensor(DATATYPES["UINT8"], shape, memoryview(b"")))
+
+    def test_an_output_without_rows_is_not_classified(self, digits: Model) -> None:
+        """Whatever the model gives: the graphs behind it do not survive such tensors either."""
+        for shape in ((0, 10), (1, 0)):
+            with pytest.raises(InferenceError, match="expected an output of the model with at least one element"):
+                digits.classify(Tensor(DATATYPES["FP32"], shape, memoryview(b"")), 1)
+
+    def test_an_output_without_pixels_becomes_no_image(self, registry: Registry) -> None:
+        generator = load(registry, publish(registry, graphs.generator_candidate()), threads=1)
+        with pytest.raises(InferenceError, match="expected an output of the model with at least one element"):
+            generator.to_pixels(Tensor(DATATYPES["FP32"], (0, 4, 6, 1), memoryview(b"")))
+
     def test_a_model_without_declarations_takes_tensors_alone(self, two: Model) -> None:
         with pytest.raises(InferenceError, match='model "two" has no image preprocessing'):
             two.to_inputs(images())

@@ -290,8 +290,12 @@ class TestColumns:
         expected = {"sum": [[4, 6], [12, 14]], "difference": [[-2, -2], [-2, -2]]}
         assert v1(app, "two", inputs=columns) == {"outputs": expected}
 
-    def test_an_empty_batch_gives_an_empty_answer(self, app: App) -> None:
-        assert post(app, "/v1/models/text:predict", {"inputs": []}) == (200, {"outputs": []})
+    def test_an_empty_batch_is_a_400(self, app: App) -> None:
+        status, answer = post(app, "/v1/models/text:predict", {"inputs": []})
+        assert (status, answer["code"]) == (400, "invalid_tensor")
+        assert (
+            answer["error"] == 'input "x": expected BYTES (n,), got BYTES (0,): each free dimension must be at least 1'
+        )
 
 
 class TestInvocations:

@@ -11,7 +11,8 @@ import struct
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
+from operator import mul
 from typing import Any
 
 from onnxlet.errors import InvalidTensorError, TooLargeError
@@ -25,7 +26,7 @@ MAX_RANK = 64
 """numpy's, and more than any graph has."""
 
 MAX_VALUES = 4_000_000
-"""Of a tensor that becomes JSON: 32 bytes and more each while it does."""
+"""Values of an answer in JSON, the lists around them included: each takes 32 bytes and more while it is made."""
 
 MAX_STRINGS = 1_000_000
 """Of a tensor: each is a Python object, and four bytes of a body are enough for one."""
@@ -98,22 +99,35 @@ class TensorSpec:
 
 
 def check(tensor: Tensor, spec: TensorSpec) -> None:
-    """Hold a tensor against its declaration.
+    """Compare a tensor with its declaration.
+
+    A dimension of 0 fits only where the declaration itself says 0: several of ONNX Runtime's kernels end the process
+    or run for minutes on a tensor without elements.
 
     Raises:
-        InvalidTensorError: another datatype, rank or size.
+        InvalidTensorError: The tensor has another datatype, rank or size, or a dimension of 0.
     """
-    fits = tensor.datatype is spec.datatype and (
-        spec.shape is None
-        or (
-            len(tensor.shape) == len(spec.shape)
-            and all(isinstance(want, str) or size == want for size, want in zip(tensor.shape, spec.shape, strict=True))
-        )
-    )
-    if not fits:
+    declared = (ANY,) * len(tensor.shape) if spec.shape is None else spec.shape
+    if tensor.datatype is not spec.datatype or not _fits(tensor.shape, declared):
+        hint = ": each free dimension must be at least 1" if 0 in tensor.shape else ""
         raise InvalidTensorError(
-            f'input "{spec.name}": expected {spec}, got {tensor.datatype.name} {_shape_text(tensor.shape)}'
+            f'input "{spec.name}": expected {spec}, got {tensor.datatype.name} {_shape_text(tensor.shape)}{hint}'
         )
+
+
+def _fits(shape: Sequence[int], declared: Sequence[Dimension]) -> bool:
+    """Return whether each size is the declared one, or at least 1 where the request decides it.
+
+    Where a declared 0 leaves no elements, no bytes of a request bound the other sizes: `MAX_VALUES` does.
+    """
+    if len(shape) != len(declared) or (0 in shape and _positions(shape) > MAX_VALUES):
+        return False
+    return all(size > 0 if isinstance(want, str) else size == want for size, want in zip(shape, declared, strict=True))
+
+
+def _positions(shape: Iterable[int]) -> int:
+    """Return the product of the sizes with 1 in place of 0: the steps of a loop over all dimensions but the empty."""
+    return math.prod(max(size, 1) for size in shape)
 
 
 def zeros(spec: TensorSpec) -> Tensor:
@@ -181,16 +195,35 @@ def to_values(tensor: Tensor) -> list[Any]:
         InvalidTensorError: FP16, which has no JSON form.
         TooLargeError: more than `MAX_VALUES`.
     """
-    if math.prod(tensor.shape) > MAX_VALUES:
-        raise TooLargeError(
-            f"an output has {math.prod(tensor.shape)} values, expected at most {MAX_VALUES} in JSON: ask for bytes"
-        )
+    require_json([tensor])
     if tensor.datatype.name == "BYTES":
         return [element.decode("utf-8", "replace") for element in unpack_strings(tensor.buffer)]
     if tensor.datatype.code is None:
         raise InvalidTensorError(f"an output is {tensor.datatype.name}, which has no JSON form; ask for binary data")
     values: list[Any] = tensor.buffer.cast(tensor.datatype.code).tolist()  # type: ignore[call-overload]
     return values
+
+
+def require_json(tensors: Iterable[Tensor], *, is_nested: bool = False) -> None:
+    """Refuse tensors that would become too much JSON, before any of it is made.
+
+    Args:
+        tensors: The outputs of one answer.
+        is_nested: Whether each tensor becomes lists inside lists, which are counted too.
+
+    Raises:
+        TooLargeError: They would become more than `MAX_VALUES` values.
+    """
+    count = 0
+    for tensor in tensors:
+        count += _positions(tensor.shape)
+        if is_nested:
+            count += sum(accumulate((max(size, 1) for size in tensor.shape[:-1]), mul))
+    if count > MAX_VALUES:
+        raise TooLargeError(
+            f"the answer has {count} values, expected at most {MAX_VALUES} in JSON: ask for fewer rows or outputs, or "
+            "for binary data"
+        )
 
 
 def from_nested(name: str, datatype: DataType, data: object) -> Tensor:
@@ -207,6 +240,7 @@ def from_nested(name: str, datatype: DataType, data: object) -> Tensor:
 
 def to_nested(tensor: Tensor) -> Any:
     """The tensor's elements as JSON values, nested as its shape; raises as `to_values`."""
+    require_json([tensor], is_nested=True)
     values: Any = to_values(tensor)
     if not tensor.shape:
         return values[0]

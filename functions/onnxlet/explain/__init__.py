@@ -66,7 +66,7 @@ def parse_explain(
     has_images = model.manifest.preprocess is not None
     rows = payloads.decode(replace(model, preprocess=_OneImage()) if has_images else model, media_type, body, fetch)
     if len(rows) != 1 or rows[0].rows not in {1, None}:
-        raise InvalidRequestError(f"expected one row, got {sum(row.rows or 1 for row in rows)}")
+        raise InvalidRequestError(f"expected one row, got {sum(1 if row.rows is None else row.rows for row in rows)}")
     if has_images and not rows[0].is_image:
         raise UnsupportedMediaError(f'model "{name}" is explained by images, not by tensors: send what it was made of')
     return ExplainRequest(

@@ -10,6 +10,7 @@ from onnxlet.contract.tensors import (
     BY_ONNX,
     DATATYPES,
     MAX_RANK,
+    MAX_VALUES,
     Tensor,
     TensorSpec,
     check,
@@ -18,13 +19,14 @@ from onnxlet.contract.tensors import (
     from_values,
     join,
     pack_strings,
+    require_json,
     split,
     to_nested,
     to_values,
     unpack_strings,
     zeros,
 )
-from onnxlet.errors import InvalidTensorError
+from onnxlet.errors import InvalidTensorError, TooLargeError
 
 ELEMENTS: dict[str, st.SearchStrategy[Any]] = {
     "BOOL": st.booleans(),
@@ -208,6 +210,57 @@ def test_a_tensor_that_does_not_fit_is_refused_with_both_sides(expected: TensorS
     with pytest.raises(InvalidTensorError) as caught:
         check(tensor, expected)
     assert str(caught.value) == f'input "x": expected {expected}, got FP32 (3, 2)'
+
+
+def empty(*shape: int) -> Tensor:
+    return Tensor(DATATYPES["FP32"], shape, memoryview(b""))
+
+
+@pytest.mark.parametrize("shape", [(0, 2), (3, 0), (0, 0), (0, 2**40)])
+@pytest.mark.parametrize("declared", [spec("batch", "width"), TensorSpec("x", DATATYPES["FP32"], None)])
+def test_a_free_dimension_of_0_is_refused(declared: TensorSpec, shape: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidTensorError) as caught:
+        check(empty(*shape), declared)
+    text = f'input "x": expected {declared}, got FP32 {shape}: each free dimension must be at least 1'
+    assert str(caught.value) == text
+
+
+def test_a_dimension_of_0_fits_where_the_declaration_says_0() -> None:
+    check(empty(0, 1), spec(0, "n"))
+    check(empty(0, MAX_VALUES), spec(0, "n"))
+    check(empty(0, 0), spec(0, 0))
+    for shape in ((0, 0), (0, MAX_VALUES + 1), (1, 0)):
+        with pytest.raises(InvalidTensorError):
+            check(empty(*shape), spec(0, "n"))
+
+
+def test_an_answer_in_json_is_bounded_by_its_values_and_lists() -> None:
+    """Counted by the shapes alone: no such tensor is ever made."""
+    require_json([])
+    require_json([empty(MAX_VALUES)])
+    require_json([empty(MAX_VALUES - 1, 1), empty()])
+    require_json([empty(MAX_VALUES)], is_nested=True)
+    require_json([empty(MAX_VALUES // 2, 1)], is_nested=True)
+    require_json([empty(2, 3, MAX_VALUES // 6 - 2)] * 1, is_nested=True)
+    for found, is_nested, count in (
+        ([empty(MAX_VALUES + 1)], False, MAX_VALUES + 1),
+        ([empty(MAX_VALUES), empty()], False, MAX_VALUES + 1),
+        ([empty(2**39, 0)], False, 2**39),
+        ([empty(MAX_VALUES // 2, 0, 2)], True, MAX_VALUES * 2),
+        ([empty(MAX_VALUES // 2 + 1, 1)], True, MAX_VALUES + 2),
+    ):
+        with pytest.raises(TooLargeError) as caught:
+            require_json(found, is_nested=is_nested)
+        text = f"the answer has {count} values, expected at most {MAX_VALUES} in JSON: ask for fewer rows or outputs"
+        assert str(caught.value) == f"{text}, or for binary data"
+
+
+def test_a_tensor_is_not_made_into_json_beyond_the_bound() -> None:
+    for convert, tensor in ((to_values, empty(1, 2**39, 0)), (to_nested, empty(MAX_VALUES // 2 + 1, 0))):
+        with pytest.raises(TooLargeError, match="the answer has"):
+            convert(tensor)
+    assert to_nested(empty(2, 0)) == [[], []]
+    assert to_values(empty(2, 0)) == []
 
 
 def test_a_declaration_is_shown_with_its_shape() -> None:
