@@ -13,6 +13,7 @@ from cli.options import JsonOption, RegistryOption
 from cli.registry import open_registry
 from onnxlet.contract import access, layout
 from onnxlet.contract.access import MAX_QUOTA, Key, Keys
+from onnxlet.contract.document import MAX_REPAIR_BYTES
 from onnxlet.errors import ConflictError, InvalidRequestError, ObjectNotFoundError
 from onnxlet.store import Store
 
@@ -110,9 +111,11 @@ def _change(store: Store, change: Callable[[Keys], Keys]) -> Keys:
     """
     for _ in range(MAX_SWAPS):
         keys, revision = _read(store)
-        changed = change(keys)
+        changed = change(keys).without_forgotten(datetime.now(UTC))
+        data = changed.to_json()
+        Keys.from_json(data)  # nothing is written that could not be read back
         try:
-            store.replace(layout.ACCESS_DOCUMENT, changed.to_json(), revision)
+            store.replace(layout.ACCESS_DOCUMENT, data, revision)
         except ConflictError:
             time.sleep(random.uniform(0, MAX_PAUSE_S))  # noqa: S311 - to keep out of others' way
         else:
@@ -126,7 +129,7 @@ def _read(store: Store) -> tuple[Keys, Any]:
         stored = store.read(layout.ACCESS_DOCUMENT)
     except ObjectNotFoundError:
         return Keys(), None
-    return Keys.from_json(stored.data), stored.revision
+    return Keys.from_json(stored.data, at_most=MAX_REPAIR_BYTES), stored.revision
 
 
 def _row(key: Key) -> output.Row:

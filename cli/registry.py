@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxlet.config import storage_from_environment
+from onnxlet.contract.document import MAX_REPAIR_BYTES
 from onnxlet.errors import CredentialsError
 from onnxlet.registry import Registry
 from onnxlet.store import SCHEMES, Store, open_store
@@ -23,7 +24,8 @@ def open_registry(url: str | None, *, create: bool = False) -> Registry:
         InvalidNameError, BucketNotFoundError: the URL leads nowhere.
         CredentialsError: an `s3://` registry, and no AWS credentials.
     """
-    return Registry(open_place(url or str(DEFAULT_FOLDER), create=create or url is None))
+    store = open_place(url or str(DEFAULT_FOLDER), create=create or url is None)
+    return Registry(store, largest_alias_bytes=MAX_REPAIR_BYTES)
 
 
 def open_place(url: str, *, create: bool = False) -> Store:

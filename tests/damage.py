@@ -1,8 +1,11 @@
 """Damage: bytes of a published version that are no longer those that were published."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from onnxlet.contract import layout
+from onnxlet.contract.document import DIGEST, to_sealed_json
 from onnxlet.contract.manifest import Manifest
 
 
@@ -13,3 +16,8 @@ def damage(root: Path, manifest: Manifest, role: str = "model") -> dict[Path, by
     for blob, data in before.items():
         blob.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     return before
+
+
+def resealed(document: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a document with a new digest, as whoever changes it can make one."""
+    return to_sealed_json({name: value for name, value in document.items() if name != DIGEST}, 2**40)

@@ -13,6 +13,7 @@ from onnxlet.contract.alias import CANARY, SHADOW
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs, keys
+from tests.damage import resealed
 from tests.test_clouds import PNG, Exchange, png, send, started
 from training.publish import publish
 
@@ -65,8 +66,7 @@ def change(path: Path, *where: str | int, to: Any) -> None:
         target = target[step]
     assert target[where[-1]] != to
     target[where[-1]] = to
-    document.pop("digest", None)  # or make it anew: it keeps nobody from anything
-    path.write_text(json.dumps(document))
+    path.write_bytes(resealed(document))
 
 
 @pytest.mark.parametrize("cloud", ["gcp", "aws"])
@@ -126,9 +126,8 @@ def test_a_signature_is_of_its_model_and_its_version(registry: Registry, tmp_pat
     """A signed manifest under another number or another name is not what was signed."""
     root = tmp_path / "registry"
     signed = json.loads((root / layout.version_key("digits", 1)).read_bytes())
-    del signed["digest"]
-    registry.store.put_if_absent(layout.version_key("digits", 2), json.dumps({**signed, "version": 2}).encode())
-    registry.store.put_if_absent(layout.version_key("other", 1), json.dumps({**signed, "model": "other"}).encode())
+    registry.store.put_if_absent(layout.version_key("digits", 2), resealed({**signed, "version": 2}))
+    registry.store.put_if_absent(layout.version_key("other", 1), resealed({**signed, "model": "other"}))
     with serving("gcp", registry, tmp_path) as url:
         assert "not of this manifest" in refused(url, "/v2/models/digits/versions/2")
         assert "not of this manifest" in refused(url, "/v2/models/other/versions/1")

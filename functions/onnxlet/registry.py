@@ -11,6 +11,7 @@ from onnxlet.config import Settings
 from onnxlet.contract import alias as actions
 from onnxlet.contract import layout
 from onnxlet.contract.alias import Alias, Move
+from onnxlet.contract.document import MAX_STATE_BYTES
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import (
@@ -32,9 +33,18 @@ MAX_SWAPS = 100
 class Registry:
     """The models under one root of object storage; `onnxlet.contract` states its layout and rules."""
 
-    def __init__(self, store: Store, artifacts: Artifacts | None = None) -> None:
-        """Take the store whose root is the registry's, and perhaps its artifacts, of which some are on their way."""
+    def __init__(
+        self, store: Store, artifacts: Artifacts | None = None, largest_alias_bytes: int = MAX_STATE_BYTES
+    ) -> None:
+        """Begin.
+
+        Args:
+            store: The store whose root is the registry's.
+            artifacts: Its artifacts, where some are on their way already.
+            largest_alias_bytes: How large an alias is read; whoever writes a smaller one in its place reads more.
+        """
         self.store = store
+        self._largest_alias_bytes = largest_alias_bytes
         self.artifacts = artifacts or Artifacts(store)
         self._expected: dict[str, tuple[Alias, Revision]] = {}
 
@@ -200,7 +210,8 @@ class Registry:
             if version is None:
                 raise ModelNotFoundError(
                     f'model "{name}": nothing to roll back to, "{alias}" has named no version before '
-                    f"{current.manifest.version}"
+                    f"{current.manifest.version} that it keeps (the last {actions.MAX_MOVES}); "
+                    f"onnxlet promote {name} VERSION names any version"
                 )
             return self.version(name, version)
 
@@ -238,8 +249,10 @@ class Registry:
         while True:
             manifest = replace(draft, version=version, signature={})
             manifest = sign(manifest) if sign else manifest
+            key, data = layout.version_key(draft.model, version), manifest.to_json()
+            Manifest.from_json(data, key)  # nothing is written that could not be read back
             try:
-                self.store.put_if_absent(layout.version_key(draft.model, version), manifest.to_json())
+                self.store.put_if_absent(key, data)
             except ConflictError:
                 other = self.version(draft.model, version)
                 if other.provenance.publication == draft.provenance.publication:  # our own, of an earlier attempt
@@ -271,8 +284,10 @@ class Registry:
                 moved = Alias(alias, manifest, (move,))
             else:
                 moved = (current.shared if action in actions.SHARES else current.moved)(move, manifest)
+            data = moved.to_json()
+            _parse_alias(name, alias, key, data)  # nothing is written that could not be read back
             try:
-                self.store.replace(key, moved.to_json(), revision)
+                self.store.replace(key, data, revision)
             except ConflictError:
                 time.sleep(_backoff_s(attempt))
             else:
@@ -285,7 +300,7 @@ class Registry:
             stored = self.store.read(key)
         except ObjectNotFoundError:
             return None
-        return _parse_alias(name, alias, key, stored.data), stored.revision
+        return _parse_alias(name, alias, key, stored.data, self._largest_alias_bytes), stored.revision
 
     def _not_found(self, name: str, what: str) -> ModelNotFoundError:
         versions = self.versions(name)
@@ -294,8 +309,8 @@ class Registry:
         return ModelNotFoundError(f'model "{name}": not in the registry {self.store.url}')
 
 
-def _parse_alias(name: str, alias: str, key: str, data: bytes) -> Alias:
-    found = Alias.from_json(data, key)
+def _parse_alias(name: str, alias: str, key: str, data: bytes, at_most: int = MAX_STATE_BYTES) -> Alias:
+    found = Alias.from_json(data, key, at_most)
     if (found.manifest.model, found.name) != (name, alias):
         raise ManifestError(f"{key}: expected {name}@{alias}, got {found.manifest.model}@{found.name}")
     return found

@@ -11,20 +11,25 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
 from typing import Any
 
 from onnxlet.contract import layout
-from onnxlet.contract.document import Document, to_json
+from onnxlet.contract.document import MAX_STATE_BYTES, SEALED, UNSEALED, Document, to_sealed_json
 from onnxlet.errors import ManifestError
 
-SCHEMA = 1
 PREFIX = "onnxlet_"
 ID_BYTES = 6
 SECRET_BYTES = 32
 
 MAX_QUOTA = 10**12
+
+FIELDS = ("id", "name", "sha256", "created_at", "expires_at", "revoked_at", "models", "quota")
+"""The fields of a key: all are written, those that do not bound it as null, and no other is read."""
+
+FORGOTTEN_AFTER = timedelta(days=30)
+"""How long a key that was revoked or has expired stays in the document; without it the key is refused as well."""
 
 _SECRET = re.compile(rf"{PREFIX}([0-9a-f]{{{2 * ID_BYTES}}})_[0-9a-f]{{{2 * SECRET_BYTES}}}", re.ASCII)
 _ID = re.compile(rf"[0-9a-f]{{{2 * ID_BYTES}}}", re.ASCII)
@@ -58,6 +63,10 @@ class Key:
         """Whether it is neither revoked nor expired at a time."""
         return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
 
+    def ended_at(self) -> datetime | None:
+        """Return since when the key is good for nothing, or will be; None where it has no end."""
+        return min((end for end in (self.revoked_at, self.expires_at) if end is not None), default=None)
+
 
 class Keys:
     """All keys of a registry, by identifier."""
@@ -87,20 +96,35 @@ class Keys:
         """These keys and one more, or another state of one of them."""
         return Keys({**self._keys, key.id: key}.values())
 
-    def to_json(self) -> bytes:
-        """The bytes that the registry stores."""
-        return to_json({"schema": SCHEMA, "keys": [_to_document(key) for key in self]})
+    def without_forgotten(self, at: datetime) -> "Keys":
+        """Return these keys without those that had not been good for `FORGOTTEN_AFTER` at a time."""
+        return Keys(key for key in self if (ended_at := key.ended_at()) is None or at - ended_at < FORGOTTEN_AFTER)
 
-    @classmethod
-    def from_json(cls, data: bytes, path: str = layout.ACCESS_DOCUMENT) -> "Keys":
-        """Read the bytes that the registry stores; `path` names them in errors.
+    def to_json(self) -> bytes:
+        """Return the bytes that the registry stores.
 
         Raises:
-            ManifestError: an unknown schema, or anything malformed.
+            ManifestError: there are too many keys.
         """
-        document = Document.parse(data, path)
-        document.require_schema(SCHEMA)
-        keys = [_parse_key(item) for item in document.documents("keys")]
+        document = {"schema": SEALED, "keys": [_to_document(key) for key in self]}
+        return to_sealed_json(document, MAX_STATE_BYTES, "let keys expire, or keep some in another registry")
+
+    @classmethod
+    def from_json(cls, data: bytes, path: str = layout.ACCESS_DOCUMENT, at_most: int = MAX_STATE_BYTES) -> "Keys":
+        """Read the bytes that the registry stores.
+
+        Args:
+            data: The bytes.
+            path: What names them in errors.
+            at_most: How many bytes are read.
+
+        Raises:
+            ManifestError: an unknown schema or field, other content than was written, or anything malformed.
+        """
+        document = Document.parse_sealed(data, path, at_most)
+        document.require_fields(("schema", "keys"), all_of_them=True)
+        is_sealed = document.content["schema"] != UNSEALED
+        keys = [_parse_key(item, is_sealed=is_sealed) for item in document.documents("keys")]
         if len({key.id for key in keys}) < len(keys):
             raise ManifestError(f"{path}: two keys have the same id")
         return cls(keys)
@@ -128,8 +152,8 @@ def revoked(key: Key, at: datetime) -> Key:
 
 
 def _to_document(key: Key) -> dict[str, Any]:
-    """One key's part of the document; what does not bound it is not there."""
-    document = {
+    """Return one key's part of the document."""
+    return {
         "id": key.id,
         "name": key.name,
         "sha256": key.sha256,
@@ -139,10 +163,10 @@ def _to_document(key: Key) -> dict[str, Any]:
         "models": None if key.models is None else list(key.models),
         "quota": key.quota,
     }
-    return {name: value for name, value in document.items() if value is not None}
 
 
-def _parse_key(document: Document) -> Key:
+def _parse_key(document: Document, *, is_sealed: bool) -> Key:
+    document.require_fields(FIELDS, all_of_them=is_sealed)
     sha256 = document.text("sha256")
     if not layout.is_sha256(sha256):
         raise document.error("sha256", "a SHA-256: 64 of 0-9, a-f")

@@ -1,7 +1,8 @@
 """A JSON document being read: typed access, with errors that name the path to what is wrong."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -9,21 +10,129 @@ import orjson
 from onnxlet.errors import ManifestError
 
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
-"""No manifest needs more; a larger one is refused before it is parsed."""
+"""The largest document that is written once; a larger one is neither written nor parsed."""
 
+MAX_STATE_BYTES = 4 * MAX_DOCUMENT_BYTES
+"""The largest document that is replaced as it changes: an alias holds three manifests and its last moves, the keys'
+document 75,000 keys."""
+
+MAX_REPAIR_BYTES = 64 * 1024 * 1024
+"""The largest document that the command reads, so that it can write a smaller one in its place."""
+
+UNSEALED, SEALED = SCHEMAS = (1, 2)
+"""The schema of documents whose digest may be missing, and of those that are written now."""
 
 DIGEST = "digest"
-"""The field of a sealed document that holds the SHA-256 of the others, as JSON without spaces and sorted by name."""
+"""The field of a sealed document that holds the SHA-256 of the others."""
+
+MAX_INTEGER = 2**53
+"""The largest integer that a reader of RFC 8785 keeps exactly."""
 
 
 def to_json(document: Mapping[str, Any]) -> bytes:
-    """The bytes of a document, the same for the same content, made to be read by people too."""
+    """Return the bytes of a document, the same for the same content, made to be read by people too."""
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
 
 
-def to_sealed_json(document: Mapping[str, Any]) -> bytes:
-    """As `to_json`, with the digest of the content in it, by which a reader knows that no bit of it has changed."""
-    return to_json({**document, DIGEST: _digest(document)})
+def to_sealed_json(document: Mapping[str, Any], at_most: int = MAX_DOCUMENT_BYTES, remedy: str = "") -> bytes:
+    """Return the bytes of a document with the digest of its content, which shows a reader that no bit has changed.
+
+    Args:
+        document: The content, with its `schema`.
+        at_most: How many bytes a reader takes.
+        remedy: What makes the document smaller, for the error.
+
+    Raises:
+        ManifestError: the document is too large, or holds what JSON cannot.
+    """
+    digest = hashlib.sha256(content_bytes(document)).hexdigest()
+    data = orjson.dumps({**document, DIGEST: digest}, option=orjson.OPT_SORT_KEYS)
+    if len(data) > at_most:
+        raise ManifestError(f"document: expected at most {at_most} bytes, got {len(data)}{remedy and f': {remedy}'}")
+    return data
+
+
+def content_bytes(content: Mapping[str, Any]) -> bytes:
+    """Return the bytes that a digest or a signature is of: the form of RFC 8785, or what schema 1 had in its place.
+
+    Raises:
+        ManifestError: the content holds what JSON cannot, or more than RFC 8785 keeps.
+    """
+    if content.get("schema") != UNSEALED:
+        return canonical(content)
+    try:
+        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise ManifestError(f"document: expected JSON that can be written again, got {error}") from error
+
+
+def canonical(content: object) -> bytes:
+    """Return the one text of a JSON value that RFC 8785 (JSON Canonicalization Scheme) defines.
+
+    Raises:
+        ManifestError: the value is not JSON, is nested too deep, or has an integer beyond 2^53.
+    """
+    try:
+        return orjson.dumps(_canonical(content))
+    except (orjson.JSONEncodeError, RecursionError) as error:
+        raise ManifestError(f"document: expected JSON as RFC 8785 has it, got {error}") from error
+
+
+def _canonical(value: object) -> object:
+    """Return the value as orjson must write it: names in the order of UTF-16, numbers as ECMAScript writes them."""
+    if isinstance(value, dict):
+        return {name: _canonical(value[name]) for name in _in_order(value)}
+    if isinstance(value, list | tuple):
+        return value if set(map(type, value)) == {str} else [_canonical(item) for item in value]
+    if isinstance(value, float):
+        return orjson.Fragment(_number(value))
+    if isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
+        raise ManifestError(f"document: expected integers up to {MAX_INTEGER}, got {_describe(value)}")
+    return value
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Return names in the order of their UTF-16 code units, which is that of ASCII where there is nothing else."""
+    found = sorted(names)
+    return (
+        found
+        if all(map(str.isascii, found))
+        else sorted(found, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
+    )
+
+
+def _number(value: float) -> str:
+    """Return a number as ECMAScript writes it: `Number::toString`, which has the digits that Python's `repr` has.
+
+    Raises:
+        ManifestError: it is infinite or NaN.
+    """
+    if not math.isfinite(value):
+        raise ManifestError(f"document: expected a finite number, got {value}")
+    if value == 0:
+        return "0"
+    sign = "-" if value < 0 else ""
+    mantissa, _, power = repr(abs(value)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    written = (whole + fraction).lstrip("0")
+    point = len(whole) + int(power or 0) - (len(whole + fraction) - len(written))  # where it is among the digits
+    digits = written.rstrip("0")
+    return sign + _with_point(digits, point)
+
+
+def _with_point(digits: str, point: int) -> str:
+    """Return digits with the point behind so many of them, as ECMAScript sets it.
+
+    Source: ECMA-262, Number::toString (x, 10).
+    """
+    if len(digits) <= point <= 21:
+        return digits.ljust(point, "0")
+    if 0 < point <= 21:
+        return f"{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:
+        return f"0.{'0' * -point}{digits}"
+    fraction = f".{digits[1:]}" if digits[1:] else ""
+    return f"{digits[0]}{fraction}e{point - 1:+d}"
 
 
 class Document:
@@ -41,14 +150,14 @@ class Document:
         self.path = path
 
     @classmethod
-    def parse(cls, data: bytes, path: str) -> "Document":
+    def parse(cls, data: bytes, path: str, at_most: int = MAX_DOCUMENT_BYTES) -> "Document":
         """Read the bytes of a document.
 
         Raises:
             ManifestError: too large, not JSON or not an object.
         """
-        if len(data) > MAX_DOCUMENT_BYTES:
-            raise ManifestError(f"{path}: expected at most {MAX_DOCUMENT_BYTES} bytes, got {len(data)}")
+        if len(data) > at_most:
+            raise ManifestError(f"{path}: expected at most {at_most} bytes, got {len(data)}")
         try:
             content = orjson.loads(data)
         except orjson.JSONDecodeError as error:
@@ -56,28 +165,55 @@ class Document:
         return cls(content, path)
 
     @classmethod
-    def parse_sealed(cls, data: bytes, path: str, schema: int) -> "Document":
-        """Read the bytes of a document, and hold its content to its digest, where it has one: older writers gave none.
+    def parse_sealed(cls, data: bytes, path: str, at_most: int = MAX_DOCUMENT_BYTES) -> "Document":
+        """Read the bytes of a document, and compare its content with its digest, which schema 1 need not have.
 
         Raises:
-            ManifestError: as `parse` and `require_schema`, or other content.
+            ManifestError: as `parse` and `require_schema`, or other content than was written.
         """
-        document = cls.parse(data, path)
-        document.require_schema(schema)
+        document = cls.parse(data, path, at_most)
+        document.require_schema(*SCHEMAS)
         expected = document.content.pop(DIGEST, None)
-        if expected is not None and expected != (found := _digest(document.content)):
-            raise ManifestError(f"{path}: expected content with the SHA-256 {_describe(expected)}, got {found}")
+        if expected is not None or document.content["schema"] != UNSEALED:
+            document.require_digest(expected)
         return document
 
-    def require_schema(self, schema: int) -> None:
-        """Refuse any schema number but this one.
+    def require_digest(self, expected: object) -> None:
+        """Refuse content that has another SHA-256.
+
+        Raises:
+            ManifestError: it has.
+        """
+        try:
+            found = hashlib.sha256(content_bytes(self.content)).hexdigest()
+        except ManifestError as error:
+            raise ManifestError(f"{self.path}: {error}") from error
+        if expected != found:
+            raise ManifestError(f"{self.path}: expected content with the SHA-256 {_describe(expected)}, got {found}")
+
+    def require_schema(self, *schemas: int) -> None:
+        """Refuse a schema number that is not one of these.
 
         Raises:
             ManifestError: another number, or none.
         """
         found = self.content.get("schema")
-        if found != schema or isinstance(found, bool):
-            raise self.error("schema", f"{schema} (another onnxlet may have written this)")
+        if found not in schemas or isinstance(found, bool):
+            expected = " or ".join(map(str, schemas))
+            raise self.error("schema", f"{expected} (another onnxlet may have written this)")
+
+    def require_fields(self, fields: Collection[str], *, all_of_them: bool) -> None:
+        """Refuse fields that are not among these, and where all of these must be there, one that is missing.
+
+        Raises:
+            ManifestError: a field is unknown, or missing.
+        """
+        unknown = sorted(set(self.content) - set(fields))
+        if unknown:
+            raise ManifestError(f"{self.path}: the field {_describe(unknown[0])} is unknown")
+        missing = [field for field in fields if field not in self.content]
+        if missing and all_of_them:
+            raise ManifestError(f"{self.path}: the field {missing[0]!r} is missing")
 
     def text(self, field: str, *, at_most: int = 1024) -> str:
         """A string of 1 to `at_most` characters."""
@@ -143,6 +279,13 @@ class Document:
             raise self.error(field, "an object of numbers")
         return values
 
+    def integers(self, field: str, at_least: int) -> tuple[int, ...]:
+        """A list of integers of `at_least` or more."""
+        values = self._get(field)
+        if not isinstance(values, list) or not all(type(value) is int and value >= at_least for value in values):
+            raise self.error(field, f"a list of integers from {at_least}")
+        return tuple(values)
+
     def items(self, field: str) -> list[Any]:
         """A list of anything."""
         values = self._get(field)
@@ -171,14 +314,6 @@ class Document:
         if field not in self.content:
             raise ManifestError(f"{self.path}: the field {field!r} is missing")
         return self.content[field]
-
-
-def _digest(content: Mapping[str, Any]) -> str | None:
-    """The SHA-256 of a document without its digest; None of what is nested deeper than orjson writes."""
-    try:
-        return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    except orjson.JSONEncodeError:
-        return None
 
 
 def _is_number(value: object) -> bool:

@@ -7,11 +7,9 @@ from typing import Any, NamedTuple
 from onnxlet.contract import layout
 from onnxlet.contract.artifact import GRAPH_ROLES, Artifact, Role, parse_artifact
 from onnxlet.contract.blob import Runtime
-from onnxlet.contract.document import Document, to_sealed_json
+from onnxlet.contract.document import SCHEMAS, SEALED, Document, to_sealed_json
 from onnxlet.contract.generation import LAYOUTS, Generation, ImageGeneration, parse_generation
 from onnxlet.contract.tensors import DATATYPES, Dimension, TensorSpec
-
-SCHEMA = 1
 
 ACTIVATIONS = ("none", "softmax")
 CHANNELS = {1: "L", 3: "RGB"}
@@ -149,7 +147,7 @@ class Manifest:
             return dict(self.as_read)
         crashes = {"crashes": [crash._asdict() for crash in self.crashes]} if self.crashes else {}
         return {
-            "schema": SCHEMA,
+            "schema": SEALED,
             "model": self.model,
             "version": self.version,
             "inputs": [_spec_to_document(spec) for spec in self.inputs],
@@ -167,7 +165,9 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """The bytes that the registry stores."""
-        return to_sealed_json(self.to_document())
+        return to_sealed_json(
+            self.to_document(), remedy="give the model fewer or shorter labels, metrics or statistics"
+        )
 
     @classmethod
     def from_json(cls, data: bytes, path: str) -> "Manifest":
@@ -176,7 +176,7 @@ class Manifest:
         Raises:
             ManifestError: an unknown schema, or anything malformed.
         """
-        return cls.from_document(Document.parse_sealed(data, path, SCHEMA))
+        return cls.from_document(Document.parse_sealed(data, path))
 
     @classmethod
     def from_document(cls, document: Document) -> "Manifest":
@@ -185,7 +185,7 @@ class Manifest:
         Raises:
             ManifestError: an unknown schema, or anything malformed.
         """
-        document.require_schema(SCHEMA)
+        document.require_schema(*SCHEMAS)
         reference = document.optional_document("reference")
         manifest = cls(
             model=_parse_model(document),

@@ -1,20 +1,19 @@
 """The signature: by whom a manifest was published, in the manifest itself.
 
 Its field `signature` is `{"algorithm": "ed25519", "public_key": base64, "value": base64}`, or empty. Signed is the rest
-of the JSON object, also what a reader does not know: `CONTEXT`, then the object without this field as JSON in UTF-8
-with sorted keys and no spaces. The model's name and its version are in there, and the SHA-256 of each artifact; not
-which alias names the version, nor since when.
+of the JSON object, also what a reader does not know: `CONTEXT`, then the object without this field in the form of RFC
+8785 (a manifest of schema 1: as orjson writes it, with sorted keys and no spaces). The model's name and its version are
+in there, and the SHA-256 of each artifact; not which alias names the version, nor since when.
 
-Source: RFC 8032 (Ed25519).
+Source: RFC 8032 (Ed25519), RFC 8785 (JSON Canonicalization Scheme).
 """
 
 import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from onnxlet.contract import ed25519
+from onnxlet.contract.document import content_bytes
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import UntrustedModelError
 
@@ -27,10 +26,12 @@ CONTEXT = b"onnxlet manifest\n"
 
 
 def message(document: Mapping[str, Any]) -> bytes:
-    """The bytes that are signed of a manifest's JSON object."""
-    return CONTEXT + orjson.dumps(
-        {name: value for name, value in document.items() if name != FIELD}, option=orjson.OPT_SORT_KEYS
-    )
+    """Return the bytes that are signed of a manifest's JSON object.
+
+    Raises:
+        ManifestError: the object holds what JSON cannot.
+    """
+    return CONTEXT + content_bytes({name: value for name, value in document.items() if name != FIELD})
 
 
 def to_field(public_key: bytes, value: bytes) -> dict[str, str]:

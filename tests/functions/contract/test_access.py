@@ -6,8 +6,11 @@ import orjson
 import pytest
 
 from onnxlet.contract import access
-from onnxlet.contract.access import Key, Keys
+from onnxlet.contract.access import FORGOTTEN_AFTER, Key, Keys
+from onnxlet.contract.document import MAX_STATE_BYTES
 from onnxlet.errors import ManifestError
+from tests.damage import resealed
+from tests.functions.contract.test_document import every_flip
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 ID, TEXT = access.generate()
@@ -18,7 +21,14 @@ FULL = replace(KEY, expires_at=NOW + timedelta(days=1), revoked_at=NOW, models=(
 def read(**fields: Any) -> Keys:
     document = orjson.loads(Keys([KEY]).to_json())
     document["keys"][0] |= fields
-    return Keys.from_json(orjson.dumps(document))
+    return Keys.from_json(resealed(document))
+
+
+def as_before(**fields: Any) -> bytes:
+    """Return the document as it was written before it was sealed: without a digest, and without nulls."""
+    document = orjson.loads(Keys([FULL]).to_json())
+    entry = {name: value for name, value in (document["keys"][0] | fields).items() if value is not None}
+    return orjson.dumps({"schema": 1, "keys": [entry]})
 
 
 def test_what_is_written_is_read() -> None:
@@ -116,6 +126,8 @@ def test_documents_that_contradict_themselves_or_are_of_another_schema_are_refus
     with pytest.raises(ManifestError, match="two keys have the same id"):
         Keys.from_json(b'{"schema": 1, "keys": [%s, %s]}' % ((orjson.dumps(entry()),) * 2))
     with pytest.raises(ManifestError, match="schema"):
+        Keys.from_json(b'{"schema": 3, "keys": []}')
+    with pytest.raises(ManifestError, match="SHA-256"):
         Keys.from_json(b'{"schema": 2, "keys": []}')
     with pytest.raises(ManifestError, match="expected JSON"):
         Keys.from_json(b"{")
@@ -123,3 +135,69 @@ def test_documents_that_contradict_themselves_or_are_of_another_schema_are_refus
 
 def entry() -> Any:
     return orjson.loads(Keys([KEY]).to_json())["keys"][0]
+
+
+def test_a_document_of_before_it_was_sealed_is_read() -> None:
+    assert list(Keys.from_json(as_before())) == [FULL]
+    assert list(Keys.from_json(as_before(quota=None, models=None))) == [replace(FULL, quota=None, models=None)]
+
+
+@pytest.mark.parametrize("name", ["revoked_at", "expires_at", "models", "quota"])
+def test_a_field_that_nobody_knows_may_be_a_bound_and_is_refused(name: str) -> None:
+    for data in (as_before(), Keys([FULL]).to_json()):
+        with pytest.raises(ManifestError, match=r"keys\[0\]: the field 's.*' is unknown|SHA-256"):
+            Keys.from_json(data.replace(name.encode(), b"s" + name[1:].encode()))
+    with pytest.raises(ManifestError, match=r"keys\[0\]: the field 'notes' is unknown"):
+        read(notes="")
+    document = orjson.loads(Keys([FULL]).to_json())
+    with pytest.raises(ManifestError, match=r"keys\.json: the field 'more' is unknown"):
+        Keys.from_json(resealed({**document, "more": 1}))
+    del document["keys"][0][name]
+    with pytest.raises(ManifestError, match=rf"keys\[0\]: the field '{name}' is missing"):
+        Keys.from_json(resealed(document))
+
+
+def test_no_flipped_bit_of_the_document_gives_more_rights() -> None:
+    """Not one of its bits changes what any of three keys may do; most are refused."""
+    (revoked_id, revoked), (expired_id, expired), (limited_id, limited) = (access.generate() for _ in range(3))
+    keys = Keys(
+        [
+            Key(revoked_id, "revoked", access.digest(revoked), NOW, revoked_at=NOW),
+            Key(expired_id, "expired", access.digest(expired), NOW, expires_at=NOW),
+            Key(limited_id, "limited", access.digest(limited), NOW, models=("digits",), quota=100),
+        ]
+    )
+    data = keys.to_json()
+    refused = 0
+    for flipped_data in every_flip(data):
+        try:
+            assert list(Keys.from_json(flipped_data)) == list(keys)
+        except ManifestError:
+            refused += 1
+    assert refused > 8 * len(data) * 0.99
+
+
+def test_a_key_that_ended_long_ago_is_forgotten_when_the_document_is_written() -> None:
+    at = NOW + FORGOTTEN_AFTER
+    just_before = NOW + timedelta(seconds=1)
+    expired, revoked = replace(KEY, id="0" * 12, expires_at=NOW), replace(KEY, id="1" * 12, revoked_at=NOW)
+    both = replace(KEY, id="2" * 12, revoked_at=NOW, expires_at=at + timedelta(days=1))
+    kept = [
+        KEY,
+        replace(KEY, id="3" * 12, expires_at=just_before),
+        replace(KEY, id="4" * 12, revoked_at=just_before),
+        replace(KEY, id="5" * 12, expires_at=at + timedelta(days=1)),
+    ]
+    assert list(Keys([expired, *kept, revoked, both]).without_forgotten(at)) == kept
+    assert timedelta(days=30) == FORGOTTEN_AFTER
+
+
+def test_twenty_thousand_keys_are_written_and_read_and_too_many_are_not_written() -> None:
+    keys = [replace(KEY, id=f"{number:012x}", name="x" * 40) for number in range(20_000)]
+    data = Keys(keys).to_json()
+    assert len(data) < MAX_STATE_BYTES / 2
+    assert list(Keys.from_json(data)) == keys
+    with pytest.raises(ManifestError, match=f"at most {len(data) - 1} bytes, got {len(data)}"):
+        Keys.from_json(data, "keys", len(data) - 1)
+    with pytest.raises(ManifestError, match=r"expected at most .* bytes, got .*: let keys expire"):
+        Keys(replace(KEY, id=f"{number:012x}", name="x" * 1000) for number in range(20_000)).to_json()

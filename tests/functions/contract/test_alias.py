@@ -4,11 +4,14 @@ from typing import Any
 import orjson
 import pytest
 
-from onnxlet.contract.alias import CANARY, PROMOTE, SHADOW, Alias, Move, Share
+from onnxlet.contract.alias import CANARY, MAX_MOVES, PROMOTE, SHADOW, Alias, Move, Share
 from onnxlet.contract.artifact import Artifact
+from onnxlet.contract.document import MAX_DOCUMENT_BYTES, MAX_STATE_BYTES
 from onnxlet.contract.manifest import Manifest, Provenance
 from onnxlet.contract.tensors import DATATYPES, TensorSpec
 from onnxlet.errors import ManifestError
+from tests.damage import resealed
+from tests.functions.contract.test_document import every_flip
 
 TENSOR = (TensorSpec("x", DATATYPES["FP32"], (1,)),)
 MANIFEST = Manifest("m", 1, TENSOR, TENSOR, (Artifact("model", "fp32", "0" * 64, 1),), Provenance("now", "test", "id"))
@@ -20,11 +23,11 @@ def alias(*moves: tuple[str, int]) -> Alias:
 
 
 def read(changed: Alias, **fields: Any) -> Alias:
-    return Alias.from_json(orjson.dumps({**unsealed(changed), **fields}), "alias")
+    return Alias.from_json(resealed({**unsealed(changed), **fields}), "alias")
 
 
 def unsealed(changed: Alias) -> dict[str, Any]:
-    """The document without its digest, as older versions have written it: a field may be changed in it."""
+    """Return the document without its digest: a field may be changed in it."""
     document: dict[str, Any] = orjson.loads(changed.to_json())
     del document["digest"]
     return document
@@ -78,7 +81,7 @@ MOVE = {"action": "publish", "version": 1, "at": "now", "id": "x"}
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("schema", 2, "schema: expected 1"),
+        ("schema", 3, "schema: expected 1 or 2"),
         ("alias", "Live", "alias: expected an alias's name"),
         ("alias", "", "alias: expected a string"),
         ("version", 9, "version: expected 1, the manifest's"),
@@ -89,7 +92,7 @@ MOVE = {"action": "publish", "version": 1, "at": "now", "id": "x"}
         ("history", [{**MOVE, "at": ""}], "history[0].at: expected a string"),
         ("history", [{**MOVE, "id": 1}], "history[0].id: expected a string"),
         ("history", [{**MOVE, "weight": "1"}], "history[0].weight: expected a number"),
-        ("manifest", {**MANIFEST.to_document(), "schema": 2}, "manifest.schema: expected 1"),
+        ("manifest", {**MANIFEST.to_document(), "schema": 3}, "manifest.schema: expected 1 or 2"),
     ],
 )
 def test_a_malformed_field_is_refused_and_named(field: str, value: Any, words: str) -> None:
@@ -134,4 +137,124 @@ def test_a_canary_and_a_shadow_are_kept_until_the_alias_moves() -> None:
 def test_an_alias_of_before_there_were_shares_is_read() -> None:
     document = unsealed(alias(("publish", 1)))
     del document["canary"], document["shadow"], document["history"][0]["weight"]
+    del document["earlier"], document["dropped"]
+    document["schema"] = 1
     assert Alias.from_json(orjson.dumps(document), "alias") == alias(("publish", 1))
+
+
+def test_no_flipped_bit_of_an_alias_or_a_manifest_gives_another_answer() -> None:
+    named = replace(MANIFEST, metrics={"accuracy": 0.98, "loss": 3e-05})
+    found = Alias("live", named, (Move("publish", 1, "now", "a"),), Share(named, 0.5), None)
+    for data, parse, original in (
+        (found.to_json(), Alias.from_json, found),
+        (named.to_json(), Manifest.from_json, named),
+    ):
+        refused = 0
+        for flipped in every_flip(data):
+            try:
+                assert parse(flipped, "place") == original
+            except ManifestError:
+                refused += 1
+        assert refused > 8 * len(data) * 0.99
+
+
+def moved_often(count: int) -> Alias:
+    """Return an alias that was promoted to versions 1, 2, 3, 1, 2, 3 ... as the registry moves it."""
+    found = alias(("publish", 1))
+    for number in range(2, count + 1):
+        version = (number - 1) % 3 + 1
+        found = found.moved(Move(PROMOTE, version, "now", f"id{number}"), replace(MANIFEST, version=version))
+    return found
+
+
+def test_an_alias_keeps_its_last_moves_and_what_a_rollback_needs() -> None:
+    for count in (MAX_MOVES - 1, MAX_MOVES, MAX_MOVES + 1, 250):
+        found = moved_often(count)
+        assert read(found) == found
+        assert len(found.history) == min(count, MAX_MOVES)
+        assert found.dropped == count - len(found.history)
+        assert found.history[-1].id == f"id{count}"
+        assert found.previous_version() == (count - 2) % 3 + 1
+
+
+def test_it_does_not_grow_with_its_moves() -> None:
+    """The numbers of its moves are of another length, and nothing else is."""
+    assert len(moved_often(1000).to_json()) - len(moved_often(MAX_MOVES * 2 + 1).to_json()) < 300
+
+
+def test_rollbacks_go_back_over_what_was_dropped_one_version_each() -> None:
+    found = moved_often(350)
+    back = 0
+    while (version := found.previous_version()) is not None:
+        assert version == (350 - back - 2) % 3 + 1
+        found = found.moved(Move("rollback", version, "now", f"back{back}"), replace(MANIFEST, version=version))
+        assert read(found) == found
+        assert len(found.history) <= MAX_MOVES
+        back += 1
+    assert MAX_MOVES <= back <= 2 * MAX_MOVES
+    again = found.moved(Move(PROMOTE, 9, "now", "on"), replace(MANIFEST, version=9))
+    assert again.previous_version() == found.manifest.version
+
+
+def test_a_share_is_a_move_that_drops_another() -> None:
+    found = moved_often(MAX_MOVES).shared(Move(CANARY, 2, "now", "c", 0.5), replace(MANIFEST, version=2))
+    assert (len(found.history), found.dropped, found.earlier) == (MAX_MOVES, 1, (1,))
+    assert found.previous_version() == (MAX_MOVES - 2) % 3 + 1
+    moved = found.moved(Move(PROMOTE, 2, "now", "d"), replace(MANIFEST, version=2))
+    assert (moved.dropped, moved.earlier, moved.canary) == (2, (1, 2), None)
+
+
+def test_an_earlier_state_is_known_as_far_as_both_keep_the_same_moves() -> None:
+    states = {count: moved_often(count) for count in (1, 150, 200, 240, 400)}
+    for earlier, first in states.items():
+        for later, second in states.items():
+            assert first.is_before(second) == (earlier < later), (earlier, later)
+    other = states[240]
+    others = replace(other, history=(*other.history[:-1], replace(other.history[-1], id="another")))
+    assert not states[240].is_before(others.moved(Move(PROMOTE, 1, "now", "x"), MANIFEST))
+    assert states[200].is_before(others), "the move that differs came later"
+
+
+def test_an_alias_of_before_histories_were_shortened_is_read_whole_and_written_short() -> None:
+    moves = tuple(Move(PROMOTE, number % 2 + 1, "now", f"id{number}") for number in range(1000))
+    whole = Alias("live", replace(MANIFEST, version=2), moves)
+    document = {**unsealed(whole), "schema": 1}
+    del document["earlier"], document["dropped"]
+    found = Alias.from_json(orjson.dumps(document), "alias")
+    assert found == whole
+    written = found.moved(Move(PROMOTE, 1, "now", "last"), MANIFEST)
+    assert (len(written.history), written.dropped) == (MAX_MOVES, 901)
+    assert (written.previous_version(), read(written)) == (2, written)
+    assert found.is_before(written)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("earlier", [0], "earlier: expected a list of integers from 1"),
+        ("earlier", None, "earlier: expected a list"),
+        ("dropped", -1, "dropped: expected an integer from 0"),
+    ],
+)
+def test_what_a_rollback_needs_is_refused_where_it_is_malformed(field: str, value: Any, words: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        read(alias(("publish", 1)), **{field: value})
+    assert str(caught.value).startswith(f"alias.{words}")
+
+
+def test_an_alias_holds_three_of_the_largest_manifests() -> None:
+    large = replace(MANIFEST, metrics={"x" * (MAX_DOCUMENT_BYTES - len(MANIFEST.to_json()) - 4): 1})
+    assert len(large.to_json()) == MAX_DOCUMENT_BYTES
+    versions = [replace(large, version=version) for version in (1, 2, 3)]
+    found = replace(moved_often(MAX_MOVES), manifest=versions[0])
+    found = replace(found, canary=Share(versions[1], 0.5), shadow=Share(versions[2], 1.0))
+    assert read(found) == found
+    data = found.to_json()
+    assert Alias.from_json(data, "alias", len(data)) == found
+    with pytest.raises(ManifestError, match=f"alias: expected at most {len(data) - 1} bytes"):
+        Alias.from_json(data, "alias", len(data) - 1)
+    larger = replace(large, metrics={"x" * MAX_STATE_BYTES: 1})
+    with pytest.raises(ManifestError, match=r"expected at most .* bytes, got .*: end its canary or its shadow"):
+        replace(found, canary=Share(larger, 0.5)).to_json()
+    with pytest.raises(ManifestError, match=r"expected at most .* bytes, got .*: give the model fewer or shorter"):
+        larger.to_json()

@@ -12,6 +12,7 @@ from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.reference import MAX_NUMBERS, Distribution, Reference, measures
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import ManifestError
+from tests.damage import resealed
 from tests.functions.contract.test_manifest import MANIFEST
 from training.graphs import to_tensor
 
@@ -39,7 +40,7 @@ def test_it_is_a_part_of_the_manifest_that_may_be_absent() -> None:
 def test_a_manifest_whose_reference_is_no_object_is_refused(value: Any) -> None:
     document = {**MANIFEST.to_document(), "reference": value}
     with pytest.raises(ManifestError, match=r"manifest\.reference"):
-        Manifest.from_json(orjson.dumps(document), "manifest")
+        Manifest.from_json(resealed(document), "manifest")
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,14 @@ from onnxlet.contract.alias import CANARY, Alias, Move
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import UntrustedModelError
 from tests import keys
+from tests.damage import resealed
 from tests.functions.contract.test_manifest import MANIFEST
 
 TRUSTED = (keys.public_key(1), keys.public_key(2))
 
 
 def read(document: dict[str, Any]) -> Manifest:
-    return Manifest.from_json(orjson.dumps(document), "manifest")
+    return Manifest.from_json(resealed(document), "manifest")
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def signed(tmp_path: Path) -> Manifest:
 
 @pytest.fixture
 def document(signed: Manifest) -> dict[str, Any]:
-    """As who changes it leaves it: a digest keeps nobody from making it anew, and need not be there."""
+    """Return what somebody changes: the digest keeps nobody from anything, as anybody can make a new one."""
     content: dict[str, Any] = orjson.loads(signed.to_json())
     del content["digest"]
     return content
