@@ -167,16 +167,17 @@ def models(
 ) -> None:
     """List the models of the registry, or the versions of one."""
     source = open_registry(registry)
-    if name is None:
-        rows = [output.model_row(source, found) for found in source.models()]
-    else:
-        rows = output.version_rows(source, name)
+    rows, problems = output.model_rows(source) if name is None else output.version_rows(source, name)
     if json:
         output.print_json(rows)
     elif rows:
         output.print_table(rows)
-    else:
+    elif not problems:
         output.print_line(f"No models in {source.store.url} yet: onnxlet train digits, or onnxlet publish MODEL.onnx")
+    for problem in problems:
+        output.print_warning(problem)
+    if problems:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -9,11 +9,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from onnxlet.contract import layout
+from onnxlet.contract.alias import Alias
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import ModelNotFoundError
+from onnxlet.errors import ManifestError, ModelNotFoundError
 from onnxlet.registry import Registry
 
 Row = dict[str, Any]
+
+DAMAGED = (ManifestError, ModelNotFoundError)
+"""The errors of one document that is damaged or missing; the others can be listed all the same."""
 
 
 def progress() -> Console:
@@ -59,39 +63,58 @@ def print_predictions(answer: Row) -> None:
             print_line("  " + "  ".join(_cell(value) for value in entry.values()))
 
 
-def model_row(registry: Registry, name: str) -> Row:
-    """What a list of models says of one."""
-    versions = registry.versions(name)
-    live = live_version(registry, name)
-    metrics = {} if live is None else dict(registry.version(name, live).metrics)
-    return {"model": name, "live": live, "versions": versions, "metrics": metrics}
+def model_rows(registry: Registry) -> tuple[list[Row], list[str]]:
+    """Return what a list of models says of each, and what is wrong with documents that are damaged or missing."""
+    rows, problems = [], []
+    for name in registry.models():
+        live, metrics = None, {}
+        try:
+            live = live_version(registry, name)
+            metrics = {} if live is None else dict(registry.version(name, live).metrics)
+        except DAMAGED as problem:
+            problems.append(str(problem))
+        rows.append({"model": name, "live": live, "versions": registry.versions(name), "metrics": metrics})
+    return rows, problems
 
 
-def version_rows(registry: Registry, name: str) -> list[Row]:
-    """What a list of versions says of each, the newest first.
+def version_rows(registry: Registry, name: str) -> tuple[list[Row], list[str]]:
+    """Return what a list of versions says of each, the newest first, and what is wrong with damaged documents.
 
     Raises:
-        ModelNotFoundError: there are none.
+        ModelNotFoundError: there is no version, and nothing that names one.
     """
-    live = live_version(registry, name)
-    shares = _shares(registry, name)
+    versions, problems = registry.versions(name), []
+    live: Alias | None = None
+    try:
+        live = live_alias(registry, name)
+    except DAMAGED as problem:
+        problems.append(str(problem))
+    named = {} if live is None else _named(live)
+    missing = sorted(set(named) - set(versions))
+    problems += [f'model "{name}": "{layout.LIVE}" names version {version}, which is missing' for version in missing]
     rows = []
-    for version in reversed(registry.versions(name)):
-        manifest = registry.version(name, version)
-        rows.append(
-            {
-                "version": version,
-                "live": version == live,
-                "share": shares.get(version),
-                "created": manifest.provenance.created_at,
-                "source": manifest.provenance.source,
-                "signed": signed_by(manifest),
-                "metrics": dict(manifest.metrics),
-            }
-        )
-    if not rows:
+    for version in reversed(versions):
+        row: Row = {"version": version, "live": named.get(version) == layout.LIVE}
+        row["share"] = None if row["live"] else named.get(version)
+        try:
+            row |= _described(registry.version(name, version))
+        except DAMAGED as problem:
+            problems.append(str(problem))
+            row |= {"created": None, "source": None, "signed": None, "metrics": {}}
+        rows.append(row)
+    if not rows and not problems:
         raise ModelNotFoundError(f'model "{name}": not in the registry {registry.store.url}')
-    return rows
+    return rows, problems
+
+
+def _described(manifest: Manifest) -> Row:
+    """Return what a list says of one version."""
+    return {
+        "created": manifest.provenance.created_at,
+        "source": manifest.provenance.source,
+        "signed": signed_by(manifest),
+        "metrics": dict(manifest.metrics),
+    }
 
 
 def signed_by(manifest: Manifest) -> str | None:
@@ -103,22 +126,25 @@ def signed_by(manifest: Manifest) -> str | None:
     return manifest.signature["public_key"] if signature.is_valid(manifest) else "invalid"
 
 
-def _shares(registry: Registry, name: str) -> dict[int, str]:
-    """What share of the live requests a version gets beside the one that is live."""
-    try:
-        alias = registry.alias(name)
-    except ModelNotFoundError:
-        return {}
+def _named(alias: Alias) -> dict[int, str]:
+    """Return which versions an alias names: its own, and what share of the requests another one gets."""
     found = {"canary": alias.canary, "shadow": alias.shadow}
-    return {share.manifest.version: f"{kind} {share.weight:.4g}" for kind, share in found.items() if share}
+    shares = {share.manifest.version: f"{kind} {share.weight:.4g}" for kind, share in found.items() if share}
+    return {**shares, alias.manifest.version: alias.name}
+
+
+def live_alias(registry: Registry, name: str) -> Alias | None:
+    """Return the alias `live`, or None where no version is live."""
+    try:
+        return registry.alias(name, layout.LIVE)
+    except ModelNotFoundError:
+        return None
 
 
 def live_version(registry: Registry, name: str) -> int | None:
-    """The version that `live` names, or None where no version is live."""
-    try:
-        return registry.resolve(name, layout.LIVE).version
-    except ModelNotFoundError:
-        return None
+    """Return the version that `live` names, or None where no version is live."""
+    alias = live_alias(registry, name)
+    return None if alias is None else alias.manifest.version
 
 
 def only_model(registry: Registry) -> str | None:

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,9 +16,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from tests import keys
+from onnxlet.contract.document import MAX_DOCUMENT_BYTES, MAX_REPAIR_BYTES
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from tests import graphs, keys
 from tests.conftest import BUCKET
 from tests.damage import resealed
+from training.publish import publish_all
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -229,3 +235,74 @@ def test_a_missing_bucket_is_named(onnxlet: Command, tmp_path: Path, s3_endpoint
     registry = ("--registry", "s3://no-such-bucket/models")
     fails(onnxlet("publish", "whole.onnx", *registry, **credentials), "no-such-bucket", "no such bucket")
     fails(onnxlet("models", *registry, **credentials), "no-such-bucket", "no such bucket")
+
+
+DAMAGES: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "an alias that is no JSON": ("aliases/live.json", lambda path: path.write_bytes(b"{"), "expected JSON"),
+    "an alias with a wrong bit": (
+        "aliases/live.json",
+        lambda path: path.write_bytes(path.read_bytes().replace(b'"live"', b'"lhve"')),
+        "expected content with the SHA-256",
+    ),
+    "an alias of another schema": ("aliases/live.json", lambda path: path.write_bytes(b'{"schema": 9}'), "schema"),
+    "an alias that is too large": (
+        "aliases/live.json",
+        lambda path: path.write_bytes(path.read_bytes().ljust(MAX_REPAIR_BYTES + 1)),
+        f"expected at most {MAX_REPAIR_BYTES} bytes",
+    ),
+    "a manifest that is missing": ("versions/2.json", Path.unlink, "version 2"),
+    "a manifest that is empty": ("versions/2.json", lambda path: path.write_bytes(b""), "expected JSON"),
+    "a manifest that is too large": (
+        "versions/2.json",
+        lambda path: path.write_bytes(path.read_bytes().ljust(MAX_DOCUMENT_BYTES + 1)),
+        f"expected at most {MAX_DOCUMENT_BYTES} bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize(("key", "damage", "words"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_document_is_named_and_all_others_are_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, damage: Callable[[Path], object], words: str
+) -> None:
+    registry = Registry(open_store(tmp_path.as_uri()))
+    for name in ("ant", "bee", "cow"):
+        publish_all(registry, [graphs.candidate(name, graphs.sums()) for _ in range(2)])
+    damage(tmp_path / "models/bee" / key)
+    said = run_here(capsys, "models", "--json", "--registry", str(tmp_path))
+    assert [(row["model"], row["versions"]) for row in said.rows if row["model"] != "bee"] == [
+        ("ant", [1, 2]),
+        ("cow", [1, 2]),
+    ]
+    assert [row["model"] for row in said.rows] == ["ant", "bee", "cow"]
+    assert said.code == 1
+    assert said.error.startswith("warning:")
+    assert words in said.error
+    assert "bee" in said.error
+    said = run_here(capsys, "models", "bee", "--json", "--registry", str(tmp_path))
+    assert said.code == 1
+    assert 1 in [row["version"] for row in said.rows], "the version that nothing is wrong with"
+    assert words in said.error
+    said = run_here(capsys, "models", "--registry", str(tmp_path))
+    assert (said.code, said.output.split()[:4]) == (1, ["model", "live", "versions", "metrics"])
+    assert run_here(capsys, "models", "ant", "--registry", str(tmp_path)).code == 0
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    output: str
+    error: str
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return list(json.loads(self.output))
+
+
+def run_here(capsys: pytest.CaptureFixture[str], *arguments: str) -> Said:
+    """Run the command in this process, which takes less time than another one."""
+    from cli.main import app
+
+    capsys.readouterr()
+    code = app(list(arguments), standalone_mode=False)
+    found = capsys.readouterr()
+    return Said(int(code or 0), found.out, " ".join(found.err.split()))

@@ -14,6 +14,7 @@ from cli import keys
 from onnxlet.config import StorageSettings
 from onnxlet.contract import layout
 from onnxlet.contract.access import Key, Keys
+from onnxlet.contract.document import MAX_DOCUMENT_BYTES, MAX_STATE_BYTES, to_json
 from onnxlet.errors import OnnxletError
 from onnxlet.store import Store, open_store
 
@@ -89,3 +90,47 @@ def test_keys_that_are_made_at_once_are_all_there(shared_root: str, storage: Sto
         list(pool.map(create, range(16)))
     found = Keys.from_json(store.read(layout.ACCESS_DOCUMENT).data)
     assert sorted(key.id for key in found) == [f"{number:012x}" for number in range(16)]
+
+
+def test_twenty_thousand_keys_are_listed_made_and_revoked_and_old_ones_forgotten(run: Run, store: Store) -> None:
+    """As onnxlet wrote them before: without a digest, revoked ones for ever, and more than it read."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    old, late = now - timedelta(days=31), now - timedelta(days=29)
+    ends = (None, {"revoked_at": old}, {"expires_at": old}, {"revoked_at": late})
+    entries = []
+    for number in range(20_000):
+        key = Key(f"{number:012x}", f"Ada's app {number}", "0" * 64, old)
+        entry = {"id": key.id, "name": key.name, "sha256": key.sha256, "created_at": old.isoformat()}
+        entries.append(entry | {name: at.isoformat() for name, at in (ends[number % 4] or {}).items()})
+    data = to_json({"schema": 1, "keys": entries})
+    assert len(data) > MAX_DOCUMENT_BYTES
+    store.put_if_absent(layout.ACCESS_DOCUMENT, data)
+    assert len(json.loads(run("--json").stdout)) == 20_000
+    assert run("create", "new").exit_code == 0
+    after = store.read(layout.ACCESS_DOCUMENT).data
+    assert len(after) < len(data) * 0.6
+    assert len(json.loads(run("--json").stdout)) == 10_001, "the good ones, and those that ended lately"
+    assert json.loads(run("revoke", "000000000000", "--json").stdout)["state"] == "revoked"
+    assert Keys.from_json(store.read(layout.ACCESS_DOCUMENT).data).get("000000000003") is not None
+    fails = run("revoke", "000000000001")
+    assert "no such key" in str(fails.exception)
+
+
+def test_a_document_that_is_too_large_for_functions_is_repaired_by_the_next_change(run: Run, store: Store) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    large = Keys([Key("0" * 12, "Ada", "0" * 64, now)]).to_json().ljust(MAX_STATE_BYTES + 1)
+    store.put_if_absent(layout.ACCESS_DOCUMENT, large)
+    with pytest.raises(OnnxletError, match="expected at most"):
+        Keys.from_json(large)
+    assert json.loads(run("revoke", "0" * 12, "--json").stdout)["state"] == "revoked"
+    assert len(Keys.from_json(store.read(layout.ACCESS_DOCUMENT).data).to_json()) < 1000
+
+
+def test_what_functions_would_not_read_is_not_written(run: Run, store: Store) -> None:
+    assert run("create", "first").exit_code == 0
+    data = store.read(layout.ACCESS_DOCUMENT).data
+    many = ",".join(f"model-{number}" for number in range(MAX_STATE_BYTES // 12))
+    done = run("create", "one more", "--models", many)
+    assert "expected at most" in str(done.exception)
+    assert "let keys expire" in str(done.exception)
+    assert store.read(layout.ACCESS_DOCUMENT).data == data

@@ -68,8 +68,12 @@ class Evidence:
     first: Answer | None = None
 
     def history(self) -> tuple[Move, ...]:
+        """All moves of the last state, also those that it keeps no more."""
+        moves: dict[int, Move] = {}
         states = self.states()
-        return states[-1].history if states else ()
+        for state in states:
+            moves |= dict(enumerate(state.history, state.dropped))
+        return tuple(moves[index] for index in range(_length(states[-1]))) if states else ()
 
     def states(self) -> list[Alias]:
         """All states in which `live` ever was."""
@@ -112,8 +116,13 @@ def nothing_is_done_twice(evidence: Evidence) -> Iterator[str]:
 def histories_are_only_added_to(evidence: Evidence) -> Iterator[str]:
     states = evidence.states()
     for before, after in pairwise(states):
-        if not before.is_before(after) or len(after.history) != len(before.history) + 1:
+        if not before.is_before(after) or _length(after) != _length(before) + 1:
             yield f"the history {before.history} became {after.history}"
+
+
+def _length(alias: Alias) -> int:
+    """How many moves an alias has made."""
+    return alias.dropped + len(alias.history)
 
 
 def what_an_alias_names_is_whole(evidence: Evidence) -> Iterator[str]:

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
+import orjson
 import pytest
 
 from onnxlet.config import CacheSettings, Settings, StorageSettings
 from onnxlet.contract import layout
-from onnxlet.contract.alias import CANARY, SHADOW
+from onnxlet.contract.alias import CANARY, MAX_MOVES, PROMOTE, SHADOW, Alias, Move
 from onnxlet.contract.artifact import JSON, Artifact
+from onnxlet.contract.document import MAX_DOCUMENT_BYTES, MAX_REPAIR_BYTES, MAX_STATE_BYTES, to_json
 from onnxlet.errors import (
     ArtifactError,
     ConflictError,
@@ -23,6 +25,7 @@ from onnxlet.errors import (
 )
 from onnxlet.registry import Registry, _backoff_s
 from onnxlet.store import Revision, Store, open_store
+from tests.damage import resealed
 from tests.functions.contract.test_manifest import MANIFEST
 from tests.graphs import digits_candidate
 from training.publish import publish
@@ -412,3 +415,107 @@ def test_a_publisher_killed_between_two_writes_changes_nothing(
     assert registry.resolve("digits") == after
     for artifact in after.artifacts:
         assert len(registry.artifacts.read(artifact)) == artifact.size_bytes
+
+
+def two_versions(registry: Registry) -> bytes:
+    """Publish two versions; gives `live` as an onnxlet of before wrote it, with 30,000 moves between them."""
+    for seed in range(2):
+        publish(registry, digits_candidate(seed))
+    manifests = [registry.version("digits", version) for version in (1, 2)]
+    at = "2026-11-29T21:00:04.123+00:00"
+    moves = [Move(PROMOTE, number % 2 + 1, at, f"{number:016x}") for number in range(30_000)]
+    assert moves[-1].version == 2
+    document = orjson.loads(Alias("live", manifests[1], tuple(moves)).to_json())
+    for field in ("digest", "earlier", "dropped"):
+        del document[field]
+    return to_json({**document, "schema": 1})
+
+
+def test_an_alias_that_moved_thirty_thousand_times_is_read_and_becomes_as_small_as_after_ten(
+    tmp_path: Path,
+) -> None:
+    registry = Registry(open_store(tmp_path.as_uri()))
+    data = two_versions(registry)
+    key = layout.alias_key("digits", layout.LIVE)
+    assert len(data) > MAX_DOCUMENT_BYTES, "which functions refused, and the command too"
+    (tmp_path / key).write_bytes(data)
+    assert registry.resolve("digits").version == 2
+    assert registry.rollback("digits").version == 1
+    size_bytes = len((tmp_path / key).read_bytes())
+    assert size_bytes < 30_000
+    for number in range(2 * MAX_MOVES):
+        registry.promote("digits", number % 2 + 1)
+    alias = registry.alias("digits")
+    assert (len(alias.history), alias.dropped) == (MAX_MOVES, 30_000 + 1 + 2 * MAX_MOVES - MAX_MOVES)
+    assert len((tmp_path / key).read_bytes()) < size_bytes + 1000
+    assert [registry.rollback("digits").version for _ in range(4)] == [1, 2, 1, 2]
+    assert registry.share("digits", 1, CANARY, 0.5).version == 1
+    assert registry.alias("digits").canary is not None
+
+
+def test_the_command_reads_a_larger_alias_than_functions_do_and_writes_a_small_one(tmp_path: Path) -> None:
+    registry = Registry(open_store(tmp_path.as_uri()))
+    data = two_versions(registry).ljust(MAX_STATE_BYTES + 1)
+    path = tmp_path / layout.alias_key("digits", layout.LIVE)
+    path.write_bytes(data)
+    for read in (registry.resolve, registry.rollback, registry.alias):
+        with pytest.raises(ManifestError, match=rf"live\.json: expected at most {MAX_STATE_BYTES} bytes"):
+            read("digits")
+    command = Registry(registry.store, largest_alias_bytes=MAX_REPAIR_BYTES)
+    assert command.promote("digits", 1).version == 1
+    assert registry.resolve("digits").version == 1
+    path.write_bytes(data.ljust(MAX_REPAIR_BYTES + 1))
+    with pytest.raises(ManifestError, match=f"expected at most {MAX_REPAIR_BYTES} bytes"):
+        command.resolve("digits")
+
+
+def test_three_versions_with_many_labels_share_the_requests_of_an_alias(registry: Registry) -> None:
+    drafts = [replace(MANIFEST, metrics={f"{number}{'x' * 2_200_000}": 1.0}) for number in range(3)]
+    for draft in drafts:
+        registry.publish(draft, {})
+    registry.share("digits", 1, CANARY, 0.25)
+    registry.share("digits", 2, SHADOW, 1.0)
+    alias = registry.alias("digits")
+    assert (alias.manifest.version, alias.canary and alias.canary.manifest.version) == (3, 1)
+    assert alias.shadow is not None
+    assert len(alias.to_json()) > MAX_DOCUMENT_BYTES
+    assert registry.rollback("digits").version == 2
+    assert registry.promote("digits", 3).version == 3
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"metrics": {"x" * MAX_DOCUMENT_BYTES: 1.0}},
+        {"metrics": {"loss": float("nan")}},
+        {"provenance": replace(MANIFEST.provenance, seed=2**53 + 1)},
+        {"provenance": replace(MANIFEST.provenance, source="\ud800")},
+        {"provenance": replace(MANIFEST.provenance, source="x" * 1025)},
+        {"inputs": ()},
+    ],
+    ids=["too large", "not a number", "a large seed", "half a character", "a long source", "no inputs"],
+)
+def test_what_no_reader_would_take_is_not_published(tmp_path: Path, changes: dict[str, object]) -> None:
+    registry = Registry(open_store(tmp_path.as_uri()))
+    registry.publish(MANIFEST, {})
+    with pytest.raises(ManifestError):
+        registry.publish(replace(MANIFEST, **changes), {})  # type: ignore[arg-type]
+    assert registry.catalogue() == {"digits": [1]}
+    assert registry.resolve("digits").version == 1
+
+
+def test_an_alias_that_no_reader_would_take_is_not_written(tmp_path: Path) -> None:
+    """A canary beside a manifest that somebody made larger than an alias may be."""
+    registry = Registry(open_store(tmp_path.as_uri()), largest_alias_bytes=MAX_REPAIR_BYTES)
+    manifest = registry.publish(MANIFEST, {})
+    registry.publish(MANIFEST, {})
+    path = tmp_path / layout.alias_key("digits", layout.LIVE)
+    large = replace(manifest, version=2, metrics={"x" * MAX_STATE_BYTES: 1.0})
+    document = {**orjson.loads(path.read_bytes()), "manifest": large.to_document()}
+    path.write_bytes(resealed(document))
+    before = path.read_bytes()
+    with pytest.raises(ManifestError, match="expected at most"):
+        registry.share("digits", 1, CANARY, 0.5)
+    assert path.read_bytes() == before
+    registry.promote("digits", 1)
+    assert registry.resolve("digits").version == 1

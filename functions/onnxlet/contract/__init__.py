@@ -28,7 +28,8 @@ Rules that every reader and writer keeps:
     golden answer.
 8.  A version may be signed. What is signed is the manifest's whole JSON object but for the signature, so whoever copies
     a manifest into an alias copies all of it. A function that knows public keys loads only what one of them signed.
-9.  No document grows without a bound, and a writer reads what it is about to write: what no reader takes is not written.
+9.  No document grows without a bound, and a writer reads what it is about to write: what no reader takes is not
+    written.
 
 `blob` and `artifact` say what the bytes are and who may load them, `expectation` which of them a function may ask for
 early, `golden` what a version must answer, `reference` how it was asked and answered where it was evaluated, `tensors`
