@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from onnxlet import payloads
+from onnxlet import media
 from onnxlet.app import App
 from onnxlet.config import Settings, storage_from_environment
 from onnxlet.errors import InvalidRequestError
@@ -36,7 +36,7 @@ def ask(registry_url: str, path: str, file: Path, query: Mapping[str, str] = Map
         raise InvalidRequestError(f"{file}: cannot be read: {error.strerror}") from error
     settings = Settings(registry_url, storage=storage_from_environment(os.environ))
     app = App(settings, write_line=lambda _line: None)
-    headers = {"content-type": payloads.media_type_of(file.name)}
+    headers = {"content-type": media.media_type_of(file.name)}
     response = app.handle(Request("POST", path, body, headers, query))
     document: dict[str, Any] = orjson.loads(response.body)
     if response.status != 200:

@@ -144,6 +144,45 @@ def sums() -> onnx.ModelProto:
     return model(nodes, inputs, [("total", TensorProto.FLOAT, ["batch"])], {"axes": np.array([1], np.int64)})
 
 
+def one_row() -> onnx.ModelProto:
+    """total = the sum of x, FP32 (1, 3) -> (1,): a model that was exported with a batch of one."""
+    nodes = [helper.make_node("ReduceSum", ["x", "axes"], ["total"], keepdims=0)]
+    inputs: list[Value] = [("x", TensorProto.FLOAT, [1, 3])]
+    return model(nodes, inputs, [("total", TensorProto.FLOAT, [1])], {"axes": np.array([1], np.int64)})
+
+
+def columns() -> onnx.ModelProto:
+    """Three columns (batch, 1), as converters of tables write them: whole numbers and others, plus one, and texts."""
+    nodes = [
+        helper.make_node("Add", ["age", "year"], ["older"]),
+        helper.make_node("Add", ["height", "metre"], ["taller"]),
+        helper.make_node("Identity", ["name"], ["named"]),
+    ]
+    types = (TensorProto.INT64, TensorProto.FLOAT, TensorProto.STRING)
+    shape: list[int | str] = ["batch", 1]
+    inputs, outputs = (
+        [(name, int(element), shape) for name, element in zip(names, types, strict=True)]
+        for names in (("age", "height", "name"), ("older", "taller", "named"))
+    )
+    return model(nodes, inputs, outputs, {"year": np.array([1], np.int64), "metre": np.array([1], np.float32)})
+
+
+def doubles() -> onnx.ModelProto:
+    """What each number is, FP64 (batch, 3): 1 for NaN, 2 for an infinity, 4 for one, else 0."""
+    tests = (("IsNaN", ["x"]), ("IsInf", ["x"]), ("Equal", ["x", "one"]))
+    nodes = []
+    for weight, (operator, operands) in zip((1.0, 2.0, 4.0), tests, strict=True):
+        nodes += [
+            helper.make_node(operator, operands, [f"is{weight}"]),
+            helper.make_node("Cast", [f"is{weight}"], [f"number{weight}"], to=TensorProto.DOUBLE),
+            helper.make_node("Mul", [f"number{weight}", f"weight{weight}"], [f"flag{weight}"]),
+        ]
+    nodes.append(helper.make_node("Sum", ["flag1.0", "flag2.0", "flag4.0"], ["y"]))
+    weights = {f"weight{weight}": np.array(weight) for weight in (1.0, 2.0, 4.0)} | {"one": np.array(1.0)}
+    shape: list[int | str] = ["batch", 3]
+    return model(nodes, [("x", TensorProto.DOUBLE, shape)], [("y", TensorProto.DOUBLE, shape)], weights)
+
+
 def halves_candidate(name: str = "halves") -> Candidate:
     """A classifier of numbers, FP32 (batch, 1): above and below zero, by a softmax of x and -x."""
     nodes = [

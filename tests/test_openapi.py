@@ -32,8 +32,8 @@ from onnxlet.contract import access, layout
 from onnxlet.contract.access import Key, Keys
 from onnxlet.endpoints import ROUTES, explain, generate, infer, invoke, predict, predict_v1, repository_index
 from onnxlet.http import HEADER_LENGTH, Request, Response
+from onnxlet.media import MULTIPART, NPY, TEXT
 from onnxlet.openapi import BINARY, JSON, SCHEMAS, describe
-from onnxlet.payloads import MULTIPART, NPY, TEXT
 from onnxlet.registry import Registry
 from onnxlet.routes import Endpoint, Route
 from onnxlet.store import open_store

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from onnxlet import generate as generation
-from onnxlet import payloads, triton, v2
+from onnxlet import media, payloads, triton, v2
 from onnxlet.batches import Batch, run
 from onnxlet.config import MAX_TOP_K
 from onnxlet.contract import layout
 from onnxlet.contract.generation import TextGeneration
-from onnxlet.errors import InvalidRequestError, OnnxletError
+from onnxlet.errors import InvalidRequestError, OnnxletError, json_word
 from onnxlet.exchange import Exchange
 from onnxlet.http import HEADER_LENGTH, Request, Response, to_binary, to_json
 from onnxlet.instances import parse_columns, parse_rows
@@ -174,7 +174,7 @@ def predict_v1(exchange: Exchange, model: str | None = None, version: str | None
     with exchange.step("decode"):
         document = v2.parse_object(exchange.request.body)
     found = exchange.find(model, version)
-    if "instances" not in document and "inputs" in document:
+    if document.get("instances") is None and document.get("inputs") is not None:
         return to_json({"outputs": _answer_columns(exchange, found, document["inputs"])})
     with exchange.step("decode"):
         top_k = _parse_top_k(_parameters(document).get("top_k"))
@@ -236,13 +236,14 @@ def invoke(exchange: Exchange) -> Response:
 
     What a direct invocation of the Lambda function comes to; the path is that of SageMaker's containers.
     """
-    media_type = exchange.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in {"", payloads.JSON}:
+    request = exchange.request
+    if media.kind_of(request.body, request.headers.get("content-type", "")) not in {"", media.JSON}:
         return predict(exchange)
     document = v2.parse_object(exchange.request.body)
     model = document.get("model")
     if not isinstance(model, str | None):
-        raise InvalidRequestError(f"model: expected a name, got {type(model).__name__}")
+        raise InvalidRequestError(f"model: expected a name, got {json_word(model)}")
+    document = {name: value for name, value in document.items() if value is not None}
     if "instances" in document:
         return predict_v1(exchange, model)
     if "inputs" not in document:
@@ -330,14 +331,16 @@ def _health(is_well: bool) -> dict[str, bool]:
 
 
 def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = document.get("parameters") or {}
-    if not isinstance(parameters, dict):
-        raise InvalidRequestError(f"parameters: expected an object, got {type(parameters).__name__}")
-    return parameters
+    parameters = document.get("parameters")
+    if not isinstance(parameters, dict | None):
+        raise InvalidRequestError(f"parameters: expected an object, got {json_word(parameters)}")
+    return parameters or {}
 
 
 def _parse_top_k(value: object) -> int:
     """The number of labels that a request wants, as JSON or a query has it."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     text = str(payloads.DEFAULT_TOP_K if value is None else value)
     if not text.isascii() or not text.isdigit() or len(text) > 9 or not 0 < int(text) <= MAX_TOP_K:
         raise InvalidRequestError(f"top_k: expected a number from 1 to {MAX_TOP_K}, got {text[:80]!r}")

@@ -37,12 +37,27 @@ MAX_TEXT_CHARACTERS = 1000
 """Of an error: enough for two URLs and a reason, and far below what either cloud lets an answer be."""
 
 
+MAX_SHOWN_ITEMS = 16
+MAX_SHOWN_CHARACTERS = 80
+
 _JSON_WORDS = {type(None): "null", bool: "boolean", int: "number", float: "number", dict: "object", list: "list"}
 
 
 def json_word(value: object) -> str:
     """Return what JSON calls a value's type: a client need not know Python's names."""
     return _JSON_WORDS.get(type(value), "string")
+
+
+def json_shown(value: object) -> str:
+    """Return the beginning of a JSON value as an error shows it; what lies deeper than one level is only named."""
+    if isinstance(value, list):
+        shown = [json_word(item) if isinstance(item, list) else json_shown(item) for item in value[:MAX_SHOWN_ITEMS]]
+        return f"[{', '.join(shown)}]"[:MAX_SHOWN_CHARACTERS]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return repr(value[:MAX_SHOWN_CHARACTERS])
+    return repr(value)[:MAX_SHOWN_CHARACTERS] if isinstance(value, int | float) else json_word(value)
 
 
 class OnnxletError(Exception):

@@ -189,10 +189,10 @@ def _read(service: Service, work: Work) -> None:
     if isinstance(source, ObjectReference):
         stored = service.bucket(source.bucket_url).read(source.key, source.version, at_most=MAX_BODY_BYTES)
         work.etag = stored.revision.etag
-        body, media_type = stored.data, payloads.media_type_of(source.key)
+        body, media_type, key = stored.data, "", source.key
     else:
-        body, media_type = source.body, source.media_type
-    work.batches = payloads.decode(work.model, media_type, body, service.references.read)
+        body, media_type, key = source.body, source.media_type, ""
+    work.batches = payloads.decode(work.model, media_type, body, service.references.read, key)
 
 
 def _predict(works: Sequence[Work]) -> None:

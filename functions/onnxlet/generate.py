@@ -13,7 +13,14 @@ from onnxlet.config import MAX_IMAGES, MAX_LENGTH, MAX_SEED, MAX_TEMPERATURE
 from onnxlet.contract import tensors
 from onnxlet.contract.generation import ImageGeneration, TextGeneration
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
-from onnxlet.errors import InferenceError, InvalidRequestError, InvalidTensorError, UnsupportedMediaError
+from onnxlet.errors import (
+    InferenceError,
+    InvalidRequestError,
+    InvalidTensorError,
+    UnsupportedMediaError,
+    json_shown,
+    json_word,
+)
 from onnxlet.model import Model
 
 
@@ -41,10 +48,10 @@ def parse_generate(document: Mapping[str, Any]) -> GenerateRequest:
     Raises:
         InvalidRequestError: a field of another type, or outside its range.
     """
-    parameters = document.get("parameters") or {}
-    if not isinstance(parameters, dict):
-        raise InvalidRequestError(f"parameters: expected an object, got {type(parameters).__name__}")
-    fields = {**parameters, **document}
+    parameters = document.get("parameters")
+    if not isinstance(parameters, dict | None):
+        raise InvalidRequestError(f"parameters: expected an object, got {json_word(parameters)}")
+    fields = {name: value for name, value in (*(parameters or {}).items(), *document.items()) if value is not None}
     prompt = fields.get("text_input", fields.get("prompt", ""))
     if not isinstance(prompt, str) or len(prompt) > MAX_LENGTH:
         raise InvalidRequestError(f"text_input: expected a text of at most {MAX_LENGTH} characters")
@@ -129,15 +136,19 @@ def _random_seed() -> int:
 
 def _integer(fields: Mapping[str, Any], name: str, default: int, at_least: int, at_most: int) -> int:
     value = fields.get(name, default)
+    if type(value) is float and value.is_integer():
+        value = int(value)
     if type(value) is not int or not at_least <= value <= at_most:
-        raise InvalidRequestError(f"{name}: expected an integer from {at_least} to {at_most}, got {value!r:.80}")
+        raise InvalidRequestError(f"{name}: expected an integer from {at_least} to {at_most}, got {json_shown(value)}")
     return value
 
 
 def _temperature(fields: Mapping[str, Any]) -> float:
     value = fields.get("temperature", 1.0)
     if type(value) not in {int, float} or not 0 <= value <= MAX_TEMPERATURE:
-        raise InvalidRequestError(f"temperature: expected a number from 0 to {MAX_TEMPERATURE}, got {value!r:.80}")
+        raise InvalidRequestError(
+            f"temperature: expected a number from 0 to {MAX_TEMPERATURE}, got {json_shown(value)}"
+        )
     return float(value)
 
 

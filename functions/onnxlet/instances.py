@@ -6,16 +6,23 @@ Source: TensorFlow Serving, "RESTful API" (row and column format, `{"b64": ...}`
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from onnxlet import deadline, images
+from onnxlet import deadline, images, media, npy
 from onnxlet.batches import Batch
-from onnxlet.config import MAX_DECODED_BYTES, MAX_INSTANCES
+from onnxlet.config import MAX_DECODED_BYTES, MAX_INSTANCES, MAX_ROWS
 from onnxlet.contract import tensors
 from onnxlet.contract.manifest import ImagePreprocess
-from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
-from onnxlet.errors import InvalidRequestError, InvalidTensorError, TooLargeError, UnreadablePayloadError
+from onnxlet.contract.tensors import DATATYPES, Dimension, Tensor, TensorSpec
+from onnxlet.errors import (
+    InvalidRequestError,
+    InvalidTensorError,
+    TooLargeError,
+    UnreadablePayloadError,
+    UnsupportedMediaError,
+    json_word,
+)
 from onnxlet.model import Model
 
 Fetch = Callable[[str], bytes]
@@ -42,6 +49,11 @@ class Decoded:
         self._size_bytes += sum(tensor.buffer.nbytes for tensor in batch.inputs.values())
         _check_size(self._size_bytes)
         self.batches.append(batch)
+
+    def add_all(self, batches: Iterable[Batch]) -> None:
+        """Take several more; raises as `add`."""
+        for batch in batches:
+            self.add(batch)
 
 
 def check_decoded(declaration: ImagePreprocess, rows: int) -> None:
@@ -84,12 +96,70 @@ def parse_columns(model: Model, inputs: object) -> Batch:
     """
     values = _by_name(model, inputs)
     specs = {spec.name: spec for spec in model.manifest.inputs}
-    return Batch({name: _to_tensor(_known(specs, name), value) for name, value in values.items()}, None)
+    found = {name: _to_tensor(_known(specs, name), value) for name, value in values.items()}
+    return Batch({name: _as_column(tensor, 1, specs[name].shape or ()) for name, tensor in found.items()}, None)
 
 
 def image_batch(model: Model, body: bytes, media_type: str, declaration: ImagePreprocess) -> Batch:
     """One batch of one row: an image; raises as `images.decode`."""
     return Batch(model.to_inputs(images.decode(body, media_type, declaration)), 1, is_image=True)
+
+
+def npy_batches(model: Model, body: bytes) -> list[Batch]:
+    """An array: the model's one input, with or without the dimension of rows, or images as pixels."""
+    tensor, spec = npy.decode(body), only_input(model)
+    declaration = model.manifest.preprocess
+    if declaration is not None and tensor.datatype.name == "UINT8" and spec.datatype.name != "UINT8":
+        if len(tensor.shape) == 3:
+            tensor = Tensor(tensor.datatype, (1, *tensor.shape), tensor.buffer)
+        if len(tensor.shape) != 4 or tensor.shape[3] != declaration.channels:
+            raise InvalidTensorError(
+                f"expected pixels (height, width, {declaration.channels}), or a batch of such, got {tensor.shape}"
+            )
+        check_decoded(declaration, tensor.shape[0])
+        pixels = _rows_alone(tensor) if spec.shape is not None and spec.shape[:1] == (1,) else [tensor]
+        return [Batch(model.to_inputs(each), each.shape[0], is_image=True) for each in pixels]
+    if spec.shape is not None and len(tensor.shape) == len(spec.shape) - 1:
+        tensor = Tensor(tensor.datatype, (1, *tensor.shape), tensor.buffer)
+    has_rows = bool(tensor.shape) and spec.shape is not None and isinstance(spec.shape[0], str)
+    if has_rows and tensor.shape[0] > MAX_ROWS:
+        raise TooLargeError(f"expected at most {MAX_ROWS} rows, got {tensor.shape[0]}: POST them to /v2 as binary data")
+    if spec.shape is not None and spec.shape[:1] == (1,) and len(tensor.shape) == len(spec.shape):
+        return [Batch({spec.name: row}, 1) for row in _rows_alone(tensor)]
+    return [Batch({spec.name: tensor}, tensor.shape[0] if has_rows else None)]
+
+
+def _rows_alone(tensor: Tensor) -> list[Tensor]:
+    """The rows of a tensor, for a model that takes one at a time."""
+    if not 0 < tensor.shape[0] <= MAX_INSTANCES:
+        raise TooLargeError(f"expected 1 to {MAX_INSTANCES} rows for a model that takes one, got {tensor.shape[0]}")
+    return tensors.split(tensor, [1] * tensor.shape[0])
+
+
+def only_input(model: Model) -> TensorSpec:
+    """Return a model's one input.
+
+    Raises:
+        UnsupportedMediaError: it has several.
+    """
+    first, *others = model.manifest.inputs
+    if others:
+        raise UnsupportedMediaError(
+            f'model "{model.manifest.model}" has {len(others) + 1} inputs: send JSON with a value for each'
+        )
+    return first
+
+
+def is_one_row(model: Model, value: object) -> bool:
+    """Tell whether a list can only be a single row of the model's one input, without brackets around it."""
+    first, *others = model.manifest.inputs
+    if others or first.shape is None or not _has_rows(first) or set(first.shape[1:]) <= {1}:
+        return False
+    depth, leaf = 0, value
+    while isinstance(leaf, list) and leaf and depth < len(first.shape):
+        depth, leaf = depth + 1, leaf[0]
+    has_type = isinstance(leaf, str) if first.datatype.name == "BYTES" else isinstance(leaf, int | float | None)
+    return depth == len(first.shape) - 1 and has_type
 
 
 def decode_base64(text: object) -> bytes:
@@ -100,8 +170,10 @@ def decode_base64(text: object) -> bytes:
     """
     if not isinstance(text, str):
         raise UnreadablePayloadError(f"expected base64 text, got {_describe(text)}")
+    if text.startswith("data:"):  # as browsers write it
+        text = text.partition(",")[2]
     try:
-        return b64decode(text, validate=True)
+        return b64decode("".join(text.split()), validate=True)  # `base64` and mail write it in lines
     except (Base64Error, ValueError) as error:
         raise UnreadablePayloadError(f"expected base64 text: {error}") from error
 
@@ -111,15 +183,30 @@ def _parse_row(model: Model, instance: object, fetch: Fetch) -> Batch:
     if declaration is not None:
         image = _image_bytes(instance, fetch)
         if image is not None:
-            return image_batch(model, image, images.sniff(image) or "", declaration)
+            return _image_row(model, image, declaration)
     values = _by_name(model, instance)
     specs = {spec.name: spec for spec in model.manifest.inputs}
     has_rows = all(_has_rows(spec) for spec in specs.values())
     inputs = {}
     for name, value in values.items():
-        tensor = _to_tensor(_known(specs, name), value)
+        spec = _known(specs, name)
+        tensor = _to_tensor(spec, value)
+        if has_rows:
+            tensor = _as_column(tensor, 0, (spec.shape or ())[1:])
+            _require_brackets(tensor, spec)
         inputs[name] = Tensor(tensor.datatype, (1, *tensor.shape), tensor.buffer) if has_rows else tensor
     return Batch(inputs, 1 if has_rows else None)
+
+
+def _image_row(model: Model, image: bytes, declaration: ImagePreprocess) -> Batch:
+    """One batch of one row: an image, or the pixels of one as an array."""
+    kind = media.kind_of(image)
+    if kind != media.NPY:
+        return image_batch(model, image, kind, declaration)
+    first, *others = npy_batches(model, image)
+    if others or first.rows != 1:
+        raise InvalidTensorError("instances: expected one image in each, got an array of several")
+    return first
 
 
 def _image_bytes(instance: object, fetch: Fetch) -> bytes | None:
@@ -156,6 +243,28 @@ def _has_rows(spec: TensorSpec) -> bool:
     return spec.shape is None or (len(spec.shape) > 0 and (isinstance(spec.shape[0], str) or spec.shape[0] == 1))
 
 
+def _as_column(tensor: Tensor, rank: int, shape: Sequence[Dimension]) -> Tensor:
+    """A bare value for each row of a column, as clients of tables write it: with the ones that its shape ends in.
+
+    Args:
+        tensor: What a client wrote.
+        rank: How many dimensions bare values have: none in a row, one in a column.
+        shape: The declared dimensions.
+    """
+    ones = shape[rank:]
+    if len(tensor.shape) != rank or set(ones) != {1}:
+        return tensor
+    return Tensor(tensor.datatype, (*tensor.shape, *(1 for _ in ones)), tensor.buffer)
+
+
+def _require_brackets(tensor: Tensor, spec: TensorSpec) -> None:
+    """Refuse a bare number as a row of several, where a client most likely forgot the brackets around its only row."""
+    if not tensor.shape and spec.shape is not None and len(spec.shape) > 1:
+        raise InvalidTensorError(
+            f'input "{spec.name}": expected rows of {spec}, got a bare value: each row needs its own brackets'
+        )
+
+
 def _to_tensor(spec: TensorSpec, value: object) -> Tensor:
     return tensors.from_nested(spec.name, spec.datatype, _with_bytes(value) if spec.datatype.name == "BYTES" else value)
 
@@ -170,4 +279,4 @@ def _with_bytes(value: object, depth: int = 0) -> object:
 
 
 def _describe(value: object) -> str:
-    return f"{len(value)}" if isinstance(value, list) else type(value).__name__
+    return f"{len(value)}" if isinstance(value, list) else json_word(value)

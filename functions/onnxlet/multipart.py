@@ -7,6 +7,8 @@ Source: RFC 2046, section 5.1 (multipart); RFC 7578 (multipart/form-data).
 """
 
 import re
+from base64 import b64decode
+from binascii import Error as Base64Error
 from dataclasses import dataclass
 
 from onnxlet.config import MAX_PART_HEADER_BYTES, MAX_PARTS
@@ -15,7 +17,7 @@ from onnxlet.errors import UnreadablePayloadError
 _BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^\s";,]{1,70}))', re.ASCII | re.IGNORECASE)
 """Source: RFC 2046, section 5.1.1: at most 70 characters."""
 
-_CONTENT_TYPE = re.compile(rb"^content-type:[ \t]*([^;\r\n]*)", re.IGNORECASE | re.MULTILINE)
+_HEADER = re.compile(rb"^([!-9;-~]+):[ \t]*([^\r\n]*)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +25,12 @@ class Part:
     """One part of a body."""
 
     media_type: str
-    """In lower case, without parameters; empty where it says none."""
+    """With its parameters; empty if the part has none."""
     body: bytes
+    is_field: bool = False
+    """Whether this is a field of a form that is not a file."""
+    is_unfilled: bool = False
+    """Whether this is a file of a form for which nobody chose one. Source: HTML, "multipart form data"."""
 
 
 def parse(media_type: str, body: bytes) -> list[Part]:
@@ -56,6 +62,25 @@ def _parse_part(content: bytes) -> Part:
     split = content.find(b"\r\n\r\n", 0, MAX_PART_HEADER_BYTES)
     if split < 0:
         raise UnreadablePayloadError(f"expected an empty line in the first {MAX_PART_HEADER_BYTES} bytes of each part")
-    match = _CONTENT_TYPE.search(content[:split])
-    media_type = "" if match is None else match[1].decode("ascii", "replace").strip().lower()
-    return Part(media_type, content[split + 4 :])
+    headers = {match[1].lower(): match[2] for match in _HEADER.finditer(content[:split])}
+    media_type = headers.get(b"content-type")
+    disposition = [field.strip() for field in headers.get(b"content-disposition", b"").split(b";")]
+    names = [field for field in disposition if field.lower().startswith((b"filename=", b"filename*="))]
+    return Part(
+        "" if media_type is None else media_type.decode("ascii", "replace").strip(),
+        _decode(content[split + 4 :], headers.get(b"content-transfer-encoding", b"").strip().lower()),
+        is_field=media_type is None and len(disposition) > 1 and not names,
+        is_unfilled=names in ([b"filename="], [b'filename=""']),
+    )
+
+
+def _decode(body: bytes, encoding: bytes) -> bytes:
+    """Undo a transfer encoding, as mail has them. Source: RFC 2045, section 6."""
+    if encoding in {b"", b"7bit", b"8bit", b"binary"}:
+        return body
+    if encoding != b"base64":
+        raise UnreadablePayloadError(f"content-transfer-encoding: expected base64 or binary, got {encoding[:40]!r}")
+    try:
+        return b64decode(b"".join(body.split()), validate=True)
+    except (Base64Error, ValueError) as error:
+        raise UnreadablePayloadError(f"expected a part as base64: {error}") from error

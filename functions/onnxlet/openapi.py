@@ -18,7 +18,7 @@ from onnxlet.config import (
     MAX_TOP_K,
 )
 from onnxlet.contract.tensors import DATATYPES
-from onnxlet.payloads import MEDIA_TYPES, MULTIPART
+from onnxlet.media import MEDIA_TYPES, MULTIPART
 from onnxlet.routes import Route
 
 BINARY = "application/octet-stream"

@@ -1,46 +1,41 @@
 """Payload -> tensors -> answer: images, arrays, text and JSON in; labels or values out."""
 
-from collections.abc import Sequence
-from typing import Any
+from __future__ import annotations
 
-from onnxlet import deadline, images, npy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from onnxlet import deadline, images, media
 from onnxlet.batches import Batch, Outputs, run
-from onnxlet.config import MAX_LABELS, MAX_ROWS
+from onnxlet.config import MAX_LABELS
 from onnxlet.contract import tensors
-from onnxlet.contract.tensors import Tensor, TensorSpec
+from onnxlet.contract.tensors import Tensor
 from onnxlet.errors import (
     ForbiddenError,
     InvalidJsonError,
     InvalidRequestError,
-    InvalidTensorError,
     TooLargeError,
     UnreadablePayloadError,
     UnsupportedMediaError,
+    json_word,
 )
 from onnxlet.http import parse_json
-from onnxlet.instances import Decoded, Fetch, check_decoded, image_batch, parse_rows
+from onnxlet.instances import Decoded, Fetch, image_batch, is_one_row, npy_batches, only_input, parse_rows
 from onnxlet.model import Model
 
-JSON = "application/json"
-NPY = "application/x-npy"
-TEXT = "text/plain"
-MULTIPART = "multipart/form-data"
+if TYPE_CHECKING:
+    from onnxlet.multipart import Part
 
-MEDIA_TYPES = (*images.FORMATS, NPY, TEXT, JSON, MULTIPART)
-
-UNTOLD = ("", "application/octet-stream", "application/x-www-form-urlencoded")
-"""Media types that say nothing: what curl and browsers send where nobody told them; then the first bytes decide."""
-
-MEDIA_TYPE_BY_SUFFIX = {
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "png": "image/png",
-    "webp": "image/webp",
-    "npy": NPY,
-    "txt": TEXT,
-    "json": JSON,
+TEXT_ENCODINGS = {
+    "": "utf-8-sig",
+    "utf-8": "utf-8-sig",
+    "utf8": "utf-8-sig",
+    "us-ascii": "utf-8-sig",
+    "iso-8859-1": "iso-8859-1",
+    "windows-1252": "cp1252",
+    "utf-16": "utf-16",
 }
-"""Media types of stored objects, by the suffix of their key."""
+"""Python's names for the character sets of texts."""
 
 DEFAULT_TOP_K = 5
 
@@ -62,14 +57,15 @@ def predict(
     return encode(model, batches, run(model, batches), top_k)
 
 
-def decode(model: Model, media_type: str, body: bytes, fetch: Fetch = no_references) -> list[Batch]:
+def decode(model: Model, media_type: str, body: bytes, fetch: Fetch = no_references, key: str = "") -> list[Batch]:
     """Read a payload.
 
     Args:
         model: The model that it is for.
-        media_type: What the payload is, with its parameters.
+        media_type: The declared type of the payload, with its parameters; `media.kind_of` decides what it is.
         body: The payload.
         fetch: Reads a referenced object, where a request may.
+        key: The key of a stored object.
 
     Raises:
         InvalidRequestError: an empty body, or JSON of another form.
@@ -80,14 +76,10 @@ def decode(model: Model, media_type: str, body: bytes, fetch: Fetch = no_referen
     """
     if not body:
         raise InvalidRequestError("the body is empty, expected a payload")
-    kind = media_type.partition(";")[0].strip().lower()
-    if kind in UNTOLD:
-        kind = _sniff(body) or kind
-    if kind == MULTIPART:
-        return _decode_parts(model, media_type, body)
-    if kind == JSON:
-        return parse_rows(model, _parse_instances(body), fetch)
-    return [_decode_one(model, kind, body)]
+    kind = media.kind_of(body, media_type, key)
+    if kind == media.MULTIPART:
+        return _decode_parts(model, media_type, body, fetch)
+    return _decode_one(model, kind, body, fetch, media_type)
 
 
 def encode(
@@ -141,35 +133,46 @@ def bare(values: dict[str, Any]) -> Any:
     return next(iter(values.values())) if len(values) == 1 else values
 
 
-def media_type_of(key: str) -> str:
-    """The media type that the suffix of an object's key stands for; the suffix itself where it stands for none."""
-    suffix = key.rpartition("/")[2].rpartition(".")[2].lower()
-    return MEDIA_TYPE_BY_SUFFIX.get(suffix, suffix)
-
-
-def _decode_parts(model: Model, media_type: str, body: bytes) -> list[Batch]:
-    """A payload of several."""
+def _decode_parts(model: Model, media_type: str, body: bytes, fetch: Fetch) -> list[Batch]:
+    """Read a form: its files, or its fields where it has no file or where the model takes texts."""
     from onnxlet import multipart  # few functions are ever sent one
 
+    parts = [part for part in multipart.parse(media_type, body) if part.body or not part.is_unfilled]
+    files = [part for part in parts if not part.is_field or media.sniff(part.body)]
     decoded = Decoded()
-    for part in multipart.parse(media_type, body):
+    for part in files if files and not _takes_text(model) else parts:
         deadline.check()
-        kind = part.media_type
-        if kind in UNTOLD:
-            kind = _sniff(part.body) or kind or TEXT  # RFC 2046: what says nothing is text
-        decoded.add(_decode_one(model, kind, part.body))
+        decoded.add_all(_decode_part(model, part, fetch))
+    if not decoded.batches:
+        raise InvalidRequestError("expected a form with a file, got one without")
     return decoded.batches
 
 
-def _decode_one(model: Model, kind: str, body: bytes) -> Batch:
-    """A payload that is one batch."""
+def _decode_part(model: Model, part: Part, fetch: Fetch) -> list[Batch]:
+    """Read one part of a form; what says nothing of itself is text, which for a model of images is base64."""
+    found = media.kind_of(part.body, part.media_type)
+    is_text = media.canonical(part.media_type) in media.SILENT and not media.sniff(part.body)
+    if is_text and _takes_text(model):
+        found = media.TEXT
+    elif is_text and part.is_field and model.manifest.preprocess is not None and found != media.JSON:
+        return parse_rows(model, [part.body.decode("utf-8", "replace").strip()], fetch)
+    kind = media.TEXT if found in media.SILENT else found  # RFC 2046, section 5.2
+    return _decode_one(model, kind, part.body, fetch, part.media_type)
+
+
+def _decode_one(model: Model, kind: str, body: bytes, fetch: Fetch, media_type: str) -> list[Batch]:
+    """Read a payload that is not a form."""
     if kind in images.FORMATS:
-        return _decode_image(model, kind, body)
-    if kind == NPY:
-        return _decode_npy(model, body)
-    if kind == TEXT:
-        return _decode_text(model, body)
-    raise UnsupportedMediaError(f"expected {', '.join(MEDIA_TYPES)}, got {kind[:80] or 'no media type'}")
+        return [_decode_image(model, kind, body)]
+    if kind == media.NPY:
+        return npy_batches(model, body)
+    if kind == media.TEXT and not _takes_text(model) and media.begins_as_json(body):
+        kind = media.JSON
+    if kind == media.JSON:
+        return parse_rows(model, _parse_instances(model, body), fetch)
+    if kind == media.TEXT:
+        return [_decode_text(model, body, media_type)]
+    raise UnsupportedMediaError(f"expected {', '.join(media.MEDIA_TYPES)}, got {kind[:80] or 'no media type'}")
 
 
 def _decode_image(model: Model, kind: str, body: bytes) -> Batch:
@@ -179,63 +182,38 @@ def _decode_image(model: Model, kind: str, body: bytes) -> Batch:
     return image_batch(model, body, kind, model.manifest.preprocess)
 
 
-def _decode_npy(model: Model, body: bytes) -> Batch:
-    """An array: the model's one input, with or without the dimension of rows, or images as pixels."""
-    tensor, spec = npy.decode(body), _only_input(model)
-    declaration = model.manifest.preprocess
-    if declaration is not None and tensor.datatype.name == "UINT8" and spec.datatype.name != "UINT8":
-        if len(tensor.shape) == 3:
-            tensor = Tensor(tensor.datatype, (1, *tensor.shape), tensor.buffer)
-        if len(tensor.shape) != 4 or tensor.shape[3] != declaration.channels:
-            raise InvalidTensorError(
-                f"expected pixels (height, width, {declaration.channels}), or a batch of such, got {tensor.shape}"
-            )
-        check_decoded(declaration, tensor.shape[0])
-        return Batch(model.to_inputs(tensor), tensor.shape[0], is_image=True)
-    if spec.shape is not None and len(tensor.shape) == len(spec.shape) - 1:
-        tensor = Tensor(tensor.datatype, (1, *tensor.shape), tensor.buffer)
-    has_rows = bool(tensor.shape) and spec.shape is not None and isinstance(spec.shape[0], str)
-    if has_rows and tensor.shape[0] > MAX_ROWS:
-        raise TooLargeError(f"expected at most {MAX_ROWS} rows, got {tensor.shape[0]}: POST them to /v2 as binary data")
-    return Batch({spec.name: tensor}, tensor.shape[0] if has_rows else None)
+def _takes_text(model: Model) -> bool:
+    return [spec.datatype.name for spec in model.manifest.inputs] == ["BYTES"]
 
 
-def _decode_text(model: Model, body: bytes) -> Batch:
+def _decode_text(model: Model, body: bytes, media_type: str) -> Batch:
     """One string, for a model whose one input is strings."""
-    spec = _only_input(model)
+    spec = only_input(model)
     if spec.datatype.name != "BYTES":
         raise UnsupportedMediaError(f'model "{model.manifest.model}" takes {spec}, not text')
+    charset = media.charset_of(media_type)
+    if charset not in TEXT_ENCODINGS:
+        raise UnsupportedMediaError(f"expected text as UTF-8, got the character set {charset[:80]!r}")
     try:
-        text = body.decode()
+        text = body.decode(TEXT_ENCODINGS[charset])
     except UnicodeDecodeError as error:
-        raise UnreadablePayloadError(f"expected text as UTF-8: {error}") from error
+        raise UnreadablePayloadError(f"expected text as {charset.upper() or 'UTF-8'}: {error}") from error
     shape = tuple(1 if isinstance(size, str) else size for size in spec.shape or ())
     return Batch({spec.name: tensors.from_values(spec.name, spec.datatype, shape, [text])}, 1 if shape else None)
 
 
-def _only_input(model: Model) -> TensorSpec:
-    first, *others = model.manifest.inputs
-    if others:
-        raise UnsupportedMediaError(
-            f'model "{model.manifest.model}" has {len(others) + 1} inputs: send JSON with a value for each'
-        )
-    return first
-
-
-def _sniff(body: bytes) -> str | None:
-    return NPY if body.startswith(npy.MAGIC) else images.sniff(body)
-
-
-def _parse_instances(body: bytes) -> list[Any]:
+def _parse_instances(model: Model, body: bytes) -> list[Any]:
     """What a JSON payload asks about: `{"instances": [...]}`, a list of instances, or one instance."""
     document = parse_json(body)
-    if isinstance(document, dict) and "instances" in document:
+    if isinstance(document, dict | str) and not (isinstance(document, dict) and "instances" in document):
+        return [document]
+    if isinstance(document, dict):
         document = document["instances"]
-    if isinstance(document, dict | str):
+    elif is_one_row(model, document):
         return [document]
     if isinstance(document, list):
         return document
-    raise InvalidJsonError(f"expected instances, got {type(document).__name__}")
+    raise InvalidJsonError(f"expected instances, got {json_word(document)}")
 
 
 def _check_labels(model: Model, outputs: Sequence[Tensor], top_k: int) -> None:

@@ -12,7 +12,7 @@ from onnxlet.config import MAX_ELEMENTS, MAX_NAME_CHARACTERS, MAX_SIZES, MAX_TEN
 from onnxlet.contract import tensors
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import DATATYPES, DataType, Tensor, TensorSpec
-from onnxlet.errors import InvalidJsonError, InvalidRequestError, InvalidTensorError
+from onnxlet.errors import InvalidJsonError, InvalidRequestError, InvalidTensorError, json_shown, json_word
 from onnxlet.http import HEADER_LENGTH, parse_json
 
 PLATFORM = "onnx_onnxv1"
@@ -77,7 +77,7 @@ def parse_infer(body: bytes, header_length: str | None = None) -> InferRequest:
     request_id = document.get("id")
     if not isinstance(request_id, str | None) or len(request_id or "") > MAX_NAME_CHARACTERS:
         raise InvalidRequestError(
-            f"id: expected a string of at most {MAX_NAME_CHARACTERS} characters, got {request_id!r:.80}"
+            f"id: expected a string of at most {MAX_NAME_CHARACTERS} characters, got {json_shown(request_id)}"
         )
     is_binary = _flag(document, "binary_data_output", default=False)
     inputs = _parse_inputs(_objects(document, "inputs"), content[split:])
@@ -166,7 +166,7 @@ def parse_object(body: bytes | memoryview) -> dict[str, Any]:
         raise InvalidJsonError("the body is empty, expected a JSON object")
     document = parse_json(body)
     if not isinstance(document, dict):
-        raise InvalidJsonError(f"expected a JSON object, got {type(document).__name__}")
+        raise InvalidJsonError(f"expected a JSON object, got {json_word(document)}")
     return document
 
 
@@ -179,9 +179,14 @@ def _parse_header_length(text: str, size_bytes: int) -> int:
 
 
 def _objects(document: dict[str, Any], field: str, *, required: bool = True) -> list[dict[str, Any]]:
-    items = document.get(field, None if required else [])
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise InvalidRequestError(f"{field}: expected a list of objects, got {type(items).__name__}")
+    items = document.get(field)
+    if items is None and not required:
+        return []
+    if not isinstance(items, list):
+        raise InvalidRequestError(f"{field}: expected a list of objects, got {json_word(items)}")
+    for item in items:
+        if not isinstance(item, dict):
+            raise InvalidRequestError(f"{field}: expected a list of objects, got {json_word(item)} in it")
     if len(items) > MAX_TENSORS:
         raise InvalidRequestError(f"{field}: expected at most {MAX_TENSORS}, got {len(items)}")
     return items
@@ -191,25 +196,30 @@ def _name(item: dict[str, Any], field: str) -> str:
     name = item.get("name")
     if not isinstance(name, str) or len(name) > MAX_NAME_CHARACTERS:
         raise InvalidRequestError(
-            f"{field}: expected a name of at most {MAX_NAME_CHARACTERS} characters, got {name!r:.80}"
+            f"{field}: expected a name of at most {MAX_NAME_CHARACTERS} characters, got {json_shown(name)}"
         )
     return name
 
 
 def _parameters(item: dict[str, Any]) -> dict[str, Any]:
-    parameters = item.get("parameters", {})
+    """What an object says under `parameters`, without what is null: that is as good as absent, as everywhere in V2."""
+    parameters = item.get("parameters")
+    if parameters is None:
+        return {}
     if not isinstance(parameters, dict):
-        raise InvalidRequestError(f"parameters: expected an object, got {type(parameters).__name__}")
+        raise InvalidRequestError(f"parameters: expected an object, got {json_word(parameters)}")
     for name in UNSUPPORTED_PARAMETERS:
-        if name in parameters:
+        if parameters.get(name) is not None:
             raise InvalidRequestError(f"parameters: the extension {name!r} is not supported here")
     return parameters
 
 
 def _flag(item: dict[str, Any], name: str, *, default: bool) -> bool:
-    value = _parameters(item).get(name, default)
+    value = _parameters(item).get(name)
+    if value is None:
+        return default
     if not isinstance(value, bool):
-        raise InvalidRequestError(f"parameters: {name}: expected true or false, got {value!r:.80}")
+        raise InvalidRequestError(f"parameters: {name}: expected true or false, got {json_shown(value)}")
     return value
 
 
@@ -232,7 +242,7 @@ def _parse_inputs(items: list[dict[str, Any]], binary: memoryview) -> dict[str, 
         if type(size_bytes) is not int or not 0 <= size_bytes <= len(binary) - offset:
             raise InvalidTensorError(
                 f'input "{name}": binary_data_size: expected at most the {len(binary) - offset} bytes that are left, '
-                f"got {size_bytes!r:.80}"
+                f"got {json_shown(size_bytes)}"
             )
         inputs[name] = _parse_binary_tensor(name, item, binary[offset : offset + size_bytes])
         offset += size_bytes
@@ -243,14 +253,14 @@ def _parse_inputs(items: list[dict[str, Any]], binary: memoryview) -> dict[str, 
 
 def _parse_json_tensor(name: str, item: dict[str, Any]) -> Tensor:
     datatype = _parse_datatype(name, item)
-    if "data" not in item:
+    if item.get("data") is None:
         raise InvalidTensorError(f'input "{name}": expected data or binary_data_size, got {", ".join(item)}')
     return tensors.from_values(name, datatype, _parse_shape(name, item), item["data"])
 
 
 def _parse_binary_tensor(name: str, item: dict[str, Any], buffer: memoryview) -> Tensor:
     datatype = _parse_datatype(name, item)
-    if "data" in item:
+    if item.get("data") is not None:
         raise InvalidTensorError(f'input "{name}": expected data or binary_data_size, got both')
     return tensors.from_bytes(name, datatype, _parse_shape(name, item), buffer)
 
@@ -259,14 +269,16 @@ def _parse_datatype(name: str, item: dict[str, Any]) -> DataType:
     text = item.get("datatype")
     datatype = DATATYPES.get(text) if isinstance(text, str) else None
     if datatype is None:
-        raise InvalidTensorError(f'input "{name}": expected a datatype of {", ".join(DATATYPES)}, got {text!r:.80}')
+        raise InvalidTensorError(
+            f'input "{name}": expected a datatype of {", ".join(DATATYPES)}, got {json_shown(text)}'
+        )
     return datatype
 
 
 def _parse_shape(name: str, item: dict[str, Any]) -> tuple[int, ...]:
     shape = item.get("shape")
     if not isinstance(shape, list) or not all(type(size) is int and 0 <= size <= MAX_ELEMENTS for size in shape):
-        raise InvalidTensorError(f'input "{name}": expected a shape of sizes, got {shape!r:.80}')
+        raise InvalidTensorError(f'input "{name}": expected a shape of sizes, got {json_shown(shape)}')
     if len(shape) > MAX_SIZES:
         raise InvalidTensorError(f'input "{name}": expected at most {MAX_SIZES} dimensions, got {len(shape)}')
     return tuple(shape)

@@ -362,9 +362,10 @@ class TestPredict:
             (b"", "image/png", 400, "invalid_request"),
             (b"I am no image", "image/png", 422, "unreadable_payload"),
             (png()[:200], "image/png", 422, "unreadable_payload"),
-            (png(), "image/jpeg", 422, "unreadable_payload"),
+            (b"I am no image", "image/jpg", 422, "unreadable_payload"),
+            (b"GIF89a" + bytes(99), "image/png", 415, "unsupported_media"),
             (b"what is this?", "", 415, "unsupported_media"),
-            (png(), "image/gif", 415, "unsupported_media"),
+            (b"what is this?", "application/pdf", 415, "unsupported_media"),
             (bytes(MAX_BODY_BYTES + 1), "image/png", 413, "too_large"),
         ],
     )

@@ -113,8 +113,8 @@ def test_a_result_fits_a_file_system_however_long_its_objects_name_is(
         ("text.png", b"I am no image", "unreadable_payload"),
         ("half.png", png()[:50], "unreadable_payload"),
         ("empty.png", b"", "invalid_request"),
-        ("document.pdf", png(), "unsupported_media"),
-        ("noname", png(), "unsupported_media"),
+        ("document.pdf", b"%PDF-1.7", "unsupported_media"),
+        ("noname", b"what is this?", "unsupported_media"),
     ],
 )
 def test_what_can_never_succeed_leaves_a_result_that_says_so(

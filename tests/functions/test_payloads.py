@@ -9,28 +9,10 @@ from onnxlet.config import MAX_LABELS
 from onnxlet.contract.tensors import DATATYPES, MAX_VALUES, Tensor
 from onnxlet.errors import DeadlineError, TooLargeError
 from onnxlet.model import Model, load
-from onnxlet.payloads import media_type_of
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
 from training.publish import publish
-
-
-@pytest.mark.parametrize(
-    ("key", "media_type"),
-    [
-        ("a.png", "image/png"),
-        ("in/A.JPG", "image/jpeg"),
-        ("a.b.jpeg", "image/jpeg"),
-        ("a.webp", "image/webp"),
-        ("a.npy", "application/x-npy"),
-        ("a.gif", "gif"),
-        ("folder.png/name", "name"),
-        ("", ""),
-    ],
-)
-def test_the_suffix_of_a_key_says_what_it_is(key: str, media_type: str) -> None:
-    assert media_type_of(key) == media_type
 
 
 @pytest.fixture(scope="module")

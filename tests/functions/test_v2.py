@@ -201,3 +201,61 @@ def test_what_json_has_no_number_for_is_null_in_json_and_exact_in_bytes() -> Non
     assert binary == {"name": "y", "datatype": "FP32", "shape": [4], "parameters": {"binary_data_size": 16}}
     assert plain == {"name": "z", "datatype": "FP32", "shape": [4], "data": [None, None, None, 0.5]}
     assert [bytes(buffer) for buffer in buffers] == [bytes(FOUR.buffer)]
+
+
+INPUT = {"name": "x", "datatype": "FP32", "shape": [2], "data": [1, 2]}
+NESTED = json.loads("[" * 900 + "]" * 900)
+
+
+class TestNull:
+    """`null` is as good as absent: MLServer's and KServe's own classes write every optional field."""
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"id": None},
+            {"parameters": None},
+            {"parameters": {"binary_data_output": None, "classification": None, "anything": None}},
+            {"outputs": None},
+            {"inputs": [{**INPUT, "parameters": None}]},
+            {"inputs": [{**INPUT, "parameters": {"binary_data_size": None, "shared_memory_region": None}}]},
+            {"model_name": None, "model_version": None},
+        ],
+    )
+    def test_an_optional_field_may_be_null(self, changed: dict[str, Any]) -> None:
+        request = v2.parse_infer(json.dumps({"inputs": [INPUT], **changed}).encode())
+        assert (request.id, request.outputs, request.is_binary) == (None, (), False)
+        assert request.inputs["x"].shape == (2,)
+
+    def test_an_output_may_have_parameters_that_are_null(self) -> None:
+        outputs = [{"name": "a", "parameters": None}, {"name": "b", "parameters": {"binary_data": None}}]
+        document = {"inputs": [INPUT], "outputs": outputs, "parameters": {"binary_data_output": True}}
+        request = v2.parse_infer(json.dumps(document).encode())
+        assert [(output.name, output.is_binary) for output in request.outputs] == [("a", True), ("b", True)]
+
+    def test_binary_data_may_have_data_that_are_null(self) -> None:
+        item = {**INPUT, "data": None, "parameters": {"binary_data_size": 8}}
+        document = json.dumps({"inputs": [item]}).encode()
+        assert v2.parse_infer(document + bytes(8), str(len(document))).inputs["x"].buffer == bytes(8)
+
+    @pytest.mark.parametrize(
+        ("document", "words"),
+        [
+            ({"inputs": None}, "inputs: expected a list of objects, got null"),
+            ({"inputs": [None]}, "inputs: expected a list of objects, got null in it"),
+            ({"inputs": [{**INPUT, "data": None}]}, "expected data or binary_data_size"),
+            ({"inputs": [{**INPUT, "shape": None}]}, "expected a shape of sizes, got null"),
+            ({"inputs": [{**INPUT, "datatype": None}]}, "got null"),
+            ({"inputs": [{**INPUT, "name": None}]}, "got null"),
+            ({"inputs": [], "parameters": []}, "parameters: expected an object, got list"),
+            ({"inputs": [], "id": {}}, "got object"),
+            ({"inputs": [], "id": True}, "got true"),
+            ({"inputs": [{**INPUT, "shape": [1, None, {}]}]}, "got [1, null, object]"),
+            ({"inputs": [{**INPUT, "shape": NESTED}]}, "got [list]"),
+            ({"inputs": [{**INPUT, "shape": ["a"] * 99}]}, "got ['a', 'a', "),
+        ],
+    )
+    def test_a_field_that_is_needed_may_not(self, document: dict[str, Any], words: str) -> None:
+        with pytest.raises(InvalidRequestError) as caught:
+            v2.parse_infer(json.dumps(document).encode())
+        assert words in str(caught.value)

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
-from onnxlet import payloads
+from onnxlet import media, payloads
 from onnxlet.contract.manifest import CHANNELS, Classification
 from onnxlet.contract.reference import Reference
 from onnxlet.errors import ArtifactError, InvalidRequestError
@@ -142,7 +142,7 @@ def _payload(model: Model, example: Array) -> tuple[str, bytes]:
         return "image/png", to_png(example)
     buffer = BytesIO()
     np.save(buffer, example)
-    return payloads.NPY, buffer.getvalue()
+    return media.NPY, buffer.getvalue()
 
 
 def _divide(positions: Labels, targets: Labels, share: float, seed: int) -> tuple[Labels, Labels]:

@@ -9,13 +9,13 @@ Source: Open Inference Protocol V2, `inference_rest.md` (datatypes, tensor data)
 import math
 import struct
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 from operator import mul
 from typing import Any
 
-from onnxlet.errors import InvalidTensorError, TooLargeError
+from onnxlet.errors import InvalidTensorError, TooLargeError, json_word
 
 Dimension = int | str
 """A fixed size, or the name of a dimension that the request decides ("batch"); `ANY` where the graph names none."""
@@ -27,6 +27,9 @@ MAX_RANK = 64
 
 MAX_VALUES = 4_000_000
 """Values of an answer in JSON, the lists around them included: each takes 32 bytes and more while it is made."""
+
+MAX_EXACT = 2**53
+"""The largest float up to which each integer has one of its own."""
 
 MAX_STRINGS = 1_000_000
 """Of a tensor: each is a Python object, and four bytes of a body are enough for one."""
@@ -139,6 +142,8 @@ def zeros(spec: TensorSpec) -> Tensor:
 def from_values(name: str, datatype: DataType, shape: tuple[int, ...], data: object) -> Tensor:
     """Make a tensor of JSON values, nested like `shape` or flat in row-major order.
 
+    `null` is NaN for FP32 and FP64; 0 and 1 are BOOL, too; a float such as 1.0 is an integer.
+
     Raises:
         InvalidTensorError: the data do not have this shape or are not of this datatype.
     """
@@ -147,23 +152,63 @@ def from_values(name: str, datatype: DataType, shape: tuple[int, ...], data: obj
         return Tensor(datatype, shape, _pack_strings(name, values))
     if datatype.code is None:
         raise InvalidTensorError(f'input "{name}": {datatype.name} has no JSON form; send it as binary tensor data')
-    is_boolean = datatype.code == "?"
-    if is_boolean and not all(value is True or value is False for value in values):
-        raise InvalidTensorError(f'input "{name}": expected true or false for BOOL')
+    return Tensor(datatype, shape, _pack_numbers(name, datatype, datatype.code, values))
+
+
+def _pack_numbers(name: str, datatype: DataType, code: str, values: list[Any]) -> memoryview:
+    """The binary form of JSON's numbers."""
+    if code == "?":
+        _require(name, "true or false for BOOL", values, lambda value: _is_number(value) and value in {0, 1})
+        return memoryview(bytes(map(bool, values)))
     try:
-        elements = bytes(values) if is_boolean else array(datatype.code, values)
-    except (TypeError, OverflowError) as error:
+        elements = array(code, values)
+    except TypeError:  # values that `array` does not take as they are
+        is_float = code in "fd"
+        values = [_to_float(value) if is_float else _to_integer(value) for value in values]
+        fits = _is_number if is_float else _is_integer
+        _require(name, f"{datatype.name} values", values, fits)
+        return _pack_numbers(name, datatype, code, values)
+    except OverflowError as error:
         raise InvalidTensorError(f'input "{name}": expected {datatype.name} values, but {error}') from error
     buffer = memoryview(elements).cast("B")
-    if datatype.code == "f" and _may_hold_infinity(buffer) and not math.isfinite(sum(elements)):
-        raise InvalidTensorError(f'input "{name}": expected FP32 values, but one is too large')
-    return Tensor(datatype, shape, buffer)
+    if code == "f" and _may_hold_infinity(buffer):
+        pairs = zip(elements, values, strict=True)
+        if any(math.isinf(element) and not math.isinf(value) for element, value in pairs):
+            raise InvalidTensorError(f'input "{name}": expected FP32 values, but one is too large')
+    return buffer
+
+
+def _require(name: str, expected: str, values: Sequence[Any], fits: Callable[[Any], bool]) -> None:
+    """Refuse a value that does not fit, by its position in row-major order."""
+    for position, value in enumerate(values):
+        if not fits(value):
+            found = value if type(value) in {int, float} else json_word(value)
+            raise InvalidTensorError(f'input "{name}": expected {expected}, got {found} at position {position}')
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int)
+
+
+def _to_float(value: Any) -> Any:
+    """JSON has `null` for NaN: answers have it so, too."""
+    return math.nan if value is None else value
+
+
+def _to_integer(value: Any) -> Any:
+    """The integer that a number such as 1.0 is, if it surely is the one that the client wrote."""
+    is_exact = isinstance(value, float) and value.is_integer() and abs(value) <= MAX_EXACT
+    return int(value) if is_exact else value
 
 
 def _may_hold_infinity(buffer: memoryview) -> bool:
     """Whether the bytes of FP32's infinities are among these, be it across two values.
 
-    `array` makes an infinity of what FP32 cannot hold, and JSON has none of its own.
+    `array` makes an infinity of what FP32 cannot hold.
     """
     data = bytes(buffer)
     return b"\0\0\x80\x7f" in data or b"\0\0\x80\xff" in data
@@ -309,8 +354,7 @@ def _string_ends(buffer: memoryview) -> list[int]:
 
 
 def _pack_strings(name: str, values: Sequence[Any]) -> memoryview:
-    if not all(isinstance(value, str | bytes) for value in values):
-        raise InvalidTensorError(f'input "{name}": expected strings for BYTES')
+    _require(name, "strings for BYTES", values, lambda value: isinstance(value, str | bytes))
     return pack_strings(value.encode() if isinstance(value, str) else value for value in values)
 
 

@@ -96,6 +96,24 @@ def test_strings_may_be_bytes_and_need_not_be_text() -> None:
     assert to_values(tensor) == ["\ufffd", "é"]
 
 
+@pytest.mark.parametrize(
+    ("datatype", "data", "values"),
+    [
+        ("FP32", [1, None, 0.5], [1.0, math.nan, 0.5]),
+        ("FP64", [None, True, -0.0], [math.nan, 1.0, -0.0]),
+        ("FP32", [math.nan, math.inf, -math.inf], [math.nan, math.inf, -math.inf]),
+        ("FP64", [math.inf, 3], [math.inf, 3.0]),
+        ("INT32", [1.0, -3e2, 7, True], [1, -300, 7, 1]),
+        ("UINT64", [2.0**53, 2**64 - 1], [2**53, 2**64 - 1]),
+        ("INT64", [-(2.0**53), -0.0], [-(2**53), 0]),
+        ("BOOL", [0, 1, True, 1.0, 0.0], [False, True, True, True, False]),
+    ],
+)
+def test_json_has_more_forms_than_one_for_a_value(datatype: str, data: list[Any], values: list[Any]) -> None:
+    found = to_values(from_values("x", DATATYPES[datatype], (len(data),), data))
+    assert repr(found) == repr(values)
+
+
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (2, 0)])
 def test_a_tensor_may_be_empty(shape: tuple[int, ...]) -> None:
     tensor = from_values("x", DATATYPES["FP32"], shape, [])
@@ -113,19 +131,31 @@ def test_a_tensor_may_be_empty(shape: tuple[int, ...]) -> None:
         ("FP32", (2, 2), [[1, 2, 3], [4]], "not nested"),
         ("FP32", (4,), [[1, 2], [3, 4]], "not nested"),
         ("FP32", (1,), [[[1]]], "expected FP32 values"),
-        ("FP32", (2,), ["1", "2"], "expected FP32 values, but must be real number"),
+        ("FP32", (2,), ["1", "2"], "expected FP32 values, got string at position 0"),
+        ("FP64", (2, 2), [[1, None], [{}, 2]], "expected FP64 values, got object at position 2"),
+        ("FP64", (2,), [1, [2]], "expected FP64 values, got list at position 1"),
         ("FP32", (2,), {"0": 1, "1": 2}, "expected 2 values"),
-        ("FP32", (1,), None, "expected FP32 values"),
-        ("FP32", (2,), [1, None], "expected FP32 values"),
+        ("FP32", (3,), [math.inf, 1e39, 0], "expected FP32 values, but one is too large"),
         ("FP32", (3,), [0, 1e39, 0], "expected FP32 values, but one is too large"),
         ("FP32", (3,), [0, -1e39, 0], "expected FP32 values, but one is too large"),
         ("INT8", (1,), [128], "expected INT8 values"),
         ("UINT8", (1,), [-1], "expected UINT8 values"),
         ("INT64", (1,), [2**63], "expected INT64 values"),
-        ("INT32", (1,), [1.0], "expected INT32 values"),
-        ("BOOL", (1,), [2], "expected true or false for BOOL"),
-        ("BOOL", (1,), ["true"], "expected true or false for BOOL"),
-        ("BYTES", (1,), [1], "expected strings for BYTES"),
+        ("INT32", (2,), [1.0, 1.5], "expected INT32 values, got 1.5 at position 1"),
+        ("INT32", (1,), [1e10], "expected INT32 values"),
+        ("INT64", (2,), [2.0**53, 2.0**53 + 2], "expected INT64 values, got 9007199254740994.0 at position 1"),
+        ("UINT64", (1,), [-(2.0**53) - 2], "expected UINT64 values, got -9007199254740994.0 at position 0"),
+        ("INT32", (2,), [1, None], "expected INT32 values, got null at position 1"),
+        ("INT32", (1,), [math.nan], "expected INT32 values, got nan at position 0"),
+        ("INT32", (1,), [math.inf], "expected INT32 values, got inf at position 0"),
+        ("BOOL", (1,), [2], "expected true or false for BOOL, got 2 at position 0"),
+        ("BOOL", (2,), [True, 0.5], "expected true or false for BOOL, got 0.5 at position 1"),
+        ("BOOL", (1,), ["true"], "expected true or false for BOOL, got string at position 0"),
+        ("BOOL", (1,), [None], "expected true or false for BOOL, got null at position 0"),
+        ("BOOL", (1,), [[]], "expected true or false for BOOL, got list at position 0"),
+        ("BYTES", (1,), [1], "expected strings for BYTES, got 1 at position 0"),
+        ("BYTES", (2,), ["a", None], "expected strings for BYTES, got null at position 1"),
+        ("BYTES", (1,), [True], "expected strings for BYTES, got boolean at position 0"),
         ("FP16", (1,), [1.0], "FP16 has no JSON form; send it as binary tensor data"),
     ],
 )
