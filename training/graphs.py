@@ -22,7 +22,7 @@ from onnxlet.contract.manifest import (
     Classification,
     ImagePreprocess,
 )
-from onnxlet.contract.tensors import BY_NUMPY, Tensor
+from onnxlet.contract.tensors import BY_NUMPY, Tensor, TensorSpec
 from onnxlet.session import open_session
 
 OPSET = 18
@@ -92,30 +92,66 @@ def preprocess_graph(declaration: ImagePreprocess) -> bytes:
     return _serialize("preprocess", nodes, [images], [tensor], constants)
 
 
-def postprocess_graph(classification: Classification) -> bytes:
-    """The graph from the model's output, FP32 (batch, classes), to the indices and probabilities of the best k."""
+def postprocess_graph(classification: Classification, scores: TensorSpec | None = None) -> bytes:
+    """Make the graph from a model's output to the indices and probabilities of the best k classes.
+
+    Args:
+        classification: What turns the output into probabilities.
+        scores: The output, FP32, FP64 or FP16: (batch, classes), or of two classes the second one's number alone,
+            (batch, 1) or (batch,). By default FP32 (batch, classes).
+    """
     output, k = POSTPROCESS_INPUTS
     indices, probabilities = POSTPROCESS_OUTPUTS
-    nodes = []
-    scores = output
-    if classification.activation == "softmax":
-        scores = "activated"
-        nodes.append(helper.make_node("Softmax", [output], [scores], axis=-1))
-    nodes.append(helper.make_node("TopK", [scores, k], [probabilities, indices], axis=-1))
     classes = len(classification.labels)
+    is_single = scores is not None and is_single_score(scores)
+    shape: list[int | str] = ["batch", 1 if is_single else classes]
+    if scores is not None and scores.shape is not None:
+        shape = shape[: len(scores.shape)]
+    element = TensorProto.FLOAT if scores is None else scores.datatype.onnx
+    nodes = _activated(classification.activation, output, element)
+    constants: dict[str, npt.NDArray[Any]] = {}
+    if is_single:
+        constants = {"one": np.ones(1, np.float32), "column": np.array([-1, 1], np.int64)}
+        nodes += [
+            helper.make_node("Reshape", ["activated", "column"], ["second"]),
+            helper.make_node("Sub", ["one", "second"], ["first"]),
+            helper.make_node("Concat", ["first", "second"], ["both"], axis=-1),
+        ]
+    ranked = "both" if is_single else "activated"
+    nodes.append(helper.make_node("TopK", [ranked, k], [probabilities, indices], axis=-1))
     return _serialize(
         "postprocess",
         nodes,
         [
-            helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", classes]),
+            helper.make_tensor_value_info(output, element, shape),
             helper.make_tensor_value_info(k, TensorProto.INT64, [1]),
         ],
         [
             helper.make_tensor_value_info(indices, TensorProto.INT64, ["batch", "k"]),
             helper.make_tensor_value_info(probabilities, TensorProto.FLOAT, ["batch", "k"]),
         ],
-        {},
+        constants,
     )
+
+
+def is_single_score(scores: TensorSpec) -> bool:
+    """Return whether an output has one number for each row."""
+    return scores.shape is not None and (len(scores.shape) == 1 or scores.shape[1:] == (1,))
+
+
+def _activated(activation: str, output: str, element: int) -> list[onnx.NodeProto]:
+    """Return the nodes that make FP32 probabilities, "activated", of an output; FP64 is rounded only afterwards."""
+    operator = {"softmax": "Softmax", "sigmoid": "Sigmoid"}.get(activation, "Identity")
+    axis: dict[str, Any] = {"axis": -1} if operator == "Softmax" else {}
+    if element == TensorProto.DOUBLE:
+        return [
+            helper.make_node(operator, [output], ["precise"], **axis),
+            helper.make_node("Cast", ["precise"], ["activated"], to=TensorProto.FLOAT),
+        ]
+    return [
+        helper.make_node("Cast", [output], ["scores"], to=TensorProto.FLOAT),
+        helper.make_node(operator, ["scores"], ["activated"], **axis),
+    ]
 
 
 def pixels_graph(declaration: ImageGeneration) -> bytes:

@@ -89,7 +89,7 @@ def _row(tensor: Tensor, place: int) -> Tensor:
 
 def _answers(model: Model, outputs: Outputs, count: int) -> list[dict[str, Any]]:
     """The label and its probability for each row; nothing where there are no labels, or nobody asked for them."""
-    classification, output = model.manifest.classification, outputs.get(model.manifest.outputs[0].name)
+    classification, output = model.manifest.classification, outputs.get(model.manifest.class_output())
     if classification is None or output is None or output.shape[:1] != (count,):
         return []
     indices, probabilities = (tensors.to_values(tensor) for tensor in model.classify(output, 1))

@@ -84,7 +84,7 @@ class Model:
         """Name the most probable classes.
 
         Args:
-            output: The model's first output, (batch, classes).
+            output: The output that becomes labels, `Manifest.class_output`.
             top_k: How many classes to name for each row; at most all.
 
         Returns:
@@ -135,7 +135,7 @@ class Model:
             inputs = self.to_inputs(tensors.zeros(TensorSpec(PREPROCESS_INPUT, DATATYPES["UINT8"], shape)))
         outputs = self.run(inputs)
         if self.postprocess is not None and self.manifest.classification is not None:
-            self.classify(outputs[self.manifest.outputs[0].name], 1)
+            self.classify(outputs[self.manifest.class_output()], 1)
 
 
 def load(registry: Registry, manifest: Manifest, threads: int, variant: str | None = None) -> Model:

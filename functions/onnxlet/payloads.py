@@ -104,12 +104,12 @@ def encode(
     tensors.require_json(
         (tensor for _, found, is_label in answers if not is_label for tensor in found.values()), is_nested=True
     )
-    first = model.manifest.outputs[0].name
-    _check_labels(model, [found[first] for _, found, is_label in answers if is_label], top_k)
+    scores = model.manifest.class_output()
+    _check_labels(model, [found[scores] for _, found, is_label in answers if is_label], top_k)
     predictions: list[Any] = []
     for batch, found, is_label in answers:
         deadline.check()
-        predictions += _label(model, found[first], top_k) if is_label else _values(batch, found)
+        predictions += _label(model, found[scores], top_k) if is_label else _values(batch, found)
     return predictions
 
 

@@ -11,7 +11,7 @@ from onnxlet.contract.document import SCHEMAS, SEALED, Document, to_sealed_json
 from onnxlet.contract.generation import LAYOUTS, Generation, ImageGeneration, parse_generation
 from onnxlet.contract.tensors import DATATYPES, Dimension, TensorSpec
 
-ACTIVATIONS = ("none", "softmax")
+ACTIVATIONS = ("none", "softmax", "sigmoid")
 CHANNELS = {1: "L", 3: "RGB"}
 """Numbers of channels that an image may be decoded to, with Pillow's name for each."""
 
@@ -23,13 +23,15 @@ PIXELS_INPUT = "output"
 PIXELS_OUTPUT = "images"
 """The postprocess graph of a model that makes images turns its output into UINT8 (batch, height, width, channels)."""
 POSTPROCESS_INPUTS = ("output", "k")
-"""That of a classification takes the model's first output, (batch, classes), and how many to name, INT64 (1,)"""
+"""That of a classification takes the output that its declaration names, and how many classes to name, INT64 (1,)"""
 POSTPROCESS_OUTPUTS = ("indices", "probabilities")
 """and gives INT64 and FP32 (batch, k), most probable first."""
 
 MAX_SIDE_PIXELS = 4096
 MAX_TENSORS = 256
 MAX_RANK = 16
+MAX_DIMENSION_NAME = 256
+"""Characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,17 @@ class ImagePreprocess:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """How the model's output, shape (batch, classes), becomes labels with probabilities."""
+    """How one of the model's outputs, shape (batch, classes), becomes labels with probabilities.
+
+    Of two labels the model may give one number for each row, the second label's: (batch, 1) or (batch,).
+    """
 
     labels: tuple[str, ...]
     """One for each class, in the order of the output."""
     activation: str = "none"
-    """What turns the output into probabilities: `none` (they are), or `softmax`."""
+    """What turns the output into probabilities: `none` (it holds probabilities), `softmax`, or `sigmoid`."""
+    output: str | None = None
+    """The output's name; None for the model's first output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,11 @@ class Manifest:
         found = [choices[0] for role in GRAPH_ROLES if (choices := self.choices(role, variant, runtime))]
         return found + (self.choices("golden") if any(artifact.must_be_checked for artifact in found) else [])
 
+    def class_output(self) -> str:
+        """Return the name of the output that becomes labels, where the version has labels."""
+        named = None if self.classification is None else self.classification.output
+        return self.outputs[0].name if named is None else named
+
     def artifact(self, role: Role, variant: str | None = None) -> Artifact | None:
         """The portable artifact with this role and variant, else with its first variant, or None."""
         return next(iter(self.choices(role, variant)), None)
@@ -204,6 +216,7 @@ class Manifest:
         )
         object.__setattr__(manifest, "as_read", document.content)  # which `replace` does not copy
         _check_artifacts(document, manifest)
+        _check_classification(document, manifest)
         _check_generation(document, manifest)
         return manifest
 
@@ -261,7 +274,7 @@ def _parse_spec(document: Document) -> TensorSpec:
 
 def _is_dimension(size: object) -> bool:
     if isinstance(size, str):
-        return 0 < len(size) <= 256
+        return 0 < len(size) <= MAX_DIMENSION_NAME
     return isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= 2**31
 
 
@@ -275,11 +288,18 @@ def _parse_classification(document: Document | None) -> Classification | None:
     labels = document.texts("labels")
     if not labels:
         raise document.error("labels", "at least one label")
-    return Classification(labels, document.choice("activation", ACTIVATIONS))
+    return Classification(labels, document.choice("activation", ACTIVATIONS), document.optional_text("output"))
 
 
 def _parse_generation(document: Document | None) -> Generation | None:
     return None if document is None else parse_generation(document)
+
+
+def _check_classification(document: Document, manifest: Manifest) -> None:
+    """The output that a classification names is one of the model's."""
+    names = [spec.name for spec in manifest.outputs]
+    if manifest.class_output() not in names:
+        raise document.document("classification").error("output", f"one of the outputs {', '.join(names)}")
 
 
 def _check_generation(document: Document, manifest: Manifest) -> None:

@@ -78,7 +78,7 @@ class Runs:
         """The labels' positions and probabilities, row after row."""
         manifest = self._model.manifest
         assert manifest.classification is not None, "the caller has looked"
-        found = [outputs[manifest.outputs[0].name] for outputs in batches.run(self._model, rows)]
+        found = [outputs[manifest.class_output()] for outputs in batches.run(self._model, rows)]
         classes = len(manifest.classification.labels)
         for output in found:
             _check_one_row(output, classes)
@@ -88,7 +88,10 @@ class Runs:
 
 
 def _check_one_row(output: Tensor, classes: int) -> None:
-    if output.shape != (1, classes):
+    shapes: list[tuple[int, ...]] = [(1, classes)]
+    if classes == 2:
+        shapes += [(1, 1), (1,)]  # one number, the second label's
+    if output.shape not in shapes:
         raise InferenceError(f"expected the probabilities of one row, (1, {classes}), got {output.shape}")
 
 

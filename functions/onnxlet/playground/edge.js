@@ -60,7 +60,7 @@ class EdgeModel {
     const found = await this.sessions.model.run(feeds);
     clock.push(performance.now());
     const answer = this.manifest.classification
-      ? { ranked: await this.#rank(found[this.manifest.outputs[0].name]) }
+      ? { ranked: await this.#rank(found[this.manifest.classification.output ?? this.manifest.outputs[0].name]) }
       : { outputs: this.manifest.outputs.map(({ name }) => toOutput(name, found[name])) };
     clock.push(performance.now());
     const [decode, run, encode] = clock.slice(1).map((time, step) => time - clock[step]);

@@ -49,6 +49,28 @@ def test_a_manifest_survives_being_written_and_read() -> None:
     assert read(DOCUMENT) == MANIFEST
 
 
+@pytest.mark.parametrize(("output", "expected"), [(None, "output"), ("output", "output"), ("free", "free")])
+def test_labels_belong_to_the_output_that_is_named_else_to_the_first(output: str | None, expected: str) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    document["classification"]["output"] = output
+    assert read(document).class_output() == expected
+    assert read(document).to_document()["classification"]["output"] == output
+
+
+def test_a_classification_that_names_no_output_is_read_as_it_was_written() -> None:
+    document = copy.deepcopy(DOCUMENT)
+    del document["classification"]["output"]
+    assert read(document) == MANIFEST
+    assert replace(read(document), classification=None).class_output() == "output"
+
+
+@pytest.mark.parametrize("activation", ["none", "softmax", "sigmoid"])
+def test_an_activation_is_kept(activation: str) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    document["classification"]["activation"] = activation
+    assert read(document).classification == Classification(("yes", "no"), activation)
+
+
 def test_optional_parts_may_be_absent_or_null() -> None:
     for removed in (False, True):
         document = copy.deepcopy(DOCUMENT)
@@ -174,7 +196,9 @@ SIDE = "an integer from 1 to 4096"
         ("classification", 1, "a JSON object"),
         ("classification.labels", [], "at least one label"),
         ("classification.labels", [1], "a list of strings"),
-        ("classification.activation", "relu", "one of none, softmax"),
+        ("classification.activation", "relu", "one of none, softmax, sigmoid"),
+        ("classification.output", "other", "one of the outputs output, free"),
+        ("classification.output", 1, TEXT),
         ("generation", 1, "a JSON object"),
         ("metrics", {"accuracy": "high"}, "an object of numbers"),
         ("crashes", {"operator": "Div"}, "a list"),
