@@ -4,7 +4,7 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -128,14 +128,21 @@ def publish(
     path: Annotated[Path, typer.Argument(metavar="MODEL.onnx|DIR", help="One model, or a folder of them.")],
     name: Annotated[str | None, typer.Option(help="The model's name, by default the file's.")] = None,
     labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Class labels, a line each or a JSON list.")
+        Path | None, typer.Option(metavar="FILE", help="Class labels, a line each, a JSON list or an id2label.")
     ] = None,
+    activation: Annotated[
+        Literal["auto", "none", "softmax", "sigmoid"],
+        typer.Option(help="What turns the output into probabilities; auto runs the model to find out."),
+    ] = "auto",
     preprocess: Annotated[
         Path | None, typer.Option(metavar="FILE", help="How images become the input, as in a manifest (JSON).")
     ] = None,
     generation: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What the model generates, as in a manifest (JSON).")
     ] = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Publish the files of a folder that pass, if others do not.")
+    ] = False,
     stage: StageOption = False,
     sign: SignOption = None,
     registry: RegistryOption = None,
@@ -143,20 +150,21 @@ def publish(
 ) -> None:
     """Check ONNX models in the functions' own runtime, then publish them."""
     # Imported only here, as elsewhere in this file: onnx takes longer than most commands.
-    from cli.brought import Declarations, candidates
-    from training.publish import publish_all
+    from cli.brought import Declarations
+    from cli.publish import publish_files
 
-    found = candidates(path, name, Declarations(labels, preprocess, generation))
-    manifests = publish_all(open_registry(registry, create=True), found, _alias(stage), _sign(sign))
-    for candidate in found:
-        for left_out in candidate.model.left_out:
-            output.print_warning(f'{candidate.name}: the output "{left_out}" is no tensor and is not served')
+    declarations = Declarations(labels, preprocess, generation, activation)
+    target = open_registry(registry, create=True)
+    outcome = publish_files(target, path, name, declarations, _alias(stage), _sign(sign), keep_going=keep_going)
+    for each in outcome.published:
+        for warning in each.warnings:
+            output.print_warning(warning)
     if json:
-        output.print_json([_published(manifest, stage) for manifest in manifests])
-        return
-    for manifest in manifests:
-        signed = f", signed by {manifest.signature['public_key']}" if manifest.signature else ""
-        output.print_line(f"{manifest.model} version {manifest.version} {'staged' if stage else 'is live'}{signed}")
+        output.print_json([{**_published(each.manifest, stage), "notes": each.notes} for each in outcome.published])
+    else:
+        for each in outcome.published:
+            _print_published(each.manifest, each.notes, stage)
+    outcome.raise_refused()
 
 
 @app.command()
@@ -347,6 +355,13 @@ def _sign(path: Path | None) -> Sign | None:
 
 def _alias(is_staged: bool) -> str | None:
     return None if is_staged else layout.LIVE
+
+
+def _print_published(manifest: Manifest, notes: list[str], is_staged: bool) -> None:
+    for note in notes:
+        output.print_line(note)
+    signed = f", signed by {manifest.signature['public_key']}" if manifest.signature else ""
+    output.print_line(f"{manifest.model} version {manifest.version} {'staged' if is_staged else 'is live'}{signed}")
 
 
 def _published(manifest: Manifest, is_staged: bool) -> dict[str, object]:

@@ -1,10 +1,10 @@
-"""The gate's last question: is the new version worse than the one that it would replace?"""
+"""The gate's last questions: does a recipe know its network, and is the new version worse than the live one?"""
 
 from dataclasses import dataclass
 
 from onnxlet.errors import ArtifactError, ModelNotFoundError
 from onnxlet.registry import Registry
-from training.publish import Candidate
+from training.publish import Candidate, Passed
 
 HIGHER_IS_BETTER = ("accuracy", "f1", "auc", "anomaly_auc")
 LOWER_IS_BETTER = ("perplexity", "reconstruction_error", "feature_distance")
@@ -18,6 +18,20 @@ class Margin:
     """Of measures between 0 and 1."""
     relative: float = 0.05
     """Of measures without an upper bound."""
+
+
+def check_activations(passed: list[Passed]) -> None:
+    """Refuse a recipe that declares scores where its network gives probabilities, or the other way round.
+
+    Raises:
+        ArtifactError: it does.
+    """
+    for gated in passed:
+        source, declared, finding = gated.candidate.source, gated.candidate.classification, gated.finding
+        if declared is not None and finding is not None and finding.contradicts(declared):
+            raise ArtifactError(
+                f"{source}: expected the activation {finding.activation}, got {declared.activation}: {finding.reason}"
+            )
 
 
 def check_not_worse(registry: Registry, candidate: Candidate, margin: Margin) -> None:

@@ -23,6 +23,7 @@ from onnxlet.models import LOAD_FACTOR, MIB
 from onnxlet.registry import Registry, Sign
 from onnxlet.store import Store
 from training.graphs import pixels_graph, postprocess_graph, preprocess_graph
+from training.heads import AUTO, Finding, check_output, decide, scores_of
 from training.onnx_file import OnnxFile
 from training.optimize import Graph, optimize
 
@@ -72,6 +73,8 @@ class Passed:
     """With its golden example, and the forms that load sooner."""
     model: Model
     """As the functions have loaded it."""
+    finding: Finding | None = None
+    """What a classifier's numbers were found to be, by running it."""
 
 
 def publish(
@@ -95,8 +98,32 @@ def publish_all(
 
 def pass_gate(candidate: Candidate) -> Passed:
     """Let a candidate through the gate, and make of it what is stored; raises as `check`."""
+    candidate, finding = with_activation(candidate)
     model = check(candidate)
-    return Passed(with_optimized(with_golden(candidate, model)), model)
+    return Passed(with_optimized(with_golden(candidate, model)), model, finding)
+
+
+def with_activation(candidate: Candidate) -> tuple[Candidate, Finding | None]:
+    """Return the candidate with its activation decided, where nobody has declared one, and what was found.
+
+    Raises:
+        ArtifactError: the model does not load, does not fit its labels, or its variants answer in another way.
+    """
+    classification = candidate.classification
+    if classification is None:
+        return candidate, None
+    _check_declarations(candidate)
+    finding = decide(candidate.model, classification, candidate.preprocess)
+    for name, data in candidate.variants.items():
+        found = decide(candidate.model, classification, candidate.preprocess, data)
+        if found.is_sure and finding.is_sure and found.activation != finding.activation:
+            raise ArtifactError(
+                f"{candidate.source}: {name} needs the activation {found.activation}, where {MAIN_VARIANT} needs "
+                f"{finding.activation}: {found.reason}"
+            )
+    if classification.activation != AUTO:
+        return candidate, finding
+    return replace(candidate, classification=replace(classification, activation=finding.activation)), finding
 
 
 def store_all(
@@ -230,15 +257,8 @@ def _check_generates(candidate: Candidate, generation: Generation, model: Model)
 def _check_declarations(candidate: Candidate) -> None:
     if candidate.preprocess is not None and len(candidate.model.inputs) != 1:
         raise ArtifactError(f"{candidate.source}: expected one input for images, got {len(candidate.model.inputs)}")
-    if candidate.classification is None:
-        return
-    output = candidate.model.outputs[0]
-    classes = len(candidate.classification.labels)
-    if output.datatype.name != "FP32" or (output.shape is not None and output.shape[1:] != (classes,)):
-        raise ArtifactError(
-            f'{candidate.source}: output "{output.name}": expected FP32 (batch, {classes}) for {classes} labels, '
-            f"got {output}"
-        )
+    if candidate.classification is not None:
+        check_output(candidate.model, candidate.classification, candidate.source)
 
 
 def _check_size(candidate: Candidate, at_most_bytes: int) -> None:
@@ -289,7 +309,8 @@ def _graphs(candidate: Candidate) -> list[Graph]:
     if candidate.preprocess is not None:
         found.append(Graph("preprocess", MAIN_VARIANT, preprocess_graph(candidate.preprocess)))
     if candidate.classification is not None:
-        found.append(Graph("postprocess", MAIN_VARIANT, postprocess_graph(candidate.classification)))
+        scores = scores_of(candidate.model, candidate.classification)
+        found.append(Graph("postprocess", MAIN_VARIANT, postprocess_graph(candidate.classification, scores)))
     if isinstance(candidate.generation, ImageGeneration):
         found.append(Graph("postprocess", MAIN_VARIANT, pixels_graph(candidate.generation)))
     return found + [Graph("model", name, data) for name, data in candidate.variants.items()]

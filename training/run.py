@@ -21,7 +21,7 @@ from training import data, plots, provenance
 from training.compare import Variant
 from training.compress import Budget, compress, with_variants
 from training.export import Exported, export
-from training.gate import Margin, check_not_worse
+from training.gate import Margin, check_activations, check_not_worse
 from training.onnx_file import read_onnx
 from training.publish import Candidate, pass_gate, store_all
 from training.recipe import Dataset, Fitted, Measured, Options, Recipe
@@ -110,6 +110,7 @@ def run(
     candidates = _candidates(recipe, options, folder, dataset, measured, exported)
     candidates[0] = with_variants(candidates[0], variants)
     passed = [pass_gate(candidate) for candidate in candidates]
+    check_activations(passed)
     for each, gated in zip(exported, passed, strict=True):
         report("verify", recipe.task.verify(gated.model, fitted, dataset, each.suffix))
     if margin is not None:

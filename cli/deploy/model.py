@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Protocol
 
 from cli import output
-from cli.brought import candidates
+from cli.brought import find_files, read_candidate
 from cli.local.process import FUNCTIONS
 from cli.package import wheels
 from cli.package.build import REQUIREMENTS
 from cli.registry import open_registry
 from onnxlet.contract import expectation
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import ModelNotFoundError, OnnxletError, SettingsError
+from onnxlet.errors import InvalidRequestError, ModelNotFoundError, OnnxletError, SettingsError
 from onnxlet.registry import Registry, Sign
-from training.publish import Candidate, check, copy_version, find_published, publish
+from training.publish import Candidate, check, copy_version, find_published, publish, with_activation
 
 DEMO_MODEL = "digits"
 """Of several models in a local registry, the one that `make demo` has made."""
@@ -161,7 +161,10 @@ def find_source(
 
 
 def _from_file(path: Path) -> File:
-    (candidate,) = candidates(path, None)
+    file, *others = find_files(path, None)
+    if others:
+        raise InvalidRequestError(f"--model {path}: expected one .onnx file, found {len(others) + 1}")
+    candidate, _ = with_activation(read_candidate(file))
     check(candidate)
     # The same file is the same publication, however often it is deployed.
     return File(replace(candidate, publication=hashlib.sha256(candidate.model.data).hexdigest()[:32]))

@@ -5,6 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from onnxlet.contract.manifest import MAX_DIMENSION_NAME
 from onnxlet.contract.tensors import ANY
 from onnxlet.errors import ArtifactError
 from training.onnx_file import read_onnx
@@ -105,6 +106,42 @@ def test_an_input_without_a_shape_may_have_any_rank(tmp_path: Path) -> None:
     assert read_onnx(save(model, tmp_path / "m.onnx")).inputs[0].shape is None
 
 
-@pytest.mark.parametrize(("last", "expected"), [("Softmax", True), ("Relu", False)])
-def test_a_last_softmax_is_found(tmp_path: Path, last: str, expected: bool) -> None:
-    assert read_onnx(save(linear_model(last), tmp_path / "m.onnx")).ends_in_softmax is expected
+def test_what_makes_an_output_is_found_behind_what_only_passes_it_on(tmp_path: Path) -> None:
+    model = linear_model("Softmax")
+    model.graph.node[1].output[0] = "s"
+    model.graph.node.append(helper.make_node("Cast", ["s"], ["y"], to=TensorProto.FLOAT))
+    assert read_onnx(save(model, tmp_path / "m.onnx")).made_by == {"y": "Softmax"}
+
+
+def named(*names: str) -> onnx.ModelProto:
+    tensor = helper.make_tensor_type_proto(TensorProto.FLOAT, list(names))
+    return identity_model([value("x", tensor)], [value("y", tensor)])
+
+
+def test_dimension_names_of_any_length_are_taken(tmp_path: Path) -> None:
+    long = "(floor(height/2 - 1/2) + 1)*(floor(width/2 - 1/2) + 1)" * 20
+    found = read_onnx(save(named("batch", long, long + "x", "ä" * 300), tmp_path / "m.onnx"))
+    shape = found.inputs[0].shape
+    assert shape is not None
+    assert shape == found.outputs[0].shape
+    assert len(set(shape)) == 4
+    assert shape[0] == "batch"
+    assert str(shape[1]).startswith("(floor(height/2 - 1/2) + 1)*(floor(width...")
+    assert all(len(str(name)) < 64 for name in shape)
+    again = read_onnx(save(named(long), tmp_path / "other.onnx"))
+    assert again.inputs[0].shape == (shape[1],)
+
+
+def test_a_dimension_name_that_a_manifest_can_hold_stays(tmp_path: Path) -> None:
+    for length, stays in ((MAX_DIMENSION_NAME, True), (MAX_DIMENSION_NAME + 1, False)):
+        found = read_onnx(save(named("x" * length), tmp_path / "m.onnx"))
+        assert (found.inputs[0].shape == ("x" * length,)) is stays
+
+
+def test_a_model_of_sequences_alone_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    sequence = helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, [1]))
+    model = linear_model()
+    model.graph.node.append(helper.make_node("SequenceConstruct", ["h"], ["all"]))
+    model.graph.output[0].CopyFrom(value("all", sequence))
+    with pytest.raises(ArtifactError, match="got 'all': export it with its values as tensors"):
+        read_onnx(save(model, tmp_path / "m.onnx"))
