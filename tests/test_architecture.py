@@ -104,7 +104,7 @@ MAY_IMPORT = {
         "v2",
     },
     "routes": {"config", "errors", "http"},
-    "telemetry": {"config"},
+    "telemetry": {"config", "errors"},
     "app": {
         "config",
         "contract",

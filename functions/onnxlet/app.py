@@ -175,7 +175,7 @@ class App:
         except Exception as error:
             _, answer = _to_error(error)
         answered = exchange.routed.model.manifest
-        self.write_line(
+        self._write(
             {
                 "message": f"shadow of {answered.model}: version {shadow.manifest.version} gave {answer.status}",
                 "model": answered.model,
@@ -188,6 +188,13 @@ class App:
             }
         )
 
+    def _write(self, line: dict[str, Any]) -> None:
+        """Write a line into the log; a log that cannot be written does not take the client's answer away."""
+        try:
+            self.write_line(line)
+        except Exception as error:
+            logger.error("a line of the log was not written: %s", telemetry.describe(error))  # noqa: TRY400
+
     def _finish(self, exchange: Exchange, response: Response) -> Response:
         """Mark the response with who made it and how, and write the request's line into the log."""
         request, total_s = exchange.request, exchange.total_s()
@@ -197,9 +204,10 @@ class App:
             self.service.statistics.record(model, is_success=is_success, total_s=total_s, steps=exchange.steps_s)
         trace = telemetry.parse_trace(request.headers)
         request_id = telemetry.parse_request_id(request.headers, request.id)
+        method = telemetry.method_name(request.method)
         line = {
-            "message": f"{request.method} {exchange.route or '(no route)'} {response.status}",
-            "method": request.method,
+            "message": f"{method} {exchange.route or '(no route)'} {response.status}",
+            "method": method,
             "route": exchange.route,
             "key": exchange.key and exchange.key.id,
             "status": response.status,
@@ -216,7 +224,7 @@ class App:
             "cold": self._is_cold,
             "request_id": request_id,
         }
-        self.write_line(telemetry.with_platform(line, trace, self.settings))
+        self._write(telemetry.with_platform(line, trace, self.settings))
         timing = telemetry.server_timing(exchange.steps_s, total_s, is_cold=self._is_cold)
         self._is_cold = False
         headers = {"server-timing": timing, "traceparent": trace.header()}
@@ -233,7 +241,9 @@ class App:
 
 def _to_error(error: Exception) -> tuple[OnnxletError, Response]:
     """The answer to an error; one that is not ours is logged, and the client is told no more than that."""
-    if not isinstance(error, OnnxletError):
+    if isinstance(error, MemoryError):
+        error = TooLargeError("the request takes more memory than the function has left: ask for less at once")
+    elif not isinstance(error, OnnxletError):
         logger.error("an error inside the function: %s", telemetry.describe(error))
         error = OnnxletError("an error inside the function; its log says more")
     answer = to_json({"error": str(error), "code": error.code}, error.status)

@@ -208,8 +208,15 @@ def _parse(text: Any) -> Any:
 
 
 def _require_texts(*values: object) -> None:
-    if not all(isinstance(value, str) for value in values):
-        raise TypeError("expected texts")
+    """Refuse what is not a text, or a text with a lone surrogate: JSON writes them, and UTF-8 has no form for them.
+
+    Raises:
+        TypeError, ValueError: A value is such.
+    """
+    for value in values:
+        if not isinstance(value, str):
+            raise TypeError("expected texts")
+        value.encode()
 
 
 def _to_json(event: Mapping[str, Any]) -> bytes:

@@ -60,6 +60,15 @@ def json_shown(value: object) -> str:
     return repr(value)[:MAX_SHOWN_CHARACTERS] if isinstance(value, int | float) else json_word(value)
 
 
+def one_line(text: str, at_most: int = MAX_TEXT_CHARACTERS) -> str:
+    """Return a text as one line of printable characters, cut to `at_most`: a client may have written it.
+
+    A line separator (U+2028) and a lone surrogate are not printable either.
+    """
+    text = text[:at_most]
+    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
+
+
 class OnnxletError(Exception):
     """Any error that onnxlet raises on purpose; its text is one line, fit for a client."""
 
@@ -70,8 +79,7 @@ class OnnxletError(Exception):
 
     def __init__(self, text: str) -> None:
         """Take the text. It may quote what a client sent, so it is made one line of at most `MAX_TEXT_CHARACTERS`."""
-        line = "".join(character if character.isprintable() else " " for character in text[:MAX_TEXT_CHARACTERS])
-        super().__init__(line)
+        super().__init__(one_line(text))
 
 
 class InvalidRequestError(OnnxletError):

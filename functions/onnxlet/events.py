@@ -15,7 +15,7 @@ from onnxlet.batches import Batch, Outputs
 from onnxlet.config import ANSWER_MARGIN_S, MAX_BODY_BYTES, RESULTS_MARGIN_S
 from onnxlet.contract.document import to_json
 from onnxlet.endpoints import signature
-from onnxlet.errors import ConflictError, OnnxletError, SettingsError
+from onnxlet.errors import ConflictError, OnnxletError, SettingsError, one_line
 from onnxlet.model import Model
 from onnxlet.service import Service
 from onnxlet.sources import Message, ObjectReference, Source
@@ -81,7 +81,7 @@ def answer(
             continue
         if message.id is None:
             raise failure
-        logger.error("message %s failed: %s", message.id, failure)
+        logger.error("message %s failed: %s", one_line(message.id), failure)
         failed.append(message.id)
     return failed
 

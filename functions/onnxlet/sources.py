@@ -57,7 +57,12 @@ Source = ObjectReference | Inline
 
 
 def _require_texts(*values: object) -> None:
-    if not all(isinstance(value, str) for value in values):
+    """Refuse what is not a text, or a text with a lone surrogate, which no store has a form for.
+
+    Raises:
+        TypeError: A value is such.
+    """
+    if not all(isinstance(value, str) and _is_encodable(value) for value in values):
         raise TypeError("expected texts")
 
 
@@ -70,3 +75,11 @@ class Message:
     sources: tuple[Source, ...] = ()
     error: OnnxletError | None = None
     """Why the message could not be read."""
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

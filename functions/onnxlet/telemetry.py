@@ -16,8 +16,17 @@ from typing import Any
 import orjson
 
 from onnxlet.config import Settings
+from onnxlet.errors import one_line
 
 NAMESPACE = "onnxlet"
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
+"""The methods that a line names (RFC 9110, section 9.3; RFC 5789): any other word is a client's own text."""
+
+OTHER_METHOD = "(other)"
+
+MAX_LINE_TEXT_CHARACTERS = 2000
+"""Of one field of a line: an object's URL has up to 1,100 bytes."""
 
 MAX_FRAMES = 12
 """Of an error's way, from where it was raised."""
@@ -65,6 +74,11 @@ def parse_request_id(headers: Mapping[str, str], platform_id: str | None) -> str
     return None
 
 
+def method_name(method: str) -> str:
+    """Return a request's method as a line names it."""
+    return method if method in METHODS else OTHER_METHOD
+
+
 def describe(error: BaseException) -> str:
     """What the log says of an error that is not ours: its kind and its way. Its text may quote a payload."""
     import traceback  # nobody hopes to need it
@@ -83,7 +97,14 @@ def server_timing(steps_s: Mapping[str, float], total_s: float, *, is_cold: bool
 
 
 def with_platform(line: Mapping[str, Any], trace: Trace, settings: Settings) -> dict[str, Any]:
-    """The facts of one request or object, with its trace and what the platform's log makes metrics and views of."""
+    """Return the facts of one request or object, with its trace and what the platform's log makes metrics of.
+
+    Every text among the facts becomes one bounded line: the key of an object is its owner's text.
+    """
+    line = {
+        name: one_line(value, MAX_LINE_TEXT_CHARACTERS) if isinstance(value, str) else value
+        for name, value in line.items()
+    }
     platform: dict[str, Any] = {}
     if settings.platform == "lambda":
         platform = _embedded_metrics(line)

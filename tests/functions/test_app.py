@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto
 from PIL import Image
 
+from onnxlet import aws
 from onnxlet.app import App
 from onnxlet.config import MAX_BODY_BYTES, Settings, StorageSettings
 from onnxlet.contract.alias import CANARY, SHADOW
@@ -388,6 +389,57 @@ class TestPredict:
     @pytest.mark.parametrize("top_k", ["0", "-1", "x", "", "1001", "²"])
     def test_an_impossible_top_k_is_a_400(self, app: App, top_k: str) -> None:
         assert post(app, "/predict/digits", png(), "image/png", top_k=top_k)[0] == 400
+
+
+SURROGATE = "\ud800"
+EVENT: dict[str, Any] = {
+    "rawPath": "/v2",
+    "rawQueryString": "a=b",
+    "headers": {"accept": "*/*"},
+    "requestContext": {"http": {"method": "GET"}, "requestId": "1"},
+    "body": "",
+}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"requestContext": {"http": {"method": f"GET{SURROGATE}"}}},
+        {"rawPath": f"/v2/models/{SURROGATE}"},
+        {"rawQueryString": f"top_k={SURROGATE}"},
+        {"headers": {"x-request-id": SURROGATE, "traceparent": SURROGATE}},
+        {"headers": {"authorization": f"Bearer {SURROGATE}"}},
+        {"headers": {"content-type": f"multipart/form-data; boundary={SURROGATE}"}},
+        {"headers": {SURROGATE: "x"}},
+        {"requestContext": {"http": {"method": "POST"}, "requestId": SURROGATE}},
+        {"body": SURROGATE},
+        {"body": SURROGATE, "isBase64Encoded": True},
+    ],
+)
+@pytest.mark.parametrize("has_gate", [False, True])
+def test_a_lone_surrogate_anywhere_in_an_event_is_a_400(
+    registry: Registry, capsys: pytest.CaptureFixture[str], changed: dict[str, Any], has_gate: bool
+) -> None:
+    """JSON may write one, and the log and the stores take none."""
+    app = App(Settings(registry.store.url, has_gate=has_gate))
+    response = app.handle(EVENT | changed, aws.to_request)
+    assert (response.status, json.loads(response.body)["code"]) == (400, "invalid_request")
+    assert json.loads(capsys.readouterr().out)["status"] == 400
+
+
+def test_a_log_that_cannot_be_written_does_not_take_the_answer_away(registry: Registry) -> None:
+    def broken(_line: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    assert App(Settings(registry.store.url), broken).handle(Request("GET", "/v2")).status == 200
+
+
+def test_a_request_that_memory_has_no_room_for_is_a_413(registry: Registry) -> None:
+    def too_large(_event: object) -> Request:
+        raise MemoryError
+
+    response = App(Settings(registry.store.url), lambda _line: None).handle({}, too_large)
+    assert (response.status, json.loads(response.body)["code"]) == (413, "too_large")
 
 
 def test_an_error_of_our_own_is_a_500_without_its_insides(app: App) -> None:

@@ -152,6 +152,12 @@ def test_wrappings_are_not_followed_without_end() -> None:
         aws.to_messages(event)
 
 
+def test_a_key_that_no_store_has_a_form_for_is_refused() -> None:
+    record = {"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "b"}, "object": {"key": "a\ud800"}}}
+    with pytest.raises(InvalidRequestError):
+        aws.to_messages({"Records": [record]})
+
+
 def test_failures_are_told_as_sqs_reads_them() -> None:
     assert aws.from_failures([]) == {"batchItemFailures": []}
     assert aws.from_failures(["a"]) == {"batchItemFailures": [{"itemIdentifier": "a"}]}

@@ -1,7 +1,18 @@
+from typing import Any
+
+import orjson
 import pytest
 
 from onnxlet.config import Settings
-from onnxlet.telemetry import parse_request_id, parse_trace, server_timing, with_platform
+from onnxlet.telemetry import (
+    MAX_LINE_TEXT_CHARACTERS,
+    OTHER_METHOD,
+    method_name,
+    parse_request_id,
+    parse_trace,
+    server_timing,
+    with_platform,
+)
 
 TRACE_ID, PARENT_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 LINE = {
@@ -86,3 +97,23 @@ def test_cloud_logging_finds_its_fields(status: int, severity: str) -> None:
     assert line["logging.googleapis.com/spanId"] == trace.span_id
     assert line["httpRequest"]["latency"] == "0.012500s"
     assert "_aws" not in line
+
+
+@pytest.mark.parametrize("method", ["", "get", "GET ", "GET\ud800", "X" * 999, "GET\u2028", "BREW"])
+def test_a_method_that_no_standard_names_is_not_in_the_log(method: str) -> None:
+    assert method_name(method) == OTHER_METHOD
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_a_method_of_the_standards_is_named(method: str) -> None:
+    assert method_name(method) == method
+
+
+@pytest.mark.parametrize("platform", ["lambda", "cloud-run", "other"])
+def test_each_text_of_a_line_is_one_bounded_line(platform: Any) -> None:
+    texts = {"source": "s3://in/a\u2028b\u2029c\x85d\x1b[31m\r\n\ud800é", "message": "x" * 10**6, "code": None}
+    line = with_platform({**LINE, **texts}, parse_trace(), Settings("memory://x", platform=platform))
+    assert line["source"] == "s3://in/a b c d [31m   é"
+    assert line["message"] == "x" * MAX_LINE_TEXT_CHARACTERS
+    assert line["code"] is None
+    assert orjson.dumps(line)
