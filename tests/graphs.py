@@ -77,6 +77,18 @@ def loop() -> onnx.ModelProto:
     return model(nodes, [("n", TensorProto.INT64, [])], [("total", TensorProto.INT64, [])], weights)
 
 
+def counting(*, is_endless: bool) -> onnx.ModelProto:
+    """Gives x back, FP32 (size), beside n: which is counted to, or given back as well."""
+    proto = loop()
+    if not is_endless:
+        del proto.graph.node[:]
+        proto.graph.node.append(helper.make_node("Identity", ["n"], ["total"]))
+    proto.graph.node.append(helper.make_node("Identity", ["x"], ["y"]))
+    proto.graph.input.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, ["size"]))
+    proto.graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, ["size"]))
+    return proto
+
+
 def two_inputs() -> onnx.ModelProto:
     """sum = a + b and difference = a - b, INT32 (batch, 2)."""
     nodes = [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])]

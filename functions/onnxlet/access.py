@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from onnxlet import deadline
 from onnxlet.contract import layout
 from onnxlet.contract.access import PREFIX, Key, Keys, is_key
 from onnxlet.errors import ObjectNotFoundError, OnnxletError, StoreError, UnauthenticatedError
@@ -67,6 +68,15 @@ class Gate:
         self._quotas.spend(key)
         return key
 
+    def charge(self, key: Key, requests: int) -> None:
+        """Take what a request costs beyond the one that `admit` has taken of its key's quota.
+
+        Raises:
+            QuotaExceededError: the key has not so many left today, and keeps them.
+            StoreError: its quota cannot be counted.
+        """
+        self._quotas.spend(key, requests)
+
     def _current(self) -> Keys:
         """The keys as they are now, or were when the store answered last.
 
@@ -74,9 +84,16 @@ class Gate:
             StoreError: that was too long ago.
         """
         if time.monotonic() >= self._ask_at_s:
-            with self._reading:
-                if time.monotonic() >= self._ask_at_s:
-                    self._refresh()
+            if self._keys is None:
+                with deadline.holding(self._reading):
+                    if time.monotonic() >= self._ask_at_s:
+                        self._refresh()
+            elif self._reading.acquire(blocking=False):  # whoever comes meanwhile is let in by the keys that are known
+                try:
+                    with deadline.within(deadline.remaining_s() / 2):  # a store that stalls leaves time for the answer
+                        self._refresh()
+                finally:
+                    self._reading.release()
         keys = self._keys
         if keys is None or time.monotonic() - self._read_at_s >= MAX_STALE_S:
             raise StoreError("it cannot be told now who may ask; the function's log says why")

@@ -17,6 +17,7 @@ from onnxlet.endpoints import ROUTES, is_page
 from onnxlet.errors import OnnxletError, TooLargeError
 from onnxlet.exchange import Exchange
 from onnxlet.http import Request, Response, check_size, compressed, decompressed, to_json, wire_bytes
+from onnxlet.model import Model
 from onnxlet.prefetch import Prefetch
 from onnxlet.routes import Route, Router
 from onnxlet.service import Service
@@ -33,8 +34,14 @@ SPILLED = "responses"
 
 SPILL_LIFETIME = timedelta(hours=1)
 
+SHADOW_FACTOR = 2
+"""How much longer than the answer its shadow may take, which begins when the answer is made."""
+
 MAX_LOGGED_LABELS = 16
 """Of an answer that a shadow gave too: those of its first rows."""
+
+MAX_COMPARED_BYTES = 1024 * 1024
+"""The largest answer that is parsed again for its labels."""
 
 UNSNIFFED = {"x-content-type-options": "nosniff"}
 """Of what a browser may be led to, which is what GET answers: no text of a stranger's in it becomes a page."""
@@ -116,12 +123,14 @@ class App:
             check_size(exchange.request.body)
             route, arguments = ROUTER.find(exchange.request.method, exchange.request.path)
             exchange.route = route.pattern
-            response = route.endpoint(exchange, **arguments)
-            self._ask_shadow(exchange, route, arguments, response)
-            response = self._fit(compressed(response, exchange.request), exchange.request)
+            answer = route.endpoint(exchange, **arguments)
+            response = self._fit(compressed(answer, exchange.request), exchange.request)
         except Exception as error:
             exchange.error, response = _to_error(error)
-        return self._finish(exchange, response)
+            return self._finish(exchange, response)
+        response = self._finish(exchange, response)
+        self._ask_shadow(exchange, route, arguments, answer)
+        return response
 
     def _fit(self, response: Response, request: Request) -> Response:
         """The response, or where it is stored if it is larger than the platform sends back.
@@ -161,30 +170,50 @@ class App:
         location = {} if url is None else {"location": url}
         return replace(to_json(document, 303), headers=location)
 
-    def _ask_shadow(self, exchange: Exchange, route: Route, arguments: dict[str, str], response: Response) -> None:
-        """Let a shadow answer a copy of the request; how that went is logged, and nothing else comes of it.
+    def _ask_shadow(self, exchange: Exchange, route: Route, arguments: dict[str, str], answer: Response) -> None:
+        """Let a shadow answer a copy of a request whose own answer is made; whatever happens, that answer stays.
 
-        Of both answers the log has the labels alone: they are the model's words, all else may be the client's.
+        The shadow gets what is left of the time, and at most `SHADOW_FACTOR` times as long as the answer took.
         """
         if exchange.routed is None or exchange.routed.shadow is None or route.method != "POST":
             return
-        shadow = exchange.routed.shadow
-        started_s = time.perf_counter()
         try:
-            answer = route.endpoint(Exchange(self.service, exchange.request, shadow), **arguments)
+            with deadline.within(min(deadline.remaining_s(), SHADOW_FACTOR * exchange.total_s())):
+                self._compare(exchange.routed.model, answer, exchange.routed.shadow, exchange.request, route, arguments)
         except Exception as error:
-            _, answer = _to_error(error)
-        answered = exchange.routed.model.manifest
+            logger.error("an error beside a shadow: %s", telemetry.describe(error))  # noqa: TRY400 - without its text
+
+    def _compare(
+        self,
+        model: Model,
+        answer: Response,
+        shadow: Model,
+        request: Request,
+        route: Route,
+        arguments: dict[str, str],
+    ) -> None:
+        """Log how a shadow answers a request beside the model that has answered it.
+
+        Of both answers the log has the labels alone: they are the model's words, all else may be the client's.
+        """
+        started_s, code = time.perf_counter(), None
+        try:
+            deadline.check()
+            other = route.endpoint(Exchange(self.service, request, shadow), **arguments)
+        except Exception as error:
+            found, other = _to_error(error)
+            code = found.code
         self._write(
             {
-                "message": f"shadow of {answered.model}: version {shadow.manifest.version} gave {answer.status}",
-                "model": answered.model,
-                "version": answered.version,
+                "message": f"shadow of {model.manifest.model}: version {shadow.manifest.version} gave {other.status}",
+                "model": model.manifest.model,
+                "version": model.manifest.version,
                 "shadow_version": shadow.manifest.version,
-                "shadow_status": answer.status,
+                "shadow_status": other.status,
+                "shadow_code": code,
                 "shadow_ms": (time.perf_counter() - started_s) * 1000,
-                "labels": _labels(response, answered),
-                "shadow_labels": _labels(answer, shadow.manifest),
+                "labels": _labels(answer, model.manifest),
+                "shadow_labels": _labels(other, shadow.manifest),
             }
         )
 
@@ -252,7 +281,7 @@ def _to_error(error: Exception) -> tuple[OnnxletError, Response]:
 
 def _labels(answer: Response, manifest: Manifest) -> list[str] | None:
     """What a classifier calls the first rows, in an answer of `predictions`; None of any other answer."""
-    if manifest.classification is None or not answer.is_text:
+    if manifest.classification is None or not answer.is_text or len(answer.body) > MAX_COMPARED_BYTES:
         return None
     document = orjson.loads(answer.body)
     rows = document.get("predictions") if isinstance(document, dict) else None

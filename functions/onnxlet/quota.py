@@ -10,10 +10,10 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from onnxlet import deadline
 from onnxlet.contract.access import Key
 from onnxlet.contract.document import to_json
 from onnxlet.errors import ConflictError, QuotaExceededError
@@ -32,9 +32,19 @@ class Account:
 
     day: str = ""
     left: int = 0
+    taken: set[int] = field(default_factory=set)
+    """The blocks of the day that are known to be taken, by whomever."""
     is_exhausted: bool = False
     """Whether all blocks of the day are taken."""
     lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held by whoever reads or changes the above, and never while the store is waited for."""
+    taking: threading.Lock = field(default_factory=threading.Lock)
+    """Held by whoever takes a block."""
+
+    def begin(self, day: str) -> None:
+        """Begin a new day, unless it has begun."""
+        if self.day != day:
+            self.day, self.left, self.taken, self.is_exhausted = day, 0, set(), False
 
 
 class Quotas:
@@ -50,39 +60,62 @@ class Quotas:
         """Spend nothing more of what was taken: this process may be one of many that go on from here."""
         self._accounts = {}
 
-    def spend(self, key: Key) -> None:
-        """Take one request of a key's quota.
+    def spend(self, key: Key, requests: int = 1) -> None:
+        """Take requests of a key's quota: all of them, or none where it has not so many left.
 
         Raises:
-            QuotaExceededError: none is left today.
+            QuotaExceededError: it has not so many left today.
             SettingsError: there is nowhere to count it.
             StoreError: the store does not answer.
+            DeadlineError: it did not before the time was over.
         """
-        if key.quota is None:
+        if key.quota is None or requests == 0:
             return
         account = self._accounts.setdefault(key.id, Account())
-        with account.lock:
-            now = datetime.fromtimestamp(self._now(), UTC)
-            day = now.date().isoformat()
-            if account.day != day:
-                account.day, account.left, account.is_exhausted = day, 0, False
-            if account.left == 0 and not account.is_exhausted:
-                account.left = self._take_block(key, key.quota, day)
-                account.is_exhausted = account.left == 0
-            if account.left == 0:
-                raise QuotaExceededError(f"all {key.quota} requests of {day} (UTC) are taken", _until_tomorrow_s(now))
-            account.left -= 1
+        while not self._spend_left(account, key.quota, requests):
+            with deadline.holding(account.taking):
+                self._add_block(account, key.id, key.quota, requests)
 
-    def _take_block(self, key: Key, quota: int, day: str) -> int:
-        """How many requests one more block has; 0 where all are taken."""
-        store, prefix = self._open_results(), f"{PREFIX}/{key.id}/{day}"
-        blocks = min(quota, MAX_BLOCKS)
-        taken = set(store.children(prefix))
-        free = [block for block in range(blocks) if str(block) not in taken]
-        for block in random.sample(free, len(free)):  # in another order than others, who want one too
-            with suppress(ConflictError):
+    def _spend_left(self, account: Account, quota: int, requests: int) -> bool:
+        """Take requests of what this process has; gives False where it must take another block first."""
+        now = datetime.fromtimestamp(self._now(), UTC)
+        with account.lock:
+            account.begin(now.date().isoformat())
+            if account.left >= requests:
+                account.left -= requests
+                return True
+            if not account.is_exhausted and requests <= quota:
+                return False
+            if account.is_exhausted and account.left == 0:
+                text = f"all {quota} requests of {account.day} (UTC) are taken"
+            else:
+                text = f"this request counts as {requests} more, and {account.left} are left of {account.day} (UTC)"
+        raise QuotaExceededError(text, _until_tomorrow_s(now))
+
+    def _add_block(self, account: Account, key_id: str, quota: int, requests: int) -> None:
+        """Take one more block, unless another thread has done so meanwhile. The caller holds the lock for taking."""
+        with account.lock:
+            day, taken = account.day, account.taken
+            if account.left >= requests or account.is_exhausted:
+                return
+        size = self._take_block(f"{PREFIX}/{key_id}/{day}", quota, taken)
+        with account.lock:
+            if account.day == day:
+                account.left += size
+                account.is_exhausted = size == 0
+
+    def _take_block(self, prefix: str, quota: int, taken: set[int]) -> int:
+        """Return how many requests one more block has; 0 where all are taken. `taken` is kept up to date."""
+        store, blocks = self._open_results(), min(quota, MAX_BLOCKS)
+        while free := [block for block in range(blocks) if block not in taken]:
+            block = random.choice(free)  # noqa: S311 - in another order than others, who want one too
+            try:
                 # What is written is nobody else's: the store's own retry knows it again, and no other process does.
                 store.put_if_absent(f"{prefix}/{block}", to_json({"by": os.urandom(8).hex()}))
+            except ConflictError:
+                taken |= {block, *(int(name) for name in store.children(prefix) if name.isdigit())}
+            else:
+                taken.add(block)
                 return quota // blocks + (block < quota % blocks)
         return 0
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from onnxlet import aws
+from onnxlet import aws, deadline
 from onnxlet.access import MAX_REFRESH_S, MAX_STALE_S, Gate
 from onnxlet.app import App
 from onnxlet.config import Settings, StorageSettings
@@ -22,7 +22,7 @@ from onnxlet.endpoints import ROUTES
 from onnxlet.errors import StoreError, UnauthenticatedError
 from onnxlet.http import Request, Response
 from onnxlet.registry import Registry
-from onnxlet.store import Store, open_store
+from onnxlet.store import Revision, Store, Stored, open_store
 from tests import graphs
 from tests.test_openapi import filled
 from training.publish import publish_all
@@ -356,6 +356,59 @@ class TestStoreThatIsDown:
         with ThreadPoolExecutor(8) as pool:
             assert set(pool.map(admit, range(8))) == {"Ada"}
         assert len(asked) == 1
+
+
+class StallingStore(Store):
+    """A store that reads nothing again until it may."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.url, store.backend)
+        self.asked, self.goes_on = threading.Event(), threading.Event()
+
+    @deadline.bounded
+    def read_if_changed(self, key: str, revision: Revision) -> Stored | None:
+        self.asked.set()
+        assert self.goes_on.wait(60)
+        return super().read_if_changed(key, revision)
+
+
+class TestStoreThatStalls:
+    """It takes a question and says nothing."""
+
+    @pytest.fixture
+    def store(self, owner: Owner) -> StallingStore:
+        return StallingStore(owner.store)
+
+    def test_whoever_asks_it_is_let_in_with_half_of_the_time_left(self, owner: Owner, store: StallingStore) -> None:
+        request = Request("GET", "/v2", b"", bearer(owner.create()))
+        gate = Gate(lambda: store, lambda: store, 0)
+        assert gate.admit(request).name == "Ada"
+        with deadline.within(1):
+            assert gate.admit(request).name == "Ada"
+            assert store.asked.is_set()
+            assert deadline.remaining_s() > 0
+        store.goes_on.set()
+
+    def test_the_others_do_not_wait(self, owner: Owner, store: StallingStore) -> None:
+        request = Request("GET", "/v2", b"", bearer(owner.create()))
+        gate = Gate(lambda: store, lambda: store, 0)
+        gate.admit(request)
+        admitted: list[str] = []
+
+        def admit() -> None:
+            admitted.append(gate.admit(request).name)
+
+        threads = [threading.Thread(target=admit, daemon=True) for _ in range(5)]
+        threads[0].start()
+        assert store.asked.wait(60)
+        for thread in threads[1:]:
+            thread.start()
+        for thread in threads[1:]:
+            thread.join(30)
+        assert admitted == ["Ada"] * 4, "the first one still waits for the store"
+        store.goes_on.set()
+        threads[0].join(60)
+        assert len(admitted) == 5
 
 
 class TestQuota:

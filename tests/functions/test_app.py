@@ -3,6 +3,7 @@ import json
 import threading
 import uuid
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -568,7 +569,7 @@ class TestShares:
         registry.share("digits", 2, SHADOW, 1)
         lines.clear()
         assert post(app, "/predict", png(), "image/png") == before
-        shadow, line = lines
+        line, shadow = lines
         assert (line["version"], line["status"]) == (1, 200)
         assert (shadow["version"], shadow["shadow_version"], shadow["shadow_status"]) == (1, 2, 200)
         answers = [before]
@@ -584,7 +585,46 @@ class TestShares:
         registry.share("digits", 2, SHADOW, 1)
         app = App(Settings(registry.store.url, "digits"), lines.append)
         assert post(app, "/predict", png(), "image/png")[0] == 200
-        assert lines[0]["shadow_status"] == 415
+        assert (lines[1]["shadow_status"], lines[1]["shadow_code"]) == (415, "unsupported_media")
+
+
+class TestEndlessShadow:
+    """A shadow that would never end, beside a version that answers at once."""
+
+    @pytest.fixture
+    def lines(self) -> list[Any]:
+        return []
+
+    def ask(self, size: int, write_line: Callable[[Any], None], **settings: Any) -> Response:
+        registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
+        publish(registry, graphs.candidate("counting", graphs.counting(is_endless=False)))
+        publish(registry, graphs.candidate("counting", graphs.counting(is_endless=True)), alias=None)
+        registry.share("counting", 2, SHADOW, 1)
+        app = App(Settings(registry.store.url, **settings), write_line)
+        inputs = [tensor("n", [10**12], "INT64", []), tensor("x", [1.5] * size, "FP32", [size])]
+        request = Request("POST", "/v2/models/counting/infer", json.dumps({"inputs": inputs}).encode())
+        return app.handle(request, remaining_s=25)
+
+    def test_it_is_ended_soon_after_the_answer_is_made(self, lines: list[Any]) -> None:
+        assert self.ask(1, lines.append).status == 200
+        line, shadow = lines
+        assert (line["status"], line["version"]) == (200, 1)
+        assert (shadow["shadow_status"], shadow["shadow_code"]) == (504, "deadline_exceeded")
+        assert shadow["shadow_ms"] < 15_000, "it might take 25 s, and what the answer took twice is much less"
+
+    def test_an_answer_that_must_be_stored_is_stored_before(self, lines: list[Any]) -> None:
+        results = f"memory://{uuid.uuid4()}"
+        response = self.ask(2_000_000, lines.append, platform="lambda", results=results)
+        assert (response.status, json.loads(response.body)["code"]) == (303, "spilled")
+        assert [each.get("shadow_code") for each in lines] == [None, "deadline_exceeded"]
+        assert lines[0]["milliseconds"] < 15_000
+
+    def test_nothing_that_goes_wrong_beside_it_is_an_error_of_the_answer(self) -> None:
+        def write_line(line: Any) -> None:
+            if "shadow_status" in line:
+                raise MemoryError
+
+        assert self.ask(1, write_line).status == 200
 
 
 class TestSpill:

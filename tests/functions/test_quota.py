@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from onnxlet import deadline
 from onnxlet.config import StorageSettings
 from onnxlet.contract.access import Key
-from onnxlet.errors import QuotaExceededError, StoreError
+from onnxlet.errors import DeadlineError, QuotaExceededError, StoreError
 from onnxlet.quota import MAX_BLOCKS, PREFIX, Quotas
 from onnxlet.store import Store, open_store
 
@@ -148,3 +149,90 @@ def test_threads_and_processes_together_get_exactly_the_quota(shared_root: str, 
     for process in started:
         process.join()
     assert sum(found) == quota, found
+
+
+def test_a_request_that_costs_more_takes_all_of_it_or_nothing(root: str, storage: StorageSettings) -> None:
+    counted = quotas(open_store(root, storage, create=True))
+    counted.spend(key(10), 4)
+    counted.spend(key(10), 0)
+    with pytest.raises(QuotaExceededError, match="counts as 7 more, and 6 are left of 2026-07-01"):
+        counted.spend(key(10), 7)
+    counted.spend(key(10), 6)
+    with pytest.raises(QuotaExceededError, match="all 10 requests of 2026-07-01"):
+        counted.spend(key(10))
+
+
+def test_a_request_that_costs_more_than_a_whole_day_takes_no_block() -> None:
+    store = open_store("memory://whole-day")
+    with pytest.raises(QuotaExceededError, match="counts as 31 more, and 0 are left"):
+        quotas(store).spend(key(30), 31)
+    assert blocks(store) == 0
+
+
+class CountingStore(Store):
+    """A store that counts its listings."""
+
+    listings = 0
+
+    def children(self, prefix: str) -> list[str]:
+        self.listings += 1
+        return super().children(prefix)
+
+
+def test_a_small_quota_is_not_listed_for_each_request() -> None:
+    store = CountingStore("memory://listings", open_store("memory://listings").backend)
+    first, second = quotas(store), quotas(store)
+    for _ in range(10):
+        first.spend(key(30))
+    assert store.listings == 0
+    assert spend_all(second, key(30)) == 20
+    assert store.listings <= 11, "once for each block that the other has found first, and then it is known"
+    assert spend_all(first, key(30)) == spend_all(second, key(30)) == 0
+
+
+class StallingStore(Store):
+    """A store that takes nothing in until it may."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.url, store.backend)
+        self.asked, self.goes_on = threading.Event(), threading.Event()
+
+    @deadline.bounded
+    def put_if_absent(self, key: str, data: bytes) -> None:
+        self.asked.set()
+        assert self.goes_on.wait(60)
+        super().put_if_absent(key, data)
+
+
+def test_while_the_store_stalls_nobody_waits_for_longer_than_there_is_time() -> None:
+    store = open_store("memory://stalls")
+    stores = [store]
+    counted = Quotas(lambda: stores[0], lambda: NOON)
+    counted.spend(key(3 * MAX_BLOCKS))
+    stalling = StallingStore(store)
+    stores[0] = stalling
+    errors: list[BaseException | None] = []
+
+    def spend(requests: int, seconds: float | None) -> threading.Thread:
+        def run() -> None:
+            try:
+                with deadline.within(seconds):
+                    counted.spend(key(3 * MAX_BLOCKS), requests)
+            except DeadlineError as error:
+                errors.append(error)
+            else:
+                errors.append(None)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+    first = spend(3, None)
+    assert stalling.asked.wait(60)
+    spend(2, 30).join(60)
+    assert errors == [None], "two are left, and nobody waits for the block that the first one takes"
+    spend(1, 0.2).join(60)
+    assert [type(error) for error in errors] == [type(None), DeadlineError]
+    stalling.goes_on.set()
+    first.join(60)
+    assert errors[2] is None
