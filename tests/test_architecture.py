@@ -20,12 +20,13 @@ MAY_IMPORT = {
     "onnxlet": set(),
     "errors": set(),
     "contract": {"errors"},
-    "config": {"contract", "errors"},
+    "places": {"errors"},
+    "config": {"contract", "errors", "places"},
     "http": {"config", "errors"},
     "deadline": {"errors"},
     "multipart": {"config", "errors"},
     "credentials": {"config", "errors"},
-    "store": {"config", "credentials", "deadline", "errors"},
+    "store": {"config", "credentials", "deadline", "errors", "places"},
     "disk_cache": {"contract", "errors"},
     "artifacts": {"contract", "deadline", "disk_cache", "errors", "store"},
     "registry": {"artifacts", "config", "contract", "disk_cache", "errors", "store"},
@@ -128,6 +129,7 @@ MAY_IMPORT = {
         "errors",
         "model",
         "payloads",
+        "places",
         "service",
         "sources",
         "telemetry",
@@ -154,8 +156,9 @@ LIBRARIES = {
 }
 """What each room may import beside the standard library: anything else costs every cold start."""
 
-READS_ENVIRONMENT = {"main", "session"}
-"""`main` hands the environment to `config`; `session` switches ONNX Runtime's telemetry off."""
+READS_ENVIRONMENT = {"main", "session", "credentials"}
+"""`main` hands the environment to `config`; `session` switches ONNX Runtime's telemetry off; `credentials` reads what
+obstore reads by itself."""
 
 NEVER_IN_TRAINING = {"main", "onnxlet.aws", "onnxlet.gcp", "cli"}
 

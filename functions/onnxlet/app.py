@@ -275,7 +275,7 @@ def _to_error(error: Exception) -> tuple[OnnxletError, Response]:
     elif not isinstance(error, OnnxletError):
         logger.error("an error inside the function: %s", telemetry.describe(error))
         error = OnnxletError("an error inside the function; its log says more")
-    answer = to_json({"error": str(error), "code": error.code}, error.status)
+    answer = to_json({"error": error.public, "code": error.code}, error.status)
     return error, replace(answer, headers=error.headers)
 
 

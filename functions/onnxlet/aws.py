@@ -175,7 +175,7 @@ def _objects(event: Any, wrappings_left: int) -> Iterator[ObjectReference]:
         else:
             for record in event["Records"]:
                 yield from _record_objects(record, wrappings_left)
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise InvalidRequestError(f"expected an event of S3 that names a bucket and a key: {error!r}") from error
 
 
@@ -185,7 +185,7 @@ def _record_objects(record: Mapping[str, Any], wrappings_left: int) -> Iterator[
         yield from _objects(_parse(record["Sns"]["Message"]), wrappings_left - 1)
     elif "ObjectCreated" in record.get("eventName", "ObjectCreated"):
         bucket, item = record["s3"]["bucket"], record["s3"]["object"]
-        yield ObjectReference("s3", bucket["name"], unquote_plus(item["key"]), item.get("versionId"))
+        yield ObjectReference("s3", bucket["name"], unquote_plus(item["key"], errors="strict"), item.get("versionId"))
 
 
 def _eventbridge_objects(event: Mapping[str, Any]) -> Iterator[ObjectReference]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from onnxlet import places
 from onnxlet.contract import layout
 from onnxlet.errors import OnnxletError, SettingsError
 
@@ -170,6 +171,14 @@ class StorageSettings:
     """`STORAGE_EMULATOR_HOST`: a Cloud Storage other than Google's own; no credentials are sent to it."""
     container: ContainerCredentials | None = None
     """In place of the environment's own credentials, where that has none."""
+    s3_region: str | None = None
+    """`AWS_REGION`, else `AWS_DEFAULT_REGION`."""
+    has_fips: bool = False
+    """`AWS_USE_FIPS_ENDPOINT`: whether AWS's own S3 is reached at its FIPS 140 endpoints."""
+    has_dual_stack: bool = False
+    """`AWS_USE_DUALSTACK_ENDPOINT`: whether AWS's own S3 is reached over IPv6, too."""
+    ca_bundle: str | None = None
+    """`AWS_CA_BUNDLE`: the file of a certificate authority that S3's certificate may be signed by, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,9 +250,11 @@ class Settings:
             raise SettingsError(
                 "ONNXLET_REGISTRY: expected a registry's root URL (s3://, gs:// or file://), got nothing"
             )
-        results = environment.get("ONNXLET_RESULTS") or None
+        registry = _parse_place("ONNXLET_REGISTRY", registry)
+        results_text = environment.get("ONNXLET_RESULTS")
+        results = _parse_place("ONNXLET_RESULTS", results_text) if results_text else None
         inputs = _parse_inputs(environment.get("ONNXLET_INPUTS"))
-        _check_results(results, inputs)
+        _check_results(results, registry, inputs)
         lambda_memory = environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
         return cls(
             registry=registry,
@@ -284,6 +295,10 @@ def storage_from_environment(environment: Mapping[str, str]) -> StorageSettings:
         s3_endpoint=environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or None,
         gcs_endpoint=gcs_endpoint,
         container=_parse_container(environment),
+        s3_region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or None,
+        has_fips=environment.get("AWS_USE_FIPS_ENDPOINT", "").lower() == "true",
+        has_dual_stack=environment.get("AWS_USE_DUALSTACK_ENDPOINT", "").lower() == "true",
+        ca_bundle=environment.get("AWS_CA_BUNDLE") or None,
     )
 
 
@@ -359,19 +374,38 @@ def _parse_flag(name: str, text: str | None) -> bool:
     return text == "1"
 
 
+def _parse_place(name: str, text: str) -> str:
+    try:
+        return places.parse(text)
+    except OnnxletError as error:
+        raise SettingsError(f"{name}: {error}") from error
+
+
 def _parse_inputs(text: str | None) -> tuple[str, ...]:
-    prefixes = tuple(prefix.rstrip("/") for prefix in (text or "").replace(",", " ").split())
+    prefixes = (text or "").replace(",", " ").split()
     for prefix in prefixes:
-        if not prefix.startswith(REFERENCE_SCHEMES) or prefix in REFERENCE_SCHEMES:
+        if not prefix.startswith(REFERENCE_SCHEMES):
             raise SettingsError(f"ONNXLET_INPUTS: expected URLs of s3:// or gs://, got {prefix!r}")
-    return prefixes
+    return tuple(_parse_place("ONNXLET_INPUTS", prefix) for prefix in prefixes)
 
 
-def _check_results(results: str | None, inputs: tuple[str, ...]) -> None:
-    """Refuse results among the inputs: each result would be an object to answer, for ever."""
+def _check_results(results: str | None, registry: str, inputs: tuple[str, ...]) -> None:
+    """Refuse results among the inputs, each of which would be an object to answer, and among the registry's documents.
+
+    Raises:
+        SettingsError: the results lie there.
+    """
+    if results is None:
+        return
     for prefix in inputs:
-        if results is not None and f"{results.rstrip('/')}/".startswith(f"{prefix}/"):
+        if places.is_inside(results, prefix):
             raise SettingsError(f"ONNXLET_RESULTS: {results} lies inside {prefix} of ONNXLET_INPUTS")
+    folders = (f"{registry}/{folder}" for folder in layout.FOLDERS)
+    if places.is_inside(registry, results) or any(places.is_inside(results, folder) for folder in folders):
+        raise SettingsError(
+            f"ONNXLET_RESULTS: expected another place than the registry {registry}, whose documents results could be "
+            f"taken for, got {results}"
+        )
 
 
 def _parse_capture(text: str | None, results: str | None) -> float:

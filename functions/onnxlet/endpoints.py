@@ -65,7 +65,7 @@ def ready(exchange: Exchange) -> Response:
         if model is not None and exchange.may_use(model):
             exchange.find(None)
     except OnnxletError as error:
-        return to_json({**_health(False), "error": str(error), "code": error.code}, 503)
+        return to_json({**_health(False), "error": error.public, "code": error.code}, 503)
     return to_json(_health(True))
 
 

@@ -30,11 +30,15 @@ OnnxletError
 `status` is the HTTP status of the answer, `code` the stable name that clients and alarms may rely on.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 MAX_TEXT_CHARACTERS = 1000
 """Of an error: enough for two URLs and a reason, and far below what either cloud lets an answer be."""
+
+_IDENTITIES = re.compile(r"arn:[^\s\"']+|[\w.+-]+@[\w.-]+\.gserviceaccount\.com|\b[0-9]{12}\b")
+"""AWS's names of accounts, roles and keys, and Google's of service accounts."""
 
 
 MAX_SHOWN_ITEMS = 16
@@ -80,6 +84,11 @@ class OnnxletError(Exception):
     def __init__(self, text: str) -> None:
         """Take the text. It may quote what a client sent, so it is made one line of at most `MAX_TEXT_CHARACTERS`."""
         super().__init__(one_line(text))
+
+    @property
+    def public(self) -> str:
+        """The text for a client of the function, who may not be shown all that the log is."""
+        return str(self)
 
 
 class InvalidRequestError(OnnxletError):
@@ -255,6 +264,11 @@ class StoreError(OnnxletError):
 
     status = 503
     code = "store_unavailable"
+
+    @property
+    def public(self) -> str:
+        """The text without the accounts and roles that the store's own message may name."""
+        return _IDENTITIES.sub("(see the function's log)", str(self))
 
 
 class CredentialsError(StoreError):

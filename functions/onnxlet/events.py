@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -10,12 +11,20 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from onnxlet import batches, deadline, payloads, telemetry
+from onnxlet import batches, deadline, payloads, places, telemetry
 from onnxlet.batches import Batch, Outputs
 from onnxlet.config import ANSWER_MARGIN_S, MAX_BODY_BYTES, RESULTS_MARGIN_S
 from onnxlet.contract.document import to_json
 from onnxlet.endpoints import signature
-from onnxlet.errors import ConflictError, OnnxletError, SettingsError, one_line
+from onnxlet.errors import (
+    ConflictError,
+    InvalidNameError,
+    NotFoundError,
+    OnnxletError,
+    SettingsError,
+    TooLargeError,
+    one_line,
+)
 from onnxlet.model import Model
 from onnxlet.service import Service
 from onnxlet.sources import Message, ObjectReference, Source
@@ -28,6 +37,8 @@ MAX_READABLE_BYTES = 800
 
 MAX_PART_BYTES = 150
 """Of one part of it between slashes: file systems take 255, of which the rest of the result's key needs up to 97."""
+
+_RESULT = re.compile(r"\.[a-z0-9][a-z0-9._-]{0,62}-[1-9][0-9]{0,8}\.[0-9a-f]{16}\.json\Z", re.ASCII)
 
 CONCURRENT_OBJECTS = 16
 """Fetched or written at a time: each waits for the store most of its time."""
@@ -157,6 +168,11 @@ def result_key(source: Source, etag: str | None, model: Model) -> str:
     return f"{_readable(source.key)}.{name}-{version}.{digest}.json"
 
 
+def is_result_key(key: str) -> bool:
+    """Whether a key ends as `result_key` ends all: such an object is no input, whatever the path that leads to it."""
+    return _RESULT.search(key) is not None
+
+
 def _for_each(pool: ThreadPoolExecutor, works: Sequence[Work], step: Callable[[Work], None]) -> None:
     """Take a step with every work at the same time."""
     list(pool.map(deadline.carried(partial(_attempt, step)), works))
@@ -171,7 +187,7 @@ def _attempt(step: Callable[[Work], None], work: Work) -> None:
         if error.status >= 500 or work.model is None or work.outcome:
             work.failure = error
         else:
-            work.outcome = {"error": str(error), "code": error.code}
+            work.outcome = {"error": error.public, "code": error.code}
     except Exception as error:  # no source may keep the others from their results, whatever it is
         logger.error("an error inside the function: %s", telemetry.describe(error))  # noqa: TRY400 - without its text
         work.failure = OnnxletError("an error inside the function; its log says more")
@@ -183,7 +199,7 @@ def _read(service: Service, work: Work) -> None:
     if isinstance(source, ObjectReference):
         if results.url == source.bucket_url:
             raise SettingsError(f"ONNXLET_RESULTS: {results.url} is the bucket of the objects, expected another place")
-        if source.key.endswith("/") or source.url.startswith(f"{results.url}/"):
+        if places.is_inside(source.url, results.url) or is_result_key(source.key) or _is_folder(service, source):
             return
     work.model = service.find(None, key=source.url).model
     if isinstance(source, ObjectReference):
@@ -193,6 +209,19 @@ def _read(service: Service, work: Work) -> None:
     else:
         body, media_type, key = source.body, source.media_type, ""
     work.batches = payloads.decode(work.model, media_type, body, service.references.read, key)
+
+
+def _is_folder(service: Service, source: ObjectReference) -> bool:
+    """Whether an object is the empty one by which consoles mark a folder, or has been one."""
+    if not source.key.endswith("/"):
+        return False
+    try:
+        service.bucket(source.bucket_url).read(source.key, source.version, at_most=0)
+    except (TooLargeError, InvalidNameError):
+        return False
+    except NotFoundError:
+        return True
+    return True
 
 
 def _predict(works: Sequence[Work]) -> None:

@@ -13,7 +13,7 @@ from onnxlet.batches import Batch, Outputs
 from onnxlet.config import Settings
 from onnxlet.contract import layout
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import InvalidRequestError, ModelNotFoundError, SettingsError
+from onnxlet.errors import InvalidNameError, InvalidRequestError, ModelNotFoundError, SettingsError
 from onnxlet.model import Model
 from onnxlet.models import Models, run_ahead
 from onnxlet.prefetch import Prefetch
@@ -84,8 +84,10 @@ class Service:
         """A bucket that events or requests name; its connections stay open for the next object.
 
         Raises:
-            InvalidNameError: it leads nowhere.
+            InvalidNameError: it leads nowhere, or to a part of a bucket.
         """
+        if "/" in url.partition("://")[2]:
+            raise InvalidNameError(f"{url!r:.200}: expected a bucket, got more than its name")
         with self._opening:
             if url not in self._buckets:
                 if len(self._buckets) == MAX_BUCKETS:

@@ -124,7 +124,7 @@ class Traffic:
         try:
             return self.models.get(share.manifest)
         except OnnxletError as error:  # let go for others, and not to be had again now: the alias's own version answers
-            followed.problem = str(error)
+            followed.problem = error.public
             logger.warning("%s version %d: %s", share.manifest.model, share.manifest.version, error)
             return None
 
@@ -138,7 +138,7 @@ class Traffic:
                     self._load_shares(found, is_ahead=False)
                 except OnnxletError as error:
                     followed.alias, followed.revision = replace(found, canary=None, shadow=None), None
-                    followed.problem, followed.refused = str(error), _refuse(None, revision)
+                    followed.problem, followed.refused = error.public, _refuse(None, revision)
                     logger.warning("%s@%s: %s", name, alias, error)
                 self._followed[name, alias] = followed
             return self._followed[name, alias]
@@ -151,7 +151,7 @@ class Traffic:
             with deadline.within(deadline.remaining_s() / 2):  # a store that stalls leaves time for the old model
                 self._look(name, alias, followed)
         except OnnxletError as error:
-            followed.problem = str(error)
+            followed.problem = error.public
             logger.warning("%s@%s: version %d goes on: %s", name, alias, followed.alias.manifest.version, error)
         finally:
             while self._left:

@@ -189,3 +189,30 @@ def test_what_is_no_item_batch_is_refused(changed: dict[str, Any]) -> None:
         aws.to_objects({**load("aws_map_items"), **changed})
     with pytest.raises(InvalidRequestError, match="expected an item batch"):
         aws.to_objects({name: load("aws_map_items")[name] for name in changed.keys() ^ {"Items", "BatchInput"}})
+
+
+@pytest.mark.parametrize(
+    ("encoded", "key"),
+    [
+        ("a+b", "a b"),
+        ("a%2Bb", "a+b"),
+        ("a%2520b", "a%20b"),  # decoded once
+        ("a%252Fb", "a%2Fb"),
+        ("%2Flead//a%2F..%2Fb", "/lead//a/../b"),
+        ("e%CC%81+%C3%A9%F0%9F%8E%89", "e\u0301 é🎉"),
+        ("100%", "100%"),
+    ],
+)
+def test_the_key_of_a_notification_is_decoded_once_and_that_of_eventbridge_never(encoded: str, key: str) -> None:
+    notification = {"Records": [{"eventSource": "aws:s3", "s3": {"bucket": {"name": "b"}, "object": {"key": encoded}}}]}
+    assert aws.to_messages(notification)[0].sources == (ObjectReference("s3", "b", key),)
+    event = {"source": "aws.s3", "detail-type": "Object Created"}
+    detail = {"bucket": {"name": "b"}, "object": {"key": encoded}}
+    assert aws.to_messages({**event, "detail": detail})[0].sources == (ObjectReference("s3", "b", encoded),)
+
+
+@pytest.mark.parametrize("key", ["%FF.png", "a%C3.png", "\ud800.png"])
+def test_a_key_that_is_no_text_is_not_taken_for_another(key: str) -> None:
+    notification = {"Records": [{"eventSource": "aws:s3", "s3": {"bucket": {"name": "b"}, "object": {"key": key}}}]}
+    with pytest.raises(InvalidRequestError, match="expected an event of S3"):
+        aws.to_messages(notification)

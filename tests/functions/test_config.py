@@ -53,6 +53,24 @@ def test_the_clouds_own_variables_name_the_endpoints() -> None:
     assert storage.s3_endpoint == "http://b"
 
 
+def test_the_clouds_own_variables_say_how_s3_is_reached() -> None:
+    environment = {
+        "ONNXLET_REGISTRY": "s3://b",
+        "AWS_REGION": "eu-west-1",
+        "AWS_DEFAULT_REGION": "us-west-2",
+        "AWS_USE_FIPS_ENDPOINT": "TRUE",
+        "AWS_USE_DUALSTACK_ENDPOINT": "true",
+        "AWS_CA_BUNDLE": "/ca.pem",
+    }
+    storage = Settings.from_environment(environment).storage
+    assert (storage.s3_region, storage.has_fips, storage.has_dual_stack) == ("eu-west-1", True, True)
+    assert storage.ca_bundle == "/ca.pem"
+    del environment["AWS_REGION"]
+    assert Settings.from_environment(environment).storage.s3_region == "us-west-2"
+    plain = settings(AWS_USE_FIPS_ENDPOINT="false").storage
+    assert (plain.s3_region, plain.has_fips, plain.has_dual_stack, plain.ca_bundle) == (None, False, False, None)
+
+
 def settings(**environment: str) -> Settings:
     return Settings.from_environment({"ONNXLET_REGISTRY": "s3://b", **environment})
 
@@ -91,9 +109,46 @@ def test_results_among_the_inputs_are_refused(results: str) -> None:
         settings(ONNXLET_INPUTS="s3://a/in gs://b", ONNXLET_RESULTS=results)
 
 
-@pytest.mark.parametrize("results", ["s3://a/in-results", "s3://a/results", "s3://b", "gs://a/in"])
+@pytest.mark.parametrize("results", ["s3://a/in-results", "s3://a/results", "s3://c", "gs://a/in"])
 def test_results_beside_the_inputs_are_fine(results: str) -> None:
     assert settings(ONNXLET_INPUTS="s3://a/in gs://b", ONNXLET_RESULTS=results).results == results
+
+
+SPELLINGS = (
+    "s3://a/./in",
+    "s3://a//in",
+    "s3://a/in/../r",
+    "s3://a/%69n",
+    "s3://a/in?x",
+    "s3://a/in#y",
+    "s3://A/in",
+    "S3://a",
+)
+
+
+@pytest.mark.parametrize("name", ["ONNXLET_REGISTRY", "ONNXLET_RESULTS", "ONNXLET_INPUTS"])
+@pytest.mark.parametrize("text", SPELLINGS)
+def test_no_place_has_a_spelling_that_hides_it(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name}: .*expected"):
+        settings(**{name: text})
+
+
+def test_a_place_may_be_a_folder_of_this_machine() -> None:
+    found = settings(ONNXLET_REGISTRY="/models/a b/", ONNXLET_RESULTS="/out")
+    assert (found.registry, found.results) == ("file:///models/a%20b", "file:///out")
+
+
+@pytest.mark.parametrize(
+    "results", ["s3://m", "s3://m/r", "s3://m/r/models", "s3://m/r/access/x", "s3://m/r/blobs", "s3://m/r/edge"]
+)
+def test_results_that_could_be_taken_for_the_registrys_documents_are_refused(results: str) -> None:
+    with pytest.raises(SettingsError, match="ONNXLET_RESULTS: expected another place than the registry"):
+        settings(ONNXLET_REGISTRY="s3://m/r", ONNXLET_RESULTS=results)
+
+
+@pytest.mark.parametrize("results", ["s3://m/results", "s3://m/r/results", "s3://m/r/models-results", "gs://m/r"])
+def test_results_beside_the_registrys_documents_are_fine(results: str) -> None:
+    assert settings(ONNXLET_REGISTRY="s3://m/r", ONNXLET_RESULTS=results).results == results
 
 
 def test_the_memory_is_bounded_where_it_is_known() -> None:

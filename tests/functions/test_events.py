@@ -1,12 +1,16 @@
+import hashlib
 import io
 import json
 import random
+import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import boto3
 import pytest
 from PIL import Image
 
@@ -14,7 +18,7 @@ from onnxlet import payloads
 from onnxlet.app import App
 from onnxlet.config import Settings, StorageSettings
 from onnxlet.errors import BucketNotFoundError, InvalidRequestError, ModelNotFoundError, SettingsError, StoreError
-from onnxlet.events import answer, tally
+from onnxlet.events import answer, is_result_key, result_key, tally
 from onnxlet.events import process as process_all
 from onnxlet.registry import Registry
 from onnxlet.service import Service
@@ -143,6 +147,79 @@ def test_a_key_that_the_store_cannot_read_leaves_a_result_too(app: App, results:
 
 def test_a_folders_mark_is_never_answered(app: App, scheme: str) -> None:
     assert process(app, ObjectReference(scheme, BUCKET, "folder/")) is None
+
+
+def put_exactly(scheme: str, storage: StorageSettings, key: str, data: bytes) -> None:
+    """Put an object whose key obstore would change or refuse."""
+    if scheme == "s3":
+        client = boto3.client("s3", endpoint_url=storage.s3_endpoint, region_name="us-east-1")
+        client.put_object(Bucket=BUCKET, Key=key, Body=data)
+        return
+    url = f"{storage.gcs_endpoint}/{BUCKET}/{quote(key, safe='')}"
+    urllib.request.urlopen(urllib.request.Request(url, data, method="PUT")).close()
+
+
+def test_the_object_that_an_event_names_is_the_one_that_is_answered(
+    app: App, results: Store, scheme: str, storage: StorageSettings
+) -> None:
+    """And the result of one is never that of another, however alike their keys are."""
+    name = f"{uuid.uuid4()}.png"
+    keys = [f"{before}{name}" for before in ("", "/", "//", "a/", "a//", "./", "../", "a/./", "a/../", "\x01", "/\x7f")]
+    for number, key in enumerate(keys):
+        put_exactly(scheme, storage, key, png(number))
+    works = process_all(app.service, [ObjectReference(scheme, BUCKET, key) for key in keys])
+    documents = [result(results, work.result) for work in works]
+    assert [document["source"] for document in documents] == [f"{scheme}://{BUCKET}/{key}" for key in keys]
+    etags = [f'"{hashlib.md5(png(number)).hexdigest()}"' for number in range(len(keys))]
+    assert [document["identity"]["etag"] for document in documents] == etags
+    assert all("predictions" in document for document in documents)
+    assert len({work.result for work in works}) == len(keys)
+
+
+def test_a_key_with_a_slash_at_its_end_is_answered_where_it_has_bytes(
+    app: App, results: Store, scheme: str, storage: StorageSettings
+) -> None:
+    key = f"{uuid.uuid4()}.json/"
+    put_exactly(scheme, storage, key, b"{}")
+    assert result(results, process(app, ObjectReference(scheme, BUCKET, key)))["source"].endswith(key)
+    put_exactly(scheme, storage, f"empty-{key}", b"")
+    assert process(app, ObjectReference(scheme, BUCKET, f"empty-{key}")) is None
+
+
+@pytest.mark.parametrize("bucket", ["b/in", "b?x", "b#", "a@b", "127.0.0.1:1", "UPPER", "", ".."])
+def test_what_is_no_bucket_leaves_a_result_that_says_so(app: App, results: Store, scheme: str, bucket: str) -> None:
+    document = result(results, process(app, ObjectReference(scheme, bucket, "digit.png")))
+    assert document["code"] == "invalid_name"
+
+
+@pytest.mark.parametrize("place", ["", "in/", "a/./b//", "in/é/"])
+def test_a_key_that_looks_like_a_result_is_never_answered(
+    app: App, scheme: str, storage: StorageSettings, place: str
+) -> None:
+    """Whatever other name its bucket has: an access point's alias, for instance."""
+    reference = put(scheme, storage, "digit.png", png())
+    model = app.service.find(None).model
+    key = place + result_key(reference, '"etag"', model)
+    assert is_result_key(key)
+    assert process(app, ObjectReference(scheme, f"{BUCKET}-alias-s3alias", key)) is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "digit.png",
+        "digit.png.json",
+        "digit.png.digits-1.json",
+        "digit.png.digits-1.0123456789abcde.json",
+        "digit.png.digits-1.0123456789abcdeF.json",
+        "digit.png.digits-0.0123456789abcdef.json",
+        "digit.png.Digits-1.0123456789abcdef.json",
+        "digit.png.digits-1.0123456789abcdef.json.png",
+        "digit.png.digits-1.0123456789abcdef.json\n",
+    ],
+)
+def test_other_keys_do_not_look_like_results(key: str) -> None:
+    assert not is_result_key(key)
 
 
 def test_a_result_is_never_answered(app: App, results: Store, scheme: str) -> None:

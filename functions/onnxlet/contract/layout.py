@@ -9,6 +9,9 @@ LIVE = "live"
 
 MODELS_PREFIX = "models"
 
+FOLDERS = (MODELS_PREFIX, "blobs", "access", "edge")
+"""The first parts of all keys of a registry."""
+
 ACCESS_DOCUMENT = "access/keys.json"
 """The key of the document of the API keys."""
 

@@ -1,34 +1,26 @@
-"""Bytes in and out of object storage: one face for s3://, gs://, file:// and memory://.
-
-Source: obstore (https://developmentseed.org/obstore), whose errors become ours here and nowhere else.
-"""
+"""A store's operations over obstore: read, list, create, compare-and-swap."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import obstore
 import obstore.exceptions
-from obstore.store import GCSStore, LocalStore, MemoryStore, S3Store
+from obstore.store import GCSStore, S3Store
 
 from onnxlet import deadline
-from onnxlet.config import StorageSettings
 from onnxlet.errors import (
-    BucketNotFoundError,
     ConflictError,
     CredentialsError,
     InvalidNameError,
     ObjectNotFoundError,
-    OnnxletError,
     StoreError,
     TooLargeError,
 )
-
-SCHEMES = ("s3://", "gs://", "file://", "memory://")
+from onnxlet.store.translation import translate
 
 CHUNK_BYTES = 1024 * 1024
 """How much of a large object, or of each range of it, is in memory at a time while it is read."""
@@ -62,10 +54,8 @@ S3 answers so (409) while another write of the same key is under way, and asks f
 update, but no create. Source: Amazon S3 API, PutObject, `If-None-Match`; arrow-rs-object-store PR #852.
 """
 
-_METADATA_HOSTS = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
-"""Where the clouds' libraries look for credentials last: an error from there means that there are none."""
-
-_memory_stores: dict[str, MemoryStore] = {}
+MAX_KEY_BYTES = 1024
+"""Both clouds' bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +74,32 @@ class Stored:
     revision: Revision
 
 
+ReadExactly = Callable[[str, str | None, int | None], Stored]
+"""Reads the object of exactly one key, as `Store.read` does."""
+
+
 class Store:
     """A root URL in object storage; keys are relative to it."""
 
-    def __init__(self, url: str, backend: Any, open_backend: Callable[[Any], Any] | None = None) -> None:
-        """Wrap an obstore store, and perhaps what opens it with other options for its connections; see `open_store`."""
-        self.url = url.rstrip("/")
+    def __init__(
+        self,
+        url: str,
+        backend: Any,
+        open_backend: Callable[[Any], Any] | None = None,
+        read_exactly: ReadExactly | None = None,
+    ) -> None:
+        """Wrap an obstore store; see `open_store`.
+
+        Args:
+            url: The canonical root URL.
+            backend: The obstore store.
+            open_backend: Opens it again with other options for its connections.
+            read_exactly: Reads the objects whose keys obstore would change or refuse.
+        """
+        self.url = url
         self.backend = backend
         self._open_backend = open_backend
+        self._read_exactly = read_exactly
 
     @deadline.bounded
     def read(self, key: str, version: str | None = None, at_most: int | None = None) -> Stored:
@@ -100,7 +108,11 @@ class Store:
         Raises:
             ObjectNotFoundError, BucketNotFoundError, StoreError
             TooLargeError: more than `at_most` bytes; nothing of it was read.
+            InvalidNameError: a key that no store has, or that cannot be read as it is.
         """
+        if self._read_exactly is not None and not is_kept(key):
+            self._require_storable(key)
+            return self._read_exactly(key, version, at_most)
         with self._translated(key):
             result, revision = self._get(key, {"version": version} if version else {})
             size_bytes = result.meta["size"]
@@ -190,15 +202,34 @@ class Store:
         """Begin to read an object; gives what its body comes from, and the state that it is in.
 
         Raises:
+            InvalidNameError: a key that obstore would change or refuse.
             StoreError: an answer without an ETag. Every object has one, an error document that came as a 200 has not.
         """
+        self._require_kept(key)
         result = obstore.get(self.backend, key, options=options)
         meta = result.meta
         if meta["e_tag"] is None:
             raise StoreError(f"{self.url}/{key}: expected an object with its ETag, got an answer without one")
         return result, Revision(meta["e_tag"], meta["version"])
 
+    def _require_kept(self, key: str) -> None:
+        self._require_storable(key)
+        if not is_kept(key):
+            raise InvalidNameError(
+                f"{self.url}/{key}: expected a key without empty parts, '.', '..' and control characters; "
+                "others can be read from s3:// and gs:// only"
+            )
+
+    def _require_storable(self, key: str) -> None:
+        try:
+            size_bytes = len(key.encode())
+        except UnicodeEncodeError as error:
+            raise InvalidNameError(f"{self.url}/{key!r:.200}: expected a key in Unicode") from error
+        if not 0 < size_bytes <= MAX_KEY_BYTES:
+            raise InvalidNameError(f"{self.url}/{key:.200}: expected 1 to {MAX_KEY_BYTES} bytes, got {size_bytes}")
+
     def _put(self, key: str, data: bytes, mode: Any) -> None:
+        self._require_kept(key)
         for pause_s in (*CONFLICT_PAUSES_S, None):
             try:
                 with self._translated(key, is_write=True):
@@ -262,113 +293,15 @@ class Store:
         try:
             yield
         except (OSError, ValueError, obstore.exceptions.BaseError) as error:
-            raise _translate(error, f"{self.url}/{key}", is_write=is_write) from error
+            raise translate(error, f"{self.url}/{key}", is_write=is_write) from error
 
 
-class LocalFiles(Store):
-    """Files of this machine, whose compare-and-swap is made of a lock: no file system has one."""
+def is_kept(key: str) -> bool:
+    """Whether obstore asks the store for this key as it is.
 
-    def replace(self, key: str, data: bytes, revision: Revision | None) -> None:
-        """As `Store.replace`, among all processes that use this class."""
-        import fcntl
-
-        with self._translated(".lock"), open(f"{self.backend.prefix}/.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            try:
-                found = self.read(key).revision
-            except ObjectNotFoundError:
-                found = None
-            if found != revision:
-                raise ConflictError(f"{self.url}/{key}: somebody else wrote it since it was read")
-            self._put(key, data, "overwrite")
-
-
-def open_store(
-    url: str, settings: StorageSettings | None = None, *, create: bool = False, credential_provider: Any = None
-) -> Store:
-    """Open a root URL: `s3://bucket/prefix`, `gs://bucket/prefix`, `file:///folder` or `memory://name`.
-
-    Args:
-        url: The root.
-        settings: How the clouds' stores are reached.
-        create: Make the folder of a `file://` root where it is missing.
-        credential_provider: For `s3://`, a callable as obstore takes it; by default the environment's credentials.
-
-    Raises:
-        InvalidNameError: not such a URL.
-        BucketNotFoundError: the folder of a `file://` root is missing.
+    obstore drops a slash at either end, and refuses empty parts, `.`, `..` and control characters: its `Path` is made
+    for paths, and a key is any text. Source: arrow-rs-object-store, `path/mod.rs` and `path/parts.rs`.
     """
-    settings = settings or StorageSettings()
-    if not url.startswith(SCHEMES):
-        raise InvalidNameError(f"{url!r}: expected a URL that begins with one of {', '.join(SCHEMES)}")
-    try:
-        if url.startswith("memory://"):
-            return Store(url, _memory_stores.setdefault(url, MemoryStore()))
-        if url.startswith("file://"):
-            return LocalFiles(url, LocalStore.from_url(url, mkdir=create))
-        if url.startswith("s3://"):
-            open_backend = partial(_open_s3, url, settings, credential_provider)
-        else:
-            open_backend = partial(_open_gcs, url, settings)
-        return Store(url, open_backend(CLIENT), open_backend)
-    except (FileNotFoundError, ValueError, obstore.exceptions.BaseError) as error:
-        if url.startswith("file://"):
-            raise BucketNotFoundError(f"{url}: no such folder") from error
-        raise InvalidNameError(f"{url!r}: {_first_line(error)}") from error
-
-
-def _open_s3(url: str, settings: StorageSettings, credential_provider: Any, client: Any) -> S3Store | GCSStore:
-    config: Any = {}
-    if credential_provider is None and settings.container is not None:
-        from onnxlet.credentials import ContainerCredentialProvider  # of functions that start from a snapshot alone
-
-        credential_provider = ContainerCredentialProvider(settings.container)
-    if settings.s3_endpoint:
-        config = {"endpoint": settings.s3_endpoint, "virtual_hosted_style_request": False}
-    return S3Store.from_url(
-        url,
-        config=config,
-        client_options=client | {"allow_http": (settings.s3_endpoint or "").startswith("http://")},
-        retry_config=RETRY,
-        credential_provider=credential_provider,
-    )
-
-
-def _open_gcs(url: str, settings: StorageSettings, client: Any) -> S3Store | GCSStore:
-    if not settings.gcs_endpoint:
-        return GCSStore.from_url(url, client_options=client, retry_config=RETRY)
-    account = (
-        f'{{"gcs_base_url": "{settings.gcs_endpoint}", "disable_oauth": true, '
-        '"client_email": "", "private_key": "", "private_key_id": ""}'
-    )
-    return GCSStore.from_url(
-        url,
-        config={"service_account_key": account},
-        client_options=client | {"allow_http": True},
-        retry_config=RETRY,
-    )
-
-
-def _translate(error: Exception, url: str, *, is_write: bool) -> OnnxletError:
-    """Our error for one of obstore's. Only a write conflicts with others; a read that is refused so may be repeated.
-
-    obstore goes on with a body that was cut under the condition that the object is still the same.
-    """
-    text = _first_line(error)
-    if "NoSuchBucket" in str(error):
-        return BucketNotFoundError(f"{url}: no such bucket")
-    if isinstance(error, FileNotFoundError):
-        return ObjectNotFoundError(f"{url}: no such object")
-    if is_write and isinstance(error, obstore.exceptions.AlreadyExistsError | obstore.exceptions.PreconditionError):
-        return ConflictError(f"{url}: somebody else wrote it first")
-    if isinstance(error, ValueError):
-        return InvalidNameError(f"{url}: {text}")
-    if isinstance(error, obstore.exceptions.PermissionDeniedError | obstore.exceptions.UnauthenticatedError):
-        return CredentialsError(f"{url}: the store refuses our credentials")
-    if any(host in str(error) for host in _METADATA_HOSTS):
-        return CredentialsError(f"{url}: no credentials in the environment, nor from the cloud's metadata service")
-    return StoreError(f"{url}: the store does not answer as it should: {text}")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].partition(": <?xml")[0].strip()
+    if any(character < " " or character == "\x7f" for character in key):
+        return False
+    return not any(part in {"", ".", ".."} for part in key.split("/"))
