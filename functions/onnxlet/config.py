@@ -119,6 +119,9 @@ MAX_SEED = 2**53 - 1
 MAX_TEMPERATURE = 100.0
 """All tokens are as good as equally probable from there on."""
 
+MAX_LISTED_DOCUMENTS = 100_000
+"""Documents of a registry that one index goes through: a hundred pages of a store's listing."""
+
 MAX_PATH_CHARACTERS = 1024
 """Of a request: the longest that leads somewhere has 200. Paths that did are remembered."""
 

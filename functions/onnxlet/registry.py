@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from onnxlet.artifacts import Artifacts
-from onnxlet.config import Settings
+from onnxlet.config import MAX_LISTED_DOCUMENTS, Settings
 from onnxlet.contract import alias as actions
 from onnxlet.contract import layout
 from onnxlet.contract.alias import Alias, Move
@@ -20,6 +20,7 @@ from onnxlet.errors import (
     ManifestError,
     ModelNotFoundError,
     ObjectNotFoundError,
+    TooLargeError,
 )
 from onnxlet.store import Revision, Store, Stored, open_store
 
@@ -126,10 +127,22 @@ class Registry:
         """The names of all models, sorted."""
         return [name for name in self.store.children(layout.MODELS_PREFIX) if layout.is_name(name)]
 
-    def catalogue(self) -> dict[str, list[int]]:
-        """The versions of all models, ascending, by the models' names, sorted: one listing of the whole registry."""
+    def catalogue(self, at_most: int = MAX_LISTED_DOCUMENTS) -> dict[str, list[int]]:
+        """Return the versions of all models, ascending, by the models' names, sorted, from one listing of the registry.
+
+        Args:
+            at_most: How many documents of models the listing may go through.
+
+        Raises:
+            TooLargeError: The registry has more documents.
+            StoreError: The store does not answer.
+        """
         found: dict[str, list[int]] = {}
-        for key in self.store.keys(layout.MODELS_PREFIX):
+        for count, key in enumerate(self.store.keys(layout.MODELS_PREFIX)):
+            if count == at_most:
+                raise TooLargeError(
+                    f"the registry has more than the {at_most} documents that an index lists: ask for one model by name"
+                )
             name = key.split("/")[1]
             version = layout.version_of_key(name, key) if layout.is_name(name) else None
             if version is not None:

@@ -22,6 +22,7 @@ from onnxlet.errors import (
     InvalidRequestError,
     ManifestError,
     ModelNotFoundError,
+    TooLargeError,
 )
 from onnxlet.registry import Registry, _backoff_s
 from onnxlet.store import Revision, Store, open_store
@@ -195,6 +196,12 @@ def test_lists_are_complete_and_in_order_and_pass_over_what_is_no_part_of_a_regi
     assert registry.versions("ant") == list(range(1, 12))
     assert registry.catalogue() == {"ant": list(range(1, 12)), "zebra": [1]}
     assert list(registry.catalogue()) == ["ant", "zebra"]
+    documents = len(list(registry.store.keys("models")))
+    assert registry.catalogue(at_most=documents) == registry.catalogue()
+    with pytest.raises(TooLargeError) as caught:
+        registry.catalogue(at_most=documents - 1)
+    listed = f"the {documents - 1} documents that an index lists"
+    assert str(caught.value) == f"the registry has more than {listed}: ask for one model by name"
     assert [(alias.name, alias.manifest.version) for alias in registry.aliases("ant")] == [("live", 1), ("stable", 3)]
 
 

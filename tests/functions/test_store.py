@@ -14,11 +14,13 @@ import obstore
 import pytest
 
 from cli.local.http import Handler, serving
+from onnxlet import deadline
 from onnxlet.config import StorageSettings
 from onnxlet.errors import (
     BucketNotFoundError,
     ConflictError,
     CredentialsError,
+    DeadlineError,
     InvalidNameError,
     ObjectNotFoundError,
     StoreError,
@@ -417,6 +419,47 @@ def test_a_connection_that_says_nothing_is_given_up_within_seconds(s3_endpoint: 
             pool.submit(stores[1].put_if_absent, "other", b"data").result()
         assert read.result().data == b"data"
         assert STALL_S - 1 < time.monotonic() - started < 25
+
+
+class StalledS3(Handler):
+    """An S3 that takes requests and says nothing to them, until the test is over."""
+
+    over: threading.Event
+
+    def do_GET(self) -> None:
+        self.over.wait(60)
+        self.reply(503, b"", {})
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda store: list(store.keys("models")),
+        lambda store: list(store.chunks("key")),
+        lambda store: store.children("models"),
+        lambda store: store.read("key"),
+    ],
+    ids=["keys", "chunks", "children", "read"],
+)
+def test_a_store_that_says_nothing_is_waited_for_until_the_deadline(read: Callable[[Store], object]) -> None:
+    over = threading.Event()
+    with serving(type("BoundStalledS3", (StalledS3,), {"over": over})) as url:
+        store = open_store("s3://bucket/root", StorageSettings(s3_endpoint=url))
+        with deadline.within(0.5), pytest.raises(DeadlineError):
+            read(store)
+        over.set()
+
+
+def test_what_comes_in_pieces_is_whole_under_a_deadline(root: str, storage: StorageSettings) -> None:
+    store = open_store(root, storage, create=True)
+    data = bytes(range(256)) * 4 * 2**12
+    store.put_if_absent("large", data)
+    with deadline.within(60):
+        assert b"".join(store.chunks("large")) == data
+        assert b"".join(store.chunks("large", (5, 2_000_000))) == data[5:2_000_000]
+        assert list(store.keys("")) == ["large"]
+        with pytest.raises(ObjectNotFoundError):
+            list(store.chunks("gone"))
 
 
 @pytest.mark.faults  # it takes its time

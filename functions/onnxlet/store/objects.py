@@ -136,10 +136,9 @@ class Store:
         Raises:
             ObjectNotFoundError, BucketNotFoundError, StoreError
         """
-        with self._translated(key):
-            result, _ = self._get(key, {"range": within} if within else {})
-            for chunk in result.stream(min_chunk_size=CHUNK_BYTES):
-                yield memoryview(chunk)
+        stream = self._stream(key, {"range": within} if within else {})
+        while (chunk := self._next(stream, key)) is not None:
+            yield memoryview(chunk)
 
     @deadline.bounded
     def put_if_absent(self, key: str, data: bytes) -> None:
@@ -183,8 +182,9 @@ class Store:
             BucketNotFoundError, StoreError
         """
         with self._translated(prefix):
-            for page in obstore.list(self.backend, prefix):
-                yield from (item["path"] for item in page)
+            pages = iter(obstore.list(self.backend, prefix))
+        while (page := self._next(pages, prefix)) is not None:
+            yield from (item["path"] for item in page)
 
     @deadline.bounded
     def sign(self, key: str, lifetime: timedelta) -> str | None:
@@ -197,6 +197,19 @@ class Store:
             return None
         with self._translated(key):
             return obstore.sign(self.backend, "GET", key, lifetime)
+
+    @deadline.bounded
+    def _stream(self, key: str, options: Any) -> Iterator[Any]:
+        """Begin to read an object; return the iterator over its pieces."""
+        with self._translated(key):
+            result, _ = self._get(key, options)
+            return iter(result.stream(min_chunk_size=CHUNK_BYTES))
+
+    @deadline.bounded
+    def _next(self, pieces: Iterator[Any], key: str) -> Any | None:
+        """Wait for the next piece of an object or page of a listing; None at the end."""
+        with self._translated(key):
+            return next(pieces, None)
 
     def _get(self, key: str, options: Any) -> tuple[Any, Revision]:
         """Begin to read an object; gives what its body comes from, and the state that it is in.
