@@ -44,7 +44,7 @@ def aws_summary(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 def gcp_http(request: Any) -> tuple[bytes, int, dict[str, str]]:
     """Answer an HTTP request of functions-framework."""
-    return gcp.from_response(app.handle(request, gcp.to_request))
+    return gcp.from_response(app.handle(request, gcp.to_request), request)
 
 
 def gcp_objects(cloud_event: Any) -> None:

@@ -136,7 +136,7 @@ MAY_IMPORT = {
     },
     "summary": {"contract", "service"},
     "aws": {"config", "errors", "http", "sources"},
-    "gcp": {"errors", "http", "sources"},
+    "gcp": {"config", "errors", "http", "sources"},
     "snapshot": {"app"},
     "main": {"app", "aws", "config", "events", "gcp", "prefetch", "snapshot", "summary"},
 }

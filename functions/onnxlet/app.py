@@ -16,7 +16,17 @@ from onnxlet.contract.manifest import Manifest
 from onnxlet.endpoints import ROUTES, is_page
 from onnxlet.errors import OnnxletError, TooLargeError
 from onnxlet.exchange import Exchange
-from onnxlet.http import Request, Response, check_size, compressed, decompressed, to_json, wire_bytes
+from onnxlet.http import (
+    Request,
+    Response,
+    below,
+    check_size,
+    compressed,
+    decompressed,
+    to_json,
+    wire_bytes,
+    without_body,
+)
 from onnxlet.model import Model
 from onnxlet.prefetch import Prefetch
 from onnxlet.routes import Route, Router
@@ -116,7 +126,7 @@ class App:
     def _answer(self, event: Any, to_request: Callable[[Any], Request]) -> Response:
         exchange = Exchange(self.service)
         try:
-            exchange.request = to_request(event)
+            exchange.request = below(to_request(event), self.settings.base_path)
             if self.service.gate is not None and not is_page(exchange.request):
                 exchange.key = self.service.gate.admit(exchange.request)
             exchange.request = decompressed(exchange.request)
@@ -141,7 +151,7 @@ class App:
         platform = self.settings.platform
         size_bytes = wire_bytes(response, is_lambda=platform == "lambda")
         limit_bytes = request.response_limit_bytes or MAX_RESPONSE_BYTES[platform]
-        if size_bytes <= limit_bytes:
+        if size_bytes <= limit_bytes or request.method == "HEAD":
             return response
         text = f"the answer takes {size_bytes} bytes, more than the {limit_bytes} that can be sent back"
         if self.settings.results is None:
@@ -227,6 +237,8 @@ class App:
     def _finish(self, exchange: Exchange, response: Response) -> Response:
         """Mark the response with who made it and how, and write the request's line into the log."""
         request, total_s = exchange.request, exchange.total_s()
+        if request.method == "HEAD":
+            response = without_body(response)
         model = None if exchange.routed is None else exchange.routed.model.manifest
         if model is not None:
             is_success = response.status < 400
@@ -261,7 +273,7 @@ class App:
             headers["x-request-id"] = request_id
         if model is not None:
             headers |= {"onnxlet-model": model.model, "onnxlet-version": str(model.version)}
-        if request.method == "GET":
+        if request.method in {"GET", "HEAD"}:
             headers |= UNSNIFFED
         if self.service.gate is not None and "cache-control" not in response.headers:
             headers |= UNCACHED

@@ -17,7 +17,7 @@ import orjson
 
 from onnxlet.config import MAX_BODY_BYTES
 from onnxlet.errors import InvalidRequestError, TooLargeError
-from onnxlet.http import JSON, Request, Response
+from onnxlet.http import JSON, Request, Response, merged
 from onnxlet.sources import Message, ObjectReference
 
 MAX_BALANCED_BYTES = 1024 * 1024 - 16 * 1024
@@ -40,6 +40,7 @@ def to_request(event: Mapping[str, Any]) -> Request:
             method, path, query, headers = _payload_1(event)
         else:
             method, path, query, headers = _payload_2(event)
+        path, base_path = _split_base(path, event)
         context = event["requestContext"]
         request_id, text = context.get("requestId") or "", event.get("body") or ""
         _require_texts(method, path, request_id, text, *headers, *headers.values(), *query, *query.values())
@@ -47,7 +48,7 @@ def to_request(event: Mapping[str, Any]) -> Request:
         raise InvalidRequestError(f"expected an HTTP event of payload format 1.0 or 2.0: {error!r:.300}") from error
     body = _to_body(text, is_base64=bool(event.get("isBase64Encoded")))
     limit_bytes = MAX_BALANCED_BYTES if "elb" in context else None
-    return Request(method, path, body, headers, query, request_id or None, limit_bytes)
+    return Request(method, path, body, headers, query, request_id or None, base_path, limit_bytes)
 
 
 def remaining_s(context: Any) -> float | None:
@@ -94,24 +95,35 @@ def _payload_2(event: Mapping[str, Any]) -> Parts:
         path = path.removeprefix(stage)
     parameters = parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True)
     query = dict(reversed(parameters))  # of one that is given twice the first counts, as on GCP
-    return context["http"]["method"], unquote(path), query, _lower(event.get("headers") or {})
+    return context["http"]["method"], unquote(path), query, merged((event.get("headers") or {}).items())
 
 
 def _payload_1(event: Mapping[str, Any]) -> Parts:
     """Payload format 1.0: REST API and load balancer, which have each header and parameter once or many times."""
-    headers = _first_values(event.get("multiValueHeaders"), event.get("headers"))
+    many = event.get("multiValueHeaders")
+    each = ((name, value) for name, values in (many or {}).items() for value in values)
+    headers = merged(each if many else (event.get("headers") or {}).items())
     query = _first_values(event.get("multiValueQueryStringParameters"), event.get("queryStringParameters"))
     if "elb" in event["requestContext"]:  # which passes on what the client wrote
         query = {unquote_plus(name): unquote_plus(value) for name, value in query.items()}
-    return event["httpMethod"], unquote(event["path"]), query, _lower(headers)
+    return event["httpMethod"], unquote(event["path"]), query, headers
 
 
 def _first_values(many: Mapping[str, list[str]] | None, single: Mapping[str, str] | None) -> dict[str, str]:
     return {name: values[0] for name, values in many.items() if values} if many else dict(single or {})
 
 
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+def _split_base(path: str, event: Mapping[str, Any]) -> tuple[str, str]:
+    """A path, and what a custom domain's mapping put in front of it: the route for all paths does not match that.
+
+    Source: Amazon API Gateway, "Map stages to a custom domain name" and "Set up a proxy integration with a proxy
+    resource".
+    """
+    pattern = event.get("resource") or (event.get("routeKey") or "").rpartition(" ")[2]
+    proxy = unquote((event.get("pathParameters") or {}).get("proxy") or "")
+    if pattern != "/{proxy+}" or not proxy or not path.endswith(f"/{proxy}"):
+        return path, ""
+    return f"/{proxy}", path.removesuffix(f"/{proxy}")
 
 
 def to_messages(event: Mapping[str, Any]) -> list[Message]:
@@ -221,8 +233,9 @@ def _require_texts(*values: object) -> None:
 
 def _to_json(event: Mapping[str, Any]) -> bytes:
     try:
-        return orjson.dumps(event)
-    except TypeError as error:
+        document = orjson.dumps(event)
+        return document if b"null" not in document else json.dumps(event).encode()  # orjson has null for infinities
+    except (TypeError, ValueError) as error:
         raise InvalidRequestError(f"expected an event that JSON has a form for: {error}") from error
 
 

@@ -220,6 +220,8 @@ class Settings:
     """`ONNXLET_PUBLIC_KEYS`: of the publishers whose versions alone are loaded, with spaces or commas between them."""
     edge: bool = False
     """`ONNXLET_EDGE`: `1` lets whoever may ask a model fetch its graphs too, to run them in a browser."""
+    base_path: str = ""
+    """`ONNXLET_BASE_PATH`: what a domain's mapping or a load balancer's rule puts in front of every path, as `/ml`."""
     refresh_s: float = DEFAULT_REFRESH_S
     """`ONNXLET_REFRESH_S`: how stale an alias may get before the registry is asked again; 0 asks at every request."""
     memory_bytes: int | None = None
@@ -271,6 +273,7 @@ class Settings:
             prefetch=environment.get("ONNXLET_PREFETCH") or None,
             public_keys=parse_public_keys(environment.get("ONNXLET_PUBLIC_KEYS")),
             edge=_parse_flag("ONNXLET_EDGE", environment.get("ONNXLET_EDGE")),
+            base_path=_parse_base_path(environment.get("ONNXLET_BASE_PATH")),
             refresh_s=_parse_refresh(environment.get("ONNXLET_REFRESH_S")),
             memory_bytes=_parse_memory(environment.get("ONNXLET_MEMORY_MIB"), lambda_memory),
             cache=_parse_cache(environment.get("ONNXLET_CACHE"), environment.get("ONNXLET_CACHE_MIB")),
@@ -339,6 +342,14 @@ def parse_public_keys(text: str | None) -> tuple[bytes, ...]:
     if not keys:
         raise SettingsError(f"ONNXLET_PUBLIC_KEYS: expected at least one key, got {text!r}")
     return keys
+
+
+def _parse_base_path(text: str | None) -> str:
+    path = f"/{(text or '').strip('/')}".rstrip("/")
+    is_plain = all(part not in {"", ".", ".."} for part in path.split("/")[1:])
+    if not is_plain or not path.isprintable() or set(path) & set(" ?#%\\"):
+        raise SettingsError(f"ONNXLET_BASE_PATH: expected a path such as /ml, got {text!r}")
+    return path
 
 
 def _parse_refresh(text: str | None) -> float:

@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from onnxlet import generate as generation
@@ -26,9 +27,14 @@ SEED = "onnxlet-seed"
 
 def home(exchange: Exchange) -> Response:
     """Whether the function runs, as KServe's V1 client asks it; for a browser a page to try the models on."""
-    if is_page(exchange.request):
-        return playground_file(exchange)
-    return to_json({"status": "alive", **v2.SERVER_METADATA})
+    request = exchange.request
+    varying = {"vary": "accept"}
+    if not is_page(request):
+        return replace(to_json({"status": "alive", **v2.SERVER_METADATA}), headers=varying)
+    if not request.path:  # the page's links are relative to the base path's folder
+        return Response(308, b"", HTML, {**varying, "location": f"{request.base_path}/"})
+    page = playground_file(exchange)
+    return replace(page, headers={**page.headers, **varying})
 
 
 def is_page(request: Request) -> bool:
@@ -37,8 +43,8 @@ def is_page(request: Request) -> bool:
     A browser sends no key with such a request; the page asks for one.
     """
     path = request.path
-    is_home = path == "/" and HTML in request.headers.get("accept", "")
-    return request.method == "GET" and (is_home or path.startswith(("/playground/", "/edge/")))
+    is_home = path in {"", "/"} and HTML in request.headers.get("accept", "")
+    return request.method in {"GET", "HEAD"} and (is_home or path.startswith(("/playground/", "/edge/")))
 
 
 def playground_file(_exchange: Exchange, file: str | None = None) -> Response:
@@ -73,7 +79,8 @@ def openapi(exchange: Exchange) -> Response:
     """This description of all routes."""
     from onnxlet.openapi import describe  # few functions are ever asked
 
-    return to_json(describe(ROUTES, has_gate=exchange.service.settings.has_gate))
+    settings = exchange.service.settings
+    return to_json(describe(ROUTES, has_gate=settings.has_gate, base_path=exchange.request.base_path))
 
 
 # ---------------------------------------------------------------------- what is known of models

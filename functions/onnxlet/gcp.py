@@ -10,27 +10,53 @@ from binascii import Error as Base64Error
 from collections.abc import Mapping
 from typing import Any
 
+from onnxlet.config import MAX_BODY_BYTES
 from onnxlet.errors import InvalidRequestError
-from onnxlet.http import JSON, Request, Response
+from onnxlet.http import JSON, Request, Response, check_length, merged
 from onnxlet.sources import Inline, Message, ObjectReference
+
+DRAINED_BYTES = 64 * 1024
+"""Of a body that is not kept, at a time."""
 
 NEW_OBJECT = "google.cloud.storage.object.v1.finalized"
 
 
 def to_request(request: Any) -> Request:
-    """Read a Flask request; Flask itself is not imported."""
+    """Read a Flask request; Flask itself is not imported.
+
+    Raises:
+        TooLargeError: the body is over the limit; no more than that is kept.
+    """
+    check_length(request.content_length or 0)
     return Request(
         method=request.method,
         path=request.path,
-        body=request.get_data(cache=False),
-        headers={name.lower(): value for name, value in request.headers.items()},
+        body=_read(request),
+        headers=merged(request.headers.items()),
         query=request.args.to_dict() if request.query_string else {},
         id=request.headers.get("function-execution-id"),
     )
 
 
-def from_response(response: Response) -> tuple[bytes, int, dict[str, str]]:
-    """The answer as Flask takes it from a view."""
+def _read(request: Any) -> bytes:
+    """The body, or a little more of it than the limit where nobody said how long it is."""
+    if request.content_length is not None:
+        body: bytes = request.stream.read()
+        return body
+    pieces, size_bytes = [], 0
+    while size_bytes <= MAX_BODY_BYTES and (piece := request.stream.read(DRAINED_BYTES)):
+        pieces.append(piece)
+        size_bytes += len(piece)
+    return b"".join(pieces)
+
+
+def from_response(response: Response, request: Any = None) -> tuple[bytes, int, dict[str, str]]:
+    """The answer as Flask takes it from a view.
+
+    What is left of the request's body is read and forgotten: functions-framework would keep all of it.
+    """
+    while request is not None and request.stream.read(DRAINED_BYTES):
+        pass
     return response.body, response.status, {"content-type": response.content_type, **response.headers}
 
 

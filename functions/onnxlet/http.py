@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -73,6 +73,8 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     id: str | None = None
     """The platform's name for it."""
+    base_path: str = ""
+    """The path that was in front of `path`: a domain's mapping, a load balancer's rule."""
     response_limit_bytes: int | None = None
     """What its answer may have at most, where the way that it came allows less than the platform."""
 
@@ -91,6 +93,31 @@ class Response:
     def is_text(self) -> bool:
         """Whether the body is text that is not compressed, as Lambda can carry it without base64."""
         return self.content_type.startswith((JSON, "text/")) and "content-encoding" not in self.headers
+
+
+def merged(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return header fields by name in lower case; one that is repeated is a list. Cookies are passed over.
+
+    Source: RFC 9110, section 5.3.
+    """
+    headers: dict[str, str] = {}
+    for name, value in fields:
+        key = name.lower()
+        if key != "cookie":
+            headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return headers
+
+
+def below(request: Request, base_path: str) -> Request:
+    """Return a request by its path below a base path, as if that were the root; one beside it stays as it is."""
+    if not base_path or not f"{request.path}/".startswith(f"{base_path}/"):
+        return request
+    return replace(request, path=request.path.removeprefix(base_path), base_path=f"{request.base_path}{base_path}")
+
+
+def without_body(response: Response) -> Response:
+    """Return the response to HEAD: what GET would have answered, but its body. Source: RFC 9110, section 9.3.2."""
+    return replace(response, body=b"", headers={**response.headers, "content-length": str(len(response.body))})
 
 
 def parse_json(body: bytes | memoryview) -> Any:
@@ -286,13 +313,18 @@ def wire_bytes(response: Response, *, is_lambda: bool) -> int:
 
 
 def check_size(body: bytes) -> None:
-    """Refuse a body over the limit.
+    """Refuse a body over the limit; raises as `check_length`."""
+    check_length(len(body))
+
+
+def check_length(size_bytes: int) -> None:
+    """Refuse a body over the limit by its size.
 
     Raises:
-        TooLargeError: it is.
+        TooLargeError: the body is over it.
     """
-    if len(body) > MAX_BODY_BYTES:
+    if size_bytes > MAX_BODY_BYTES:
         raise TooLargeError(
-            f"expected a body of at most {MAX_BODY_BYTES} bytes, got {len(body)}: name an object in storage instead, "
+            f"expected a body of at most {MAX_BODY_BYTES} bytes, got {size_bytes}: name an object in storage instead, "
             f'as {{"image_path": URL}}, or drop it where object events are answered'
         )

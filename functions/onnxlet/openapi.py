@@ -6,6 +6,7 @@ Source: OpenAPI Specification 3.1.0.
 import re
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 from onnxlet import __version__
 from onnxlet.config import (
@@ -25,8 +26,8 @@ BINARY = "application/octet-stream"
 JSON = "application/json"
 
 
-def describe(routes: Iterable[Route], *, has_gate: bool = False) -> dict[str, Any]:
-    """The document for these routes, of a function that asks for API keys or does not."""
+def describe(routes: Iterable[Route], *, has_gate: bool = False, base_path: str = "") -> dict[str, Any]:
+    """The document for these routes, of a function that asks for API keys or does not, under a base path."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         operation = _operation(route)
@@ -40,6 +41,7 @@ def describe(routes: Iterable[Route], *, has_gate: bool = False) -> dict[str, An
             "version": __version__,
             "description": "ONNX models behind a cloud function. A model is named `name` or `name@alias`.",
         },
+        **({"servers": [{"url": quote(base_path)}]} if base_path else {}),
         "paths": paths,
         "components": components,
         **({"security": [{name: []} for name in _SCHEMES]} if has_gate else {}),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from onnxlet.config import MAX_PATH_CHARACTERS
 from onnxlet.errors import MethodNotAllowedError, NotFoundError
@@ -42,18 +42,35 @@ class Router:
             NotFoundError: no route has this path.
             MethodNotAllowedError: one has, for another method.
         """
+        found = self._matches(path)
+        for route, arguments in found:
+            if route.method == ("GET" if method == "HEAD" else method):
+                return route, arguments
+        allowed = _methods(route for route, _ in found)
+        if method == "OPTIONS":
+            return Route(method, found[0][0].pattern, partial(_options, ", ".join((*allowed, method)))), {}
+        raise MethodNotAllowedError(f"{path:.200}: expected {' or '.join(allowed)}, got {method:.20}", allowed)
+
+    def _matches(self, path: str) -> list[tuple[Route, dict[str, str]]]:
+        """The routes that have this path, whatever their method, and what it says in each; never empty."""
         if len(path) > MAX_PATH_CHARACTERS:
             raise NotFoundError(f"expected a path of at most {MAX_PATH_CHARACTERS} characters, got {len(path)}")
-        allowed = []
-        for route in self._routes:
-            arguments = _match(route.pattern, path)
-            if arguments is not None:
-                if route.method == method:
-                    return route, arguments
-                allowed.append(route.method)
-        if allowed:
-            raise MethodNotAllowedError(f"{path:.200}: expected {' or '.join(allowed)}, got {method:.20}", allowed)
-        raise NotFoundError(f"{path:.200}: nothing answers here")
+        matches = ((route, _match(route.pattern, path)) for route in self._routes)
+        found = [(route, arguments) for route, arguments in matches if arguments is not None]
+        if not found:
+            raise NotFoundError(f"{path:.200}: nothing answers here")
+        return found
+
+
+def _options(allow: str, _exchange: object) -> Response:
+    """The methods that a path is answered for. Source: RFC 9110, section 9.3.7."""
+    return Response(204, b"", headers={"allow": allow})
+
+
+def _methods(routes: Iterable[Route]) -> list[str]:
+    """The methods of routes, each once; what is answered to GET is to HEAD, too."""
+    methods = [method for route in routes for method in (("GET", "HEAD") if route.method == "GET" else (route.method,))]
+    return list(dict.fromkeys(methods))
 
 
 def _match(pattern: str, path: str) -> dict[str, str] | None:

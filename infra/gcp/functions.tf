@@ -23,10 +23,11 @@ locals {
   }
 
   http_settings = {
-    ONNXLET_ACCESS  = var.access == "open" ? null : var.access
-    ONNXLET_EDGE    = var.edge ? "1" : null
-    ONNXLET_RESULTS = local.answers_url
-    ONNXLET_INPUTS  = join(",", [for prefix in var.http_inputs : "gs://${google_storage_bucket.inputs.name}/${prefix}"])
+    ONNXLET_ACCESS    = var.access == "open" ? null : var.access
+    ONNXLET_BASE_PATH = var.base_path
+    ONNXLET_EDGE      = var.edge ? "1" : null
+    ONNXLET_RESULTS   = local.answers_url
+    ONNXLET_INPUTS    = join(",", [for prefix in var.http_inputs : "gs://${google_storage_bucket.inputs.name}/${prefix}"])
   }
 
   event_settings = {

@@ -261,6 +261,17 @@ variable "edge" {
   default     = false
 }
 
+variable "base_path" {
+  description = "What a load balancer's rule puts in front of every path, such as /ml; the function answers as if that were the root (ONNXLET_BASE_PATH)."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(/[A-Za-z0-9._~-]+)*$", var.base_path))
+    error_message = "base_path: expected a path such as /ml, or nothing."
+  }
+}
+
 variable "ingress" {
   description = "From where the HTTP function can be reached: ALLOW_ALL, ALLOW_INTERNAL_ONLY or ALLOW_INTERNAL_AND_GCLB (behind a load balancer)."
   type        = string

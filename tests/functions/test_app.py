@@ -99,6 +99,57 @@ class TestServer:
         assert "expected POST, got GET" in body["error"]
 
 
+class TestMethods:
+    @pytest.mark.parametrize("path", ["/", "/v2", "/v2/models/digits", "/openapi.json", "/playground/main.js", "/nope"])
+    @pytest.mark.parametrize("accepted", [{}, {"accept-encoding": "gzip"}, {"accept": "text/html"}])
+    def test_head_is_answered_as_get_without_its_body(self, app: App, path: str, accepted: dict[str, str]) -> None:
+        got, head = (app.handle(Request(method, path, headers=accepted)) for method in ("GET", "HEAD"))
+        assert (head.status, head.body, head.content_type) == (got.status, b"", got.content_type)
+        assert head.headers["content-length"] == str(len(got.body))
+        own = {"traceparent", "server-timing"}
+        assert head.headers.keys() == got.headers.keys() | {"content-length"}
+        assert all(head.headers[name] == value for name, value in got.headers.items() if name not in own)
+
+    def test_options_names_the_methods_of_a_path(self, app: App) -> None:
+        response = app.handle(Request("OPTIONS", "/v2/models/digits"))
+        assert (response.status, response.body, response.headers["allow"]) == (204, b"", "GET, HEAD, OPTIONS")
+        assert app.handle(Request("OPTIONS", "/predict")).headers["allow"] == "POST, OPTIONS"
+        assert app.handle(Request("OPTIONS", "/nope")).status == 404
+
+    def test_head_of_what_takes_a_body_is_a_405(self, app: App) -> None:
+        response = app.handle(Request("HEAD", "/predict"))
+        assert (response.status, response.body, response.headers["allow"]) == (405, b"", "POST")
+
+
+class TestBasePath:
+    @pytest.fixture
+    def below(self, registry: Registry) -> App:
+        return App(Settings(registry.store.url, model="digits", base_path="/ml/models"))
+
+    @pytest.mark.parametrize("base", ["/ml/models", ""])
+    def test_a_path_is_answered_with_its_base_and_without(self, below: App, base: str) -> None:
+        assert get(below, f"{base}/v2/models/digits")[1]["name"] == "digits"
+        assert get(below, f"{base}/")[1]["status"] == "alive"
+        assert post(below, f"{base}/predict", png(), "image/png")[0] == 200
+        assert get(below, f"{base}/nope")[0] == 404
+
+    def test_another_path_is_not_cut(self, below: App) -> None:
+        for path in ("/ml/modelsv2", "/ml/v2", "/ml", "/ML/models/v2", "/ml/models/ml/models/v2"):
+            assert get(below, path)[0] == 404
+
+    def test_the_description_names_it(self, below: App) -> None:
+        assert get(below, "/ml/models/openapi.json")[1]["servers"] == [{"url": "/ml/models"}]
+        assert "servers" not in get(below, "/openapi.json")[1]
+
+    def test_the_page_stands_where_its_links_are_right(self, below: App) -> None:
+        headers = {"accept": "text/html"}
+        redirected = below.handle(Request("GET", "/ml/models", headers=headers))
+        assert (redirected.status, redirected.headers["location"]) == (308, "/ml/models/")
+        page = below.handle(Request("GET", redirected.headers["location"], headers=headers))
+        assert (page.status, page.headers["vary"]) == (200, "accept, accept-encoding")
+        assert get(below, "/ml/models")[1]["status"] == "alive"
+
+
 class TestModels:
     def test_metadata_names_the_tensors(self, app: App) -> None:
         assert get(app, "/v2/models/digits") == (

@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,7 @@ import pytest
 
 from onnxlet import aws
 from onnxlet.errors import InvalidRequestError
-from onnxlet.http import Request, Response
+from onnxlet.http import Request, Response, parse_json
 from onnxlet.sources import Message, ObjectReference
 
 EVENTS = Path(__file__).parents[1] / "events"
@@ -31,6 +32,63 @@ def test_every_form_of_http_is_the_same_request(name: str) -> None:
 def test_of_a_parameter_that_is_given_twice_the_first_counts() -> None:
     # as in Flask, and so on GCP
     assert aws.to_request({**load("aws_function_url"), "rawQueryString": "a=1&b=2&a=3"}).query == {"a": "1", "b": "2"}
+
+
+@pytest.mark.parametrize("name", ["aws_rest_api", "aws_alb_multi_value"])
+def test_repeated_headers_are_a_list_and_cookies_are_passed_over(name: str) -> None:
+    event = load(name)
+    event["multiValueHeaders"] |= {"Accept-Encoding": ["gzip", "br;q=0.1"], "accept-encoding": ["*"], "X": ["\xe9"]}
+    event["multiValueHeaders"]["Cookie"] = ["a=1", "b=2"]
+    found = aws.to_request(event).headers
+    assert found["accept-encoding"] == "gzip, br;q=0.1, *"
+    assert found["x"] == "\xe9"
+    assert "cookie" not in found
+    assert "cookie" not in aws.to_request({**load("aws_http_api_v2"), "cookies": ["a=1"]}).headers
+
+
+def test_half_of_a_surrogate_pair_is_refused_wherever_it_stands() -> None:
+    """Lambda's runtime reads events with a reader that lets it pass; no log and no header can be written with it."""
+    for changed in (
+        {"httpMethod": "GET\ud800"},
+        {"path": "/v2/\ud800"},
+        {"multiValueHeaders": {"x-request-id": ["\ud800"]}},
+        {"body": "\ud800", "isBase64Encoded": False},
+        {"requestContext": {"requestId": "\ud800"}},
+    ):
+        with pytest.raises(InvalidRequestError):
+            aws.to_request({**load("aws_rest_api"), **changed})
+    with pytest.raises(InvalidRequestError):
+        aws.to_request({"instances": ["\ud800"]})
+    message = {"messageId": "1", "eventSource": "aws:sqs", "body": '{"Records": [{"s3": {"bucket": {"name": "b"}'}
+    message["body"] += ', "object": {"key": "\\ud800"}}}]}'
+    (read,) = aws.to_messages({"Records": [message]})
+    assert isinstance(read.error, InvalidRequestError)
+
+
+def test_a_direct_invocation_may_hold_what_json_has_no_form_for() -> None:
+    event = {"instances": [[math.inf, -math.inf, None, 1.5]]}
+    assert parse_json(aws.to_request(event).body) == event
+
+
+@pytest.mark.parametrize("name", ["aws_rest_api_base_path", "aws_http_api_base_path"])
+def test_a_custom_domains_base_path_is_not_part_of_the_path(name: str) -> None:
+    request = aws.to_request(load(name))
+    assert (request.base_path, request.path) == ("/ml", "/v2/models/digits@beta/infer")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"resource": "/v2/{proxy+}"},
+        {"resource": None},
+        {"pathParameters": None},
+        {"pathParameters": {"proxy": "elsewhere"}},
+        {"pathParameters": {"proxy": ""}},
+    ],
+)
+def test_another_route_says_nothing_of_a_base_path(changed: dict[str, Any]) -> None:
+    event = load("aws_rest_api_base_path")
+    assert aws.to_request({**event, **changed}).path == event["path"]
 
 
 def test_a_load_balancer_takes_less_back() -> None:

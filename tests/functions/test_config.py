@@ -97,6 +97,19 @@ def test_the_inputs_are_a_list() -> None:
     assert settings(ONNXLET_INPUTS="s3://a/in/, gs://b  s3://c/").inputs == ("s3://a/in", "gs://b", "s3://c")
 
 
+@pytest.mark.parametrize(
+    ("text", "path"), [("", ""), ("/", ""), ("/ml", "/ml"), ("ml/", "/ml"), ("/a/b-c_1.2~/", "/a/b-c_1.2~")]
+)
+def test_a_base_path_is_known_in_one_form(text: str, path: str) -> None:
+    assert settings(ONNXLET_BASE_PATH=text).base_path == path
+
+
+@pytest.mark.parametrize("text", ["/a//b", "/../a", "/a/.", "/a b", "/a?b", "/a#b", "/a%20b", "/a\\b", "/a\n"])
+def test_what_is_no_base_path_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="ONNXLET_BASE_PATH"):
+        settings(ONNXLET_BASE_PATH=text)
+
+
 @pytest.mark.parametrize("text", ["file:///etc", "http://host", "s3://", "bucket/in", "*"])
 def test_an_input_that_is_no_object_storage_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="ONNXLET_INPUTS"):

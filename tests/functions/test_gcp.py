@@ -1,3 +1,4 @@
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from cloudevents.http import CloudEvent, from_json
 from flask import Flask, request
 
 from onnxlet import gcp
-from onnxlet.errors import InvalidRequestError
+from onnxlet.config import MAX_BODY_BYTES as MAX
+from onnxlet.errors import InvalidRequestError, TooLargeError
 from onnxlet.http import Request, Response
 from onnxlet.sources import Message, ObjectReference
 
@@ -41,6 +43,41 @@ def test_of_a_parameter_that_is_given_twice_the_first_counts() -> None:
 def test_a_form_is_not_parsed_away() -> None:
     found = translate(method="POST", data=b"a=1", headers={"Content-Type": "application/x-www-form-urlencoded"})
     assert found.body == b"a=1"
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_read() -> None:
+    environment = {"wsgi.input": io.BytesIO(b"a body"), "CONTENT_LENGTH": str(MAX + 1)}
+    with Flask("test").test_request_context(method="POST", environ_overrides=environment):
+        with pytest.raises(TooLargeError):
+            gcp.to_request(request)
+        assert request.environ["wsgi.input"].tell() == 0
+
+
+def test_a_body_of_unknown_length_is_read_up_to_the_limit() -> None:
+    class Endless(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            buffer[:] = bytes(len(buffer))
+            return len(buffer)
+
+    environment = {"wsgi.input": Endless(), "wsgi.input_terminated": True, "REQUEST_METHOD": "POST"}
+    with Flask("test").test_request_context(environ_overrides=environment):
+        assert MAX < len(gcp.to_request(request).body) <= MAX + gcp.DRAINED_BYTES
+
+
+def test_a_body_that_is_not_kept_is_read_to_its_end() -> None:
+    with Flask("test").test_request_context(method="POST", data=bytes(3 * gcp.DRAINED_BYTES)):
+        gcp.from_response(Response(413, b"{}"), request)
+        assert request.get_data() == b""
+
+
+def test_repeated_headers_are_a_list_and_cookies_are_passed_over() -> None:
+    headers = [("Accept", "image/png"), ("accept", "text/html"), ("Cookie", "a=1"), ("X-One", "\xe9")]
+    found = translate(path="/", headers=headers).headers
+    assert (found["accept"].replace(", ", ","), found["x-one"]) == ("image/png,text/html", "\xe9")
+    assert "cookie" not in found
 
 
 def test_flask_takes_the_response() -> None:

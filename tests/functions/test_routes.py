@@ -30,6 +30,33 @@ def test_a_path_of_nobody_and_a_method_of_nobody_are_told() -> None:
         router.find("DELETE", "/v2/models/digits")
 
 
+def test_what_is_answered_to_get_is_answered_to_head() -> None:
+    router = Router(ROUTES)
+    for path in ("/", "/v2/models/digits", "/openapi.json", "/playground/main.js"):
+        assert router.find("HEAD", path) == router.find("GET", path)
+    with pytest.raises(MethodNotAllowedError):
+        router.find("HEAD", "/predict/digits")
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/predict/digits", ["POST"]),
+        ("/v2", ["GET", "HEAD"]),
+        ("/v2/models/stats", ["GET", "HEAD"]),  # which is also the path of a model called stats
+    ],
+)
+def test_the_methods_of_a_path_are_named_once(path: str, methods: list[str]) -> None:
+    router = Router(ROUTES)
+    with pytest.raises(MethodNotAllowedError) as caught:
+        router.find("PUT", path)
+    assert caught.value.headers == {"allow": ", ".join(methods)}
+    route, arguments = router.find("OPTIONS", path)
+    assert route.endpoint(None, **arguments).headers == {"allow": ", ".join([*methods, "OPTIONS"])}
+    with pytest.raises(NotFoundError):
+        router.find("OPTIONS", "/elsewhere")
+
+
 def test_what_is_remembered_of_the_clients_paths_is_bounded() -> None:
     router = Router(ROUTES)
     tracemalloc.start()

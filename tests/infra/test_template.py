@@ -48,6 +48,7 @@ CHANGES: dict[str, dict[str, str]] = {
     "UrlAuth": {"UrlAuth": "API_KEY"},
     "Access": {"Access": "keys"},
     "Edge": {"Edge": "1"},
+    "BasePath": {"BasePath": "/ml"},
     "ApiRequestsPerSecond": {"ApiRequestsPerSecond": "5"},
     "ApiRequestsPerMonth": {"ApiRequestsPerMonth": "5"},
     "Architecture": {"Architecture": "x86_64"},
@@ -213,6 +214,7 @@ class TestVersions:
             "RefreshSeconds": "86400",
             "CaptureShare": "0.001",
             "Access": "keys",
+            "BasePath": f"/{'b' * 11}",
             "MemorySize": "10240",
             "VpcSubnetIds": f"subnet-{'0' * 17},subnet-{'1' * 17}",
         }

@@ -144,6 +144,7 @@ def test_what_is_said_is_set_as_the_functions_take_it(evaluate: Evaluate) -> Non
         "timeout_s": 90,
         "http_inputs": ["photos/", "scans/2026/"],
         "access": "keys",
+        "base_path": "/ml",
         "edge": True,
     }
     settings = Settings.from_environment(evaluate("local.http_environment", **said))
@@ -151,6 +152,7 @@ def test_what_is_said_is_set_as_the_functions_take_it(evaluate: Evaluate) -> Non
     assert settings.memory_bytes == 2**30
     assert settings.public_keys == (keys.public_key(1), keys.public_key(2))
     assert settings.has_gate
+    assert settings.base_path == "/ml"
     assert settings.edge
     assert settings.timeout_s == 90
     assert settings.inputs == (
