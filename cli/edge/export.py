@@ -18,8 +18,16 @@ from onnxlet.registry import Registry
 MODEL = "model"
 """Where the version's files lie; `playground/export.js` reads them."""
 
-MARK = "<body>"
 EXPORTED = '<body data-exported="true">'
+
+REPLACED = {
+    "<body>": EXPORTED,
+    '<p>What you draw, drop or type goes to this function alone. <a href="openapi.json">All routes</a></p>': (
+        "<p>Nothing that you draw, drop or type leaves this browser.</p>"
+    ),
+    '; the routes are described at <a href="openapi.json">openapi.json</a>.': ".",
+}
+"""What the functions' page says, and what a page says behind which there is no function."""
 
 
 def export(registry: Registry, name: str, folder: Path, fetch: Callable[[], runtime.Files] | None = None) -> Manifest:
@@ -54,7 +62,10 @@ def _write_page(folder: Path) -> None:
         shutil.copyfile(Path(playground.FOLDER) / name, pages / name)
     index = (pages / playground.INDEX).read_text()
     (pages / playground.INDEX).unlink()
-    (folder / playground.INDEX).write_text(index.replace(MARK, EXPORTED))
+    for served, exported in REPLACED.items():
+        assert served in index, f"the page says no more: {served}"
+        index = index.replace(served, exported)
+    (folder / playground.INDEX).write_text(index)
 
 
 def _write_runtime(folder: Path, files: runtime.Files) -> None:

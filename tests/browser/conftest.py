@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,7 +52,9 @@ EPOCHS = 8
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     found = Registry(open_store((tmp_path_factory.mktemp("playground") / "registry").as_uri(), create=True))
     run(find_recipe("digits"), Options(epochs=EPOCHS), found, tmp_path_factory.mktemp("run"), Console(quiet=True))
-    publish_all(found, [graphs.char_candidate(), graphs.generator_candidate(), graphs.candidate("sums", graphs.sums())])
+    rows = replace(graphs.digits_candidate(name="rows"), preprocess=None)
+    sums = graphs.candidate("sums", graphs.sums())
+    publish_all(found, [graphs.char_candidate(), graphs.generator_candidate(), sums, rows])
     runtime.install(found.store)
     return found
 

@@ -1,5 +1,7 @@
 """The page as a person uses it, with all that the browser complains about and every host that it asks."""
 
+from base64 import b64encode
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,6 +18,18 @@ ONE: list[list[Point]] = [[(105, 85), (150, 50), (150, 230)]]
 
 LOADING_MS = 60_000
 """Until the runtime and a model have come into the browser, on a busy machine."""
+
+
+DROP = """(target, [name, data]) => {
+  const transfer = new DataTransfer();
+  const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
+  transfer.items.add(new File([bytes], name, { type: "image/png" }));
+  const fire = (kind) => target.dispatchEvent(
+    new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: transfer }));
+  fire("dragenter");
+  return !fire("dragover") && !fire("drop");
+}"""
+"""Fires the events of a drop; gives whether the page took it, so that the browser does nothing itself."""
 
 
 class Playground:
@@ -51,6 +65,13 @@ class Playground:
             for place in places[1:]:
                 self.page.mouse.move(*place, steps=5)
             self.page.mouse.up()
+
+    def drop(self, path: Path, target: str) -> None:
+        """Drop a file on what a selector names, as a browser does: it opens the file itself where nobody takes it."""
+        data = b64encode(path.read_bytes()).decode()
+        is_taken = self.page.locator(target).first.evaluate(DROP, [path.name, data])
+        if not is_taken:
+            self.page.goto(path.as_uri())
 
     def choose(self, place: str) -> None:
         self.page.locator(f"#where label:has(input[value={place}])").click()

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image
 
 from cli.edge.export import export
 from onnxlet.registry import Registry
@@ -71,6 +72,28 @@ def test_a_broken_file_is_an_error_in_words(page: Playground, served: str, tmp_p
     page.page.get_by_role("alert").filter(has_text="no picture that this browser reads").wait_for(timeout=LOADING_MS)
 
 
+@pytest.mark.parametrize("target", ["canvas", "h1", ".drop", "footer"])
+def test_a_picture_may_be_dropped_anywhere_on_the_page(
+    page: Playground, served: str, tmp_path: Path, target: str
+) -> None:
+    page.open(served)
+    Image.new("L", (28, 28)).save(tmp_path / "black.png")
+    page.drop(tmp_path / "black.png", target)
+    page.page.get_by_role("img", name="The picture that is asked about").wait_for()
+    assert page.answer("in the cloud")
+    assert page.page.url == f"{served}/"
+
+
+def test_a_file_that_is_dropped_on_a_model_without_pictures_is_an_error_in_words(
+    page: Playground, served: str, tmp_path: Path
+) -> None:
+    page.open(served, "sums")
+    Image.new("L", (28, 28)).save(tmp_path / "black.png")
+    page.drop(tmp_path / "black.png", "main")
+    assert page.problem() == "sums takes no pictures"
+    assert page.page.url == f"{served}/"
+
+
 def test_a_form_for_tensors_has_an_example_filled_in(page: Playground, served: str) -> None:
     page.open(served, "sums")
     page.page.get_by_role("button", name="Ask").click()
@@ -108,6 +131,16 @@ def test_an_explanation_is_shown_over_the_picture(page: Playground, served: str)
     page.page.get_by_role("button", name="Why?").click()
     page.page.get_by_role("img", name="What spoke for 1").wait_for()
     assert "runs of the model" in page.page.locator("#explanation").inner_text()
+
+
+def test_an_explanation_of_numbers_names_its_baseline(page: Playground, served: str) -> None:
+    page.open(served, "rows")
+    page.page.get_by_role("button", name="Ask").click()
+    page.answer("in the cloud")
+    page.page.get_by_role("button", name="Why?").click()
+    caption = page.page.locator("#explanation figcaption")
+    caption.wait_for()
+    assert "the difference from the baseline, zeros, which has" in caption.inner_text()
 
 
 def test_a_gated_function_is_unlocked_by_its_key(page: Playground, gated: tuple[str, str]) -> None:
@@ -166,3 +199,5 @@ def test_an_exported_folder_answers_from_any_web_server(page: Playground, regist
         answer = page.answer("at the edge")
         assert next(iter(answer)) == "1"
         assert page.hosts == {urlsplit(url).netloc}
+        assert page.page.locator("footer").inner_text() == "Nothing that you draw, drop or type leaves this browser."
+        assert page.page.get_by_role("link").count() == 0

@@ -48,7 +48,7 @@ export function explanation({ label, probability, overlay, contributions, baseli
   const heads = ["Feature", "Value", "Share"].map((words) => element("th", { scope: "col" }, words));
   return element("figure", {},
     element("table", {}, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows)),
-    element("figcaption", { className: "quiet" }, `${told}. The shares add up to what is above the ${percent(baseline)} of an average example.`));
+    element("figcaption", { className: "quiet" }, `${told}. The shares add up to the difference from the baseline, zeros, which has ${percent(baseline)}.`));
 }
 
 /** Who answered, from where, and in what time. */

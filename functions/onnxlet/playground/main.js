@@ -6,7 +6,7 @@ import { loadEdge, sizeOf } from "./edge.js";
 import { exported } from "./export.js";
 import { ask, functions, unlock } from "./functions.js";
 import { generateForm } from "./generation.js";
-import { pasted, pictures } from "./pictures.js";
+import { pasted, pictures, takeDrops } from "./pictures.js";
 import { askFunctions, explain, snippets } from "./questions.js";
 import { tensorForm } from "./tensors.js";
 
@@ -34,6 +34,10 @@ async function start() {
   document.addEventListener("paste", (event) => {
     const picture = pasted(event);
     if (picture && state.manifest?.preprocess) takePicture(picture);
+  });
+  takeDrops((file) => {
+    if (state.manifest?.preprocess) takePicture(file);
+    else if (state.manifest) attempt(() => { throw new Error(`${state.manifest.model} takes no pictures`); });
   });
   await attempt(open);
 }

@@ -8,18 +8,27 @@ export function pictures(onPicture) {
   const chooser = element("input", {
     type: "file", accept: ACCEPTED, onchange: () => { if (chooser.files.length) onPicture(chooser.files[0]); },
   });
-  const place = element("div", {
-    className: "drop",
-    ondragover: (event) => { event.preventDefault(); place.classList.add("over"); },
-    ondragleave: () => place.classList.remove("over"),
-    ondrop: (event) => {
-      event.preventDefault();
-      place.classList.remove("over");
-      if (event.dataTransfer.files.length) onPicture(event.dataTransfer.files[0]);
-    },
-  }, field("A picture: choose, drop or paste it", chooser));
+  const place = element("div", { className: "drop" }, field("A picture: choose, drop or paste it", chooser));
   if (navigator.mediaDevices?.getUserMedia) place.append(camera(onPicture));
   return place;
+}
+
+/** Takes files that are dropped anywhere on the page, which a browser would open instead of it; calls onFile. */
+export function takeDrops(onFile) {
+  const hasFiles = (event) => event.dataTransfer.types.includes("Files");
+  const mark = (isOver) => document.body.classList.toggle("over", isOver);
+  document.addEventListener("dragover", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    mark(true);
+  });
+  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) mark(false); });
+  document.addEventListener("drop", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    mark(false);
+    if (event.dataTransfer.files.length) onFile(event.dataTransfer.files[0]);
+  });
 }
 
 /** The picture that a paste brings, or null. */

@@ -141,7 +141,11 @@ def test_the_package_is_the_one_that_the_functions_hand_out() -> None:
 def test_a_folder_holds_the_page_the_runtime_and_the_live_version(registry: Registry, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     manifest = export(registry, "digits", folder, lambda: FILES)
-    assert EXPORTED in (folder / "index.html").read_text()
+    page = (folder / "index.html").read_text()
+    assert EXPORTED in page
+    assert "Nothing that you draw, drop or type leaves this browser." in page
+    assert "this function alone" not in page
+    assert "openapi.json" not in page, "there is none"
     assert (folder / "playground" / "main.js").exists()
     assert {path.name: path.read_bytes() for path in (folder / "edge").iterdir()} == {
         name: name.encode() for name in NAMES
