@@ -81,7 +81,7 @@ def prove(archive: Path, python: Path, dependencies: Path | None = None, *, has_
         registry = Path(work) / "registry"
         golden = _publish_colours(registry, has_images=has_images)
         questions = [_golden_question(golden), *(_image_questions() if has_images else [])]
-        folders = [tree, *([dependencies] if dependencies else [])]
+        folders = [tree, *([dependencies.absolute()] if dependencies else [])]  # it runs in another folder
         answered = _ask(python, folders, questions, _environment(registry))
     _check_answers(answered["results"], questions)
     if answered["foreign"]:

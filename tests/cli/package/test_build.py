@@ -111,6 +111,18 @@ def test_gcps_is_the_source_alone_with_its_requirements_and_the_same_each_time(t
     assert packages[0].unproven is not None
 
 
+@pytest.mark.parametrize("cloud", ["aws", "gcp"])
+def test_a_relative_folder_is_as_good_as_an_absolute_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cloud: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    package = build(Options(Target(cloud, ARCH, PYTHON), Path("dist/zips")), silent, copy_installed)
+    assert package.unproven is None
+    assert package.proof is not None
+    assert package.path == Path("dist/zips") / package.path.name
+    assert set((tmp_path / "dist/zips").iterdir()) == {tmp_path / package.path, tmp_path / package.bill}
+
+
 def test_for_another_processor_there_is_bytecode_or_a_warning_and_no_proof(tmp_path: Path) -> None:
     other = next(arch for arch in MACHINES if arch != ARCH)
     package = build(Options(Target("aws", other, "3.99"), tmp_path), silent, lambda *_: None)
