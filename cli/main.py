@@ -1,9 +1,14 @@
 """The command `onnxlet`: each subcommand reads its options, calls the room that does the work, and prints."""
 
+import os
+import shlex
 import signal
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Literal
 
 import typer
@@ -17,15 +22,18 @@ from cli.drift.command import drift
 from cli.edge.command import edge, export_edge
 from cli.explain import explain
 from cli.keys import app as keys
-from cli.options import JsonOption, RegistryOption
+from cli.options import CloudName, JsonOption, RegistryOption
 from cli.registry import open_registry
 from onnxlet import session
 from onnxlet.contract import alias as actions
 from onnxlet.contract import expectation, layout
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import InvalidRequestError, OnnxletError
+from onnxlet.errors import InvalidRequestError, OnnxletError, StoreError
 from onnxlet.registry import Sign
 from training.checkpoint import InterruptedRunError
+
+STOPPED = 130
+"""The exit code of a command that Ctrl-C has stopped, as shells have it: 128 and the number of SIGINT."""
 
 app = typer.Typer(
     name="onnxlet",
@@ -84,6 +92,7 @@ def train(
     from training.recipes import find_recipe
 
     found = find_recipe(recipe)
+    found.check_data(data)
     if on is not None:
         from cli.jobs import Account, cloud_job, run_job
 
@@ -114,7 +123,8 @@ def train(
     margin = None if force or stage else Margin()
     budget = Budget(max_accuracy_drop) if compress else None
     folder, signed = out or default_folder(found), _sign(sign)
-    done = run(found, options, target, folder, output.progress(), _alias(stage), margin, budget, signed)
+    with _resumable(folder, [] if out else ["--out", str(folder)]):
+        done = run(found, options, target, folder, output.progress(), _alias(stage), margin, budget, signed)
     if done is None:  # another process of this job has evaluated and published
         return
     if json:
@@ -249,8 +259,10 @@ def shadow(
 
 @app.command()
 def predict(
-    name: Annotated[str, typer.Argument(help="The model: NAME or NAME@ALIAS.")],
-    file: Annotated[Path, typer.Argument(help="An image, or the JSON body of a V2 infer request.")],
+    name: Annotated[str, typer.Argument(help="The model: NAME, NAME@ALIAS or NAME@VERSION.")],
+    file: Annotated[
+        Path, typer.Argument(help="An image, an array (.npy), rows as JSON, or a V2 request; - reads standard input.")
+    ],
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -266,7 +278,7 @@ def predict(
 
 @app.command()
 def serve(
-    cloud: Annotated[str, typer.Option(help="gcp (functions-framework) or aws (awslambdaric).")] = "gcp",
+    cloud: Annotated[CloudName, typer.Option(help="gcp (functions-framework) or aws (awslambdaric).")] = "gcp",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
     model: Annotated[
         str | None, typer.Option(envvar="ONNXLET_MODEL", help="Loaded at once, and used where nothing names one.")
@@ -283,8 +295,11 @@ def serve(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop what was started then, too
     source = open_registry(registry)
-    has_edge = is_installed(source.store)
-    settings = LocalSettings(source.store.url, model or output.only_model(source), port, inbox, outbox, has_edge)
+    if model is not None:
+        source.resolve(model)  # the functions would start, and answer with an error
+    has_edge, results = is_installed(source.store), os.environ.get("ONNXLET_RESULTS")
+    model = model or output.only_model(source)
+    settings = LocalSettings(source.store.url, model, port, inbox, outbox, has_edge, results or None)
     with serve(cloud, settings) as server:
         output.print_line(f"Serving {source.store.url} at {server.url} (Ctrl-C stops)")
         wait()
@@ -292,7 +307,7 @@ def serve(
 
 @app.command()
 def package(
-    cloud: Annotated[str, typer.Option(help="aws (Lambda's zip) or gcp (Cloud Functions' source).")] = "aws",
+    cloud: Annotated[CloudName, typer.Option(help="aws (Lambda's zip) or gcp (Cloud Functions' source).")] = "aws",
     arch: Annotated[str | None, typer.Option(help="arm64 or x86_64; by default aws's arm64, gcp's x86_64.")] = None,
     python: Annotated[str, typer.Option(metavar="X.Y", help="The Python of the function's runtime.")] = "3.13",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the zip goes.")] = Path("dist"),
@@ -335,14 +350,45 @@ def main() -> None:
     """Run the command; an error is one line and exit code 1."""
     try:
         app()
-    except (OnnxletError, InterruptedRunError) as error:
-        output.print_error(error)
-        sys.exit(1)
-    except OSError as error:
-        output.print_error(OnnxletError(f"{error.filename or 'this machine'}: {error.strerror or error}"))
+    except (OnnxletError, OSError) as error:
+        output.print_error(to_error(error))
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(STOPPED)
+
+
+def to_error(error: BaseException) -> Exception:
+    """Return what a user reads of an error that ends a command."""
+    if isinstance(error, KeyboardInterrupt):
+        return InterruptedRunError("the run was stopped")
+    if isinstance(error, OSError):
+        return OnnxletError(f"{error.filename or 'this machine'}: {error.strerror or error}")
+    assert isinstance(error, Exception)
+    return error
+
+
+@contextmanager
+def _resumable(folder: Path, more: Sequence[str]) -> Iterator[None]:
+    """Name the command that continues a run where the run was stopped, or lost its store, and has saved something.
+
+    Args:
+        folder: The run's, which is gone where nothing was saved.
+        more: Arguments that the user did not give, and that the command needs.
+    """
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise InterruptedRunError("the run was stopped")
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except (InterruptedRunError, KeyboardInterrupt, StoreError, OSError) as error:
+        output.print_error(to_error(error))
+        if folder.exists():
+            output.print_note(f"Resume: {shlex.join(['onnxlet', *sys.argv[1:], *more])}")
+        raise typer.Exit(STOPPED if isinstance(error, KeyboardInterrupt) else 1) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _sign(path: Path | None) -> Sign | None:

@@ -19,6 +19,9 @@ Row = dict[str, Any]
 DAMAGED = (ManifestError, ModelNotFoundError)
 """The errors of one document that is damaged or missing; the others can be listed all the same."""
 
+SHOWN_VALUES = 32
+"""The most values of an output that people are shown."""
+
 
 def progress() -> Console:
     """Where long work reports: the error stream, so that `--json` alone has the output."""
@@ -33,6 +36,11 @@ def print_line(text: str) -> None:
 def print_warning(text: str) -> None:
     """A line that should be read, on the error stream."""
     progress().print(f"[yellow]warning:[/] {escape(text)}", highlight=False)
+
+
+def print_note(text: str) -> None:
+    """Print a line on the error stream, as it is."""
+    progress().print(text, highlight=False, markup=False)
 
 
 def print_error(error: Exception) -> None:
@@ -56,11 +64,30 @@ def print_table(rows: Sequence[Row]) -> None:
 
 
 def print_predictions(answer: Row) -> None:
-    """The answer to an image: the labels, most probable first."""
+    """Print the labels of each row, most probable first; of a model without labels, the values of its outputs."""
     print_line(f"{answer['model']} version {answer['version']}")
     for prediction in answer["predictions"]:
-        for entry in prediction.get("top", [prediction]):
-            print_line("  " + "  ".join(_cell(value) for value in entry.values()))
+        for line in prediction_lines(prediction):
+            print_line(f"  {line}")
+
+
+def prediction_lines(prediction: object) -> list[str]:
+    """Return what people read of one prediction."""
+    if not isinstance(prediction, dict):
+        return [_values(prediction)]
+    if "label" not in prediction:
+        return [f"{name}  {_values(value)}" for name, value in prediction.items()]
+    return ["  ".join(map(_cell, entry.values())) for entry in prediction.get("top", [prediction])]
+
+
+def _values(values: object) -> str:
+    """Return a few values as they are; of many, how many there are."""
+    shape, first, count = [], values, 1
+    while isinstance(first, list):
+        shape.append(str(len(first)))
+        count *= len(first)
+        first = first[0] if first else None
+    return f"{' x '.join(shape)} values; --json prints them" if count > SHOWN_VALUES else json.dumps(values)
 
 
 def model_rows(registry: Registry) -> tuple[list[Row], list[str]]:

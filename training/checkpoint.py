@@ -74,6 +74,12 @@ class Checkpoints:
         return [path for path in self._folder.iterdir() if path.name.isdigit() and (path / STATE).exists()]
 
 
+def stopped_in(epoch: int) -> str:
+    """Return the text of an InterruptedRunError in this epoch, the first of which is 1; those before are saved."""
+    saved = f"{epoch - 1} epoch{' is' if epoch == 2 else 's are'} saved"
+    return f"the training was stopped in epoch {epoch}; {saved}"
+
+
 class StopSignal:
     """Whether the system has asked this process to end: spot instances get SIGTERM some time before they go."""
 

@@ -21,9 +21,10 @@ def load(recipe: Recipe, options: Options, cache: Path) -> Dataset:
     """Read a recipe's data and split it.
 
     Raises:
-        InvalidRequestError: data that are missing, damaged or too few.
+        InvalidRequestError: data that are missing, damaged or too few, or that the recipe would not read.
         StoreError: an object store does not answer.
     """
+    recipe.check_data(options.data)
     examples = recipe.load(Source(options.data, cache))
     sha256 = hashlib.sha256(examples.inputs.tobytes() + examples.targets.tobytes()).hexdigest()
     if options.is_fast:

@@ -1,5 +1,6 @@
 """The gate's last questions: does a recipe know its network, and is the new version worse than the live one?"""
 
+import math
 from dataclasses import dataclass
 
 from onnxlet.errors import ArtifactError, ModelNotFoundError
@@ -35,24 +36,29 @@ def check_activations(passed: list[Passed]) -> None:
 
 
 def check_not_worse(registry: Registry, candidate: Candidate, margin: Margin) -> None:
-    """Hold a candidate's measures against those of the live version, where there is one.
+    """Compare a candidate's measures with those of the live version, where there is one.
 
     Raises:
-        ArtifactError: one of them is worse by more than the margin.
+        ArtifactError: one of them is worse by more than the margin, or no number, or was measured for the live version
+            and not for the candidate.
         StoreError: the registry does not answer.
     """
     try:
         live = registry.resolve(candidate.name)
     except ModelNotFoundError:
         return
-    for name, new in candidate.metrics.items():
-        old = live.metrics.get(name)
-        if old is None:
-            continue
-        is_lower = name in HIGHER_IS_BETTER and new < old - margin.absolute
-        is_higher = name in LOWER_IS_BETTER and new > old * (1 + margin.relative)
-        if is_lower or is_higher:
+    for name in (*HIGHER_IS_BETTER, *LOWER_IS_BETTER):
+        old, new = live.metrics.get(name, math.nan), candidate.metrics.get(name, math.nan)
+        if not math.isnan(old) and not _is_as_good(name, new, old, margin):
+            measured = "not measured" if math.isnan(new) else f"{new:.4f}, which is worse"
             raise ArtifactError(
-                f"{candidate.name}: {name} is {new:.4f}, worse than the {old:.4f} of live version {live.version}; "
-                "--force publishes it all the same, --stage without making it live"
+                f"{candidate.name}: {name} is {measured}; live version {live.version} has {old:.4f}; "
+                "--force publishes the new one all the same, --stage without making it live"
             )
+
+
+def _is_as_good(name: str, new: float, old: float, margin: Margin) -> bool:
+    """Return whether a measure is within the margin; never where it is NaN."""
+    if name in HIGHER_IS_BETTER:
+        return new >= old - margin.absolute
+    return new <= old + margin.relative * abs(old)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from onnxlet.contract.manifest import ImagePreprocess
 from onnxlet.contract.reference import Reference
+from onnxlet.errors import InvalidRequestError
 from training.source import Source
 
 Array = npt.NDArray[Any]
@@ -150,6 +151,17 @@ class Recipe:
     augmented_copies: int = 0
     """How often an epoch passes over changed copies beside the images as they are."""
     fast_examples: int = 600
+    takes_data: bool = True
+    """Whether `load` reads what `--data` names."""
+
+    def check_data(self, location: str | None) -> None:
+        """Look whether the recipe would read the data that a user names.
+
+        Raises:
+            InvalidRequestError: it has data of its own, and reads no other.
+        """
+        if location is not None and not self.takes_data:
+            raise InvalidRequestError(f"--data {location}: {self.name} trains on its own data and takes no other")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,7 +59,8 @@ def run(
 ) -> Run | None:
     """Take a recipe from its data to versions that the functions answer for.
 
-    A run that was killed goes on where it was when it is started again with the same folder.
+    A run that was killed continues where it was when it is started again with the same folder. One that fails before
+    anything is in its folder leaves none.
 
     Args:
         recipe: What is trained.
@@ -80,7 +83,22 @@ def run(
         InterruptedRunError: the process was asked to end.
         StoreError: the registry does not answer.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with _run_folder(folder):
+        return _run(recipe, options, registry, folder, console, alias, margin, budget, sign)
+
+
+def _run(
+    recipe: Recipe,
+    options: Options,
+    registry: Registry,
+    folder: Path,
+    console: Console,
+    alias: str | None,
+    margin: Margin | None,
+    budget: Budget | None,
+    sign: Sign | None,
+) -> Run | None:
+    """Take the stages in their order; the arguments and errors are those of `run`."""
 
     def report(stage: str, text: str) -> None:
         console.print(f"{stage:8} {text}", highlight=False)
@@ -123,8 +141,24 @@ def run(
 
     manifests = store_all(registry, passed, alias, sign)
     for manifest in manifests:
-        report("publish", f"{manifest.model} version {manifest.version} in {registry.store.url}")
+        state = f"is {alias}" if alias else f"staged: onnxlet promote {manifest.model} {manifest.version} makes it live"
+        report("publish", f"{manifest.model} version {manifest.version} in {registry.store.url}, {state}")
     return Run(folder, manifests, measured, dataset)
+
+
+@contextmanager
+def _run_folder(folder: Path) -> Iterator[None]:
+    """Make a run's folder; where the run fails, remove again what was made and is empty."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        inside = [path for path in folder.rglob("*") if path.is_dir()]
+        for path in (*reversed(inside), *made):  # the deepest first
+            with suppress(OSError):  # it is not empty
+                path.rmdir()
+        raise
 
 
 def _compress(

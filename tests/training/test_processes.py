@@ -166,7 +166,7 @@ def test_one_machines_signal_stops_all_and_all_go_on(tmp_path: Path) -> None:
     for process in interrupted:
         _, text = process.communicate(timeout=120)
         assert process.returncode == 1, text
-        assert "the same command goes on" in text.strip().splitlines()[-1]
+        assert "Resume: onnxlet train" in text.strip().splitlines()[-1]
     finish(*start_two(tmp_path, *options))
     found = record(tmp_path / "run")
     assert len(found["train"]["history"]["val_loss"]) == 6

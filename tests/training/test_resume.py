@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,8 +21,7 @@ EPOCHS = 8
 
 
 def train(folder: Path, recipe: str, out: str = "run") -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "cli.main", "train", recipe, "--fast", "--epochs", str(EPOCHS), "--out", out]
-    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    return start(folder, ["train", recipe, "--fast", "--epochs", str(EPOCHS), "--out", out])
 
 
 def wait_for_checkpoint(process: "subprocess.Popen[str]", folder: Path, epochs: int) -> None:
@@ -57,7 +57,9 @@ def test_a_job_that_is_killed_again_and_again_ends_in_one_version(tmp_path: Path
     interrupted.send_signal(signal.SIGTERM)
     _, text = interrupted.communicate(timeout=120)
     assert interrupted.returncode == 1
-    assert "the same command goes on" in text.strip().splitlines()[-1]
+    error, resume = text.strip().splitlines()[-2:]
+    assert error.startswith("onnxlet: the training was stopped in epoch")
+    assert resume == f"Resume: onnxlet train {recipe} --fast --epochs {EPOCHS} --out run"
     before = epochs_done(tmp_path)
     assert before >= 2
 
@@ -74,6 +76,52 @@ def test_a_job_that_is_killed_again_and_again_ends_in_one_version(tmp_path: Path
     assert len(registry.alias(recipe).history) == 1
     record = json.loads((tmp_path / "run/run.json").read_text())
     assert len(record["train"]["history"]["val_loss"]) == EPOCHS
+
+
+@pytest.mark.parametrize("recipe", ["digits", "cnn"])
+def test_a_stopped_run_names_the_command_that_continues_it(tmp_path: Path, recipe: str) -> None:
+    """Also one by Ctrl-C, and one whose folder the user has not named."""
+    if recipe == "cnn":
+        pytest.importorskip("torch", reason="needs `make torch`")
+    command = ["train", recipe, "--fast", "--epochs", "3", "--seed", "7", "--registry", "my registry"]
+    process = start(tmp_path, command)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/*/checkpoints/*/state.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, text = process.communicate(timeout=120)
+    assert process.returncode == 130, text
+    assert "Traceback" not in text
+    (folder,) = (tmp_path / "runs").iterdir()
+    resume = text.strip().splitlines()[-1].removeprefix("Resume: ")
+    assert shlex.split(resume) == ["onnxlet", *command, "--out", f"runs/{folder.name}"]
+
+    again = start(tmp_path, shlex.split(resume)[1:])
+    _, text = again.communicate(timeout=200)
+    assert again.returncode == 0, text
+    assert "epoch  1/" not in text, "what was saved is not trained again"
+    assert list((tmp_path / "runs").iterdir()) == [folder]
+    assert Registry(open_store((tmp_path / "my registry").as_uri())).resolve(recipe).provenance.seed == 7
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_stopped_before_anything_is_saved_leaves_no_folder(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    process = start(tmp_path, ["train", "digits", "--fast"])
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("data")
+    process.send_signal(number)
+    _, text = process.communicate(timeout=120)
+    assert process.returncode == (130 if number == signal.SIGINT else 1), text
+    assert "Traceback" not in text
+    if "Resume" not in text:
+        assert not (tmp_path / "runs").exists()
+
+
+def start(folder: Path, arguments: list[str]) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "cli.main", *arguments]
+    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
 
 def wait_for_publication(process: "subprocess.Popen[str]", folder: Path) -> None:

@@ -209,8 +209,7 @@ class _Loop:
         )
         if self.stop.is_set:
             self._save(model, is_best=False)
-            done = self.state.epochs_done
-            raise InterruptedRunError(f"asked to end in epoch {epoch + 1}; {done} are saved, the same command goes on")
+            raise InterruptedRunError(checkpoint.stopped_in(epoch + 1))
         return {name: float(values[-1]) for name, values in history.history.items()}
 
     def _save(self, model: "keras.Model", *, is_best: bool) -> None:

@@ -100,9 +100,7 @@ def joined() -> Iterator[Processes]:
         jax.distributed.shutdown()
     except jax.errors.JaxRuntimeError as error:
         reason = str(error).partition("\n")[0]
-        raise InterruptedRunError(
-            f"the job's processes have lost one another; the same command goes on: {reason}"
-        ) from error
+        raise InterruptedRunError(f"the job's processes have lost one another: {reason}") from error
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)

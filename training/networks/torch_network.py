@@ -163,9 +163,7 @@ class _Loop:
                 measures = self._epoch(module, optimizers, feed, epoch, report, device)
                 if self.stop.is_set:
                     self._save(state, module, optimizers, best)
-                    raise InterruptedRunError(
-                        f"asked to end in epoch {epoch + 1}; {epoch} are saved, the same command goes on"
-                    )
+                    raise InterruptedRunError(checkpoint.stopped_in(epoch + 1))
                 measures |= {f"val_{name}": value for name, value in self._validate(module, device).items()}
                 if state.record(measures, time.perf_counter() - started_s):
                     best = {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}

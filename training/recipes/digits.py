@@ -89,4 +89,5 @@ RECIPE = Recipe(
     preprocess=ImagePreprocess(height=SIDE_PIXELS, width=SIDE_PIXELS, channels=1),
     augment=augment,
     augmented_copies=4,
+    takes_data=False,
 )

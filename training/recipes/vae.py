@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 LATENT = 16
+MAX_LOGIT = 13.8
+"""Of a pixel in the score: one that the network is certain of, and wrong about, costs no more than this."""
 SAMPLES = 64
 """Latent vectors in which the exported decoder is held against the network's."""
 
@@ -52,8 +54,8 @@ def build(dataset: Dataset) -> "torch.nn.Module":  # noqa: ARG001 - the images h
         def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             """The images as the means of their codes give them, and how strange each is: the negative ELBO."""
             mean, log_variance = self.encoder(images).chunk(2, dim=1)
-            reconstruction = self.decoder(mean)
-            return reconstruction, _negative_elbo(images, reconstruction, mean, log_variance)
+            logits = self.decoder[:-1](mean)
+            return torch.sigmoid(logits), _negative_elbo(images, logits, mean, log_variance)
 
     return Autoencoder()
 
@@ -67,7 +69,7 @@ def step(
     encoder, decoder = module.get_submodule("encoder"), module.get_submodule("decoder")
     mean, log_variance = encoder(batch.features).chunk(2, dim=1)
     code = mean + torch.randn_like(mean) * torch.exp(log_variance / 2)
-    loss = _negative_elbo(batch.features, decoder(code), mean, log_variance).mean()
+    loss = _negative_elbo(batch.features, decoder[:-1](code), mean, log_variance).mean()
     descend(module, optimizers[0], loss)
     return {"loss": loss}
 
@@ -78,13 +80,17 @@ def validate(module: "torch.nn.Module", batch: Batch) -> Mapping[str, "torch.Ten
 
 
 def _negative_elbo(
-    images: "torch.Tensor", reconstruction: "torch.Tensor", mean: "torch.Tensor", log_variance: "torch.Tensor"
+    images: "torch.Tensor", logits: "torch.Tensor", mean: "torch.Tensor", log_variance: "torch.Tensor"
 ) -> "torch.Tensor":
-    """For each image, in nats: the cross-entropy of its pixels, and the code's divergence from a normal one."""
+    """Return for each image, in nats, the cross-entropy of its pixels and the code's divergence from a normal one.
+
+    The cross-entropy is computed from the logits: the logarithm of a sigmoid near 0 or 1 has few right digits, and they
+    differ between ONNX Runtime and PyTorch.
+    """
     import torch
 
-    bounded = reconstruction.clamp(1e-6, 1 - 1e-6)
-    pixels = -(images * torch.log(bounded) + (1 - images) * torch.log(1 - bounded)).sum(dim=(1, 2, 3))
+    bounded = logits.clamp(-MAX_LOGIT, MAX_LOGIT)
+    pixels = (torch.nn.functional.softplus(bounded) - images * bounded).sum(dim=(1, 2, 3))
     divergence = -0.5 * (1 + log_variance - mean**2 - torch.exp(log_variance)).sum(dim=1)
     return pixels + divergence
 
