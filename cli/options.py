@@ -1,6 +1,6 @@
 """The options that most commands have."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -9,3 +9,5 @@ RegistryOption = Annotated[
     typer.Option("--registry", metavar="URL", envvar="ONNXLET_REGISTRY", help="Root URL: s3://, gs:// or file://."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+CloudName = Literal["aws", "gcp"]
+"""The clouds that a command knows; another one is an error of usage, with the exit code 2."""

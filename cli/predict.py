@@ -1,6 +1,7 @@
 """One file answered as the functions would, in this process."""
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -14,31 +15,64 @@ from onnxlet.config import Settings, storage_from_environment
 from onnxlet.errors import InvalidRequestError
 from onnxlet.http import Request
 
+STDIN = Path("-")
+
 
 def predict_file(registry_url: str, name: str, file: Path) -> dict[str, Any]:
-    """Send a file through the app: JSON to `infer`, anything else to `predict`; raises as `ask`."""
-    is_json = file.suffix.lower() == ".json"
-    return ask(registry_url, f"/v2/models/{name}/infer" if is_json else f"/predict/{name}", file)
+    """Send a file through the app: a V2 request to `infer`, anything else to `predict`; raises as `ask`.
+
+    Args:
+        registry_url: The registry's root.
+        name: `NAME`, `NAME@ALIAS` or `NAME@VERSION`.
+        file: The payload; `-` is the standard input.
+    """
+    body = _read(file)
+    model, _, reference = name.partition("@")
+    path = f"{model}/versions/{reference}" if reference.isdecimal() else name
+    return _post(registry_url, f"/v2/models/{path}/infer" if _is_v2(body) else f"/predict/{path}", file, body, {})
 
 
 def ask(registry_url: str, path: str, file: Path, query: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
     """Post a file to a path of the app.
 
     Returns:
-        The answer's document.
+        The response's document.
 
     Raises:
         InvalidRequestError: the file cannot be read, or the functions refuse it.
     """
-    try:
-        body = file.read_bytes()
-    except OSError as error:
-        raise InvalidRequestError(f"{file}: cannot be read: {error.strerror}") from error
+    return _post(registry_url, path, file, _read(file), query)
+
+
+def _post(registry_url: str, path: str, file: Path, body: bytes, query: Mapping[str, str]) -> dict[str, Any]:
     settings = Settings(registry_url, storage=storage_from_environment(os.environ))
     app = App(settings, write_line=lambda _line: None)
-    headers = {"content-type": media.media_type_of(file.name)}
-    response = app.handle(Request("POST", path, body, headers, query))
+    response = app.handle(Request("POST", path, body, {"content-type": _media_type(file, body)}, query))
     document: dict[str, Any] = orjson.loads(response.body)
     if response.status != 200:
         raise InvalidRequestError(f"{file}: {document['error']}")
     return document
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == STDIN else file.read_bytes()
+    except OSError as error:
+        raise InvalidRequestError(f"{file}: cannot be read: {error.strerror}") from error
+
+
+def _media_type(file: Path, body: bytes) -> str:
+    """Return what the file's name says; of the standard input, what its first byte says."""
+    if file != STDIN:
+        return media.media_type_of(file.name)
+    return media.JSON if body.lstrip()[:1] in (b"{", b"[") else "application/octet-stream"
+
+
+def _is_v2(body: bytes) -> bool:
+    """Return whether a body is a V2 infer request: `{"inputs": [{"name": ...}, ...]}`."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    inputs = document.get("inputs") if isinstance(document, dict) else None
+    return isinstance(inputs, list) and all(isinstance(each, dict) and "name" in each for each in inputs)

@@ -144,7 +144,9 @@ def storage(throttle: Throttle) -> Iterator[str]:
     """
     pace = json.dumps([throttle.bandwidth, throttle.first_byte_s])
     command = [sys.executable, "-m", "cli.bench.storage", pace]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    # In a session of its own no Ctrl-C of the terminal reaches it; it ends as its input does.
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:

@@ -9,9 +9,10 @@ import typer
 
 from cli import output
 from cli.deploy.cloud import DEFAULT_NAME, Cloud, Options
+from cli.options import CloudName
 from onnxlet.errors import InvalidRequestError
 
-CloudOption = Annotated[str, typer.Option(help="aws or gcp.")]
+CloudOption = Annotated[CloudName, typer.Option(help="aws or gcp.")]
 StackOption = Annotated[str, typer.Option("--stack", "--name", metavar="NAME", help="An account may have several.")]
 RegionOption = Annotated[str | None, typer.Option(help="By default the cloud's own setting, as AWS_REGION.")]
 ProjectOption = Annotated[

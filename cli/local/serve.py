@@ -15,7 +15,8 @@ from cli.local.bucket import NAME, serve_bucket
 from cli.local.cloud_function import serve_cloud_function
 from cli.local.function_url import serve_function_url
 from cli.local.lambda_function import LambdaFunction
-from onnxlet.errors import SettingsError
+from cli.registry import open_place
+from onnxlet.errors import OnnxletError, SettingsError
 
 READY_TIMEOUT_S = 60
 EVENT_TIMEOUT_S = 60
@@ -36,6 +37,8 @@ class LocalSettings:
     """None takes `outbox` beside the inbox."""
     edge: bool = False
     """Whether browsers may run the models themselves: the registry has the runtime for them."""
+    results: str | None = None
+    """The root URL for results where there is no inbox; a folder of this machine is made where it is missing."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Itera
     environment = {"ONNXLET_REGISTRY": settings.registry, "ONNXLET_EDGE": str(int(settings.edge))}
     if settings.model is not None:
         environment["ONNXLET_MODEL"] = settings.model
+    if settings.results is not None:
+        environment["ONNXLET_RESULTS"] = _prepare_results(settings.results)
     with ExitStack() as stack:
         output = stack.enter_context(_open_log(log)) if log else None
         if settings.inbox is not None:
@@ -127,6 +132,14 @@ CLOUDS = {
     "aws": (_serve_aws_http, _serve_aws_objects, _s3_environment, "s3://"),
     "gcp": (_serve_gcp_http, _serve_gcp_objects, _gcs_environment, "gs://"),
 }
+
+
+def _prepare_results(place: str) -> str:
+    """Return the URL of the place for results, which may be a folder."""
+    try:
+        return open_place(place, create=True).url
+    except (OnnxletError, OSError) as error:
+        raise SettingsError(f"ONNXLET_RESULTS={place}: cannot be opened: {error}") from error
 
 
 def _prepare_inbox(folder: Path, settings: LocalSettings, scheme: str) -> Path:

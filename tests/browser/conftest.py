@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,9 +51,8 @@ EPOCHS = 8
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     found = Registry(open_store((tmp_path_factory.mktemp("playground") / "registry").as_uri(), create=True))
     run(find_recipe("digits"), Options(epochs=EPOCHS), found, tmp_path_factory.mktemp("run"), Console(quiet=True))
-    rows = replace(graphs.digits_candidate(name="rows"), preprocess=None)
     sums = graphs.candidate("sums", graphs.sums())
-    publish_all(found, [graphs.char_candidate(), graphs.generator_candidate(), sums, rows])
+    publish_all(found, [graphs.char_candidate(), graphs.generator_candidate(), sums, graphs.halves_candidate("rows")])
     runtime.install(found.store)
     return found
 

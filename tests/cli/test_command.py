@@ -15,7 +15,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from typer.testing import CliRunner, Result
 
+from cli import output
+from cli.main import app
 from onnxlet.contract.document import MAX_DOCUMENT_BYTES, MAX_REPAIR_BYTES
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
@@ -143,6 +146,72 @@ def test_images_get_labels_and_tensors_get_tensors(onnxlet: Command, tmp_path: P
     assert answer["outputs"][0]["shape"] == [1, 2]
 
 
+class TestPredict:
+    """All that /predict takes over HTTP, in this process."""
+
+    @pytest.fixture
+    def predict(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+        monkeypatch.chdir(tmp_path)
+        path = write_classifier(tmp_path / "shapes.onnx")
+        (tmp_path / "labels.txt").write_text("circle\nsquare\n")
+        (tmp_path / "preprocess.json").write_text('{"height": 4, "width": 4, "channels": 1}')
+        publish = ["publish", str(path), "--registry", "registry"]
+        for more in (["--name", "rows", "--labels", "labels.txt"], ["--name", "raw"], ["--name", "raw"]):
+            assert CliRunner().invoke(app, [*publish, *more]).exit_code == 0
+        pictures = ["--name", "pictures", "--preprocess", "preprocess.json"]
+        assert CliRunner().invoke(app, [*publish, *pictures]).exit_code == 0
+        Image.new("L", (10, 12), 200).save(tmp_path / "grey.png")
+
+        def run(*arguments: str, stdin: bytes = b"") -> Result:
+            return CliRunner().invoke(app, ["predict", *arguments, "--registry", "registry"], input=stdin)
+
+        return run
+
+    ROW = [[[0.5]] * 4] * 4
+
+    @pytest.mark.parametrize("document", [[ROW, ROW], {"instances": [{"x": ROW}, {"x": ROW}]}])
+    def test_rows_of_json_get_labels(self, predict: Callable[..., Result], tmp_path: Path, document: object) -> None:
+        (tmp_path / "rows.json").write_text(json.dumps(document))
+        done = predict("rows", "rows.json")
+        assert done.exit_code == 0, done.output
+        name, *lines = done.stdout.splitlines()
+        assert name == "rows version 1"
+        assert len(lines) == 4, "two labels for each row"
+        assert {line.split()[0] for line in lines} == {"circle", "square"}
+
+    def test_a_model_without_labels_gives_the_values_of_its_outputs(self, predict: Callable[..., Result]) -> None:
+        done = predict("pictures", "grey.png")
+        assert done.exit_code == 0, done.output
+        name, line = done.stdout.splitlines()
+        assert name == "pictures version 1"
+        assert len(json.loads(line)) == 2
+        assert json.loads(predict("pictures", "grey.png", "--json").stdout)["predictions"] == [json.loads(line)]
+
+    def test_the_standard_input_is_a_file_too(self, predict: Callable[..., Result], tmp_path: Path) -> None:
+        tensor = {"name": "x", "datatype": "FP32", "shape": [1, 4, 4, 1], "data": [0.5] * 16}
+        for model, body in (
+            ("pictures", (tmp_path / "grey.png").read_bytes()),
+            ("rows", json.dumps([self.ROW]).encode()),
+            ("rows", json.dumps({"inputs": [tensor]}).encode()),
+        ):
+            done = predict(model, "-", stdin=body)
+            assert done.exit_code == 0, done.output
+
+    def test_a_version_may_be_named_by_its_number(self, predict: Callable[..., Result], tmp_path: Path) -> None:
+        (tmp_path / "rows.json").write_text(json.dumps([self.ROW]))
+        for reference, version in (("raw", 2), ("raw@live", 2), ("raw@1", 1), ("raw@2", 2)):
+            assert predict(reference, "rows.json").stdout.startswith(f"raw version {version}\n")
+        assert "no version 3" in str(predict("raw@3", "rows.json").exception)
+
+    def test_many_values_are_counted_and_not_printed(self) -> None:
+        assert output.prediction_lines([[[0.0] * 300] * 200]) == ["1 x 200 x 300 values; --json prints them"]
+        assert output.prediction_lines({"a": [1.0, 2.0], "b": [[0] * 40]}) == [
+            "a  [1.0, 2.0]",
+            "b  1 x 40 values; --json prints them",
+        ]
+        assert output.prediction_lines([]) == ["[]"]
+
+
 def test_an_image_and_a_row_are_explained(onnxlet: Command, tmp_path: Path) -> None:
     write_classifier(tmp_path / "shapes.onnx")
     (tmp_path / "labels.txt").write_text("circle\nsquare\n")
@@ -227,6 +296,43 @@ def test_serve_stops_what_it_started(onnxlet_environment: dict[str, str], tmp_pa
         process.terminate()
         assert process.wait(20) == 0
     assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def test_serve_refuses_to_start_without_its_model(onnxlet: Command, tmp_path: Path) -> None:
+    write_classifier(tmp_path / "shapes.onnx")
+    onnxlet("publish", "shapes.onnx")
+    fails(onnxlet("serve", "--model", "nosuch", "--port", "0"), 'model "nosuch"', "not in the registry")
+    fails(onnxlet("serve", "--port", "0", ONNXLET_MODEL="nosuch"), 'model "nosuch"')
+
+
+@pytest.mark.parametrize("results", ["kept/results", "absolute", "file"])
+def test_served_functions_write_results_into_a_folder(
+    onnxlet: Command, onnxlet_environment: dict[str, str], tmp_path: Path, results: str
+) -> None:
+    write_classifier(tmp_path / "shapes.onnx")
+    onnxlet("publish", "shapes.onnx")
+    places = {"absolute": str(tmp_path / "kept/results"), "file": (tmp_path / "kept/results").as_uri()}
+    place = places.get(results, results)
+    environment = {**onnxlet_environment, "ONNXLET_RESULTS": place, "ONNXLET_CAPTURE": "1"}
+    command = [sys.executable, "-m", "cli.main", "serve", "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split(" at ")[1].split()[0]
+        row = json.dumps([[[[0.5]] * 4] * 4]).encode()
+        request = urllib.request.Request(f"{url}/predict/shapes", row, {"content-type": "application/json"})
+        with urllib.request.urlopen(request) as reply:
+            assert reply.status == 200
+        process.terminate()
+        assert process.wait(20) == 0
+    assert [path for path in (tmp_path / "kept/results").rglob("*") if path.is_file()]
+
+
+def test_results_that_cannot_be_written_are_refused_before_anything_is_served(onnxlet: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in ("file/results", "ftp://host/results"):
+        fails(onnxlet("serve", "--port", "0", ONNXLET_RESULTS=place), place)
 
 
 def test_a_missing_bucket_is_named(onnxlet: Command, tmp_path: Path, s3_endpoint: str) -> None:

@@ -1,6 +1,7 @@
 """The benchmark's S3, asked by the clients that the benchmark has: boto3 and obstore."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -101,3 +102,31 @@ def test_without_moto_it_says_what_to_install() -> None:
     source = "import sys; sys.modules['moto.server'] = None; from cli.bench.storage import main; main('[null, 0]')"
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
     assert done.stdout == "the benchmark's S3 is moto's, which is not installed: pip install 'onnxlet[dev]'\n"
+
+
+def test_ctrl_c_prints_no_traceback_and_leaves_no_process(tmp_path: Path) -> None:
+    """A terminal sends SIGINT to all processes of a group."""
+    code = (
+        "import threading\n"
+        "from cli.bench.storage import storage\n"
+        "from cli.bench.throttle import Throttle\n"
+        "try:\n"
+        "    with storage(Throttle()) as url:\n"
+        "        print(url, flush=True)\n"
+        "        threading.Event().wait()\n"
+        "except KeyboardInterrupt:\n"
+        "    pass\n"
+    )
+    errors = tmp_path / "errors"
+    with errors.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=file, text=True, start_new_session=True
+        )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("http")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) == 1
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(60) == 0
+    assert errors.read_text() == ""
+    assert not Path(f"/proc/{children[0]}").exists()

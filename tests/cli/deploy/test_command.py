@@ -83,8 +83,11 @@ def test_with_a_model_that_is_not_there(onnxlet: Command) -> None:
 
 
 def test_with_an_unknown_cloud(onnxlet: Command) -> None:
-    fails(onnxlet("deploy", "--cloud", "azure"), "--cloud azure: expected aws or gcp")
-    fails(onnxlet("destroy", "--cloud", "azure"), "--cloud azure: expected aws or gcp")
+    for command in ("deploy", "destroy", "package", "serve"):
+        done = onnxlet(command, "--cloud", "azure")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "--cloud" in done.stderr
+        assert "'azure' is not one of 'aws', 'gcp'" in done.stderr
 
 
 def test_without_terraform(onnxlet: Command) -> None:
