@@ -26,6 +26,7 @@ from onnxlet.errors import (
     one_line,
 )
 from onnxlet.model import Model
+from onnxlet.references import content
 from onnxlet.service import Service
 from onnxlet.sources import Message, ObjectReference, Source
 from onnxlet.telemetry import WriteLine
@@ -205,7 +206,7 @@ def _read(service: Service, work: Work) -> None:
     if isinstance(source, ObjectReference):
         stored = service.bucket(source.bucket_url).read(source.key, source.version, at_most=MAX_BODY_BYTES)
         work.etag = stored.revision.etag
-        body, media_type, key = stored.data, "", source.key
+        body, media_type, key = content(stored), stored.media_type, source.key
     else:
         body, media_type, key = source.body, source.media_type, ""
     work.batches = payloads.decode(work.model, media_type, body, service.references.read, key)

@@ -49,7 +49,7 @@ _PLAIN = frozenset({"", "identity", "aws-chunked"})
 _RAW_WINDOW_BITS = -15
 """zlib's number for deflate without zlib's own header, which many clients send. Source: RFC 9110, section 8.4.1.2."""
 
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 
 _INFLATE_BYTES = 64 * 1024
 """What is given to zlib at a time: it copies what follows the end of a member."""
@@ -225,9 +225,9 @@ def _inflate_members(body: bytes, coding: str) -> bytes:
         pieces.append(piece)
         left_bytes -= len(piece)
         rest = memoryview(body)[position:]
-        if coding != "gzip" or rest[:2] != _GZIP_MAGIC:
+        if coding != "gzip" or rest[:2] != GZIP_MAGIC:
             break
-    if rest[:2] == _GZIP_MAGIC and coding == "gzip":
+    if rest[:2] == GZIP_MAGIC and coding == "gzip":
         raise TooLargeError(f"expected gzip of at most {MAX_GZIP_MEMBERS} members, it has more")
     if rest and (coding != "gzip" or bytes(rest).strip(b"\0")):
         raise UnreadablePayloadError(f"{len(rest)} bytes follow the {coding} body")

@@ -4,7 +4,20 @@ from collections.abc import Callable, Sequence
 
 from onnxlet.config import MAX_BODY_BYTES, REFERENCE_SCHEMES
 from onnxlet.errors import ForbiddenError
-from onnxlet.store import Store
+from onnxlet.http import GZIP_MAGIC, inflated
+from onnxlet.store import Store, Stored
+
+
+def content(stored: Stored) -> bytes:
+    """Return an object as it was before whoever uploaded it compressed it.
+
+    Cloud Storage may have undone the gzip itself, and says so nowhere.
+
+    Raises:
+        UnsupportedMediaError, UnreadablePayloadError, TooLargeError: as `http.inflated`.
+    """
+    is_transcoded = "gzip" in stored.coding.lower() and not stored.data.startswith(GZIP_MAGIC)
+    return stored.data if not stored.coding or is_transcoded else inflated(stored.data, stored.coding)
 
 
 class References:
@@ -21,6 +34,7 @@ class References:
         Raises:
             ForbiddenError: not under an allowed prefix, or not in the plain form in which prefixes can be compared.
             ObjectNotFoundError, BucketNotFoundError, TooLargeError, StoreError: as `Store.read`.
+            UnsupportedMediaError, UnreadablePayloadError: as `content`.
         """
         scheme, _, rest = url.partition("://")
         bucket, *parts = rest.split("/")
@@ -28,7 +42,7 @@ class References:
         is_allowed = any(url.startswith(f"{prefix}/") for prefix in self._prefixes)
         if not is_plain or not is_allowed or f"{scheme}://" not in REFERENCE_SCHEMES:
             raise ForbiddenError(f"{url:.200}: expected an object under {self._describe()}")
-        return self._open_bucket(f"{scheme}://{bucket}").read("/".join(parts), at_most=MAX_BODY_BYTES).data
+        return content(self._open_bucket(f"{scheme}://{bucket}").read("/".join(parts), at_most=MAX_BODY_BYTES))
 
     def _describe(self) -> str:
         return " or ".join(self._prefixes) or "a prefix of ONNXLET_INPUTS, which allows none"

@@ -1,9 +1,12 @@
+import base64
+import gzip
 import hashlib
 import io
 import json
 import random
 import urllib.request
 import uuid
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +14,13 @@ from typing import Any
 from urllib.parse import quote
 
 import boto3
+import obstore
 import pytest
 from PIL import Image
 
 from onnxlet import payloads
 from onnxlet.app import App
-from onnxlet.config import Settings, StorageSettings
+from onnxlet.config import MAX_INFLATED_BYTES, Settings, StorageSettings
 from onnxlet.errors import BucketNotFoundError, InvalidRequestError, ModelNotFoundError, SettingsError, StoreError
 from onnxlet.events import answer, is_result_key, result_key, tally
 from onnxlet.events import process as process_all
@@ -54,6 +58,14 @@ def put(scheme: str, storage: StorageSettings, name: str, data: bytes) -> Object
     return ObjectReference(scheme, BUCKET, key)
 
 
+def put_described(storage: StorageSettings, name: str, data: bytes, **attributes: str) -> ObjectReference:
+    """An object with what S3 keeps of how it was uploaded: `content_type` and `content_encoding`."""
+    reference = ObjectReference("s3", BUCKET, f"in-{uuid.uuid4()}/{name}")
+    described = {attribute.replace("_", "-").title(): value for attribute, value in attributes.items()}
+    obstore.put(open_store(reference.bucket_url, storage).backend, reference.key, data, attributes=described)
+    return reference
+
+
 def process(app: App, source: Source) -> str | None:
     """Answer one source; gives the URL of its result, raises what it failed with."""
     (work,) = process_all(app.service, [source])
@@ -72,6 +84,52 @@ def result(results: Store, url: str | None) -> dict[str, Any]:
     assert url is not None
     document: dict[str, Any] = json.loads(results.read(url.removeprefix(f"{results.url}/")).data)
     return document
+
+
+JSON_ROW = json.dumps([base64.b64encode(png()).decode()]).encode()
+
+
+@pytest.mark.parametrize("scheme", ["s3"])
+@pytest.mark.parametrize(
+    ("name", "data", "attributes"),
+    [
+        ("noext", png(), {"content_type": "image/png"}),
+        ("uploads/5f2c1b7e-0000", png(), {"content_type": "binary/octet-stream"}),
+        ("photo.png.tmp", png(), {}),
+        ("a.JPG", png(), {"content_type": "image/jpeg"}),
+        ("a.npy", png(), {"content_type": "text/html"}),
+        ("noext", JSON_ROW, {"content_type": "application/vnd.api+json; charset=utf-8"}),
+        ("a.txt", JSON_ROW, {"content_type": "application/json"}),
+        ("a.json", JSON_ROW, {"content_type": "application/x-whatever"}),
+        ("noext", JSON_ROW, {"content_type": "binary/octet-stream"}),
+        ("a.json", gzip.compress(JSON_ROW), {"content_encoding": "gzip", "content_type": "application/json"}),
+        ("a.json", gzip.compress(JSON_ROW), {"content_encoding": "gzip,aws-chunked"}),
+        ("a.json", JSON_ROW, {"content_encoding": "gzip"}),  # as Cloud Storage gives what it has inflated
+        ("a.png", zlib.compress(png()), {"content_encoding": "deflate"}),
+    ],
+)
+def test_an_object_is_what_it_begins_as_or_what_is_stored_with_it(
+    app: App, results: Store, storage: StorageSettings, name: str, data: bytes, attributes: dict[str, str]
+) -> None:
+    expected = result(results, process(app, put("s3", storage, "a.png", png())))["predictions"]
+    document = result(results, process(app, put_described(storage, name, data, **attributes)))
+    assert document.get("predictions") == expected, document
+
+
+@pytest.mark.parametrize("scheme", ["s3"])
+@pytest.mark.parametrize(
+    ("data", "coding", "code"),
+    [
+        (png(), "br", "unsupported_media"),
+        (b"\x1f\x8bno gzip", "gzip", "unreadable_payload"),
+        (gzip.compress(bytes(MAX_INFLATED_BYTES + 1)), "gzip", "too_large"),
+    ],
+)
+def test_an_object_that_cannot_be_inflated_is_refused_for_good(
+    app: App, results: Store, storage: StorageSettings, data: bytes, coding: str, code: str
+) -> None:
+    reference = put_described(storage, "a.png", data, content_encoding=coding)
+    assert result(results, process(app, reference))["code"] == code
 
 
 def test_an_object_gets_one_result_that_names_it(

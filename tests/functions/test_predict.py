@@ -1,6 +1,7 @@
 """Payloads and V1 requests through the whole app."""
 
 import base64
+import gzip
 import io
 import json
 import math
@@ -8,6 +9,7 @@ import uuid
 from typing import Any
 
 import numpy as np
+import obstore
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -353,6 +355,13 @@ class TestReferences:
         ):
             status, answer = post(app, path, body)
             assert (status, answer["code"]) == (403, "forbidden")
+
+    def test_an_object_that_was_uploaded_compressed_is_read_as_it_was(self, app: App, storage: StorageSettings) -> None:
+        image, key = picture(3), f"allowed/{uuid.uuid4()}/noext"
+        backend = open_store(f"s3://{BUCKET}", storage).backend
+        obstore.put(backend, key, gzip.compress(image), attributes={"Content-Encoding": "gzip"})
+        found = predictions(app, "digits", {"image_path": f"s3://{BUCKET}/{key}"})
+        assert found == predictions(app, "digits", image, "")
 
     def test_an_object_that_is_not_there_is_a_404(self, app: App) -> None:
         status, answer = post(app, "/predict/digits", {"image_path": f"s3://{BUCKET}/allowed/nothing.png"})

@@ -180,7 +180,8 @@ def _stored(url: str, request: Request, reply: HTTPResponse, at_most: int | None
     data = reply.read(size_bytes)
     if len(data) != size_bytes:
         raise HTTPException(f"got {len(data)} of {size_bytes} bytes")
-    return Stored(data, Revision(etag, reply.headers[request.version_header]))
+    revision = Revision(etag, reply.headers[request.version_header])
+    return Stored(data, revision, reply.headers["content-type"] or "", reply.headers["content-encoding"] or "")
 
 
 def _google_headers() -> Mapping[str, str]:

@@ -72,6 +72,10 @@ class Stored:
 
     data: bytes
     revision: Revision
+    media_type: str = ""
+    """The stored `Content-Type`; empty where the store keeps none."""
+    coding: str = ""
+    """The stored `Content-Encoding`: what whoever uploaded the object compressed it by."""
 
 
 ReadExactly = Callable[[str, str | None, int | None], Stored]
@@ -118,7 +122,9 @@ class Store:
             size_bytes = result.meta["size"]
             if at_most is not None and size_bytes > at_most:
                 raise TooLargeError(f"{self.url}/{key}: expected at most {at_most} bytes, got {size_bytes}")
-            return Stored(result.bytes().to_bytes(), revision)
+            found = result.attributes
+            media_type, coding = found.get("Content-Type", ""), found.get("Content-Encoding", "")
+            return Stored(result.bytes().to_bytes(), revision, media_type, coding)
 
     @deadline.bounded
     def read_if_changed(self, key: str, revision: Revision) -> Stored | None:
