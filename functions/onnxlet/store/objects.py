@@ -122,9 +122,7 @@ class Store:
             size_bytes = result.meta["size"]
             if at_most is not None and size_bytes > at_most:
                 raise TooLargeError(f"{self.url}/{key}: expected at most {at_most} bytes, got {size_bytes}")
-            found = result.attributes
-            media_type, coding = found.get("Content-Type", ""), found.get("Content-Encoding", "")
-            return Stored(result.bytes().to_bytes(), revision, media_type, coding)
+            return _stored(result, revision)
 
     @deadline.bounded
     def read_if_changed(self, key: str, revision: Revision) -> Stored | None:
@@ -134,7 +132,7 @@ class Store:
                 result, found = self._get(key, {"if_none_match": revision.etag})
             except obstore.exceptions.NotModifiedError:
                 return None
-            return Stored(result.bytes().to_bytes(), found)
+            return _stored(result, found)
 
     def chunks(self, key: str, within: tuple[int, int] | None = None) -> Iterator[memoryview]:
         """Read a large object piece by piece, or its bytes from one position to before another.
@@ -324,3 +322,10 @@ def is_kept(key: str) -> bool:
     if any(character < " " or character == "\x7f" for character in key):
         return False
     return not any(part in {"", ".", ".."} for part in key.split("/"))
+
+
+def _stored(result: Any, revision: Revision) -> Stored:
+    """Return all of what obstore has begun to read."""
+    attributes = result.attributes
+    data = result.bytes().to_bytes()
+    return Stored(data, revision, attributes.get("Content-Type", ""), attributes.get("Content-Encoding", ""))
