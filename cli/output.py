@@ -127,7 +127,7 @@ def version_rows(registry: Registry, name: str) -> tuple[list[Row], list[str]]:
             row |= _described(registry.version(name, version))
         except DAMAGED as problem:
             problems.append(str(problem))
-            row |= {"created": None, "source": None, "signed": None, "metrics": {}}
+            row |= {"created": None, "source": None, "signed": None, "crashes": None, "metrics": {}}
         rows.append(row)
     if not rows and not problems:
         raise ModelNotFoundError(f'model "{name}": not in the registry {registry.store.url}')
@@ -140,6 +140,7 @@ def _described(manifest: Manifest) -> Row:
         "created": manifest.provenance.created_at,
         "source": manifest.provenance.source,
         "signed": signed_by(manifest),
+        "crashes": [crash.operator for crash in manifest.crashes] or None,
         "metrics": dict(manifest.metrics),
     }
 

@@ -57,6 +57,22 @@ def gather() -> onnx.ModelProto:
     return model(nodes, inputs, [("row", TensorProto.FLOAT, ["n", 2])], {"table": table})
 
 
+def dies_on_zero() -> onnx.ModelProto:
+    """The smallest INT64 divided by x - 1, which ends the process of ONNX Runtime 1.31 where x is 0."""
+    nodes = [
+        helper.make_node("Sub", ["x", "one"], ["less"]),
+        helper.make_node("Div", ["smallest", "less"], ["y"], name="quotient"),
+    ]
+    weights = {"one": np.array([1], np.int64), "smallest": np.array([-(2**63)], np.int64)}
+    return model(nodes, [("x", TensorProto.INT64, ["n"])], [("y", TensorProto.INT64, ["n"])], weights)
+
+
+def noise() -> onnx.ModelProto:
+    """Noise of the input's shape, FP32 (n,), and nothing else: no two answers are the same."""
+    nodes = [helper.make_node("RandomNormalLike", ["x"], ["y"])]
+    return model(nodes, [("x", TensorProto.FLOAT, ["n"])], [("y", TensorProto.FLOAT, ["n"])])
+
+
 def loop() -> onnx.ModelProto:
     """Counts to n, INT64 (), one node at a time: for 10**12 it takes days."""
     body = helper.make_graph(

@@ -1,24 +1,31 @@
 """Publish: a candidate passes the gate and becomes a version in the registry."""
 
+import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-import numpy as np
 from obstore.store import MemoryStore
 
-from onnxlet import generate
+from onnxlet import generate, session
 from onnxlet.contract import layout, tensors
-from onnxlet.contract.artifact import JSON, Artifact
+from onnxlet.contract.artifact import JSON, Artifact, Role
 from onnxlet.contract.generation import Generation, ImageGeneration, TextGeneration
-from onnxlet.contract.golden import MAX_DIFFERENCE, PERIOD, Golden, repeated
-from onnxlet.contract.manifest import Classification, ImagePreprocess, Manifest, Provenance
+from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
+from onnxlet.contract.manifest import (
+    PREPROCESS_INPUT,
+    Classification,
+    Crash,
+    ImagePreprocess,
+    Manifest,
+    Provenance,
+)
 from onnxlet.contract.reference import Reference
-from onnxlet.contract.tensors import Tensor, TensorSpec
-from onnxlet.errors import ArtifactError, ManifestError, ModelNotFoundError, OnnxletError
-from onnxlet.model import Model, load
+from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
+from onnxlet.errors import ArtifactError, InferenceError, ManifestError, ModelNotFoundError, OnnxletError
+from onnxlet.model import Model, open_form
 from onnxlet.models import LOAD_FACTOR, MIB
 from onnxlet.registry import Registry, Sign
 from onnxlet.store import Store
@@ -26,6 +33,10 @@ from training.graphs import pixels_graph, postprocess_graph, preprocess_graph
 from training.heads import AUTO, Finding, check_output, decide, scores_of
 from training.onnx_file import OnnxFile
 from training.optimize import Graph, optimize
+from training.probe import probe
+from training.random_numbers import random_outputs
+
+logger = logging.getLogger("onnxlet")
 
 MAIN_VARIANT = "fp32"
 """The first of a version's graphs: what is served where nothing else is asked for."""
@@ -61,6 +72,8 @@ class Candidate:
     """Its graphs in forms that load sooner, beside the portable ones."""
     golden: Golden | None = None
     """What the model must answer, by its own framework; None takes what the functions' runtime answers at the gate."""
+    crashes: tuple[Crash, ...] = ()
+    """What the gate has found to end a process that runs the model."""
     publication: str = field(default_factory=lambda: os.urandom(16).hex())
     """By which the publisher knows its own version again, and publishes it once however often it tries."""
 
@@ -97,10 +110,21 @@ def publish_all(
 
 
 def pass_gate(candidate: Candidate) -> Passed:
-    """Let a candidate through the gate, and make of it what is stored; raises as `check`."""
+    """Let a candidate through the gate, and make of it what is stored; raises as `check`.
+
+    What is checked last is the finished candidate, with all the forms and documents that a function may meet.
+    """
+    _check_size(candidate, MAX_MODEL_BYTES)
     candidate, finding = with_activation(candidate)
-    model = check(candidate)
-    return Passed(with_optimized(with_golden(candidate, model)), model, finding)
+    _check_declarations(candidate)
+    model = _load(replace(candidate, golden=None))
+    probed = probe(candidate.model.data, candidate.model.inputs, [spec.name for spec in candidate.model.outputs])
+    for crash in probed.crashes:
+        node = f' (node "{crash.node}")' if crash.node else ""
+        logger.warning("%s: %s%s ends the process: %s", candidate.source, crash.operator, node, crash.found)
+    candidate = with_golden(replace(candidate, crashes=probed.crashes), model, probed.inputs)
+    finished = with_optimized(candidate)
+    return Passed(finished, check(finished), finding)
 
 
 def with_activation(candidate: Candidate) -> tuple[Candidate, Finding | None]:
@@ -184,32 +208,85 @@ def check(candidate: Candidate) -> Model:
     """
     _check_declarations(candidate)
     _check_size(candidate, MAX_MODEL_BYTES)
-    registry = Registry(Store("memory://gate", MemoryStore()))
-    _store(registry, candidate, layout.LIVE)
-    model = load(registry, registry.resolve(candidate.name), threads=1)
+    model = _load(candidate)
     if candidate.golden is not None:
         _check_golden(candidate, candidate.golden, model)
-    for variant in candidate.variants:
-        load(registry, registry.resolve(candidate.name), threads=1, variant=variant)
     if candidate.preprocess is not None:
-        try:
-            model.warm_up()
-        except OnnxletError as error:
-            raise ArtifactError(f"{candidate.source}: does not take the images that it declares: {error}") from error
+        _check_images(candidate, model)
     if candidate.generation is not None:
         _check_generates(candidate, candidate.generation, model)
     return model
 
 
-def with_golden(candidate: Candidate, model: Model) -> Candidate:
-    """The candidate with a golden example; without one where the model cannot run on made-up inputs."""
-    random = np.random.default_rng(0)
-    inputs = {spec.name: _made_up(spec, random) for spec in model.manifest.inputs}
+def _load(candidate: Candidate) -> Model:
+    """Publish a candidate to a registry in memory, and load every form and document of it as a function does.
+
+    Raises:
+        ArtifactError: a graph cannot be loaded, or does not give the golden answer.
+        ManifestError: a document that a function would refuse.
+    """
+    registry = Registry(Store("memory://gate", MemoryStore()))
+    _store(registry, candidate, layout.LIVE)
+    manifest = registry.resolve(candidate.name)
+    registry.golden(manifest)
+
+    def open_all(role: Role, variant: str | None = None) -> "session.Session | None":
+        """Return a session of the best form, after every form has been opened."""
+        best = None
+        for artifact in manifest.choices(role, variant, session.runtime()):
+            opened = open_form(registry, manifest, artifact, threads=1)
+            best = best or opened
+        return best
+
     try:
-        golden = candidate.golden or Golden(inputs, model.run(inputs))
-    except OnnxletError:
-        return candidate
-    return replace(candidate, golden=_storable(golden))
+        main, preprocess, postprocess = open_all("model"), open_all("preprocess"), open_all("postprocess")
+        for variant in candidate.variants:
+            open_all("model", variant)
+    except InferenceError as error:
+        raise ArtifactError(f"{candidate.source}: a form of its graph fails: {error}") from error
+    assert main is not None, "the contract refuses a manifest without a model artifact"
+    return Model(manifest, main, preprocess, postprocess)
+
+
+def with_golden(candidate: Candidate, model: Model, inputs: Mapping[str, Tensor] | None) -> Candidate:
+    """Return the candidate with a golden example that can be stored, or without one.
+
+    Args:
+        candidate: What is to be published; it may have an example of its framework's.
+        model: The model, loaded.
+        inputs: Made-up inputs that it runs on; None where there are none.
+
+    Raises:
+        ArtifactError: the framework's own example is another one.
+    """
+    uncertain = random_outputs(candidate.model.data)
+    examples = []
+    if candidate.golden is not None:
+        examples.append(_certain(candidate.golden, model, uncertain))
+        _check_golden(candidate, examples[0], model)
+    if inputs is not None:
+        examples.append(_certain(Golden(inputs, model.run(inputs)), model, uncertain))
+    golden = next((found for example in examples if (found := _storable(example)) is not None), None)
+    if golden is None:
+        logger.warning(
+            "%s: no golden example, by which others know its answers: %s",
+            candidate.source,
+            "it is too large" if examples else "the model runs on none of the inputs that the gate makes up",
+        )
+    return replace(candidate, golden=golden)
+
+
+def _certain(golden: Golden, model: Model, uncertain: set[str]) -> Golden:
+    """Return an example without the outputs for which the model draws random numbers: they differ each time."""
+    again = model.run(golden.inputs, list(golden.outputs))
+    twice = model.run(golden.inputs, list(golden.outputs))
+    drawn = [
+        name
+        for name in golden.outputs
+        if name in uncertain or Golden({}, {name: again[name]}).difference(twice) > MAX_DIFFERENCE
+    ]
+    outputs = {name: tensor for name, tensor in golden.outputs.items() if name not in drawn}
+    return replace(golden, outputs=outputs, random=tuple(drawn))
 
 
 def _storable(golden: Golden) -> Golden | None:
@@ -228,19 +305,25 @@ def with_optimized(candidate: Candidate) -> Candidate:
     return replace(candidate, optimized=tuple(found))
 
 
-def _made_up(spec: TensorSpec, random: np.random.Generator) -> Tensor:
-    """Random numbers for floats, which tell more than zeros; zeros for what may be an index or a text."""
-    zeros = tensors.zeros(spec)
-    if spec.datatype.name not in {"FP16", "FP32", "FP64"}:
-        return zeros
-    values = random.random(PERIOD).astype(spec.datatype.numpy)
-    return repeated(spec.datatype, zeros.shape, values.tobytes())
-
-
 def _check_golden(candidate: Candidate, golden: Golden, model: Model) -> None:
     difference = model.difference(golden)
     if difference > MAX_DIFFERENCE:
         raise ArtifactError(f"{candidate.source}: the functions' answer to the golden inputs is {difference:.2g} off")
+
+
+def _check_images(candidate: Candidate, model: Model) -> None:
+    """The model takes what its preprocessing makes; it is run only where that cannot end this process."""
+    declaration = candidate.preprocess
+    assert declaration is not None, "the caller has looked"
+    shape = (1, declaration.height, declaration.width, declaration.channels)
+    try:
+        inputs = model.to_inputs(tensors.zeros(TensorSpec(PREPROCESS_INPUT, DATATYPES["UINT8"], shape)))
+        for spec in model.manifest.inputs:
+            tensors.check(inputs[spec.name], spec)
+        if not candidate.crashes:
+            model.warm_up()
+    except OnnxletError as error:
+        raise ArtifactError(f"{candidate.source}: does not take the images that it declares: {error}") from error
 
 
 def _check_generates(candidate: Candidate, generation: Generation, model: Model) -> None:
@@ -298,6 +381,7 @@ def _store(registry: Registry, candidate: Candidate, alias: str | None, sign: Si
         classification=candidate.classification,
         generation=candidate.generation,
         metrics=candidate.metrics,
+        crashes=candidate.crashes,
         reference=None if candidate.reference is None else candidate.reference.to_document(),
     )
     return registry.publish(draft, {artifact.sha256: data for artifact, data in blobs.items()}, alias, sign)

@@ -30,6 +30,12 @@ def all_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
         yield from _tensors_of(function.attribute_proto)
 
 
+def nodes_within(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    """Yield every node of the graphs that a node holds."""
+    for graph in _graphs_of(node.attribute):
+        yield from _nodes(graph.node)
+
+
 def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
     for node in nodes:
         yield node

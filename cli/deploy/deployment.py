@@ -151,4 +151,6 @@ def _verdict(answer: Answer | None) -> str:
     if answer is None:
         return "not asked: this machine has no way to sign a request (gcloud is not there)"
     what = "it gives the golden answer" if answer.is_golden else "the model is ready"
+    if answer.random:
+        what += f", {', '.join(answer.random)} not compared, since the model draws random numbers"
     return f"{what} ({answer.milliseconds:.0f} ms with the first connection)"

@@ -11,7 +11,7 @@ from onnxlet.contract import tensors
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import DATATYPES, Tensor
-from onnxlet.errors import ArtifactError, OnnxletError, StoreError
+from onnxlet.errors import ArtifactError, ManifestError, OnnxletError, StoreError
 from onnxlet.registry import Registry
 
 HEADER_LENGTH = "inference-header-content-length"
@@ -19,6 +19,9 @@ HEADER_LENGTH = "inference-header-content-length"
 PATIENCE_S = 90
 """For names, permissions and code to come everywhere: a new Function URL answers 403 for a while."""
 PAUSE_S = 2
+
+TOO_LARGE = frozenset({303, 413})
+"""Statuses of a request, or of an answer, that the cloud carries only by way of its object storage."""
 
 NOT_YET = frozenset({403, 404, 429, 500, 502, 503, 504})
 """Statuses that a new deployment may answer with, and then no more."""
@@ -33,6 +36,8 @@ class Answer:
     """Of the request that succeeded, first connection and perhaps a cold start included."""
     is_golden: bool
     """Whether the answer was compared with the version's golden example; else it was only asked whether it is ready."""
+    random: tuple[str, ...] = ()
+    """The outputs that were not compared, since the model draws random numbers for them."""
 
 
 def ask(
@@ -52,10 +57,8 @@ def ask(
         ArtifactError: the answer is another one.
         StoreError: none came; the text says what did.
     """
-    golden = registry.golden(manifest)
-    path = f"/v2/models/{manifest.model}/versions/{manifest.version}"
-    path += "/ready" if golden is None else "/infer"
-    body, headers = (None, {}) if golden is None else to_request(golden)
+    golden = _golden(registry, manifest)
+    path, body, headers = _question(manifest, golden)
     deadline = time.monotonic() + patience_s
     while True:
         started = time.perf_counter()
@@ -66,12 +69,36 @@ def ask(
         if isinstance(reply, Reply) and reply.status == 200:
             if golden is not None:
                 check(golden, reply)
-            return Answer(path, milliseconds, golden is not None)
+            return _answer(path, milliseconds, golden)
+        if isinstance(reply, Reply) and reply.status in TOO_LARGE and golden is not None:
+            golden = None
+            path, body, headers = _question(manifest, golden)
+            continue
         text = describe(reply)
         if time.monotonic() > deadline or (isinstance(reply, Reply) and reply.status not in NOT_YET):
             remedy = f"; {access.remedy(outputs.registry_url)}" if is_keyless(reply) else ""
             raise StoreError(f"{outputs.http_url}: what is deployed does not answer: {text}{remedy}")
         time.sleep(pause_s)
+
+
+def _golden(registry: Registry, manifest: Manifest) -> Golden | None:
+    """Return the golden example; None where the version has none that can be read, which no function needs."""
+    try:
+        return registry.golden(manifest)
+    except (ArtifactError, ManifestError):
+        return None
+
+
+def _question(manifest: Manifest, golden: Golden | None) -> tuple[str, bytes | None, dict[str, str]]:
+    """Return the path, the body and the headers of the smoke request."""
+    path = f"/v2/models/{manifest.model}/versions/{manifest.version}"
+    return (f"{path}/ready", None, {}) if golden is None else (f"{path}/infer", *to_request(golden))
+
+
+def _answer(path: str, milliseconds: float, golden: Golden | None) -> Answer:
+    if golden is None:
+        return Answer(path, milliseconds, is_golden=False)
+    return Answer(path, milliseconds, bool(golden.compared), golden.random)
 
 
 def is_keyless(reply: Reply | OSError) -> bool:

@@ -49,6 +49,7 @@ def examine(registry: Registry, manifest: Manifest, examination: Examination) ->
     blobs: Blobs = {}
     yield from _bytes(registry, manifest, blobs, where)
     yield from _forms(manifest, examination.pinned, where)
+    yield from _crashes(manifest, where)
     if examination.can_load:
         yield from _graphs(manifest, blobs, where)
         yield from _golden(manifest, blobs, where)
@@ -118,6 +119,15 @@ def _forms(manifest: Manifest, pinned: str | None, where: str) -> Iterator[Findi
     yield warning("form_outdated", where, found, f"onnxruntime {pinned}, which is deployed", remedy)
 
 
+def _crashes(manifest: Manifest, where: str) -> Iterator[Finding]:
+    """What the publish gate found to end a process."""
+    for crash in manifest.crashes:
+        what = where if crash.node is None else f'{where}, node "{crash.node}"'
+        remedy = "let only trusted clients ask, or bound the values inside the graph (Clip, Max) and publish again"
+        found = f"{crash.operator} ends the process: {crash.found}"
+        yield warning("model_crashes", what, found, "errors instead of ends", remedy)
+
+
 def _graphs(manifest: Manifest, blobs: Blobs, where: str) -> Iterator[Finding]:
     """Whether each portable graph loads; where one does not, whether it is too new."""
     for artifact in manifest.artifacts:
@@ -144,7 +154,7 @@ def _golden(manifest: Manifest, blobs: Blobs, where: str) -> Iterator[Finding]:
     """Replay the golden example with the portable graph, and with the form that would be loaded here."""
     artifact = manifest.artifact("golden")
     if artifact is None:
-        remedy = "publish the model again: most get one"
+        remedy = "publish the model again: publish says why where a model gets none"
         yield warning("golden_none", where, "no golden example", "one, to know its answers by", remedy)
         return
     if artifact.sha256 not in blobs:
@@ -170,7 +180,15 @@ def _replay(golden: Golden, artifact: Artifact, data: memoryview, where: str) ->
     if difference > MAX_DIFFERENCE:
         expected = f"the golden answer, within {MAX_DIFFERENCE:g}"
         return error("golden_differs", what, f"an answer that is {difference:.2g} off", expected, remedy)
-    return ok("golden", what, f"the golden answer, {difference:.1g} off")
+    return ok("golden", what, describe_golden(golden, difference))
+
+
+def describe_golden(golden: Golden, difference: float) -> str:
+    """Say how far an answer is from the golden one, and what of it could not be compared."""
+    drawn = f"{', '.join(golden.random)} not compared, since the model draws random numbers"
+    if not golden.compared:
+        return drawn
+    return f"the golden answer, {difference:.1g} off" + (f"; {drawn}" if golden.random else "")
 
 
 def _deployed_runtime(manifest: Manifest, pinned: str | None) -> Runtime | None:

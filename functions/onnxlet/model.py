@@ -119,7 +119,7 @@ class Model:
         Raises:
             InvalidTensorError, InferenceError: the model cannot run on the golden inputs.
         """
-        return golden.difference(self.run(golden.inputs, golden.compared))
+        return golden.difference(self.run(golden.inputs, [*golden.compared, *golden.random]))
 
     def warm_up(self) -> None:
         """Run every graph once on zeros, ahead of the requests.
@@ -220,7 +220,7 @@ def golden_difference(found: Session, golden: Golden) -> float:
     Raises:
         InferenceError: it cannot run on the golden inputs.
     """
-    names = golden.compared
+    names = [*golden.compared, *golden.random]
     return golden.difference(dict(zip(names, found.run(golden.inputs, names), strict=True)))
 
 

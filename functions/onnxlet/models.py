@@ -166,7 +166,12 @@ class Models:
 
 
 def run_ahead(model: Model) -> None:
-    """Run a model once before any request, which then finds its memory taken and its weights read."""
+    """Run a model once before any request, which then finds its memory taken and its weights read.
+
+    A model that was found to end the process on some inputs is left alone: zeros might be such inputs.
+    """
+    if model.manifest.crashes:
+        return
     try:
         model.warm_up()
     except (InferenceError, InvalidTensorError, MemoryError, OverflowError) as error:

@@ -88,8 +88,16 @@ def test_a_brought_model_is_published_moved_and_listed(onnxlet: Command, tmp_pat
     assert onnxlet("rollback", "shapes").stdout == "shapes version 1 is live\n"
     fails(onnxlet("rollback", "shapes"), "nothing to roll back to")
     table = onnxlet("models", "shapes").stdout
-    assert table.splitlines()[0].split() == ["version", "live", "share", "created", "source", "signed", "metrics"]
+    head = ["version", "live", "share", "created", "source", "signed", "crashes", "metrics"]
+    assert table.splitlines()[0].split() == head
     assert "Shapes.onnx" in table
+
+
+def test_a_version_that_may_end_the_process_is_listed_with_the_operator(onnxlet: Command, tmp_path: Path) -> None:
+    onnx.save(graphs.dies_on_zero(), tmp_path / "fragile.onnx")
+    assert "warning" not in onnxlet("publish", str(tmp_path / "fragile.onnx")).stdout
+    (row,) = json.loads(onnxlet("models", "fragile", "--json").stdout)
+    assert row["crashes"] == ["Div"]
 
 
 def test_a_signed_version_is_listed_with_its_publisher(onnxlet: Command, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,19 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from onnx import TensorProto, helper, numpy_helper
 
+from onnxlet import session
 from onnxlet.contract import signature
+from onnxlet.contract.artifact import ORT
+from onnxlet.contract.golden import MAX_BYTES, Golden
 from onnxlet.contract.manifest import Classification, ImagePreprocess
+from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import ArtifactError, InvalidNameError, OnnxletError, SettingsError
+from onnxlet.model import load
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs, keys
 from training.onnx_file import read_onnx
+from training.optimize import Graph, optimize
 from training.publish import Candidate, _check_size, check, copy_version, publish
 from training.sign import load_sign
 
@@ -174,3 +181,120 @@ def test_what_openssl_generates_signs(tmp_path: Path) -> None:
     registry = Registry(open_store((tmp_path / "registry").as_uri(), create=True))
     publish(registry, graphs.digits_candidate(), sign=load_sign(tmp_path / "key.pem"))
     assert signature.is_valid(registry.resolve("digits"))
+
+
+def fixed_convolution(side: int) -> onnx.ModelProto:
+    """A convolution of pictures of one size, as exporters of segmenters and detectors write them."""
+    weights = {"w": np.random.default_rng(0).normal(size=(3, 3, 3, 3)).astype(np.float32)}
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])]
+    shape: list[int | str] = [1, 3, side, side]
+    return graphs.model(nodes, [("x", TensorProto.FLOAT, shape)], [("y", TensorProto.FLOAT, shape)], weights)
+
+
+def test_every_document_of_a_large_model_is_one_that_functions_read(registry: Registry) -> None:
+    """Its example, stored whole, would be larger than any document may be."""
+    manifest = publish(registry, graphs.candidate("large", fixed_convolution(600)))
+    golden = registry.golden(registry.resolve("large"))
+    assert golden is not None
+    assert manifest.artifact("golden").size_bytes <= MAX_BYTES  # type: ignore[union-attr]
+    assert golden.inputs["x"].shape == golden.samples["y"].shape == (1, 3, 600, 600)
+    assert load(registry, manifest, threads=1).difference(golden) < 1e-4
+
+
+def test_an_example_of_the_framework_that_is_too_large_is_compared_and_then_replaced(registry: Registry) -> None:
+    plain = graphs.candidate("large", fixed_convolution(600))
+    data = np.random.default_rng(5).random((1, 3, 600, 600), np.float32)
+    inputs = {"x": Tensor(DATATYPES["FP32"], data.shape, memoryview(data.tobytes()))}
+    right = check(plain).run(inputs)
+    publish(registry, replace(plain, golden=Golden(inputs, right)))
+    golden = registry.golden(registry.resolve("large"))
+    assert golden is not None
+    assert golden.inputs != inputs
+    with pytest.raises(ArtifactError, match="answer to the golden inputs is"):
+        publish(registry, replace(plain, golden=Golden(inputs, {"y": inputs["x"]}), publication="wrong"))
+    assert registry.versions("large") == [1]
+
+
+def test_the_finished_candidate_is_checked_with_all_its_forms(candidate: Candidate) -> None:
+    form = Graph("model", "fp32", b"no form", ORT)
+    with pytest.raises(ArtifactError, match="cannot load the graph"):
+        check(replace(candidate, optimized=(form,)))
+    checked = Graph(
+        "model", "fp32", optimize(Graph("model", "fp32", candidate.model.data), None)[0].data, ORT, session.cpu_class()
+    )
+    other = Golden({"x": Tensor(DATATYPES["FP32"], (1, 4, 4, 1), memoryview(bytes(64)))}, {})
+    with pytest.raises(ArtifactError, match="no output of its model can be compared"):
+        check(replace(candidate, optimized=(checked,), golden=other))
+
+
+def test_a_crash_of_the_model_is_published_and_said(registry: Registry, caplog: pytest.LogCaptureFixture) -> None:
+    """It would die on zeros: neither the gate nor a function that loads ahead may give it any."""
+    manifest = publish(registry, graphs.candidate("fragile", graphs.dies_on_zero()))
+    assert [(crash.operator, crash.node) for crash in manifest.crashes] == [("Div", "quotient")]
+    assert registry.resolve("fragile").crashes == manifest.crashes
+    assert 'fragile.onnx: Div (node "quotient") ends the process: SIGFPE where x is INT64 [1] of 0' in caplog.text
+    golden = registry.golden(manifest)
+    assert golden is not None
+    assert bytes(golden.inputs["x"].buffer) == (16_000).to_bytes(8, "little")
+
+
+def test_a_model_that_dies_on_zeros_is_loaded_ahead(registry: Registry) -> None:
+    publish(registry, graphs.candidate("fragile", graphs.dies_on_zero()))
+    code = f"""
+from onnxlet.models import Models
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+registry = Registry(open_store({registry.store.url!r}))
+print(Models(registry, threads=1).get(registry.resolve("fragile"), is_ahead=True).manifest.crashes[0].operator)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "Div\n")
+
+
+def noisy(*nodes: onnx.NodeProto) -> onnx.ModelProto:
+    shape: list[int | str] = ["batch", 4]
+    inputs: list[graphs.Value] = [("x", TensorProto.FLOAT, shape)]
+    outputs: list[graphs.Value] = [("sure", TensorProto.FLOAT, shape), ("drawn", TensorProto.FLOAT, shape)]
+    weights = {"ratio": np.array(0.5, np.float32), "on": np.array(True), "off": np.array(False)}
+    return graphs.model([helper.make_node("Neg", ["x"], ["sure"]), *nodes], inputs, outputs, weights)
+
+
+RANDOM: dict[str, tuple[list[onnx.NodeProto], tuple[str, ...]]] = {
+    "noise": (
+        [helper.make_node("RandomNormalLike", ["x"], ["z"]), helper.make_node("Add", ["x", "z"], ["drawn"])],
+        ("drawn",),
+    ),
+    "too little to be seen": (
+        [
+            helper.make_node("RandomNormalLike", ["x"], ["z"], scale=1e-9, seed=1.0),
+            helper.make_node("Add", ["x", "z"], ["drawn"]),
+        ],
+        ("drawn",),
+    ),
+    "dropout in training": ([helper.make_node("Dropout", ["x", "ratio", "on"], ["drawn"])], ("drawn",)),
+    "dropout": ([helper.make_node("Dropout", ["x", "ratio", "off"], ["drawn"])], ()),
+    "dropout by default": ([helper.make_node("Dropout", ["x"], ["drawn"])], ()),
+}
+
+
+@pytest.mark.parametrize("case", RANDOM)
+def test_outputs_that_the_model_draws_numbers_for_are_not_compared(registry: Registry, case: str) -> None:
+    nodes, drawn = RANDOM[case]
+    manifest = publish(registry, graphs.candidate("noisy", noisy(*nodes)))
+    golden = registry.golden(manifest)
+    assert golden is not None
+    assert golden.random == drawn
+    assert golden.compared == [name for name in ("sure", "drawn") if name not in drawn]
+    model = load(registry, manifest, threads=1)
+    assert [model.difference(golden) for _ in range(3)] == [0.0] * 3
+
+
+def test_a_model_that_runs_on_nothing_made_up_is_published_and_said_to_have_no_example(
+    registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = [helper.make_node("Gather", ["table", "index"], ["row"])]
+    weights = {"table": np.zeros((0, 2), np.float32)}
+    outputs: list[graphs.Value] = [("row", TensorProto.FLOAT, ["n", 2])]
+    proto = graphs.model(nodes, [("index", TensorProto.INT64, ["n"])], outputs, weights)
+    assert registry.golden(publish(registry, graphs.candidate("never", proto))) is None
+    assert "never.onnx: no golden example, by which others know its answers: the model runs on none" in caplog.text

@@ -25,11 +25,14 @@ Rules that every reader and writer keeps:
     bound.
 7.  A version may have a graph in several forms. Whoever cannot load one takes another: the portable `onnx` is always
     there, an `ort` is for one version of ONNX Runtime, with `cpu` for one class of CPUs and only after it gave the
-    golden answer.
+    golden answer. A golden example has at most 1 MiB, so that a large one is reduced; `golden` says how.
 8.  A version may be signed. What is signed is the manifest's whole JSON object but for the signature, so whoever copies
     a manifest into an alias copies all of it. A function that knows public keys loads only what one of them signed.
 9.  No document grows without a bound, and a writer reads what it is about to write: what no reader takes is not
     written.
+10. `crashes` is a list of what the publish gate found to end a process, or to run without end: `operator` (its name in
+    ONNX), `node` (the node's name, or null) and `found` (what happened on which inputs). It is absent where nothing was
+    found. A function does not run such a version before a request does.
 
 `blob` and `artifact` say what the bytes are and who may load them, `expectation` which of them a function may ask for
 early, `golden` what a version must answer, `reference` how it was asked and answered where it was evaluated, `tensors`

@@ -1,6 +1,7 @@
 # ruff: noqa: ARG002 - the methods are those of `Cloud`
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from cli.deploy.cloud import Outputs, Reply, Wanted
 from cli.deploy.http import send
 from cli.deploy.process import silent
 from cli.local.serve import LocalSettings, serve
+from onnxlet.contract.artifact import JSON, Artifact
+from onnxlet.contract.document import MAX_DOCUMENT_BYTES
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ArtifactError, StoreError
 from onnxlet.registry import Registry
@@ -70,18 +73,41 @@ def test_a_model_without_a_golden_example_is_asked_whether_it_is_ready(tmp_path:
     cloud = FakeCloud(tmp_path)
     cloud.applied.append(Wanted(tmp_path, "gather", None))
     manifest = registry.resolve("gather")
-    without = Manifest.from_json(
-        json.dumps(
-            {
-                **manifest.to_document(),
-                "artifacts": [item for item in manifest.to_document()["artifacts"] if item["role"] != "golden"],
-            }
-        ).encode(),
-        "x",
-    )
+    others = tuple(artifact for artifact in manifest.artifacts if artifact.role != "golden")
+    without = replace(manifest, artifacts=others)
     answer = ask(cloud, registry, without)
     assert answer is not None
     assert (answer.path, answer.is_golden) == ("/v2/models/gather/versions/1/ready", False)
+
+
+@pytest.mark.parametrize("status", smoke.TOO_LARGE)
+def test_what_the_cloud_does_not_carry_is_asked_whether_it_is_ready(
+    tmp_path: Path, registry: Registry, status: int
+) -> None:
+    manifest = publish(registry, graphs.digits_candidate())
+    answer = ask(scripted(tmp_path, Reply(status, {}, b""), Reply(200, {}, b"{}")), registry, manifest)
+    assert answer is not None
+    assert (answer.path, answer.is_golden) == ("/v2/models/digits/versions/1/ready", False)
+
+
+def test_a_golden_example_that_cannot_be_read_is_not_asked(tmp_path: Path, registry: Registry) -> None:
+    manifest = publish(registry, graphs.digits_candidate())
+    data = b" " * (MAX_DOCUMENT_BYTES + 1)
+    golden = Artifact.of("golden", "fp32", data, JSON)
+    others = [artifact for artifact in manifest.artifacts if artifact.role != "golden"]
+    broken = registry.publish(replace(manifest, artifacts=(*others, golden)), {golden.sha256: data})
+    answer = ask(scripted(tmp_path, Reply(200, {}, b"{}")), registry, broken)
+    assert answer is not None
+    assert (answer.path, answer.is_golden) == ("/v2/models/digits/versions/2/ready", False)
+
+
+def test_random_numbers_are_not_compared(tmp_path: Path, registry: Registry) -> None:
+    manifest = publish(registry, graphs.candidate("noise", graphs.noise()))
+    cloud = FakeCloud(tmp_path)
+    cloud.apply(Wanted(tmp_path, "noise", None), silent)
+    answer = ask(cloud, registry, manifest)
+    assert answer is not None
+    assert (answer.path, answer.is_golden, answer.random) == ("/v2/models/noise/versions/1/infer", False, ("y",))
 
 
 def test_what_comes_up_slowly_is_asked_again(tmp_path: Path, registry: Registry) -> None:

@@ -11,7 +11,7 @@ from cli.doctor.versions import BASE_MIB, Examination
 from onnxlet.contract import layout
 from onnxlet.contract.artifact import ORT, Artifact
 from onnxlet.contract.golden import Golden
-from onnxlet.contract.manifest import Manifest
+from onnxlet.contract.manifest import Crash, Manifest
 from onnxlet.models import LOAD_FACTOR, MIB
 from onnxlet.registry import Registry
 from tests import graphs
@@ -136,6 +136,27 @@ class TestGolden:
                 replace(manifest, artifacts=(*others, artifact)), {artifact.sha256: data}, alias=None
             )
             assert {finding.code for finding in wrong(versions.examine(registry, broken, examination))} == {code}
+
+    def test_what_the_model_draws_numbers_for_is_said_not_to_be_compared(
+        self, registry: Registry, examination: Examination
+    ) -> None:
+        manifest = publish(registry, graphs.candidate("noise", graphs.noise()))
+        found = list(versions.examine(registry, manifest, examination))
+        assert wrong(found) == []
+        replayed = [finding.found for finding in found if finding.code == "golden"]
+        assert replayed == ["y not compared, since the model draws random numbers"] * len(replayed) != []
+
+
+class TestCrashes:
+    @pytest.mark.parametrize("node", ["quotient", None])
+    def test_what_ends_the_process_is_named(
+        self, registry: Registry, manifest: Manifest, examination: Examination, node: str | None
+    ) -> None:
+        crashes = (Crash("Div", node, "SIGFPE where x is 0"),)
+        fragile = registry.publish(replace(manifest, crashes=crashes), {}, alias=None)
+        (found,) = wrong(versions.examine(registry, fragile, examination))
+        assert (found.code, found.found) == ("model_crashes", "Div ends the process: SIGFPE where x is 0")
+        assert found.where == "digits version 3" + (', node "quotient"' if node else "")
 
 
 class TestMemory:
