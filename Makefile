@@ -14,7 +14,7 @@ DEPLOYED := numpy obstore onnxruntime orjson pillow
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch jax demo test browser kserve conformance faults soak mutants bench lint lint-infra audit hashes serve train package deploy destroy deploy-local clean
+.PHONY: help setup torch jax demo test browser kserve conformance faults soak mutants bench lint lint-infra audit hashes serve train package deploy destroy deploy-local clean clean-all
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -137,5 +137,8 @@ deploy-local: setup .venv-deploy .venv-ministack ## Test the whole way of a depl
 	$@/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1 || { rm -rf $@; exit 1; }
 	@touch $@
 
-clean: ## Remove what the targets made, the local registry and runs too
-	rm -rf $(VENV) .venv-audit .venv-kserve .venv-deploy .venv-checkov .venv-ministack .onnxlet runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .mutants
+clean: ## Remove what the targets made; the local registry, its keys and runs stay
+	rm -rf $(VENV) .venv-audit .venv-kserve .venv-deploy .venv-checkov .venv-ministack build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .mutants
+
+clean-all: clean ## Remove the local registry with its models and keys, and all runs, too
+	rm -rf .onnxlet runs

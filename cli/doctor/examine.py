@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cli.doctor import function, machine, package, registry, stack
-from cli.doctor.finding import Finding
+from cli.doctor.finding import Finding, error
 from cli.doctor.machine import Machine
 from cli.doctor.versions import Examination
 from cli.registry import DEFAULT_FOLDER
@@ -42,6 +42,9 @@ def examine(
         yield from function.examine(target, opened.registry)
     elif target is not None and target.endswith(".zip"):
         yield from package.examine(Path(target))
+    elif target is not None and target.endswith(".onnx"):
+        remedy = f"onnxlet publish {target}, then onnxlet doctor"
+        yield error("registry_url", target, "a model's file", "a registry, a function, a stack or a package", remedy)
     elif target or registry_url or DEFAULT_FOLDER.is_dir():
         opened = registry.open_at(target or registry_url)
         yield from opened.findings

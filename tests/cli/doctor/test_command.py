@@ -51,3 +51,10 @@ def test_a_package_alone_makes_no_registry(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert NAME in done.stdout
     assert not (tmp_path / ".onnxlet").exists()
+
+
+def test_a_models_file_is_no_registry(tmp_path: Path) -> None:
+    done = onnxlet(tmp_path, "iris.onnx")
+    assert done.returncode == 1
+    assert "iris.onnx: a model's file, expected a registry" in done.stdout
+    assert "onnxlet publish iris.onnx, then onnxlet doctor" in done.stdout

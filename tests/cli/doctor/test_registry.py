@@ -112,7 +112,8 @@ class TestAccess:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name)
         opened = registries.open_at("s3://bucket/models")
-        only(opened.findings, "error", "registry_credentials", "aws configure")
+        line = only(opened.findings, "error", "registry_credentials", "aws configure").to_line()
+        assert line.count("s3://") == line.count("aws configure") == 1
 
     def test_a_missing_bucket_is_named(
         self, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, examination: Examination
