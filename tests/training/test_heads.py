@@ -288,6 +288,28 @@ def test_a_table_of_known_words_is_asked_with_these_words() -> None:
     assert (finding.activation, finding.is_sure) == ("none", True)
 
 
+@pytest.mark.parametrize(("factor", "is_sure"), [(1, True), (0, False)])
+def test_a_model_that_ends_the_process_ends_only_a_childs(factor: int, is_sure: bool) -> None:
+    """The least integer divided by -1 raises SIGFPE: for the row 0, or for each row."""
+    proto = graphs.model(
+        [
+            node("Mul", ["x", "factor"], ["m"]),
+            node("Sub", ["m", "one"], ["s"]),
+            node("Div", ["least", "s"], ["d"]),
+            node("Cast", ["d"], ["f"], to=FLOAT),
+            node("MatMul", ["f", "w"], ["z"]),
+            node("Softmax", ["z"], ["y"]),
+        ],
+        [("x", TensorProto.INT32, ["batch", 1])],
+        [("y", FLOAT, ["batch", 3])],
+        {"w": WEIGHTS[:1], **{name: np.array(value, np.int32) for name, value in
+                              (("one", 1), ("least", -(2**31)), ("factor", factor))}},
+    )  # fmt: skip
+    finding = found(graphs.to_file(proto))
+    assert (finding.activation, finding.is_sure) == ("none", is_sure)
+    assert ("it ends the process, with signal 8" in finding.reason) is not is_sure
+
+
 def test_pictures_decide_where_only_pictures_give_numbers() -> None:
     """The square root of what is below 0 is not a number: of the made-up tensors, few rows are left."""
     model = head(node("Sqrt", ["x"], ["r"]), node("MatMul", ["r", "w"], ["v"]), node("Softmax", ["v"], ["y"]))
@@ -406,5 +428,5 @@ def test_an_open_number_of_classes_is_held_to_what_the_model_gives() -> None:
     model = graphs.to_file(proto)
     assert find_output(model.outputs, 2) == model.outputs[0]
     assert served(labelled(model), ROWS[:, :3]).shape == (4, 3)
-    with pytest.raises(ArtifactError, match="expected 2 numbers in a row for 2 labels"):
+    with pytest.raises(ArtifactError, match="expected 2 numbers in a row, got the shape"):
         pass_gate(labelled(model, ("a", "b")))
