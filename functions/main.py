@@ -22,10 +22,13 @@ def aws_http(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def aws_objects(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer the objects of S3's events, each with a result object, and tell a queue which messages failed."""
+    """Answer the objects of S3's events, each with a result object, and tell a queue or a job which of them failed."""
     from onnxlet import events  # of the entry points for objects alone, here and below
 
-    return aws.from_failures(events.answer(app.service, aws.to_messages(event), remaining_s=aws.remaining_s(context)))
+    messages, remaining_s = aws.to_messages(event), aws.remaining_s(context)
+    if aws.is_job(event):
+        return aws.from_outcomes(event, events.outcomes(app.service, messages, remaining_s=remaining_s))
+    return aws.from_failures(events.answer(app.service, messages, remaining_s=remaining_s))
 
 
 def aws_map(event: dict[str, Any], context: Any) -> dict[str, int]:

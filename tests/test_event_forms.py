@@ -94,7 +94,19 @@ def sample(name: str, **replaced: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "name", ["aws_s3_put", "aws_s3_eventbridge", "aws_sns_s3", "aws_sqs_s3", "aws_sqs_sns_s3", "aws_sqs_eventbridge"]
+    "name",
+    [
+        "aws_pipes_sqs",
+        "aws_s3_cloudtrail",
+        "aws_s3_detail",
+        "aws_s3_eventbridge",
+        "aws_s3_put",
+        "aws_s3_transformed",
+        "aws_sns_s3",
+        "aws_sqs_eventbridge",
+        "aws_sqs_s3",
+        "aws_sqs_sns_s3",
+    ],
 )
 def test_an_aws_event_of_every_form_gets_its_result(aws: Aws, name: str) -> None:
     aws.forget_results()
@@ -105,6 +117,21 @@ def test_an_aws_event_of_every_form_gets_its_result(aws: Aws, name: str) -> None
     assert result["identity"]["version"] == version
     assert (result["model"], result["version"]) == ("digits", 1)
     assert result["predictions"][0]["label"] in set("0123456789")
+
+
+@pytest.mark.parametrize("name", ["aws_s3_batch_1", "aws_s3_batch_2"])
+def test_a_job_of_s3_batch_operations_is_told_what_became_of_its_tasks(aws: Aws, name: str) -> None:
+    aws.forget_results()
+    event = sample(name, version=aws.put(KEY, png()))
+    (task,) = event["tasks"]
+    aws.put("in/no image.png", b"poison")
+    event["tasks"] = [task, {**task, "taskId": "b", "s3Key": "in/no+image.png", "s3VersionId": None}, {"taskId": "c"}]
+    answer = aws.function.invoke(event)
+    assert answer["invocationId"] == event["invocationId"]
+    codes = [(result["taskId"], result["resultCode"]) for result in answer["results"]]
+    assert codes == [(task["taskId"], "Succeeded"), ("b", "PermanentFailure"), ("c", "PermanentFailure")]
+    assert answer["results"][0]["resultString"].startswith("s3://onnxlet-results/")
+    assert len(read_results(aws.results)) == 2
 
 
 def test_of_a_batch_only_what_cannot_be_read_is_told_to_the_queue(aws: Aws) -> None:

@@ -2,8 +2,9 @@
 
 Source: AWS Lambda developer guide, "Invoking function URLs" (payload format 2.0), "Lambda integration for REST APIs"
 (1.0), "Using Lambda with an Application Load Balancer" and "Using Lambda with Amazon SQS" (partial batch responses);
-Amazon S3 user guide, "Event message structure" and "EventBridge event message structure"; AWS Step Functions developer
-guide, "ItemBatcher" and "ItemReader".
+Amazon S3 user guide, "Event message structure", "EventBridge event message structure" and "Batch Operations"; AWS
+CloudTrail, "Record contents"; Amazon EventBridge, "Pipes batching" and "Input transformation"; AWS Step Functions
+developer guide, "ItemBatcher" and "ItemReader".
 """
 
 import json
@@ -16,12 +17,15 @@ from urllib.parse import parse_qsl, unquote, unquote_plus
 import orjson
 
 from onnxlet.config import MAX_BODY_BYTES
-from onnxlet.errors import InvalidRequestError, TooLargeError
+from onnxlet.errors import InvalidRequestError, TooLargeError, json_shown, json_word
 from onnxlet.http import JSON, Request, Response, merged
-from onnxlet.sources import Message, ObjectReference
+from onnxlet.sources import Message, ObjectReference, Outcome
 
 MAX_BALANCED_BYTES = 1024 * 1024 - 16 * 1024
 """Of an answer through a load balancer: it takes 1 MiB, of which some are left for the document around the body."""
+
+WRITES = frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload", "PostObject"})
+"""What CloudTrail calls the requests that make an object."""
 
 MAX_WRAPPINGS = 4
 """An event inside SNS inside SQS has two; whatever has more is no event of S3's."""
@@ -126,18 +130,48 @@ def _split_base(path: str, event: Mapping[str, Any]) -> tuple[str, str]:
     return f"/{proxy}", path.removesuffix(f"/{proxy}")
 
 
-def to_messages(event: Mapping[str, Any]) -> list[Message]:
-    """Read an event that speaks of new objects: S3's notification or its event through EventBridge, plain or wrapped.
+def to_messages(event: Any) -> list[Message]:
+    """Read an event that speaks of new objects.
 
-    SNS, SQS or both may have wrapped either.
+    It is S3's notification, S3's or CloudTrail's event through EventBridge (whole, its `detail` alone, or what an input
+    transformer made of it), each plain or wrapped by SNS, SQS or both; or a task of S3 Batch Operations. EventBridge
+    Pipes delivers a list of these.
 
     Raises:
         InvalidRequestError: another event. A message of a queue that cannot be read carries its error instead.
     """
-    records = event.get("Records")
+    if is_job(event):
+        return [_to_task(task) for task in event["tasks"]]
+    records = event if isinstance(event, list) else event.get("Records") if isinstance(event, Mapping) else None
     if isinstance(records, list) and records and all(_source(record) == "aws:sqs" for record in records):
         return [_to_message(record) for record in records]
+    if isinstance(event, list):
+        return [Message(None, tuple(_objects(record, MAX_WRAPPINGS))) for record in event]
     return [Message(None, tuple(_objects(event, MAX_WRAPPINGS)))]
+
+
+def is_job(event: object) -> bool:
+    """Whether an event is an invocation by S3 Batch Operations, which expects an answer of its own form."""
+    return isinstance(event, Mapping) and "invocationSchemaVersion" in event and isinstance(event.get("tasks"), list)
+
+
+def from_outcomes(event: Mapping[str, Any], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The answer by which S3 Batch Operations counts a task as done, tries it again, or reports it as failed."""
+    return {
+        "invocationSchemaVersion": event["invocationSchemaVersion"],
+        "treatMissingKeysAs": "PermanentFailure",
+        "invocationId": event.get("invocationId"),
+        "results": [
+            {"taskId": outcome.id, "resultCode": _result_code(outcome), "resultString": outcome.text}
+            for outcome in outcomes
+        ],
+    }
+
+
+def _result_code(outcome: Outcome) -> str:
+    if outcome.is_answered:
+        return "Succeeded"
+    return "TemporaryFailure" if outcome.may_be_repeated else "PermanentFailure"
 
 
 def from_failures(message_ids: Sequence[str]) -> dict[str, Any]:
@@ -163,6 +197,22 @@ def to_objects(event: Mapping[str, Any]) -> list[ObjectReference]:
     return objects
 
 
+def _to_task(task: Any) -> Message:
+    """Read a task of S3 Batch Operations, whose keys are URL-encoded as those of its manifest.
+
+    Source: Amazon S3 user guide, "Invoke AWS Lambda function": version 1.0 names the bucket's ARN, 2.0 its name.
+    """
+    try:
+        bucket = task.get("s3Bucket") or task["s3BucketArn"].rpartition(":")[2]
+        key = unquote_plus(task["s3Key"], errors="strict")
+        return Message(task["taskId"], (ObjectReference("s3", bucket, key, task.get("s3VersionId") or None),))
+    except (AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        refusal = InvalidRequestError(f"expected a task of S3 Batch Operations: {error!r}")
+        if not isinstance(task, Mapping) or not isinstance(task.get("taskId"), str):
+            raise refusal from error
+        return Message(task["taskId"], error=refusal)
+
+
 def _to_message(record: Mapping[str, Any]) -> Message:
     message_id = record.get("messageId")
     if not isinstance(message_id, str):
@@ -184,11 +234,15 @@ def _objects(event: Any, wrappings_left: int) -> Iterator[ObjectReference]:
             yield from _eventbridge_objects(event)
         elif event.get("Type") == "Notification":
             yield from _objects(_parse(event["Message"]), wrappings_left - 1)
+        elif "bucket" in event:
+            yield from _detail_objects(event)
         else:
-            for record in event["Records"]:
+            for record in event.get("Records", [event]):
                 yield from _record_objects(record, wrappings_left)
     except (AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise InvalidRequestError(f"expected an event of S3 that names a bucket and a key: {error!r}") from error
+        raise InvalidRequestError(
+            f"expected an event of S3 that names a bucket and a key, got {_describe(event)}: {error!r}"
+        ) from error
 
 
 def _record_objects(record: Mapping[str, Any], wrappings_left: int) -> Iterator[ObjectReference]:
@@ -202,9 +256,35 @@ def _record_objects(record: Mapping[str, Any], wrappings_left: int) -> Iterator[
 
 def _eventbridge_objects(event: Mapping[str, Any]) -> Iterator[ObjectReference]:
     """Of S3's event through EventBridge, whose key is not URL-encoded; a rule may let any event of a bucket through."""
-    if event["detail-type"] == "Object Created":
-        bucket, item = event["detail"]["bucket"], event["detail"]["object"]
+    kind, detail = event["detail-type"], event["detail"]
+    if kind == "AWS API Call via CloudTrail":
+        if detail["eventName"] in WRITES and not detail.get("errorCode"):
+            parameters, answered = detail["requestParameters"], detail.get("responseElements") or {}
+            version = answered.get("x-amz-version-id")
+            yield ObjectReference("s3", parameters["bucketName"], parameters["key"], version)
+    elif kind == "Object Created":
+        yield from _detail_objects(detail)
+    elif not kind.startswith("Object "):
+        raise InvalidRequestError(f"expected an event of S3 that names a bucket and a key, got {json_shown(kind)}")
+
+
+def _detail_objects(detail: Mapping[str, Any]) -> Iterator[ObjectReference]:
+    """Of the `detail` of an event through EventBridge, or of what an input transformer made of it."""
+    bucket = detail["bucket"]
+    if isinstance(bucket, str):
+        yield ObjectReference("s3", bucket, detail["key"], detail.get("version-id") or detail.get("versionId") or None)
+    elif "deletion-type" not in detail:
+        item = detail["object"]
         yield ObjectReference("s3", bucket["name"], item["key"], item.get("version-id"))
+
+
+def _describe(event: object) -> str:
+    """What an event is, without its values, which may be of a client's making."""
+    if not isinstance(event, Mapping):
+        return json_word(event)
+    names = json_shown(list(event))
+    source = event.get("eventSource") or event.get("source")
+    return f"an object of {names}" + (f" from {json_shown(source)}" if isinstance(source, str) else "")
 
 
 def _source(record: Any) -> object:
@@ -213,6 +293,8 @@ def _source(record: Any) -> object:
 
 
 def _parse(text: Any) -> Any:
+    if isinstance(text, dict):  # a pipe has read it already
+        return text
     try:
         return json.loads(text)
     except (TypeError, ValueError, RecursionError) as error:

@@ -28,7 +28,7 @@ from onnxlet.errors import (
 from onnxlet.model import Model
 from onnxlet.references import content
 from onnxlet.service import Service
-from onnxlet.sources import Message, ObjectReference, Source
+from onnxlet.sources import Message, ObjectReference, Outcome, Source
 from onnxlet.telemetry import WriteLine
 
 logger = logging.getLogger("onnxlet")
@@ -96,6 +96,30 @@ def answer(
         logger.error("message %s failed: %s", one_line(message.id), failure)
         failed.append(message.id)
     return failed
+
+
+def outcomes(
+    service: Service,
+    messages: Sequence[Message],
+    write_line: WriteLine = telemetry.write_line,
+    remaining_s: float | None = None,
+) -> list[Outcome]:
+    """Answer the source of every message, and say what became of each.
+
+    Its arguments are those of `answer`; every message has an identifier.
+    """
+    works = _process_each(
+        service, (source for message in messages for source in message.sources), write_line, remaining_s
+    )
+    found = []
+    for message in messages:
+        work = works[message.sources[0]] if message.sources else None
+        failure = message.error if work is None else work.failure
+        refusal = None if work is None else work.outcome.get("error")
+        text = str(failure or refusal or (work and work.result) or "left alone")
+        is_repeated = failure is not None and message.error is None
+        found.append(Outcome(message.id or "", text, failure is None and refusal is None, is_repeated))
+    return found
 
 
 def tally(

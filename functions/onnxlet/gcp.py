@@ -12,12 +12,14 @@ from typing import Any
 
 from onnxlet.config import MAX_BODY_BYTES
 from onnxlet.errors import InvalidRequestError
-from onnxlet.http import JSON, Request, Response, check_length, merged
+from onnxlet.http import Request, Response, check_length, merged
 from onnxlet.sources import Inline, Message, ObjectReference
 
 DRAINED_BYTES = 64 * 1024
 """Of a body that is not kept, at a time."""
 
+STORAGE = "google.cloud.storage.object.v1."
+NEW_MESSAGE = "google.cloud.pubsub.topic.v1.messagePublished"
 NEW_OBJECT = "google.cloud.storage.object.v1.finalized"
 
 
@@ -61,16 +63,25 @@ def from_response(response: Response, request: Any = None) -> tuple[bytes, int, 
 
 
 def to_object(cloud_event: Any) -> Message:
-    """Read a CloudEvent of Cloud Storage: the object that was finalized; events of other types speak of no new object.
+    """Read a CloudEvent of Cloud Storage: the object that was finalized; its other events speak of no new object.
 
     Raises:
         InvalidRequestError: another event.
     """
+    kind = _type_of(cloud_event)
+    if kind == NEW_MESSAGE:
+        return to_message(cloud_event)
+    if not kind.startswith(STORAGE):
+        raise InvalidRequestError(
+            f"expected a CloudEvent of Cloud Storage with data.bucket and data.name, got {kind:.80}"
+        )
+    if kind != NEW_OBJECT:
+        return Message(None)
     try:
-        if cloud_event["type"] != NEW_OBJECT:
-            return Message(None)
         data = cloud_event.data
-        return Message(None, (ObjectReference("gs", data["bucket"], data["name"], data.get("generation")),))
+        return Message(
+            None, (ObjectReference("gs", data["bucket"], data["name"], _generation(data.get("generation"))),)
+        )
     except (AttributeError, KeyError, TypeError) as error:
         raise InvalidRequestError("expected a CloudEvent of Cloud Storage with data.bucket and data.name") from error
 
@@ -78,23 +89,38 @@ def to_object(cloud_event: Any) -> Message:
 def to_message(cloud_event: Any) -> Message:
     """Read a CloudEvent of Pub/Sub: a notification of Cloud Storage, or a payload.
 
-    Of the notifications only that of a finalized object is answered. A payload's attribute `content-type` says what it
-    is; without one its first bytes do.
+    A notification names a bucket and an object; of these only that of a finalized object is answered. A payload may
+    have any attributes of its own, of which `content-type`, in upper or lower case, says what it is.
 
     Raises:
         InvalidRequestError: another event, or data that are not base64.
     """
+    if _type_of(cloud_event).startswith(STORAGE):
+        return to_object(cloud_event)
     try:
         message = cloud_event.data["message"]
         attributes = message.get("attributes") or {}
-        if "eventType" not in attributes:
+        kind = str(attributes.get("eventType", ""))
+        if not (kind.startswith("OBJECT_") and attributes.get("bucketId") and attributes.get("objectId")):
             return Message(None, (_inline(message, attributes, cloud_event["source"]),))
-        if attributes["eventType"] != "OBJECT_FINALIZE":
+        if kind != "OBJECT_FINALIZE":
             return Message(None)
-        names = attributes["bucketId"], attributes["objectId"], attributes.get("objectGeneration")
-        return Message(None, (ObjectReference("gs", *names),))
+        generation = _generation(attributes.get("objectGeneration"))
+        return Message(None, (ObjectReference("gs", attributes["bucketId"], attributes["objectId"], generation),))
     except (AttributeError, KeyError, TypeError) as error:
         raise InvalidRequestError("expected a message of Pub/Sub, with a notification or a payload") from error
+
+
+def _type_of(cloud_event: Any) -> str:
+    try:
+        return str(cloud_event["type"])
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InvalidRequestError(f"expected a CloudEvent with a type: {error!r}") from error
+
+
+def _generation(value: Any) -> Any:
+    """The generation of an object, which some senders write as a number."""
+    return str(value) if type(value) is int else value
 
 
 def _inline(message: Mapping[str, Any], attributes: Mapping[str, str], source: str) -> Inline:
@@ -103,5 +129,5 @@ def _inline(message: Mapping[str, Any], attributes: Mapping[str, str], source: s
         body = b64decode(message.get("data") or "", validate=True)
     except (Base64Error, ValueError) as error:
         raise InvalidRequestError(f"message {message_id}: expected data as base64: {error}") from error
-    media_type = attributes.get("content-type") or (JSON if body[:1] in {b"{", b"["} else "")
+    media_type = next((value for name, value in attributes.items() if name.lower() == "content-type"), "")
     return Inline(f"{source}/messages/{message_id}", f"messages/{message_id}", body, media_type)

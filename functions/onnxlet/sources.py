@@ -83,3 +83,15 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a message with one source, for a service that asks."""
+
+    id: str
+    text: str
+    """The URL of the result, or why there is no answer."""
+    is_answered: bool
+    may_be_repeated: bool = False
+    """Whether another delivery may be answered."""

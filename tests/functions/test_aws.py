@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from onnxlet import aws
 from onnxlet.errors import InvalidRequestError
 from onnxlet.http import Request, Response, parse_json
-from onnxlet.sources import Message, ObjectReference
+from onnxlet.sources import Message, ObjectReference, Outcome
 
 EVENTS = Path(__file__).parents[1] / "events"
 
@@ -162,13 +163,22 @@ VERSION = "096fKKXTRTtl3on89fVO.nfljtsv6qko"
 OBJECT = ObjectReference("s3", "onnxlet-input", "in/a photo of 100% café+1.png", VERSION)
 
 
-@pytest.mark.parametrize(
-    "name", ["aws_s3_put", "aws_s3_eventbridge", "aws_sns_s3", "aws_sqs_s3", "aws_sqs_sns_s3", "aws_sqs_eventbridge"]
-)
+FORMS = ["aws_s3_put", "aws_s3_eventbridge", "aws_sns_s3", "aws_sqs_s3", "aws_sqs_sns_s3", "aws_sqs_eventbridge"]
+FORMS += [
+    "aws_pipes_sqs",
+    "aws_s3_batch_1",
+    "aws_s3_batch_2",
+    "aws_s3_cloudtrail",
+    "aws_s3_detail",
+    "aws_s3_transformed",
+]
+
+
+@pytest.mark.parametrize("name", FORMS)
 def test_every_form_names_the_object_as_it_is(name: str) -> None:
     (message,) = aws.to_messages(load(name))
     assert message.sources == (OBJECT,)
-    assert (message.id is not None) == ("sqs" in name)
+    assert (message.id is not None) == ("sqs" in name or "batch" in name)
     assert OBJECT.url == "s3://onnxlet-input/in/a photo of 100% café+1.png"
 
 
@@ -192,6 +202,84 @@ def test_a_message_that_cannot_be_read_does_not_hide_the_others() -> None:
     assert "JSON" in str(text.error)
     assert (tested.sources, tested.error) == ((), None)
     assert "names a bucket" in str(empty.error)
+
+
+def test_a_pipe_delivers_a_list_of_any_of_them() -> None:
+    names = ["aws_s3_put", "aws_s3_eventbridge", "aws_s3_detail", "aws_s3_transformed", "aws_s3_test_event"]
+    record = load("aws_s3_put")["Records"][0]
+    messages = aws.to_messages([*map(load, names), record])
+    assert [message.sources for message in messages] == [(OBJECT,)] * 4 + [(), (OBJECT,)]
+    assert aws.to_messages([]) == []
+    message: Any
+    (message,) = load("aws_pipes_sqs")
+    assert aws.to_messages([{**message, "body": json.loads(message["body"])}])[0].sources == (OBJECT,)
+    with pytest.raises(InvalidRequestError, match=r"got an object of .* from 'aws:kinesis'"):
+        aws.to_messages([{"eventSource": "aws:kinesis", "data": "e30="}])
+
+
+@pytest.mark.parametrize("name", ["CompleteMultipartUpload", "CopyObject", "PostObject", "GetObject", "DeleteObject"])
+def test_cloudtrail_names_an_object_only_where_one_was_made(name: str) -> None:
+    event = load("aws_s3_cloudtrail")
+    event["detail"] |= {"eventName": name, "responseElements": None}
+    (message,) = aws.to_messages(event)
+    expected = (replace(OBJECT, version=None),) if name in aws.WRITES else ()
+    assert message.sources == expected
+    event["detail"]["errorCode"] = "AccessDenied"
+    assert aws.to_messages(event) == [Message(None)]
+
+
+def test_a_detail_of_an_object_that_is_gone_names_nothing() -> None:
+    detail = {**load("aws_s3_detail"), "reason": "DeleteObject", "deletion-type": "Permanently Deleted"}
+    assert aws.to_messages(detail) == [Message(None)]
+
+
+def test_a_job_is_told_what_became_of_each_task() -> None:
+    event = load("aws_s3_batch_1")
+    (good,) = event["tasks"]
+    event["tasks"] = [good, {**good, "taskId": "b", "s3Key": "%FF"}, {"taskId": "c"}]
+    messages = aws.to_messages(event)
+    assert [message.id for message in messages] == [good["taskId"], "b", "c"]
+    assert [message.error is None for message in messages] == [True, False, False]
+    outcomes = [
+        Outcome("a", "s3://results/a", is_answered=True),
+        Outcome("b", "no image", is_answered=False),
+        Outcome("c", "later", is_answered=False, may_be_repeated=True),
+    ]
+    assert aws.from_outcomes(event, outcomes) == {
+        "invocationSchemaVersion": "1.0",
+        "treatMissingKeysAs": "PermanentFailure",
+        "invocationId": event["invocationId"],
+        "results": [
+            {"taskId": "a", "resultCode": "Succeeded", "resultString": "s3://results/a"},
+            {"taskId": "b", "resultCode": "PermanentFailure", "resultString": "no image"},
+            {"taskId": "c", "resultCode": "TemporaryFailure", "resultString": "later"},
+        ],
+    }
+    tasks: list[Any]
+    for tasks in ([1], [{}], [{"taskId": 1}], [None]):
+        with pytest.raises(InvalidRequestError, match="task of S3 Batch Operations"):
+            aws.to_messages({**event, "tasks": tasks})
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (None, "got null"),
+        ("text", "got string"),
+        ([1], "got number"),
+        ({"detail-type": "EC2 Instance State-change Notification", "source": "aws.ec2"}, "from 'aws.ec2'"),
+        ({"detail-type": "Something else", "source": "aws.s3", "detail": {}}, "got 'Something else'"),
+        ({"rawPath": "/", "requestContext": {}}, "got an object of ['rawPath', 'requestContext']"),
+        ({"bucket": {"name": "b"}}, "got an object of ['bucket']"),
+        ({"bucket": "b"}, "got an object of ['bucket']"),
+        ({"bucket": "b", "key": None}, "got an object of ['bucket', 'key']"),
+        ({"invocationSchemaVersion": "1.0"}, "got an object of ['invocationSchemaVersion']"),
+    ],
+)
+def test_an_event_of_another_kind_is_called_by_what_it_is(event: Any, words: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        aws.to_messages(event)
+    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from onnxlet import gcp
 from onnxlet.config import MAX_BODY_BYTES as MAX
 from onnxlet.errors import InvalidRequestError, TooLargeError
 from onnxlet.http import Request, Response
-from onnxlet.sources import Message, ObjectReference
+from onnxlet.sources import Inline, Message, ObjectReference
 
 EVENTS = Path(__file__).parents[1] / "events"
 EVENT = (EVENTS / "gcp_storage_finalized.json").read_text()
@@ -96,6 +96,56 @@ def test_a_notification_through_pubsub_names_it_too() -> None:
     assert gcp.to_message(from_json(PUBSUB_EVENT)) == Message(None, (OBJECT,))
     event["data"]["message"]["attributes"]["eventType"] = "OBJECT_DELETE"
     assert gcp.to_message(from_json(json.dumps(event))) == Message(None)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"eventType": "order.created"},
+        {"eventType": "OBJECT_FINALIZE"},
+        {"eventType": "OBJECT_FINALIZE", "bucketId": "b"},
+        {"eventType": "OBJECT_DELETE", "objectId": "a"},
+        {"eventType": "order.created", "bucketId": "b", "objectId": "a"},
+        {"bucketId": "b", "objectId": "a"},
+        {},
+    ],
+)
+def test_a_message_with_attributes_of_a_users_own_is_a_payload(attributes: dict[str, str]) -> None:
+    event = json.loads(PUBSUB_EVENT)
+    for name, media_type in (("", ""), ("content-type", "a/b"), ("Content-Type", "a/b"), ("CONTENT-TYPE", "a/b")):
+        event["data"]["message"]["attributes"] = {**attributes, **({name: media_type} if name else {})}
+        (source,) = gcp.to_message(from_json(json.dumps(event))).sources
+        assert isinstance(source, Inline)
+        assert (source.body, source.media_type) == (b'{"kind": "storage#object"}', media_type)
+
+
+def test_the_payload_sample_is_json_of_a_users_own() -> None:
+    (source,) = gcp.to_message(from_json((EVENTS / "gcp_pubsub_payload.json").read_text())).sources
+    assert isinstance(source, Inline)
+    assert source.media_type == "application/json"
+
+
+@pytest.mark.parametrize("generation", [1768213230123456, "1768213230123456"])
+def test_a_generation_may_be_a_number(generation: object) -> None:
+    event = json.loads(EVENT)
+    event["data"]["generation"] = generation
+    assert gcp.to_object(from_json(json.dumps(event))).sources == (OBJECT,)
+    event = json.loads(PUBSUB_EVENT)
+    event["data"]["message"]["attributes"]["objectGeneration"] = generation
+    assert gcp.to_message(from_json(json.dumps(event))).sources == (OBJECT,)
+
+
+def test_an_event_that_came_to_the_other_function_is_read_all_the_same() -> None:
+    assert gcp.to_object(from_json(PUBSUB_EVENT)) == gcp.to_message(from_json(PUBSUB_EVENT))
+    assert gcp.to_message(from_json(EVENT)) == gcp.to_object(from_json(EVENT))
+
+
+@pytest.mark.parametrize("kind", ["google.cloud.audit.log.v1.written", "com.example.created"])
+def test_an_event_of_another_service_is_not_swallowed(kind: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"got {kind}"):
+        gcp.to_object(from_json(json.dumps({**json.loads(EVENT), "type": kind})))
+    deleted = {**json.loads(EVENT), "type": "google.cloud.storage.object.v1.deleted"}
+    assert gcp.to_object(from_json(json.dumps(deleted))) == Message(None)
 
 
 @pytest.mark.parametrize("data", [None, {}, {"message": {}}, {"message": {"attributes": {"eventType": 1}}}])
