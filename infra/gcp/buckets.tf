@@ -5,6 +5,9 @@ locals {
   bucket_prefix = "${var.project}-${var.name}" # the names of buckets are shared by all the world
 
   registry_prefix = "registry/"
+  models_prefix   = "${local.registry_prefix}models/"
+  blobs_prefix    = "${local.registry_prefix}blobs/"
+  aliases_prefix  = "${local.registry_prefix}models/{model}/aliases/"
   results_prefix  = "results/" # for objects and messages
   answers_prefix  = "answers/" # of requests, too large to send; and the quotas of a day
 

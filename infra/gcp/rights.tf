@@ -3,7 +3,9 @@
 # `prefix` bounds a right to the objects under it; null is the right on the bucket itself, which is to list it and never
 # to read an object. Listing matters: without it Cloud Storage says of a missing object that it is forbidden, and an
 # unknown model would be our fault (5xx) instead of the client's (404). To create is not to replace: that would take
-# the right to delete. A result is read by who wrote it where it is delivered twice.
+# the right to delete. A prefix may hold {model}, for the name of any model. Training publishes, and moves aliases; the
+# API keys (access/) and what browsers run (edge/) are not its own. A result is read by who wrote it where it is
+# delivered twice.
 
 resource "google_service_account" "http" {
   account_id   = "${var.name}-http"
@@ -84,11 +86,15 @@ locals {
 
     build_reads_source = { when = true, who = google_service_account.build.member, role = local.reads, bucket = google_storage_bucket.source.name, prefix = "functions-" }
 
-    training_lists_registry  = { when = var.training, who = local.trainer, role = local.lists, bucket = local.registry, prefix = null }
-    training_writes_registry = { when = var.training, who = local.trainer, role = local.writes, bucket = local.registry, prefix = local.registry_prefix }
-    training_lists_runs      = { when = var.training, who = local.trainer, role = local.lists, bucket = local.runs, prefix = null }
-    training_reads_data      = { when = var.training, who = local.trainer, role = local.reads, bucket = local.runs, prefix = local.data_prefix }
-    training_writes_runs     = { when = var.training, who = local.trainer, role = local.writes, bucket = local.runs, prefix = local.runs_prefix }
+    training_lists_registry = { when = var.training, who = local.trainer, role = local.lists, bucket = local.registry, prefix = null }
+    training_reads_models   = { when = var.training, who = local.trainer, role = local.reads, bucket = local.registry, prefix = local.models_prefix }
+    training_reads_blobs    = { when = var.training, who = local.trainer, role = local.reads, bucket = local.registry, prefix = local.blobs_prefix }
+    training_creates_models = { when = var.training, who = local.trainer, role = local.creates, bucket = local.registry, prefix = local.models_prefix }
+    training_creates_blobs  = { when = var.training, who = local.trainer, role = local.creates, bucket = local.registry, prefix = local.blobs_prefix }
+    training_moves_aliases  = { when = var.training, who = local.trainer, role = local.writes, bucket = local.registry, prefix = local.aliases_prefix }
+    training_lists_runs     = { when = var.training, who = local.trainer, role = local.lists, bucket = local.runs, prefix = null }
+    training_reads_data     = { when = var.training, who = local.trainer, role = local.reads, bucket = local.runs, prefix = local.data_prefix }
+    training_writes_runs    = { when = var.training, who = local.trainer, role = local.writes, bucket = local.runs, prefix = local.runs_prefix }
   }
 
   # What a request may name, by the deployer's own choice.
@@ -102,20 +108,30 @@ locals {
       { when = true, who = local.http, role = local.lists, bucket = local.inputs, prefix = null }
     },
   )
+
+  granted = { for name, grant in merge(local.grants, local.http_input_grants) : name => grant if grant.when }
+
+  # In CEL: the name begins as the prefix does up to {model}, and some model's name stands in its place.
+  conditions = {
+    for name, grant in local.granted : name => join(" && ", concat(
+      ["resource.name.startsWith(\"projects/_/buckets/${grant.bucket}/objects/${split("{model}", grant.prefix)[0]}\")"],
+      length(split("{model}", grant.prefix)) == 1 ? [] : ["resource.name.extract(\"/objects/${grant.prefix}\") != \"\""],
+    )) if grant.prefix != null
+  }
 }
 
 resource "google_storage_bucket_iam_member" "grants" {
-  for_each = { for name, grant in merge(local.grants, local.http_input_grants) : name => grant if grant.when }
+  for_each = local.granted
 
   bucket = each.value.bucket
   role   = each.value.role
   member = each.value.who
 
   dynamic "condition" {
-    for_each = each.value.prefix == null ? [] : [each.value.prefix]
+    for_each = each.value.prefix == null ? [] : [local.conditions[each.key]]
     content {
       title      = "objects under a prefix"
-      expression = "resource.name.startsWith(\"projects/_/buckets/${each.value.bucket}/objects/${condition.value}\")"
+      expression = condition.value
     }
   }
 }

@@ -10,12 +10,19 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Set
 from fnmatch import fnmatchcase
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cfnlint.decode import decode
 
+from onnxlet.registry import Registry
+from onnxlet.store import open_store
+from tests import graphs
 from tests.infra import template
 from tests.infra.template import Stack, as_list, statements
+from training.publish import publish
 
 ROLES = {
     "HttpRole": "HttpFunction",
@@ -107,7 +114,13 @@ def is_allowed(
 
 
 def meets(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
-    """Whether a request meets a condition: a key that it lacks meets none."""
+    """Whether a request meets a condition: a key that it lacks meets none but `Null`, which asks whether it does."""
+    others = {operator: keys for operator, keys in condition.items() if operator != "Null"}
+    nulls = condition.get("Null", {})
+    return all((key not in context) == (value == "true") for key, value in nulls.items()) and _compares(others, context)
+
+
+def _compares(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
     comparisons: dict[str, Callable[[str, str], bool]] = {"StringEquals": operator.eq, "StringLike": fnmatchcase}
     return all(
         key in context and any(comparisons[operator](context[key], value) for value in as_list(values))
@@ -303,3 +316,67 @@ def test_a_statement_that_is_missing_is_found(role: str) -> None:
     document = planted["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"]
     document["Statement"] = [item for item in document["Statement"] if "s3:PutObject" not in str(item)]
     assert any("s3:PutObject" in line and "expected allowed" in line for line in faults(Stack(planted, found.values)))
+
+
+TRAINING = Path(__file__).parents[2] / "infra/aws/training.yaml"
+MODELS = "arn:aws:s3:::models/registry"
+IF_ABSENT, IF_UNCHANGED = {"s3:if-none-match": "*"}, {"s3:if-match": "etag"}
+CONDITIONS: tuple[Mapping[str, str], ...] = ({}, IF_ABSENT, IF_UNCHANGED)
+
+
+def training() -> list[dict[str, Any]]:
+    """All statements of the role of training jobs."""
+    values = {"AWS::Partition": "aws", "RegistryBucket": "models", "RegistryPrefix": "registry"}
+    values |= {"DataBucket": "training", "DataPrefix": "data", "RunsBucket": "training", "RunsPrefix": "runs"}
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, list):
+            return [resolve(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if "Fn::Sub" in value:
+            return re.sub(r"\$\{([\w:]+)\}", lambda match: values.get(match[1], match[1]), value["Fn::Sub"])
+        return {name: resolve(each) for name, each in value.items()}
+
+    loaded, _ = decode(TRAINING)
+    policies = resolve(loaded["Resources"]["Role"]["Properties"]["Policies"])
+    documents = [policy["PolicyDocument"] for policy in policies if "PolicyDocument" in policy]
+    return [statement for document in documents for statement in statements(document)]
+
+
+def published_keys() -> set[str]:
+    """The keys that a publisher writes."""
+    registry = Registry(open_store("memory://published"))
+    for seed in range(2):
+        publish(registry, graphs.digits_candidate(seed))
+    return set(registry.store.keys(""))
+
+
+def test_a_training_job_may_do_all_that_a_publisher_does() -> None:
+    keys = published_keys()
+    assert any("aliases" in key for key in keys)
+    for key in keys:
+        assert is_allowed(training(), "s3:GetObject", f"{MODELS}/{key}")
+        assert is_allowed(training(), "s3:PutObject", f"{MODELS}/{key}", IF_ABSENT)
+        assert is_allowed(training(), "s3:PutObject", f"{MODELS}/{key}", IF_UNCHANGED) == ("/aliases/" in key)
+        assert not is_allowed(training(), "s3:PutObject", f"{MODELS}/{key}"), "as it would replace it"
+
+
+@pytest.mark.parametrize("key", ["access/keys.json", "edge/onnxruntime-web-1.30.0/ort.wasm.min.mjs", "x", "models", ""])
+def test_a_training_job_reaches_neither_keys_nor_what_browsers_run(key: str) -> None:
+    for action, condition in product(("s3:GetObject", "s3:PutObject", *NEVER), CONDITIONS):
+        assert not is_allowed(training(), action, f"{MODELS}/{key}", condition)
+
+
+def test_a_training_job_deletes_nothing_and_reaches_no_other_place() -> None:
+    for action, condition in product(NEVER, CONDITIONS):
+        for place in (f"{MODELS}/models/digits/aliases/live.json", "arn:aws:s3:::training/runs/1/model.onnx"):
+            assert not is_allowed(training(), action, place, condition)
+    for place in (
+        "models/registry-of-others/models/x",
+        "models/models/x",
+        "training/data/x",
+        "others/registry/models/x",
+    ):
+        assert not is_allowed(training(), "s3:PutObject", f"arn:aws:s3:::{place}", IF_ABSENT)
+    assert is_allowed(training(), "s3:PutObject", "arn:aws:s3:::training/runs/1/checkpoint"), "which is replaced"

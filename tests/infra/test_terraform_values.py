@@ -29,6 +29,8 @@ REQUIRED = {"project": "my-project", "region": "europe-west1", "source_zip": "di
 
 Evaluate = Callable[..., Any]
 
+REGISTRY = "google_storage_bucket.registry"
+
 
 def stand_in(text: str) -> str:
     """The locals of a file, with a resource's address in place of what only Google could tell."""
@@ -207,6 +209,83 @@ def test_the_prefix_of_inputs_bounds_who_reads_them(evaluate: Evaluate) -> None:
         "messages_reads_inputs": "inbox/",
         "objects_reads_inputs": "inbox/",
     }
+
+
+def may(
+    found: dict[str, dict[str, Any]], conditions: dict[str, str], permission: str, key: str, bucket: str = REGISTRY
+) -> bool:
+    """Whether the training job's account has a permission on an object, by the grants and their conditions."""
+    return any(
+        permission in PERMISSIONS[grant["role"]]
+        and grant["bucket"] == bucket
+        and _meets(conditions.get(name), bucket, key)
+        for name, grant in found.items()
+        if name.startswith("training_")
+    )
+
+
+def _meets(expression: str | None, bucket: str, key: str) -> bool:
+    """Whether an object meets a condition in CEL, of which this knows `startsWith` and `extract` on its name.
+
+    Source: IAM, "Configure resource-based access": `extract` gives what stands in the place of a name in braces, or
+    nothing where the template does not occur.
+    """
+    if expression is None:
+        return False  # a right on the bucket itself
+    name = f"projects/_/buckets/{bucket}/objects/{key}"
+    for part in expression.split(" && "):
+        if match := re.fullmatch(r'resource\.name\.startsWith\("([^"]*)"\)', part):
+            is_met = name.startswith(match[1])
+        else:
+            match = re.fullmatch(r'resource\.name\.extract\("([^"{]*)\{\w+\}([^"}]*)"\) != ""', part)
+            assert match, part
+            _, before, rest = name.partition(match[1])
+            between, after, _ = rest.partition(match[2])
+            is_met = bool(before and after and between)
+        if not is_met:
+            return False
+    return True
+
+
+CREATE, REPLACE, READ = "create", "replace or delete", "read"
+PERMISSIONS = {
+    "roles/storage.objectViewer": {READ},
+    "roles/storage.objectCreator": {CREATE},
+    "roles/storage.objectUser": {READ, CREATE, REPLACE},
+    "roles/storage.legacyBucketReader": set(),
+}
+
+
+def test_a_training_job_publishes_and_replaces_nothing_but_aliases(evaluate: Evaluate) -> None:
+    found, conditions = grants(evaluate, training=True), evaluate("local.conditions", training=True)
+    assert all(name in conditions for name, grant in found.items() if grant["prefix"] is not None)
+    for key in ("models/digits/versions/1.json", "models/aliases/versions/1.json", "blobs/sha256/ab"):
+        assert [may(found, conditions, each, f"registry/{key}") for each in (READ, CREATE, REPLACE)] == [
+            True,
+            True,
+            False,
+        ]
+    assert all(
+        may(found, conditions, each, "registry/models/digits/aliases/live.json") for each in (READ, CREATE, REPLACE)
+    )
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "registry/access/keys.json",
+        "registry/edge/ort.wasm",
+        "registry/edge/objects/registry/models/x/aliases/live.json",
+        "registry/models.json",
+        "registry/other",
+        "registry-of-others/models/digits/aliases/live.json",
+        "models/digits/aliases/live.json",
+        "edge/x",
+    ],
+)
+def test_a_training_job_reaches_neither_keys_nor_what_browsers_run(evaluate: Evaluate, key: str) -> None:
+    found, conditions = grants(evaluate, training=True), evaluate("local.conditions", training=True)
+    assert not any(may(found, conditions, each, key) for each in (READ, CREATE, REPLACE))
 
 
 def test_as_many_requests_come_at_a_time_as_there_are_threads(evaluate: Evaluate) -> None:

@@ -23,9 +23,11 @@ PARAMETERS = {
     "BucketKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1",
 }
 
+PUBLISHED = {"my-models/registry/models/*", "my-models/registry/blobs/*"}
+
 ON_OBJECTS = {
-    "s3:GetObject": {"my-models/registry/*", "my-training/data/*", "my-training/runs/*"},
-    "s3:PutObject": {"my-models/registry/*", "my-training/runs/*"},
+    "s3:GetObject": {*PUBLISHED, "my-training/data/*", "my-training/runs/*"},
+    "s3:PutObject": {*PUBLISHED, "my-models/registry/models/*/aliases/*", "my-training/runs/*"},
     "s3:AbortMultipartUpload": {"my-training/runs/*"},
     "s3:ListBucket": {"my-models", "my-training"},
 }

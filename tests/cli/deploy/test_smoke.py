@@ -1,5 +1,4 @@
 # ruff: noqa: ARG002 - the methods are those of `Cloud`
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
