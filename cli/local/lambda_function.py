@@ -11,7 +11,7 @@ from cli.local.process import FUNCTIONS, running
 from cli.local.runtime_api import FunctionError, RuntimeApi
 
 MEMORY_MIB = 1769
-"""One full vCPU."""
+"""One full vCPU; what a function has where its environment does not say another size."""
 TIMEOUT_S = 60.0
 POLL_S = 0.05
 
@@ -62,11 +62,11 @@ class LambdaFunction:
         self._api = RuntimeApi()
         address = self._stack.enter_context(self._api.serving())
         environment = {
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY_MIB),
             **self.environment,
             "AWS_LAMBDA_RUNTIME_API": address,
             "AWS_LAMBDA_FUNCTION_NAME": "onnxlet",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY_MIB),
             "LAMBDA_TASK_ROOT": str(FUNCTIONS),
             "_HANDLER": self.handler,
         }

@@ -126,14 +126,18 @@ class App:
     def _answer(self, event: Any, to_request: Callable[[Any], Request]) -> Response:
         exchange = Exchange(self.service)
         try:
-            exchange.request = below(to_request(event), self.settings.base_path)
+            exchange.request = sent = below(to_request(event), self.settings.base_path)
             if self.service.gate is not None and not is_page(exchange.request):
                 exchange.key = self.service.gate.admit(exchange.request)
-            exchange.request = decompressed(exchange.request)
-            check_size(exchange.request.body)
             route, arguments = ROUTER.find(exchange.request.method, exchange.request.path)
             exchange.route = route.pattern
-            answer = route.endpoint(exchange, **arguments)
+
+            def respond() -> Response:
+                exchange.request = decompressed(sent)
+                check_size(exchange.request.body)
+                return route.endpoint(exchange, **arguments)
+
+            answer = respond() if route.method == "GET" else self.service.budget.run(respond)
             response = self._fit(compressed(answer, exchange.request), exchange.request)
         except Exception as error:
             exchange.error, response = _to_error(error)
@@ -188,7 +192,10 @@ class App:
         if exchange.routed is None or exchange.routed.shadow is None or route.method != "POST":
             return
         try:
-            with deadline.within(min(deadline.remaining_s(), SHADOW_FACTOR * exchange.total_s())):
+            with (
+                deadline.within(min(deadline.remaining_s(), SHADOW_FACTOR * exchange.total_s())),
+                self.service.budget.share(),  # where no memory is left, a shadow is refused at once
+            ):
                 self._compare(exchange.routed.model, answer, exchange.routed.shadow, exchange.request, route, arguments)
         except Exception as error:
             logger.error("an error beside a shadow: %s", telemetry.describe(error))  # noqa: TRY400 - without its text

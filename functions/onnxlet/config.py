@@ -53,17 +53,20 @@ MAX_JSON_LISTS = 1_000_000
 MAX_JSON_OBJECTS = 100_000
 """Objects of a JSON body: 250 bytes and more each. Ten for each instance."""
 
-MIN_COUNTED_BYTES = MIB
-"""Of a JSON body: a smaller one becomes 40 MiB of objects at most, whatever it holds."""
+MIN_COUNTED_BYTES = MIB // 32
+"""A JSON body of fewer bytes becomes 1.5 MiB of objects at most, whatever it holds."""
 
 MAX_PIXELS = 50_000_000
-"""Of one image: a phone's largest, 150 MB when decoded."""
+"""The pixels of one image: a phone's largest. What they take in memory depends on the file: see `image_files`."""
+
+MAX_SIDE_PIXELS = 65_535
+"""The width or height of one image: the largest that a JPEG can state."""
+
+MAX_REQUEST_PIXELS = 4 * MAX_PIXELS
+"""The pixels of all images of one request or object: 34 bytes of WebP are as many as one image may have."""
 
 MAX_CHUNKS = 16_384
-"""Of a PNG, each of which costs Pillow a step in Python: a file of 32 MiB in parts of 2 KiB."""
-
-MAX_IMAGE_TEXT_BYTES = 4 * MIB
-"""Of what an image says beside its pixels: the texts of a PNG are inflated before its size is looked at."""
+"""Parts of an image file, each of which costs a step in Python: a file of 32 MiB in parts of 2 KiB."""
 
 MAX_SCANS = 100
 """Of a JPEG: each goes over all of its pixels, and costs 10 bytes. Progressive ones have about ten."""
@@ -224,6 +227,8 @@ class Settings:
     """`ONNXLET_BASE_PATH`: what a domain's mapping or a load balancer's rule puts in front of every path, as `/ml`."""
     refresh_s: float = DEFAULT_REFRESH_S
     """`ONNXLET_REFRESH_S`: how stale an alias may get before the registry is asked again; 0 asks at every request."""
+    function_bytes: int | None = None
+    """The memory of a Lambda function; None elsewhere, where the system says it."""
     memory_bytes: int | None = None
     """`ONNXLET_MEMORY_MIB`: what the loaded models may take together; by default half of a Lambda function's memory."""
     cache: CacheSettings | None = None
@@ -275,6 +280,7 @@ class Settings:
             edge=_parse_flag("ONNXLET_EDGE", environment.get("ONNXLET_EDGE")),
             base_path=_parse_base_path(environment.get("ONNXLET_BASE_PATH")),
             refresh_s=_parse_refresh(environment.get("ONNXLET_REFRESH_S")),
+            function_bytes=int(lambda_memory) * MIB if lambda_memory and lambda_memory.isdigit() else None,
             memory_bytes=_parse_memory(environment.get("ONNXLET_MEMORY_MIB"), lambda_memory),
             cache=_parse_cache(environment.get("ONNXLET_CACHE"), environment.get("ONNXLET_CACHE_MIB")),
             storage=storage_from_environment(environment),

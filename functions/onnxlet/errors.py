@@ -22,6 +22,7 @@ OnnxletError
 ├── UntrustedModelError      500  untrusted_model       a version that nobody signed whom this function trusts
 ├── ArtifactError            500  invalid_artifact      bytes that are not the published ones, or that do not load
 ├── MemoryBoundError         503  memory_bound          the model needs more memory than the function may use
+├── BusyError                503  busy                  other requests have taken the memory that this one needs
 ├── DeadlineError            504  deadline_exceeded     the function's time is over before the work is done
 ├── SettingsError            500  invalid_settings      an environment variable is missing or malformed
 └── StoreError               503  store_unavailable     the object store does not answer, or not to us
@@ -244,6 +245,14 @@ class MemoryBoundError(OnnxletError):
 
     status = 503
     code = "memory_bound"
+
+
+class BusyError(OnnxletError):
+    """Other requests have taken the memory that this one needs."""
+
+    status = 503
+    code = "busy"
+    headers = MappingProxyType({"retry-after": "1"})
 
 
 class DeadlineError(OnnxletError):

@@ -11,12 +11,13 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from onnxlet import batches, deadline, payloads, places, telemetry
+from onnxlet import batches, deadline, memory, payloads, places, telemetry
 from onnxlet.batches import Batch, Outputs
 from onnxlet.config import ANSWER_MARGIN_S, MAX_BODY_BYTES, RESULTS_MARGIN_S
 from onnxlet.contract.document import to_json
 from onnxlet.endpoints import signature
 from onnxlet.errors import (
+    BusyError,
     ConflictError,
     InvalidNameError,
     NotFoundError,
@@ -50,11 +51,14 @@ class Work:
     """One source on its way to its result."""
 
     source: Source
+    share: memory.Share
+    """What it has decoded, until the model has run on it."""
     etag: str | None = None
     model: Model | None = None
     batches: list[Batch] = field(default_factory=list)
     outputs: list[Outputs | OnnxletError] = field(default_factory=list)
     """What the model answered to each batch, or why it could not."""
+    rows: int = 0
     outcome: dict[str, Any] = field(default_factory=dict)
     """The predictions, or why there can never be any."""
     failure: OnnxletError | None = None
@@ -161,14 +165,20 @@ def process(service: Service, sources: Sequence[Source], remaining_s: float | No
     or a registry that does not answer, a time that is over) is a `failure`, so that the platform delivers the event
     again. A source that is never answered has neither: a result itself, or the empty object by which consoles mark a
     folder.
+
+    An object that finds no room in memory beside the others is read after them, alone.
     """
-    works = [Work(source) for source in sources]
+    works = [Work(source, memory.Share(service.budget)) for source in sources]
     limit_s = service.settings.timeout_s if remaining_s is None else remaining_s
     with ThreadPoolExecutor(CONCURRENT_OBJECTS) as pool, deadline.within(limit_s and limit_s - ANSWER_MARGIN_S):
-        with deadline.within(limit_s and limit_s - ANSWER_MARGIN_S - min(RESULTS_MARGIN_S, limit_s / 4)):
+        reading = deadline.within(limit_s and limit_s - ANSWER_MARGIN_S - min(RESULTS_MARGIN_S, limit_s / 4))
+        with reading:
             _for_each(pool, works, lambda work: _read(service, work))
             _predict([work for work in works if work.batches])
         _encode_each(service, [work for work in works if work.batches])  # what is ready has the time of the results
+        for work in works:
+            if isinstance(work.failure, BusyError):
+                _attempt(partial(_process_alone, service, reading), work)
         _for_each(pool, [work for work in works if work.outcome], lambda work: _write(service, work))
     return works
 
@@ -218,8 +228,27 @@ def _attempt(step: Callable[[Work], None], work: Work) -> None:
         work.failure = OnnxletError("an error inside the function; its log says more")
 
 
+def _process_alone(service: Service, reading: deadline.Until, work: Work) -> None:
+    """Read a source that found no room beside the others, and predict for it."""
+    with reading, service.budget.alone() as work.share:
+        work.failure = None
+        _attempt(partial(_read, service), work)
+        if work.batches:
+            _predict([work])
+            _encode_each(service, [work])
+
+
 def _read(service: Service, work: Work) -> None:
-    """Find who answers a source, and make tensors of it."""
+    """Find who answers a source, and make tensors of it; where that fails, give back the memory that was counted."""
+    try:
+        with work.share.counting():
+            _decode(service, work)
+    finally:
+        if not work.batches:
+            work.share.close()
+
+
+def _decode(service: Service, work: Work) -> None:
     source, results = work.source, service.results
     if isinstance(source, ObjectReference):
         if results.url == source.bucket_url:
@@ -228,7 +257,8 @@ def _read(service: Service, work: Work) -> None:
             return
     work.model = service.find(None, key=source.url).model
     if isinstance(source, ObjectReference):
-        stored = service.bucket(source.bucket_url).read(source.key, source.version, at_most=MAX_BODY_BYTES)
+        admit = deadline.carried(work.share.take)
+        stored = service.bucket(source.bucket_url).read(source.key, source.version, MAX_BODY_BYTES, admit)
         work.etag = stored.revision.etag
         body, media_type, key = content(stored), stored.media_type, source.key
     else:
@@ -264,7 +294,9 @@ def _encode_each(service: Service, works: Sequence[Work]) -> None:
         if service.settings.capture and work.model is not None and "predictions" in work.outcome:
             found = [each for each in work.outputs if not isinstance(each, OnnxletError)]
             service.capture(work.model, work.batches, found)
-        work.outputs = []  # the predictions take their place in memory
+        work.rows = sum(batch.rows or 1 for batch in work.batches)
+        work.batches, work.outputs = [], []  # the predictions take their place in memory
+        work.share.close()
 
 
 def _by_version(works: Sequence[Work]) -> Iterable[tuple[Model, list[Work]]]:
@@ -310,7 +342,7 @@ def _line(work: Work) -> dict[str, Any]:
         "result": work.result,
         "model": model and model.model,
         "version": model and model.version,
-        "rows": sum(batch.rows or 1 for batch in work.batches),
+        "rows": work.rows,
         "code": work.failure.code if work.failure else work.outcome.get("code"),
         "refused": int("error" in work.outcome),
         "failed": int(work.failure is not None),

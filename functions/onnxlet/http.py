@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from onnxlet import memory
 from onnxlet.config import (
     MAX_ACCEPTED_CODINGS,
     MAX_BODY_BYTES,
@@ -49,6 +50,9 @@ _PLAIN = frozenset({"", "identity", "aws-chunked"})
 _RAW_WINDOW_BITS = -15
 """zlib's number for deflate without zlib's own header, which many clients send. Source: RFC 9110, section 8.4.1.2."""
 
+MAX_INFLATION = 1032
+"""How many bytes one byte may become. Source: zlib, "Technical Details", maximum compression factor."""
+
 GZIP_MAGIC = b"\x1f\x8b"
 
 _INFLATE_BYTES = 64 * 1024
@@ -56,6 +60,9 @@ _INFLATE_BYTES = 64 * 1024
 
 _QUALITY = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
 """How much a client wants a coding. Source: RFC 9110, section 12.4.2."""
+
+OBJECT_BYTES = {"values": 48, "texts": 88, "lists": 64, "objects": 250}
+"""What each becomes: a Python object, its place in a list, and in the tensor that is made of it."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -130,7 +137,7 @@ def parse_json(body: bytes | memoryview) -> Any:
     if body[:3] == _BYTE_ORDER_MARK:
         body = body[3:]
     if len(body) >= MIN_COUNTED_BYTES:
-        _check_counts(bytes(body))
+        memory.take(_count_bytes(bytes(body)))
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -161,8 +168,8 @@ def _finite(text: str) -> float:
     return value
 
 
-def _check_counts(body: bytes) -> None:
-    """Refuse JSON by the signs in it; those inside of its texts are counted, too."""
+def _count_bytes(body: bytes) -> int:
+    """Return what JSON becomes, by the signs in it, or refuse it; those inside of its texts are counted, too."""
     found = {
         "values": (body.count(b","), MAX_JSON_VALUES),
         "texts": (body.count(b'"') // 2, MAX_JSON_TEXTS),
@@ -172,6 +179,7 @@ def _check_counts(body: bytes) -> None:
     for what, (count, at_most) in found.items():
         if count > at_most:
             raise TooLargeError(f"expected JSON of at most {at_most} {what}, got {count}: send binary data")
+    return 3 * len(body) + sum(count * OBJECT_BYTES[what] for what, (count, _) in found.items())
 
 
 def to_json(document: Mapping[str, Any] | list[Any], status: int = 200) -> Response:
@@ -218,6 +226,7 @@ def inflated(body: bytes, coding: str) -> bytes:
 
 def _inflate_members(body: bytes, coding: str) -> bytes:
     """Undo one coding: a gzip body may have several members, and zeros after them, as tapes and block files do."""
+    memory.take(2 * min(MAX_INFLATED_BYTES, MAX_INFLATION * len(body)))
     pieces: list[bytes] = []
     left_bytes, position = MAX_INFLATED_BYTES, 0
     for _ in range(MAX_GZIP_MEMBERS):

@@ -9,7 +9,7 @@ from binascii import Error as Base64Error
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from onnxlet import deadline, images, media, npy
+from onnxlet import deadline, images, media, memory, npy
 from onnxlet.batches import Batch
 from onnxlet.config import MAX_DECODED_BYTES, MAX_INSTANCES, MAX_ROWS
 from onnxlet.contract import tensors
@@ -27,6 +27,9 @@ from onnxlet.model import Model
 
 Fetch = Callable[[str], bytes]
 """Reads what a URL of an object names, where a request may."""
+
+JOINED = 2
+"""Each image's tensor is kept, and copied where several run as one."""
 
 BASE64 = "b64"
 IMAGE_PATH = "image_path"
@@ -102,7 +105,10 @@ def parse_columns(model: Model, inputs: object) -> Batch:
 
 def image_batch(model: Model, body: bytes, media_type: str, declaration: ImagePreprocess) -> Batch:
     """One batch of one row: an image; raises as `images.decode`."""
-    return Batch(model.to_inputs(images.decode(body, media_type, declaration)), 1, is_image=True)
+    pixels = images.decode(body, media_type, declaration, is_whole=model.keeps_images)
+    inputs = model.to_inputs(pixels)
+    memory.take(JOINED * sum(tensor.buffer.nbytes for tensor in inputs.values()))
+    return Batch(inputs, 1, is_image=True)
 
 
 def npy_batches(model: Model, body: bytes) -> list[Batch]:
@@ -118,7 +124,8 @@ def npy_batches(model: Model, body: bytes) -> list[Batch]:
             )
         check_decoded(declaration, tensor.shape[0])
         pixels = _rows_alone(tensor) if spec.shape is not None and spec.shape[:1] == (1,) else [tensor]
-        return [Batch(model.to_inputs(each), each.shape[0], is_image=True) for each in pixels]
+        return [_pixel_batch(model, each, declaration) for each in pixels]
+    memory.take(JOINED * tensor.buffer.nbytes)
     if spec.shape is not None and len(tensor.shape) == len(spec.shape) - 1:
         tensor = Tensor(tensor.datatype, (1, *tensor.shape), tensor.buffer)
     has_rows = bool(tensor.shape) and spec.shape is not None and isinstance(spec.shape[0], str)
@@ -127,6 +134,13 @@ def npy_batches(model: Model, body: bytes) -> list[Batch]:
     if spec.shape is not None and spec.shape[:1] == (1,) and len(tensor.shape) == len(spec.shape):
         return [Batch({spec.name: row}, 1) for row in _rows_alone(tensor)]
     return [Batch({spec.name: tensor}, tensor.shape[0] if has_rows else None)]
+
+
+def _pixel_batch(model: Model, pixels: Tensor, declaration: ImagePreprocess) -> Batch:
+    with memory.taken(images.resizing_bytes(pixels, declaration)):
+        inputs = model.to_inputs(pixels if model.keeps_images else images.shrunk(pixels, declaration))
+    memory.take(JOINED * sum(tensor.buffer.nbytes for tensor in inputs.values()))
+    return Batch(inputs, pixels.shape[0], is_image=True)
 
 
 def _rows_alone(tensor: Tensor) -> list[Tensor]:

@@ -41,6 +41,8 @@ class Model:
     session: Session
     preprocess: Session | None
     postprocess: Session | None
+    keeps_images: bool = False
+    """Whether images are decoded in their own size, to be shown, and not in the model's."""
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Run the model on a tensor for each of its inputs.

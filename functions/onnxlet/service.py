@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from onnxlet import session
+from onnxlet import memory, session
 from onnxlet.batches import Batch, Outputs
 from onnxlet.config import Settings
 from onnxlet.contract import layout
@@ -43,6 +43,7 @@ class Service:
         self.references = References(settings.inputs, self.bucket)
         self._opening = threading.Lock()
         self._traffic: Traffic | None = None
+        self._budget: memory.Budget | None = None
         self._results: Store | None = None
         self._buckets: dict[str, Store] = {}
         self.gate = self._open_gate()
@@ -64,6 +65,14 @@ class Service:
                 )
                 self._traffic = Traffic(models, settings.refresh_s)
             return self._traffic
+
+    @property
+    def budget(self) -> memory.Budget:
+        """What requests and objects may take of the memory together."""
+        with self._opening:
+            if self._budget is None:
+                self._budget = memory.Budget.of(self.settings)
+            return self._budget
 
     @property
     def results(self) -> Store:

@@ -1,9 +1,13 @@
+import gzip
 import io
 import json
 import threading
 import uuid
 import zlib
+from base64 import b64encode
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -17,10 +21,11 @@ from PIL import Image
 
 from onnxlet import aws
 from onnxlet.app import App
-from onnxlet.config import MAX_BODY_BYTES, Settings, StorageSettings
+from onnxlet.config import MAX_BODY_BYTES, MAX_REQUEST_PIXELS, MIB, Settings, StorageSettings
 from onnxlet.contract.alias import CANARY, SHADOW
 from onnxlet.contract.tensors import DATATYPES
 from onnxlet.http import HEADER_LENGTH, Request, Response
+from onnxlet.memory import RESERVED_BYTES, Share
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
@@ -492,6 +497,80 @@ def test_a_request_that_memory_has_no_room_for_is_a_413(registry: Registry) -> N
 
     response = App(Settings(registry.store.url), lambda _line: None).handle({}, too_large)
     assert (response.status, json.loads(response.body)["code"]) == (413, "too_large")
+
+
+class TestMemory:
+    """What a request becomes when it is decoded is counted before it is."""
+
+    BUDGET_BYTES = 16 * MIB
+
+    @pytest.fixture
+    def small(self, registry: Registry) -> App:
+        settings = Settings(registry.store.url, model="digits", memory_bytes=MIB)
+        return App(replace(settings, function_bytes=RESERVED_BYTES + MIB + self.BUDGET_BYTES))
+
+    def image(self, side: int) -> bytes:
+        buffer = io.BytesIO()
+        Image.new("RGB", (side, side)).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def test_an_image_that_never_fits_is_a_413_that_says_what_fits(self, small: App) -> None:
+        status, document = post(small, "/predict/digits", self.image(2000), "image/png")
+        assert (status, document["code"]) == (413, "too_large")
+        assert "MiB of memory, expected at most 16" in document["error"]
+        assert post(small, "/predict/digits", self.image(1000), "image/png")[0] == 200
+
+    def test_json_that_becomes_too_much_is_a_413(self, small: App) -> None:
+        body = json.dumps([[0.5] * 784] * 700).encode()
+        status, document = post(small, "/predict/digits", body, "application/json")
+        assert (status, document["code"]) == (413, "too_large")
+        assert "MiB of memory" in document["error"]
+
+    def test_a_body_that_inflates_too_much_is_a_413(self, small: App) -> None:
+        body = gzip.compress(bytes(10 * MIB))
+        response = small.handle(Request("POST", "/predict/digits", body, {"content-encoding": "gzip"}))
+        assert response.status == 413
+
+    def test_numbers_that_become_too_much_are_a_413(self, small: App) -> None:
+        file = io.BytesIO()
+        np.save(file, np.zeros((4000, 28, 28, 1), np.float32))
+        assert post(small, "/predict/digits", file.getvalue(), "application/x-npy")[0] == 413
+
+    def test_images_of_many_pixels_in_one_request_are_a_413(self, app: App) -> None:
+        image = io.BytesIO()
+        Image.new("RGB", (7000, 7000)).save(image, "WEBP", lossless=True, quality=0, method=0)
+        assert len(image.getvalue()) < 50
+        body = [{"b64": b64encode(image.getvalue()).decode()}] * (MAX_REQUEST_PIXELS // 7000**2 + 1)
+        status, document = post(app, "/predict/digits", json.dumps(body).encode(), "application/json")
+        assert (status, document["code"]) == (413, "too_large")
+        assert "pixels in all" in document["error"]
+
+    def test_requests_at_once_are_all_answered_one_after_the_other(self, small: App) -> None:
+        body = json.dumps([{"b64": b64encode(self.image(900)).decode()}] * 5).encode()
+        with ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(lambda _: post(small, "/predict/digits", body, "application/json")[0], range(24)))
+        assert statuses == [200] * 24
+        with small.service.budget.share() as share:
+            share.take(self.BUDGET_BYTES)
+
+    def test_a_request_that_gets_no_memory_in_time_is_a_504(self, small: App) -> None:
+        with small.service.budget.share() as share:
+            share.take(self.BUDGET_BYTES)
+            request = Request("POST", "/predict/digits", self.image(900), {"content-type": "image/png"})
+            assert small.handle(request, remaining_s=0.7).status == 504
+            innocent = Request("GET", "/v2/health/ready")
+            assert small.handle(innocent).status == 200
+        assert small.handle(request).status == 200
+
+    def test_a_compressed_body_is_inflated_once_more_where_the_request_begins_again(self, small: App) -> None:
+        body = gzip.compress(json.dumps([{"b64": b64encode(self.image(900)).decode()}]).encode())
+        headers = {"content-encoding": "gzip", "content-type": "application/json"}
+        others = Share(small.service.budget)
+        others.take(self.BUDGET_BYTES - MIB)
+        timer = threading.Timer(0.1, others.close)
+        timer.start()
+        assert small.handle(Request("POST", "/predict/digits", body, headers)).status == 200
+        timer.join()
 
 
 def test_an_error_of_our_own_is_a_500_without_its_insides(app: App) -> None:

@@ -14,16 +14,25 @@ from typing import Any
 from urllib.parse import quote
 
 import boto3
+import numpy as np
 import obstore
 import pytest
 from PIL import Image
 
 from onnxlet import payloads
 from onnxlet.app import App
-from onnxlet.config import MAX_INFLATED_BYTES, Settings, StorageSettings
-from onnxlet.errors import BucketNotFoundError, InvalidRequestError, ModelNotFoundError, SettingsError, StoreError
+from onnxlet.config import MAX_INFLATED_BYTES, MIB, Settings, StorageSettings
+from onnxlet.errors import (
+    BucketNotFoundError,
+    DeadlineError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    SettingsError,
+    StoreError,
+)
 from onnxlet.events import answer, is_result_key, result_key, tally
 from onnxlet.events import process as process_all
+from onnxlet.memory import RESERVED_BYTES
 from onnxlet.registry import Registry
 from onnxlet.service import Service
 from onnxlet.sources import Message, ObjectReference, Source
@@ -187,6 +196,45 @@ def test_what_can_never_succeed_leaves_a_result_that_says_so(
     assert (document["code"], document["source"]) == (code, reference.url)
     assert "predictions" not in document
     assert "\n" not in document["error"]
+
+
+def rows(count: int) -> bytes:
+    """So many grey images as numbers."""
+    file = io.BytesIO()
+    np.save(file, np.zeros((count, 28, 28, 1), np.float32))
+    return file.getvalue()
+
+
+def test_an_object_that_finds_no_room_beside_the_others_is_answered_alone(
+    app: App, results: Store, scheme: str, storage: StorageSettings
+) -> None:
+    budget_bytes = 24 * MIB
+    settings = replace(app.settings, function_bytes=RESERVED_BYTES + MIB + budget_bytes, memory_bytes=MIB)
+    service = Service(settings)
+    assert service.budget.size_bytes == budget_bytes
+    large = [put(scheme, storage, f"{number}.npy", rows(1600)) for number in range(6)]
+    too_large = put(scheme, storage, "huge.npy", rows(4000))
+    innocent = put(scheme, storage, "innocent.png", png())
+    works = process_all(service, [*large, too_large, innocent])
+    assert [work.failure for work in works] == [None] * len(works)
+    documents = [result(results, work.result) for work in works]
+    assert [len(document.get("predictions", ())) for document in documents] == [1600] * 6 + [0, 1]
+    assert documents[-2]["code"] == "too_large"
+    with service.budget.share() as share:  # all of it was given back
+        share.take(budget_bytes)
+
+
+def test_an_object_for_which_there_is_no_memory_in_time_is_delivered_again(
+    app: App, scheme: str, storage: StorageSettings
+) -> None:
+    service = Service(replace(app.settings, function_bytes=RESERVED_BYTES + 25 * MIB, memory_bytes=MIB))
+    reference = put(scheme, storage, "large.npy", rows(1600))
+    with service.budget.share() as share:  # another delivery to the same process
+        share.take(20 * MIB)
+        (work,) = process_all(service, [reference], remaining_s=2)
+    assert isinstance(work.failure, DeadlineError)
+    (work,) = process_all(service, [reference])
+    assert work.failure is None
 
 
 def test_an_object_that_is_gone_leaves_a_result_too(app: App, results: Store, scheme: str) -> None:

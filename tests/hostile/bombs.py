@@ -81,7 +81,7 @@ def predict(body: bytes, media_type: str, **headers: str) -> Request:
 
 
 def pixel_and_decompression_bombs() -> dict[str, Request]:
-    """What must be refused in 50 ms and with 50 MB."""
+    """What must be refused, or answered without what it says beside a picture, in 50 ms and with 50 MB."""
     small = io.BytesIO()
     Image.new("L", (1, 1)).save(small, "PNG")
     return {

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from onnxlet import payloads
+from onnxlet import images, payloads
 from onnxlet.batches import Batch
 from onnxlet.config import MAX_EXPLAIN_MS, MAX_EXPLAIN_RUNS
 from onnxlet.contract.manifest import PREPROCESS_INPUT, Classification
@@ -64,7 +64,9 @@ def parse_explain(
     if classification is None:
         raise UnsupportedMediaError(f'model "{name}" has no labels, its manifest says: only classifiers are explained')
     has_images = model.manifest.preprocess is not None
-    rows = payloads.decode(replace(model, preprocess=_OneImage()) if has_images else model, media_type, body, fetch)
+    rows = payloads.decode(
+        replace(model, preprocess=_OneImage(), keeps_images=True) if has_images else model, media_type, body, fetch
+    )
     if len(rows) != 1 or rows[0].rows not in {1, None}:
         raise InvalidRequestError(f"expected one row, got {sum(1 if row.rows is None else row.rows for row in rows)}")
     if has_images and not rows[0].is_image:
@@ -95,7 +97,11 @@ def explain(model: Model, request: ExplainRequest) -> Explanation:
 
 def _explain_image(model: Model, request: ExplainRequest, runs: Runs) -> Explanation:
     (pixels,) = request.row.inputs.values()
-    probability = runs.begin(Batch(model.to_inputs(pixels), 1, is_image=True), request.target)
+    declaration = model.manifest.preprocess
+    assert declaration is not None, "the caller has looked"
+    probability = runs.begin(
+        Batch(model.to_inputs(images.shrunk(pixels, declaration)), 1, is_image=True), request.target
+    )
     found = saliency.saliency(model, pixels, runs)
     item = {
         "name": "map",

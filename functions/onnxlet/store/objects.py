@@ -17,6 +17,7 @@ from onnxlet.errors import (
     CredentialsError,
     InvalidNameError,
     ObjectNotFoundError,
+    OnnxletError,
     StoreError,
     TooLargeError,
 )
@@ -106,8 +107,16 @@ class Store:
         self._read_exactly = read_exactly
 
     @deadline.bounded
-    def read(self, key: str, version: str | None = None, at_most: int | None = None) -> Stored:
+    def read(
+        self,
+        key: str,
+        version: str | None = None,
+        at_most: int | None = None,
+        admit: Callable[[int], object] | None = None,
+    ) -> Stored:
         """Read an object whole; `version` asks for one version or generation of it.
+
+        `admit` gets the size before the bytes are read, and may refuse them.
 
         Raises:
             ObjectNotFoundError, BucketNotFoundError, StoreError
@@ -116,12 +125,21 @@ class Store:
         """
         if self._read_exactly is not None and not is_kept(key):
             self._require_storable(key)
-            return self._read_exactly(key, version, at_most)
+            stored = self._read_exactly(key, version, at_most)
+            if admit is not None:
+                admit(len(stored.data))
+            return stored
         with self._translated(key):
             result, revision = self._get(key, {"version": version} if version else {})
             size_bytes = result.meta["size"]
             if at_most is not None and size_bytes > at_most:
                 raise TooLargeError(f"{self.url}/{key}: expected at most {at_most} bytes, got {size_bytes}")
+            if admit is not None:
+                try:
+                    admit(size_bytes)
+                except OnnxletError:
+                    del result  # else its connection stays open as long as somebody keeps the error
+                    raise
             return _stored(result, revision)
 
     @deadline.bounded
