@@ -121,7 +121,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     try:
         text = _read(path).decode("utf-8-sig")
         labels = _parse_labels(text)
-    except ValueError as error:  # not UTF-8, not JSON, or no labels
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or no labels
         raise InvalidRequestError(
             f'{path}: expected a label on each line, a JSON list of them, or {{"0": "label", ...}}: {error}'
         ) from error

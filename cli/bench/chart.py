@@ -7,7 +7,7 @@ from typing import Any
 
 from cli.bench.results import Panel
 from cli.bench.statistics import Series
-from onnxlet.errors import SettingsError
+from onnxlet.errors import InvalidRequestError, SettingsError
 
 COLUMNS = 2
 DPI = 144
@@ -16,8 +16,25 @@ MAX_SPREAD = 4.0
 """A bar of more than so many times the second largest would leave no room for the others: it is cut."""
 
 
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def require_chart(option: str, path: Path) -> None:
+    """Make sure that a chart can be drawn into a file, before anything is measured.
+
+    Raises:
+        InvalidRequestError: the file's name says another format, or there is no folder for it.
+        SettingsError: matplotlib is not installed.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise InvalidRequestError(f"{option} {path}: expected a file that ends in {', '.join(FORMATS)}")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise InvalidRequestError(f"{option} {path}: expected a file in a folder that is there")
+    require_matplotlib()
+
+
 def require_matplotlib() -> None:
-    """Make sure that a chart can be drawn.
+    """Make sure that matplotlib is there.
 
     Raises:
         SettingsError: matplotlib is not installed.

@@ -124,11 +124,11 @@ def _progress(text: str) -> None:
 def _run(parts: Sequence[Callable[[], Section]], chart: Path | None, json: bool) -> None:
     """Measure the parts, print what was found, and draw it where that is asked for."""
     from cli.bench import machine, report
-    from cli.bench.chart import draw, require_matplotlib
+    from cli.bench.chart import draw, require_chart
 
     described = machine.describe()
     if chart is not None:
-        require_matplotlib()  # before minutes have gone
+        require_chart("--chart", chart)  # before minutes have gone
     sections = [part() for part in parts]
     if chart is not None:
         draw([panel for section in sections for panel in section.panels], described, chart)

@@ -3,6 +3,7 @@
 import compileall
 import sysconfig
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,13 +45,16 @@ def unpacked(package: Path, scratch: Path) -> Deployment:
         scratch: An empty folder, for what is unpacked.
 
     Raises:
-        InvalidRequestError: it has no `main.py`.
+        InvalidRequestError: it is no zip, or has no `main.py`.
     """
     folder = package.absolute()
     if package.is_file():
         folder = scratch.absolute() / "package"
-        with zipfile.ZipFile(package) as archive:
-            archive.extractall(folder)
+        try:
+            with zipfile.ZipFile(package) as archive:
+                archive.extractall(folder)
+        except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, ValueError) as error:
+            raise InvalidRequestError(f"--package {package}: expected a zip, got: {error}") from error
     if not (folder / "main.py").exists():
         raise InvalidRequestError(f"--package {package}: expected a package of `onnxlet package`, with a main.py in it")
     return Deployment(folder, _interface_client(scratch), f"{package.name}, unpacked")

@@ -62,10 +62,10 @@ def cost(
     comparison = compare(found, load_prices(has_free_tier=free_tier), requests, sizes_mib, provisioned)
     if chart is not None:
         # Imported only here: few ask for a picture.
-        from cli.bench.chart import require_matplotlib
+        from cli.bench.chart import require_chart
         from cli.cost.chart import draw
 
-        require_matplotlib()
+        require_chart("--chart", chart)
         draw(comparison, chart)
     if json:
         output.print_json(to_document(comparison))

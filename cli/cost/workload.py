@@ -66,7 +66,10 @@ def read_bench(path: Path, model: str | None = None, form: str = "binary") -> Wo
         InvalidRequestError: not such a document, or it has no warm requests of this model.
     """
     document = _read_document(path)
-    sections = {str(section.get("name")): _series(section) for section in document["sections"]}
+    try:
+        sections = {str(section["name"]): _series(section) for section in document["sections"]}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidRequestError(f"{path}: expected sections as `onnxlet bench --json` prints them") from error
     warm = {
         label.removesuffix(f": aws_http {form}"): milliseconds
         for label, milliseconds in sections.get("warm", {}).items()
@@ -146,7 +149,7 @@ def _read_document(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_bytes())
     except OSError as error:
         raise InvalidRequestError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRequestError(f"{path}: expected what `onnxlet bench --json` prints, got: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("sections"), list):
         raise InvalidRequestError(f"{path}: expected what `onnxlet bench --json` prints")
@@ -174,7 +177,7 @@ def _own_lines(lines: Sequence[str]) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
             document = json.loads(line[line.index("{") :])
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(document, dict) and isinstance(document.get("milliseconds"), int | float) and "cold" in document:
             yield document

@@ -53,7 +53,9 @@ def of_store(problem: OnnxletError, where: str, right: str) -> Finding:
     if SKEWED in cause:
         return error("clock_skew", where, f"the store refuses our clock ({SKEWED})", "at most 15 minutes", SET_CLOCK)
     if code or "no credentials" in cause or "no AWS credentials" in cause:
-        said = str(problem).removeprefix(f"{where}: ").partition("; run ")[0]  # the remedy says that, and `where` is said
+        said = (
+            str(problem).removeprefix(f"{where}: ").partition("; run ")[0]
+        )  # the remedy says that, and `where` is said
         found = f"credentials that are refused ({code})" if code else said
         return error("registry_credentials", where, found, "credentials that the store knows", LOG_IN)
     if isinstance(problem, CredentialsError) or any(status in cause for status in REFUSED):

@@ -51,10 +51,10 @@ def drift(
     found = compare(manifest, reference, samples, threshold)
     if plot is not None and found:
         # Imported only here: few ask for a picture.
-        from cli.bench.chart import require_matplotlib
+        from cli.bench.chart import require_chart
         from cli.drift.chart import draw
 
-        require_matplotlib()
+        require_chart("--plot", plot)
         draw(f"{manifest.model} version {manifest.version}: {rows} rows", found, plot)
     code = TOO_FEW if rows < MIN_ROWS else DRIFTED if any(each.is_over for each in found) else 0
     if json:
