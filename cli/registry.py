@@ -1,10 +1,11 @@
 """The registry that a command works on, reached with the user's own credentials."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from onnxlet.config import storage_from_environment
+from onnxlet.config import StorageSettings, storage_from_environment
 from onnxlet.contract.document import MAX_REPAIR_BYTES
 from onnxlet.errors import CredentialsError
 from onnxlet.registry import Registry
@@ -24,15 +25,21 @@ def open_registry(url: str | None, *, create: bool = False) -> Registry:
         InvalidNameError, BucketNotFoundError: the URL leads nowhere.
         CredentialsError: an `s3://` registry, and no AWS credentials.
     """
-    store = open_place(url or str(DEFAULT_FOLDER), create=create or url is None)
-    return Registry(store, largest_alias_bytes=MAX_REPAIR_BYTES)
+    return to_registry(open_place(url or str(DEFAULT_FOLDER), create=create or url is None))
+
+
+def to_registry(store: Store) -> Registry:
+    """Return the registry of a store, for a person: larger documents are read in order to repair them."""
+    allows_any = os.environ.get("ONNXLET_ALLOW_UNCONDITIONAL_WRITES") == "1"
+    return Registry(store, largest_alias_bytes=MAX_REPAIR_BYTES, allows_unconditional_writes=allows_any)
 
 
 def open_place(url: str, *, create: bool = False) -> Store:
     """Open any place in object storage, or a plain folder, with the user's own credentials; raises as above."""
     root = to_url(url)
-    provider = _aws_credentials(root) if root.startswith("s3://") else None
-    return open_store(root, storage_from_environment(os.environ), create=create, credential_provider=provider)
+    if root.startswith("s3://"):
+        return open_s3(root)
+    return open_store(root, storage_from_environment(os.environ), create=create)
 
 
 def to_url(text: str) -> str:
@@ -40,18 +47,52 @@ def to_url(text: str) -> str:
     return text if text.startswith(SCHEMES) or "://" in text else Path(text).absolute().as_uri()
 
 
-def _aws_credentials(root: str) -> Any:
-    """The credentials that the AWS command line would use: profiles and single sign-on too, which obstore cannot read.
+def open_s3(url: str, region: str | None = None) -> Store:
+    """Open a place in S3 as the AWS command line would: by profiles and single sign-on, too, which obstore cannot read.
+
+    Args:
+        url: The root URL.
+        region: The region, in place of that of the environment or the profile.
 
     Raises:
-        CredentialsError: there are none.
+        CredentialsError: there are no credentials, or no such profile.
+        InvalidNameError: the URL leads nowhere.
     """
     import botocore.exceptions
+    import botocore.session
     from obstore.auth.boto3 import Boto3CredentialProvider
 
+    session = botocore.session.get_session()
     try:
-        return Boto3CredentialProvider()
+        settings = storage_of_profile(session)
+        provider = Boto3CredentialProvider(session)
     except (ValueError, botocore.exceptions.BotoCoreError) as error:
         raise CredentialsError(
-            f"{root}: no AWS credentials; run `aws configure`, or set AWS_PROFILE ({error})"
+            f"{url}: no AWS credentials; run `aws configure`, or set AWS_PROFILE ({error})"
         ) from error
+    return open_store(url, replace(settings, s3_region=region or settings.s3_region), credential_provider=provider)
+
+
+def storage_of_profile(session: Any) -> StorageSettings:
+    """Return how the stores are reached by the environment, then by the profile of the AWS command line.
+
+    Args:
+        session: botocore's.
+
+    Source: AWS SDKs reference, "Service-specific endpoints", "Dual-stack and FIPS endpoints".
+    """
+    from botocore.configprovider import ConfiguredEndpointProvider
+
+    found = storage_from_environment(os.environ)
+    endpoint = found.s3_endpoint
+    if endpoint is None and not session.get_config_variable("ignore_configured_endpoint_urls"):
+        profile = session.get_scoped_config()
+        endpoint = ConfiguredEndpointProvider(session.full_config, profile, "s3", environ={}).provide()
+    return replace(
+        found,
+        s3_endpoint=endpoint,
+        s3_region=found.s3_region or session.get_config_variable("region"),
+        has_fips=bool(session.get_config_variable("use_fips_endpoint")),
+        has_dual_stack=bool(session.get_config_variable("use_dualstack_endpoint")),
+        ca_bundle=session.get_config_variable("ca_bundle"),
+    )

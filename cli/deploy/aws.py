@@ -19,10 +19,9 @@ from cli.deploy.process import Finished, Report
 from cli.deploy.sam import Sam
 from cli.deploy.stack import Stack, aws_errors
 from cli.package.target import DEFAULT_PYTHON, Target, parse_target
-from onnxlet.config import storage_from_environment
+from cli.registry import open_s3, to_registry
 from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
 from onnxlet.registry import Registry
-from onnxlet.store import open_store
 
 AUTHS = {"iam": "AWS_IAM", "none": "NONE", "api-key": "API_KEY"}
 """Who may call: whoever AWS's own permissions let in, anybody, or who knows a key; with the template's names."""
@@ -147,11 +146,7 @@ class Aws:
 
     def open_registry(self, url: str) -> Registry:
         """As `Cloud.open_registry`."""
-        from obstore.auth.boto3 import Boto3CredentialProvider
-
-        with aws_errors("AWS"):
-            provider = Boto3CredentialProvider(self.session)  # it knows the region, too
-        return Registry(open_store(url, storage_from_environment(os.environ), credential_provider=provider))
+        return to_registry(open_s3(url, self.region))
 
     def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | None:
         """As `Cloud.send`: signed, or with the key, where that is asked for."""

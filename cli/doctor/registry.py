@@ -9,13 +9,15 @@ from cli.doctor import clock, remedies, versions, web
 from cli.doctor.finding import Finding, error, ok, warning
 from cli.doctor.versions import Examination
 from cli.edge import runtime
-from cli.registry import open_registry
+from cli.registry import open_registry, storage_of_profile
+from onnxlet import places
 from onnxlet.config import storage_from_environment
 from onnxlet.contract import layout, signature
 from onnxlet.contract.alias import Alias
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ManifestError, ModelNotFoundError, OnnxletError
 from onnxlet.registry import Registry
+from onnxlet.store import s3_url
 
 CLOCK_TIMEOUT_S = 5
 """Of a question that the store itself will answer better, or not at all."""
@@ -46,6 +48,7 @@ def examine(registry: Registry, examination: Examination) -> Iterator[Finding]:
     except OnnxletError as problem:
         yield remedies.of_store(problem, where, "list")
         return
+    yield from _conditions(registry)
     if not names:
         yield warning("registry_empty", where, "no models", "at least one", "onnxlet publish MODEL.onnx")
         return
@@ -144,6 +147,20 @@ def _version_problem(registry: Registry, where: str, named: Manifest) -> Finding
     return None
 
 
+def _conditions(registry: Registry) -> Iterator[Finding]:
+    """Whether the store keeps the conditions of writes, without which publishers overwrite each other's versions."""
+    where = registry.store.url
+    try:
+        missing = registry.store.missing_condition(layout.PROBE_KEY)
+    except OnnxletError as problem:
+        yield remedies.of_store(problem, where, "write")
+        return
+    if missing is not None:
+        remedy = "use a store (or a proxy) that keeps them; until then publish from one place at a time"
+        expected = "a store that keeps the conditions of writes"
+        yield error("registry_unconditional", where, f"a store that ignores {missing}", expected, remedy)
+
+
 def _clock(registry: Registry) -> Iterator[Finding]:
     """The time of who keeps the registry, where that is a server."""
     url = _endpoint(registry.store.url)
@@ -156,10 +173,11 @@ def _clock(registry: Registry) -> Iterator[Finding]:
 
 def _endpoint(url: str) -> str | None:
     """Where a store's requests go."""
-    settings = storage_from_environment(os.environ)
     if url.startswith("s3://"):
-        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-        return settings.s3_endpoint or f"https://s3.{region}.amazonaws.com"
+        import botocore.session
+
+        bucket = places.split(url)[1]
+        return s3_url(storage_of_profile(botocore.session.get_session()), bucket).removesuffix(f"/{bucket}")
     if url.startswith("gs://"):
-        return settings.gcs_endpoint or "https://storage.googleapis.com"
+        return storage_from_environment(os.environ).gcs_endpoint or "https://storage.googleapis.com"
     return None

@@ -21,6 +21,7 @@ LOG_IN = "run `aws configure` or `aws sso login` (`gcloud auth application-defau
 
 RIGHTS = {
     "list": "s3:ListBucket on the bucket (storage.objects.list)",
+    "write": "s3:PutObject under the registry's blobs/ (storage.objects.create)",
     "read": "s3:GetObject on the registry's objects (storage.objects.get)",
 }
 

@@ -20,6 +20,7 @@ from onnxlet.errors import (
     ManifestError,
     ModelNotFoundError,
     ObjectNotFoundError,
+    StoreError,
     TooLargeError,
 )
 from onnxlet.store import Revision, Store, Stored, open_store
@@ -35,7 +36,12 @@ class Registry:
     """The models under one root of object storage; `onnxlet.contract` states its layout and rules."""
 
     def __init__(
-        self, store: Store, artifacts: Artifacts | None = None, largest_alias_bytes: int = MAX_STATE_BYTES
+        self,
+        store: Store,
+        artifacts: Artifacts | None = None,
+        largest_alias_bytes: int = MAX_STATE_BYTES,
+        *,
+        allows_unconditional_writes: bool = False,
     ) -> None:
         """Begin.
 
@@ -43,9 +49,11 @@ class Registry:
             store: The store whose root is the registry's.
             artifacts: Its artifacts, where some are on their way already.
             largest_alias_bytes: How large an alias is read; whoever writes a smaller one in its place reads more.
+            allows_unconditional_writes: Publish also into a store that does not keep the conditions of writes.
         """
         self.store = store
         self._largest_alias_bytes = largest_alias_bytes
+        self._allows_unconditional_writes = allows_unconditional_writes
         self.artifacts = artifacts or Artifacts(store)
         self._expected: dict[str, tuple[Alias, Revision]] = {}
 
@@ -259,6 +267,8 @@ class Registry:
     def _put_manifest(self, draft: Manifest, sign: Sign | None) -> Manifest:
         """Store a manifest under the next free version: no two publishers can ever share a number."""
         version = max(self.versions(draft.model), default=0) + 1
+        if version == 1:
+            self._require_conditions()
         while True:
             manifest = replace(draft, version=version, signature={})
             manifest = sign(manifest) if sign else manifest
@@ -273,6 +283,20 @@ class Registry:
                 version += 1
             else:
                 return manifest
+
+    def _require_conditions(self) -> None:
+        """Refuse a store in which two publishers at once would overwrite each other's versions.
+
+        Raises:
+            StoreError: it does not keep the conditions of writes.
+        """
+        missing = None if self._allows_unconditional_writes else self.store.missing_condition(layout.PROBE_KEY)
+        if missing is not None:
+            raise StoreError(
+                f"{self.store.url}: expected a store that keeps the conditions of writes, got one that ignores "
+                f"{missing}: two publishers at once would overwrite each other's versions. Use another store, or set "
+                "ONNXLET_ALLOW_UNCONDITIONAL_WRITES=1 and publish from one place at a time"
+            )
 
     def _move(
         self,

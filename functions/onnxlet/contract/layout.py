@@ -35,6 +35,10 @@ _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _VERSION_KEY = re.compile(r"versions/([1-9][0-9]{0,8})\.json", re.ASCII)
 
 
+PROBE_KEY = "blobs/sha256/probe"
+"""The object by which a publisher finds out whether the store keeps the conditions of writes; nobody reads it."""
+
+
 def is_name(text: str) -> bool:
     """Whether `text` is a possible name of a model."""
     return _NAME.fullmatch(text) is not None

@@ -1,5 +1,6 @@
 """A store's operations over obstore: read, list, create, compare-and-swap."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -208,6 +209,39 @@ class Store:
         while (page := self._next(pages, prefix)) is not None:
             yield from (item["path"] for item in page)
 
+    def missing_condition(self, key: str) -> str | None:
+        """Return which condition of a write the store does not keep, by trying all with an object of no meaning.
+
+        Without them two publishers at once overwrite each other's versions. Only stores that speak S3 are tried: they
+        are many, and some ignore the headers.
+
+        Args:
+            key: An object that nobody reads; it stays.
+
+        Raises:
+            BucketNotFoundError, StoreError
+        """
+        if not isinstance(self.backend, S3Store):
+            return None
+        self._takes(key, "create")
+        if self._takes(key, "create"):
+            return "If-None-Match"
+        if self._takes(key, {"e_tag": '"00000000000000000000000000000000"'}):
+            return "If-Match"
+        try:
+            is_weak = _is_weak(self.read(key).revision.etag)
+        except (CredentialsError, ObjectNotFoundError):  # who may not write there learns nothing
+            return None
+        return "If-Match, as it gives weak ETags" if is_weak else None
+
+    def _takes(self, key: str, mode: Any) -> bool:
+        try:
+            with self._translated(key, is_write=True):
+                obstore.put(self.backend, key, os.urandom(16), mode=mode)
+        except (ConflictError, CredentialsError):
+            return False
+        return True
+
     @deadline.bounded
     def sign(self, key: str, lifetime: timedelta) -> str | None:
         """A URL by which anybody may read an object for a while; None where the store has no such thing.
@@ -313,6 +347,11 @@ class Store:
             return True
         if is_create and found is not None:
             raise ConflictError(f"{self.url}/{key}: somebody else wrote it first") from error
+        if not is_create and isinstance(error, ConflictError) and _is_weak(mode.get("e_tag")):
+            raise StoreError(
+                f"{self.url}/{key}: the store, or a proxy before it, gives weak ETags ({mode['e_tag']}), on which no "
+                "write can be conditional: expected strong ones; a proxy gives them if it does not compress"
+            ) from error
         if not is_create or isinstance(error, CredentialsError):
             raise error
         return False
@@ -329,6 +368,11 @@ class Store:
             yield
         except (OSError, ValueError, obstore.exceptions.BaseError) as error:
             raise translate(error, f"{self.url}/{key}", is_write=is_write) from error
+
+
+def _is_weak(etag: str | None) -> bool:
+    """Whether an ETag does not say that the bytes are the same (RFC 9110, section 8.8.1)."""
+    return etag is not None and etag.startswith("W/")
 
 
 def is_kept(key: str) -> bool:

@@ -164,6 +164,9 @@ def _trusted(settings: StorageSettings) -> dict[str, bytes]:
         return {}
     try:
         with open(settings.ca_bundle, "rb") as file:
-            return {"root_certificate": file.read()}
+            certificates = file.read()
+        if b"-----BEGIN CERTIFICATE-----" not in certificates:
+            raise SettingsError(f"AWS_CA_BUNDLE: {settings.ca_bundle}: No certificates in it, expected them as PEM")
     except OSError as error:
         raise SettingsError(f"AWS_CA_BUNDLE: {settings.ca_bundle}: {error.strerror}") from error
+    return {"root_certificate": certificates}

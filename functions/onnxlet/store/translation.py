@@ -40,6 +40,9 @@ _TLS = re.compile(
 _REASON = re.compile(r'message: "([^"]{1,200})"|(dns error)')
 """The operating system's reason for a connection that failed."""
 
+_PROVIDER = re.compile(r"External \w+ credential provider: (\w+): ([^\n]{1,600})")
+"""What a provider of credentials raised; the store was not asked."""
+
 _REMEDIES = {
     "ExpiredToken": "log in again (`aws sso login`), or renew the session's credentials",
     "RequestTimeTooSkewed": "set this machine's clock",
@@ -47,8 +50,11 @@ _REMEDIES = {
     "PermanentRedirect": "set AWS_REGION to the bucket's region",
     "InvalidObjectState": "the object is archived: restore it first",
     "NotImplemented": "the store lacks what was asked for, perhaps conditional writes (If-None-Match)",
+    "SSOTokenLoadError": "run `aws sso login`",
+    "TokenRetrievalError": "run `aws sso login`",
+    "UnauthorizedSSOTokenError": "run `aws sso login`",
 }
-"""What to do about an error, by the store's code for it."""
+"""What to do about an error, by the store's code for it or by botocore's name for it."""
 
 
 def translate(error: Exception, url: str, *, is_write: bool) -> OnnxletError:
@@ -62,6 +68,11 @@ def translate(error: Exception, url: str, *, is_write: bool) -> OnnxletError:
         return ConflictError(f"{url}: somebody else wrote it first")
     if isinstance(error, FileNotFoundError):
         return _not_found(url, text)
+    provider = _PROVIDER.search(text)
+    if provider:
+        remedy = _REMEDIES.get(provider[1])
+        said = f"{provider[1]}: {provider[2].rstrip('.')}"
+        return CredentialsError(f"{url}: no credentials for the store: {said}{f'; {remedy}' if remedy else ''}")
     is_refusal = isinstance(error, obstore.exceptions.PermissionDeniedError | obstore.exceptions.UnauthenticatedError)
     if is_refusal or "<Code>" in text:
         return refused(url, text, is_refusal=is_refusal)
