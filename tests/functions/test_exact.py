@@ -205,7 +205,7 @@ def test_cloud_storage_is_shown_the_token_of_the_functions_service_account(monke
     assert request.url == "https://storage.googleapis.com/b/a%2F..%2Fb?generation=7"
     with serving(Metadata) as url:
         monkeypatch.setenv("GCE_METADATA_HOST", urlsplit(url).netloc)
-        assert request.headers() == {"authorization": "Bearer t"}
+        assert request.headers() == {"accept-encoding": "gzip", "authorization": "Bearer t"}
     with pytest.raises(CredentialsError, match="expected a token of the service account"):
         request.headers()
 

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from http.client import HTTPException, HTTPResponse
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -85,7 +86,7 @@ def gcs_request(root: str, key: str, version: str | None, *, has_token: bool) ->
         raise InvalidNameError(f"{key!r:.200}: such a key can be read with the credentials of a function only")
     query = f"?generation={quote(version, safe='')}" if version else ""
     url = f"{root}/{quote(key, safe='~')}{query}"
-    return Request(url, "x-goog-generation", _google_headers if has_token else dict)
+    return Request(url, "x-goog-generation", partial(_gcs_headers, has_token=has_token))
 
 
 def read(url: str, request: Request, at_most: int | None, ca_bundle: str | None) -> Stored:
@@ -184,8 +185,10 @@ def _stored(url: str, request: Request, reply: HTTPResponse, at_most: int | None
     return Stored(data, revision, reply.headers["content-type"] or "", reply.headers["content-encoding"] or "")
 
 
-def _google_headers() -> Mapping[str, str]:
-    return {"authorization": f"Bearer {credentials.google_token()}"}
+def _gcs_headers(*, has_token: bool) -> Mapping[str, str]:
+    """Return the headers of a GET that wants an object as it is stored: by default Cloud Storage undoes its gzip."""
+    authorization = {"authorization": f"Bearer {credentials.google_token()}"} if has_token else {}
+    return {"accept-encoding": "gzip", **authorization}
 
 
 def _opener(ca_bundle: str | None) -> urllib.request.OpenerDirector:
