@@ -61,8 +61,8 @@ MAY_IMPORT = {
     "v2": {"config", "contract", "deadline", "errors", "http", "onnxlet"},
     "triton": {"contract"},
     "capture": {"batches", "contract", "model", "store"},
-    "quota": {"contract", "errors", "store"},
-    "access": {"contract", "errors", "http", "quota", "store"},
+    "quota": {"contract", "deadline", "errors", "store"},
+    "access": {"contract", "deadline", "errors", "http", "quota", "store"},
     "service": {
         "access",
         "batches",
@@ -116,6 +116,7 @@ MAY_IMPORT = {
         "errors",
         "exchange",
         "http",
+        "model",
         "prefetch",
         "routes",
         "service",
