@@ -45,7 +45,7 @@ def aws_summary(event: dict[str, Any], _context: object) -> dict[str, Any]:
     return summary.write(app.service, event)
 
 
-def gcp_http(request: Any) -> tuple[bytes, int, dict[str, str]]:
+def gcp_http(request: Any) -> tuple[Any, int, dict[str, str]]:
     """Answer an HTTP request of functions-framework."""
     return gcp.from_response(app.handle(request, gcp.to_request), request)
 

@@ -1,6 +1,7 @@
 """The same bytes through both clouds' real runtimes must come back the same."""
 
 import base64
+import gzip
 import http.client
 import io
 import json
@@ -57,6 +58,10 @@ def v1() -> bytes:
     return json.dumps({"instances": [{"b64": base64.b64encode(png()).decode()}], "parameters": {"top_k": 2}}).encode()
 
 
+def b64_list() -> bytes:
+    return json.dumps([base64.b64encode(png()).decode()]).encode()
+
+
 PNG = {"Content-Type": "image/png"}
 JSON = {"Content-Type": "application/json"}
 INFER = "/v2/models/digits/infer"
@@ -100,6 +105,19 @@ EXCHANGES = [
     Exchange("GET", "/v2/models/%2e%2e%2fetc", 404),
     Exchange("GET", "/v2/models/D%C3%AFgits", 400),
     Exchange("DELETE", "/v2/models/digits", 405),
+    Exchange("POST", INFER, 200, gzip.compress(infer([1, 28, 28, 1])), {"Content-Encoding": "x-gzip"}),
+    Exchange("POST", INFER, 415, infer([1, 28, 28, 1]), {"Content-Encoding": "br"}),
+    Exchange("POST", "/predict", 200, b64_list(), {"Content-Type": "application/x-www-form-urlencoded"}),
+    Exchange("POST", "/predict", 200, png(), {"Content-Type": "image/jpeg", "Cookie": "a=1"}),
+    Exchange("POST", INFER, 400, infer([1, 28, 28, 1]).replace(b"0.0", b"NaN", 1).replace(b"FP32", b"INT32"), JSON),
+]
+
+WITHOUT_BODY = [
+    Exchange("HEAD", "/v2/models/digits", 200),
+    Exchange("HEAD", "/", 200, b"", {"Accept": "text/html"}),
+    Exchange("HEAD", "/elsewhere", 404),
+    Exchange("HEAD", INFER, 405),
+    Exchange("OPTIONS", INFER, 204),
 ]
 
 Answer = tuple[int, str, bytes]
@@ -116,14 +134,14 @@ def send(url: str, exchange: Exchange) -> Answer:
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[Answer]]]:
-    """What each cloud answers, with the registry removed as soon as the functions run."""
+    """What each cloud answers to `EXCHANGES` and `WITHOUT_BODY`, with the registry removed once the functions run."""
     root = tmp_path_factory.mktemp("clouds")
     url = (root / "registry").as_uri()
     publish(Registry(open_store(url, create=True)), graphs.digits_candidate())
     found = {}
     for cloud in ("aws", "gcp"):
         with serve(cloud, LocalSettings(url, "digits", 0), log=root / f"{cloud}.log") as server:
-            found[cloud] = [send(server.url, exchange) for exchange in EXCHANGES]
+            found[cloud] = [send(server.url, exchange) for exchange in EXCHANGES + WITHOUT_BODY]
     yield found
     shutil.rmtree(root)
 
@@ -138,6 +156,26 @@ def test_both_clouds_give_the_same_bytes(answers: dict[str, list[Answer]], index
         assert document["error"]
         assert document["code"]
         assert "\n" not in document["error"]
+
+
+@pytest.mark.parametrize("index", range(len(WITHOUT_BODY)))
+def test_both_clouds_give_the_same_status_where_there_is_no_body(answers: dict[str, list[Answer]], index: int) -> None:
+    for found in answers.values():
+        status, _, body = found[len(EXCHANGES) + index]
+        assert (status, body) == (WITHOUT_BODY[index].status, b"")
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp"])
+def test_head_says_how_long_the_answer_to_get_is(cloud: str, tmp_path: Path) -> None:
+    with serve(cloud, LocalSettings(tmp_path.as_uri(), None, 0), log=tmp_path / "log") as server:
+        lengths = []
+        for method in ("GET", "HEAD"):
+            connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
+            connection.request(method, "/v2")
+            reply = connection.getresponse()
+            lengths.append(reply.headers.get_all("content-length"))
+            connection.close()
+    assert lengths[0] == lengths[1]
 
 
 @contextmanager

@@ -95,6 +95,14 @@ def test_an_alias_is_a_models_name_too(client: InferenceServerClient) -> None:
     assert client.infer("two", a_and_b(), model_version="1").get_response()["model_version"] == "1"
 
 
+@pytest.mark.parametrize("datatype", ["FP32", "FP64"])
+def test_what_is_not_a_number_arrives_as_json_too(client: InferenceServerClient, datatype: str) -> None:
+    values = np.array([np.nan, np.inf, -np.inf, 0.5], dtype=DATATYPES[datatype].numpy)
+    inputs = [tensor("x", datatype, values, is_binary=False)]
+    found = client.infer(NAMES[datatype], inputs, outputs=[InferRequestedOutput("y", binary_data=True)]).as_numpy("y")
+    np.testing.assert_array_equal(found, values)
+
+
 @pytest.mark.parametrize("datatype", sorted(DATATYPES))
 @pytest.mark.parametrize("is_binary", [True, False], ids=["binary", "json"])
 def test_every_datatype_comes_back_as_it_went(client: InferenceServerClient, datatype: str, is_binary: bool) -> None:

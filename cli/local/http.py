@@ -20,9 +20,14 @@ class Handler(BaseHTTPRequestHandler):
     def reply(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         """Send a whole reply; the body is left out for HEAD."""
         self.send_response(status)
+        lengths = {"content-length": str(len(body))}
+        if self.command == "HEAD":  # then a function says what its answer to GET would have
+            lengths |= {name: value for name, value in headers.items() if name.lower() == "content-length"}
         for name, value in headers.items():
+            if name.lower() != "content-length":
+                self.send_header(name, value)
+        for name, value in lengths.items():
             self.send_header(name, value)
-        self.send_header("content-length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)

@@ -7,7 +7,7 @@ notifications", attributes.
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from onnxlet.config import MAX_BODY_BYTES
@@ -52,14 +52,16 @@ def _read(request: Any) -> bytes:
     return b"".join(pieces)
 
 
-def from_response(response: Response, request: Any = None) -> tuple[bytes, int, dict[str, str]]:
+def from_response(response: Response, request: Any = None) -> tuple[bytes | Iterator[bytes], int, dict[str, str]]:
     """The answer as Flask takes it from a view.
 
     What is left of the request's body is read and forgotten: functions-framework would keep all of it.
     """
     while request is not None and request.stream.read(DRAINED_BYTES):
         pass
-    return response.body, response.status, {"content-type": response.content_type, **response.headers}
+    empty: Iterator[bytes] = iter(())
+    body = empty if "content-length" in response.headers else response.body  # of bytes Flask sets the length itself
+    return body, response.status, {"content-type": response.content_type, **response.headers}
 
 
 def to_object(cloud_event: Any) -> Message:
