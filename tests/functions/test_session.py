@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,11 +15,11 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from onnxlet import memory, session
-from onnxlet.contract.tensors import DATATYPES, Tensor, pack_strings
-from onnxlet.errors import ArtifactError, InferenceError
+from onnxlet.contract.tensors import DATATYPES, MAX_STRINGS, Tensor, pack_strings
+from onnxlet.errors import ArtifactError, InferenceError, TooLargeError
 from onnxlet.session import library, native, python
 from tests import graphs
 from tests.wheel import without_library
@@ -86,6 +87,35 @@ def test_strings_pass_unchanged(load: Load, elements: list[bytes]) -> None:
     tensor = Tensor(DATATYPES["BYTES"], (len(elements),), pack_strings(elements))
     (output,) = load(graphs.identity(TensorProto.STRING)).run({"x": tensor}, ["y"])
     assert output == tensor
+
+
+def test_many_strings_take_time_by_their_number_and_not_by_its_square(load: Load) -> None:
+    """In CPU time, with room for a hundred slower machines: to copy all strings for each of them took 50 s here."""
+    elements = [b"x" * 500] * 20_000
+    tensor = Tensor(DATATYPES["BYTES"], (len(elements),), pack_strings(elements))
+    started_s = time.process_time()
+    (output,) = load(graphs.identity(TensorProto.STRING)).run({"x": tensor}, ["y"])
+    assert output.buffer == tensor.buffer
+    assert time.process_time() - started_s < 20
+
+
+def test_more_strings_than_the_bound_are_not_given_out(load: Load) -> None:
+    """A model may make millions of strings of one."""
+    node = helper.make_node("StringSplit", ["x"], ["y", "n"], delimiter=" ")
+    inputs = [helper.make_tensor_value_info("x", TensorProto.STRING, ["n"])]
+    outputs = [
+        helper.make_tensor_value_info("y", TensorProto.STRING, ["n", "m"]),
+        helper.make_tensor_value_info("n", TensorProto.INT64, ["n"]),
+    ]
+    graph = helper.make_graph([node], "split", inputs, outputs)
+    session = load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10))
+    for count, is_refused in ((5, False), (MAX_STRINGS + 1, True)):
+        tensor = Tensor(DATATYPES["BYTES"], (1,), pack_strings([b"a " * (count - 1) + b"a"]))
+        if is_refused:
+            with pytest.raises(TooLargeError, match=f"an output has {count} strings, expected at most {MAX_STRINGS}"):
+                session.run({"x": tensor}, ["y"])
+        else:
+            assert session.run({"x": tensor}, ["y"])[0].shape == (1, count)
 
 
 def test_outputs_come_in_the_order_that_was_asked_for(load: Load) -> None:

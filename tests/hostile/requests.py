@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import json
 import logging
+import math
 import random
 import sys
 import tempfile
@@ -32,6 +33,7 @@ from onnxlet.store import open_store
 from tests import graphs
 from tests.hostile.bombs import object_bombs, peak_kib, pixel_and_decompression_bombs
 from tests.hostile.mutation import TEXTS, mutate, mutate_document, mutate_text
+from tests.hostile.operators import OPERATORS
 from tests.test_clouds import png
 from training.publish import publish
 
@@ -104,6 +106,28 @@ def npy() -> Request:
 
 def text() -> Request:
     return Request("POST", "/predict/texts", b"a text", {"content-type": "text/plain"})
+
+
+FAMILIES = {
+    "gru": {"x": [2, 1, 4]},
+    "lstm": {"x": [2, 1, 4]},
+    "attention": {"q": [1, 2, 3], "k": [1, 4, 3], "v": [1, 4, 2]},
+    "einsum": {"x": [1, 2, 3]},
+    "instance-normalization": {"x": [1, 1, 2, 2]},
+    "layer-normalization": {"x": [1, 2, 4]},
+    "group-normalization": {"x": [1, 4, 2, 2]},
+    "conv": {"x": [1, 1, 3, 3]},
+}
+"""Operators of every family whose kernels do not survive all sizes, each with shapes that it takes."""
+
+
+def operator(name: str) -> Request:
+    """Return numbers for a model of one operator."""
+    inputs = [
+        {"name": each, "datatype": "FP32", "shape": shape, "data": [0.5] * math.prod(shape)}
+        for each, shape in FAMILIES[name].items()
+    ]
+    return post(f"/v2/models/{name}/infer", {"inputs": inputs})
 
 
 def compressed() -> Request:
@@ -181,6 +205,7 @@ BODIES: tuple[Seed, ...] = (
     explained,
     invocation,
     index,
+    *(partial(operator, name) for name in FAMILIES),
 )
 SEEDS: tuple[Seed, ...] = (*BODIES, *(partial(asked, route.pattern) for route in ROUTES if route.method == "GET"))
 """Requests that are answered, of every route."""
@@ -195,6 +220,7 @@ def serve(root: str) -> App:
         graphs.candidate("texts", graphs.identity(8)),
         graphs.char_candidate(),
         graphs.generator_candidate(),
+        *(graphs.candidate(name, OPERATORS[name]()) for name in FAMILIES),
     ):
         publish(registry, candidate)
     layout.EDGE_FILES[RUNTIME_FILE] = hashlib.sha256(RUNTIME).hexdigest()

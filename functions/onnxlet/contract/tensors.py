@@ -339,6 +339,16 @@ def unpack_strings(buffer: memoryview) -> list[bytes]:
     return [bytes(buffer[start + 4 : end]) for start, end in pairwise(ends)]
 
 
+def require_few_strings(count: int) -> None:
+    """Refuse an output of too many strings, before any of them is made.
+
+    Raises:
+        TooLargeError: There are more than `MAX_STRINGS`.
+    """
+    if count > MAX_STRINGS:
+        raise TooLargeError(f"an output has {count} strings, expected at most {MAX_STRINGS}: ask for fewer rows")
+
+
 def _string_ends(buffer: memoryview) -> list[int]:
     """Where the elements of a BYTES tensor end, beginning with 0; raises as `unpack_strings`."""
     ends = [0]

@@ -10,7 +10,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from onnxlet import deadline
-from onnxlet.contract.tensors import BY_ONNX, Tensor, pack_strings, unpack_strings
+from onnxlet.contract.tensors import BY_ONNX, Tensor, pack_strings, require_few_strings, unpack_strings
 from onnxlet.errors import ArtifactError, InferenceError
 from onnxlet.session import library
 from onnxlet.session.c_api import Api, OrtError
@@ -25,6 +25,9 @@ DEFAULT_MEMORY = 0
 """Of the header's `GraphOptimizationLevel`, `OrtAllocatorType` and `OrtMemType`."""
 
 MAX_REASON_CHARACTERS = 500
+
+STRINGS_BETWEEN_CHECKS = 10_000
+"""Of the deadline, while strings are copied one by one: some 10 ms."""
 
 MAX_REMEMBERED = 256
 """Combinations of names: a client chooses which outputs it asks for."""
@@ -210,6 +213,8 @@ def _to_value(runtime: _Runtime, tensor: Tensor) -> _Value:
         ctypes.memmove(data, address, buffer.nbytes)
         return value
     for index, element in enumerate(unpack_strings(buffer)):
+        if index % STRINGS_BETWEEN_CHECKS == 0:
+            deadline.check()
         api.resized_string_element(value.handle, index, len(element), byref(data))
         ctypes.memmove(data, element, len(element))
     return value
@@ -251,13 +256,16 @@ def _type_and_shape(value: _Value) -> tuple[int, tuple[int, ...]]:
 
 def _strings(value: _Value, count: int) -> memoryview:
     """The binary form of a tensor of strings."""
+    require_few_strings(count)
     size_bytes = c_size_t()
     value.api.string_data_bytes(value.handle, byref(size_bytes))
     content = ctypes.create_string_buffer(size_bytes.value)
     starts = (c_size_t * count)()
     value.api.string_content(value.handle, content, size_bytes, starts, count)
     ends = [*starts[1:], size_bytes.value]
-    return pack_strings(content.raw[start:end] for start, end in zip(starts, ends, strict=False))
+    whole = content.raw  # each use of this attribute copies all of it
+    deadline.check()
+    return pack_strings(whole[start:end] for start, end in zip(starts, ends, strict=False))
 
 
 def _reason(error: Exception) -> str:

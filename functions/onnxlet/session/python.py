@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 from onnxlet import deadline
-from onnxlet.contract.tensors import BY_NUMPY, Tensor, pack_strings, unpack_strings
+from onnxlet.contract.tensors import BY_NUMPY, Tensor, pack_strings, require_few_strings, unpack_strings
 from onnxlet.errors import ArtifactError, InferenceError
 from onnxlet.session.options import ALIGNMENT_BYTES, LOGGED_SEVERITY, session_config
 
@@ -72,6 +72,7 @@ def _from_array(name: str, array: object) -> Tensor:
     if not isinstance(array, np.ndarray) or datatype is None:
         raise InferenceError(f'output "{name}": {type(array).__name__} is no tensor of a datatype that V2 has')
     if datatype.name == "BYTES":
+        require_few_strings(array.size)
         return Tensor(datatype, array.shape, pack_strings(str(element).encode() for element in array.flat))
     return Tensor(datatype, array.shape, np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
