@@ -12,7 +12,6 @@ import http.client
 import json
 import math
 import random
-import resource
 import sys
 import tempfile
 import threading
@@ -52,9 +51,6 @@ FLOAT, DOUBLE, INT64, INT32, BOOL, STRING, UINT8 = (
 Input = tuple[str, int, "list[int | str]"]
 
 BYSTANDER = "bystander"
-
-MEMORY_BYTES = 4 * 2**30
-"""Of data, for each process that answers: an allocation beyond it fails, and the machine's memory stays free."""
 
 MAX_ELEMENTS = 8192
 """Of one tensor that is really sent: it is the sizes that must do harm, not the bytes."""
@@ -370,10 +366,6 @@ SHORT = (
 )
 """Of each family one: what the default suite publishes."""
 
-ENDED_BY_VALUES = frozenset({"Div", "Mod", "STFT"})
-"""Operators that a value ends the process in (integer division of the smallest number by -1, a step of 0): the publish
-gate warns of them, and a model with one of them is not asked here."""
-
 
 def publish_operators(root: str, names: Sequence[str]) -> dict[str, str]:
     """Publish a model for each of these operators, and the bystander's; return why some were refused, by name."""
@@ -386,11 +378,6 @@ def publish_operators(root: str, names: Sequence[str]) -> dict[str, str]:
         except Exception as error:  # whatever keeps one from being published is shown by its name
             refused[name] = repr(error)
     return refused
-
-
-def is_warned(manifest: Manifest, proto: onnx.ModelProto) -> bool:
-    """Return whether the publish gate warns that a value may end the process that runs a model."""
-    return bool(manifest.crashes) or any(node.op_type in ENDED_BY_VALUES for node in proto.graph.node)
 
 
 def sizes(specs: Sequence[TensorSpec], chance: random.Random) -> dict[str, list[int]]:
@@ -425,7 +412,9 @@ def sizes(specs: Sequence[TensorSpec], chance: random.Random) -> dict[str, list[
 
 
 FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-45, 1e-39, -1e-310, 3e38, -3e38, 1e308, math.nan, math.inf, -math.inf)
-NUMBERS = (0, 1, 2, -1, -2, 3, 4, 7, 100, -100, 2**31 - 1, 2**31, -(2**31), 2**33, 2**40, 2**62, 2**63 - 1, -(2**63))
+NUMBERS = (0, 1, 2, -1, -2, 3, 4, 7, -100, -(2**31), 2**40, 2**62, 2**63 - 1, -(2**63))
+"""As sizes they are small, or so large that Linux refuses the memory at once: what lies between would really be taken,
+from the machine that runs the test."""
 TEXTS = (b"", b"a", b"A b", "ü".encode(), b"\0", b"x" * 5000, b"a" * 40, b"-1e999", b"nan")
 
 
@@ -435,8 +424,11 @@ def elements(spec: TensorSpec, count: int, chance: random.Random) -> Any:
         return [chance.choice(TEXTS) for _ in range(count)]
     kind = np.dtype(spec.datatype.numpy)
     values: Sequence[float] = (0, 1) if kind.kind == "b" else FLOATS if kind.kind == "f" else NUMBERS
-    if chance.random() < 0.5:
+    kind_of_values = chance.random()
+    if kind_of_values < 0.3:
         values = values[:4]
+    elif kind_of_values < 0.5:
+        values = values[1:3] if kind.kind in "iu" else values[2:5]  # sizes and steps that are possible
     drawn = [chance.choice(values) for _ in range(min(count, 64))] or [0]
     with np.errstate(over="ignore"):
         array = np.array(drawn, np.float64 if kind.kind == "f" else object)
@@ -595,8 +587,7 @@ def fuzz(root: str, cloud: str, count: int, seed: int) -> dict[str, Any]:
     """Serve the registry's models by a cloud's own runtime, and ask them; return what came of it."""
     registry = Registry(open_store(root))
     manifests = [registry.resolve(name) for name in registry.models() if name != BYSTANDER]
-    asked = [each for each in manifests if not is_warned(each, OPERATORS[each.model]())]
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))  # which the servers inherit
+    asked = [each for each in manifests if not each.crashes]  # of the others the publish gate has warned
     tally, is_over = Tally(), threading.Event()
     environment = {"ONNXLET_REGISTRY": root, "ONNXLET_REFRESH_S": "1000000", "ONNXLET_TIMEOUT_S": str(TIMEOUT_S)}
     with tempfile.TemporaryFile() as log, CLOUDS[cloud][0](environment, 0, log) as url:
