@@ -428,7 +428,7 @@ def elements(spec: TensorSpec, count: int, chance: random.Random) -> Any:
     if kind_of_values < 0.3:
         values = values[:4]
     elif kind_of_values < 0.5:
-        values = values[1:3] if kind.kind in "iu" else values[2:5]  # sizes and steps that are possible
+        values = values[2:5] if kind.kind == "f" else values[1:3]  # sizes and steps that are possible
     drawn = [chance.choice(values) for _ in range(min(count, 64))] or [0]
     with np.errstate(over="ignore"):
         array = np.array(drawn, np.float64 if kind.kind == "f" else object)
