@@ -56,7 +56,9 @@ def etag_of(data: bytes) -> str:
 
 
 def _find(folder: Path, key: str) -> Path | None:
-    """The file for a key, or None where there is none inside the folder."""
+    """Return the file of exactly this key, or None if the folder has none: `/a` and `b/../a` are not `a`."""
+    if any(part in {"", ".", ".."} for part in key.split("/")):
+        return None
     root = folder.resolve()
     file = (root / key).resolve()
     return file if file.is_relative_to(root) and file.is_file() else None

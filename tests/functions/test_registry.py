@@ -9,6 +9,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from obstore.store import MemoryStore
 
 from onnxlet.config import CacheSettings, Settings, StorageSettings
 from onnxlet.contract import layout
@@ -22,6 +23,7 @@ from onnxlet.errors import (
     InvalidRequestError,
     ManifestError,
     ModelNotFoundError,
+    StoreError,
     TooLargeError,
 )
 from onnxlet.registry import Registry, _backoff_s
@@ -526,3 +528,44 @@ def test_an_alias_that_no_reader_would_take_is_not_written(tmp_path: Path) -> No
     assert path.read_bytes() == before
     registry.promote("digits", 1)
     assert registry.resolve("digits").version == 1
+
+
+class Careless(Store):
+    """A store that ignores a condition of writes."""
+
+    probed: tuple[str, ...] = ()
+
+    def missing_condition(self, key: str) -> str | None:
+        self.probed += (key,)
+        return "If-Match"
+
+
+def careless(**options: bool) -> tuple[Careless, Registry]:
+    store = Careless("memory://careless", MemoryStore())
+    return store, Registry(store, **options)  # type: ignore[arg-type]
+
+
+def test_a_store_that_ignores_conditions_is_not_published_to() -> None:
+    store, registry = careless()
+    with pytest.raises(StoreError) as caught:
+        registry.publish(MANIFEST, {})
+    assert str(caught.value) == (
+        "memory://careless: expected a store that keeps the conditions of writes, got one that ignores If-Match: two "
+        "publishers at once would overwrite each other's versions. Use another store, or set "
+        "ONNXLET_ALLOW_UNCONDITIONAL_WRITES=1 and publish from one place at a time"
+    )
+    assert store.probed == (layout.PROBE_KEY,)
+    assert registry.versions(MANIFEST.model) == []
+
+
+def test_it_is_where_the_operator_insists() -> None:
+    store, registry = careless(allows_unconditional_writes=True)
+    assert registry.publish(MANIFEST, {}).version == 1
+    assert store.probed == ()
+
+
+def test_only_the_first_version_of_a_model_tries_the_conditions() -> None:
+    store, insisting = careless(allows_unconditional_writes=True)
+    insisting.publish(MANIFEST, {})
+    assert Registry(store).publish(MANIFEST, {}).version == 2
+    assert store.probed == ()

@@ -45,6 +45,16 @@ def test_nothing_else_is(store: Store, key: str) -> None:
     assert caught.value.status in {400, 404}
 
 
+@pytest.mark.parametrize("key", ["/a.png", "a.png/", "./a.png", "b/../a.png", "b//c.png"])
+def test_a_key_that_is_another_path_to_a_file_is_not_that_file(store: Store, folder: Path, key: str) -> None:
+    (folder / "b").mkdir()
+    for file in ("a.png", "b/c.png"):
+        (folder / file).write_bytes(b"another object")
+    with pytest.raises(OnnxletError) as caught:
+        store.read(key)
+    assert caught.value.status in {400, 404}
+
+
 def test_another_bucket_is_missing(settings: StorageSettings) -> None:
     with pytest.raises(BucketNotFoundError):
         open_store("s3://other", settings).read("key")

@@ -69,3 +69,20 @@ def test_keys_are_those_that_the_contract_draws() -> None:
     assert layout.version_of_key("m", "models/m/versions/12.json") == 12
     for key in ("models/m/versions/x.json", "models/m/versions/01.json", "models/m/aliases/1.json", "x"):
         assert layout.version_of_key("m", key) is None
+
+
+def test_every_key_lies_in_a_folder_of_the_registry() -> None:
+    keys = (
+        layout.blob_key("0" * 64),
+        layout.version_key("m", 1),
+        layout.alias_key("m", "live"),
+        layout.ACCESS_DOCUMENT,
+        layout.edge_key("x"),
+    )
+    assert {key.partition("/")[0] for key in keys} == set(layout.FOLDERS)
+    assert layout.FOLDERS == ("models", "blobs", "access", "edge")
+
+
+def test_the_object_that_tries_the_conditions_is_no_blob() -> None:
+    assert layout.PROBE_KEY == "blobs/sha256/probe"
+    assert not layout.is_sha256(layout.PROBE_KEY.rpartition("/")[2])
