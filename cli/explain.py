@@ -10,8 +10,8 @@ from cli import output
 from cli.options import JsonOption, RegistryOption
 from cli.predict import ask
 from cli.registry import open_registry
-from onnxlet.config import MAX_EXPLAIN_MS, MAX_EXPLAIN_RUNS
-from onnxlet.explain import DEFAULT_MS, DEFAULT_RUNS, MIN_RUNS
+from onnxlet.config import MAX_EXPLAIN_MS, MAX_EXPLAIN_RUNS, MIN_EXPLAIN_RUNS
+from onnxlet.explain import DEFAULT_MS, DEFAULT_RUNS
 
 SHOWN = 20
 """Numbers of a row, of those that contribute most."""
@@ -25,7 +25,7 @@ def explain(
     ] = None,
     target: Annotated[str | None, typer.Option(help="A label, by default the predicted one.")] = None,
     budget_runs: Annotated[
-        int, typer.Option(min=MIN_RUNS, max=MAX_EXPLAIN_RUNS, help="Rows through the model, at most.")
+        int, typer.Option(min=MIN_EXPLAIN_RUNS, max=MAX_EXPLAIN_RUNS, help="Rows through the model, at most.")
     ] = DEFAULT_RUNS,
     budget_ms: Annotated[int, typer.Option(min=1, max=MAX_EXPLAIN_MS, help="Milliseconds, at most.")] = DEFAULT_MS,
     registry: RegistryOption = None,

@@ -11,7 +11,7 @@ import orjson
 
 from onnxlet import media
 from onnxlet.app import App
-from onnxlet.config import Settings, storage_from_environment
+from onnxlet.config import MAX_EXPLAIN_RUNS, MAX_LENGTH, Settings, storage_from_environment
 from onnxlet.errors import InvalidRequestError
 from onnxlet.http import Request
 
@@ -45,7 +45,12 @@ def ask(registry_url: str, path: str, file: Path, query: Mapping[str, str] = Map
 
 
 def _post(registry_url: str, path: str, file: Path, body: bytes, query: Mapping[str, str]) -> dict[str, Any]:
-    settings = Settings(registry_url, storage=storage_from_environment(os.environ))
+    settings = Settings(
+        registry_url,
+        storage=storage_from_environment(os.environ),
+        explain_runs=MAX_EXPLAIN_RUNS,
+        generate_length=MAX_LENGTH,
+    )
     app = App(settings, write_line=lambda _line: None)
     response = app.handle(Request("POST", path, body, {"content-type": _media_type(file, body)}, query))
     document: dict[str, Any] = orjson.loads(response.body)

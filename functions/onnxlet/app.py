@@ -27,7 +27,6 @@ from onnxlet.http import (
     wire_bytes,
     without_body,
 )
-from onnxlet.model import Model
 from onnxlet.prefetch import Prefetch
 from onnxlet.routes import Route, Router
 from onnxlet.service import Service
@@ -196,27 +195,23 @@ class App:
                 deadline.within(min(deadline.remaining_s(), SHADOW_FACTOR * exchange.total_s())),
                 self.service.budget.share(),  # where no memory is left, a shadow is refused at once
             ):
-                self._compare(exchange.routed.model, answer, exchange.routed.shadow, exchange.request, route, arguments)
+                self._compare(exchange, route, arguments, answer)
         except Exception as error:
             logger.error("an error beside a shadow: %s", telemetry.describe(error))  # noqa: TRY400 - without its text
 
-    def _compare(
-        self,
-        model: Model,
-        answer: Response,
-        shadow: Model,
-        request: Request,
-        route: Route,
-        arguments: dict[str, str],
-    ) -> None:
+    def _compare(self, exchange: Exchange, route: Route, arguments: dict[str, str], answer: Response) -> None:
         """Log how a shadow answers a request beside the model that has answered it.
 
         Of both answers the log has the labels alone: they are the model's words, all else may be the client's.
         """
+        routed = exchange.routed
+        assert routed is not None, "the caller has looked"
+        model, shadow = routed.model, routed.shadow
+        assert shadow is not None, "the caller has looked"
         started_s, code = time.perf_counter(), None
         try:
             deadline.check()
-            other = route.endpoint(Exchange(self.service, request, shadow), **arguments)
+            other = route.endpoint(Exchange(self.service, exchange.request, shadow), **arguments)
         except Exception as error:
             found, other = _to_error(error)
             code = found.code

@@ -111,7 +111,7 @@ MAX_LABELS = 200_000
 """Labels named in one answer, 250 bytes each while it is made."""
 
 MAX_LENGTH = 4096
-"""Tokens, of a prompt and of what is generated: each is a run of the model."""
+"""Tokens of a prompt, and of what is generated: each is a run of the model. The most of `ONNXLET_GENERATE_LENGTH`."""
 
 MAX_IMAGES = 64
 """Generated at once: each is a run of the model, and a PNG."""
@@ -151,7 +151,21 @@ DEFAULT_REFRESH_S = 60.0
 # bounds
 
 MAX_EXPLAIN_RUNS = 10_000
-"""Rows through the model, of one explanation."""
+"""Rows through the model, of one explanation; `ONNXLET_EXPLAIN_RUNS` goes no further."""
+
+MIN_EXPLAIN_RUNS = 3
+"""Rows through the model that an explanation needs: an image, and the same behind a mask and behind its opposite."""
+
+DEFAULT_EXPLAIN_RUNS = 2000
+"""Four times what an explanation takes where the request does not say: 10 s of a CPU for a small network."""
+
+DEFAULT_GENERATE_LENGTH = 1024
+
+MAX_EXPLAIN_NUMBERS = 10_000
+"""Numbers of a row that is explained: each is an item of the answer, and needs a run of the model."""
+
+RUNS_PER_REQUEST = 100
+"""Runs of a model, of an explanation or a generation, that count as one more request of a key's quota."""
 
 MAX_EXPLAIN_MS = 25_000
 """Of one explanation: API Gateway waits 29 s."""
@@ -225,6 +239,10 @@ class Settings:
     """`ONNXLET_EDGE`: `1` lets whoever may ask a model fetch its graphs too, to run them in a browser."""
     base_path: str = ""
     """`ONNXLET_BASE_PATH`: what a domain's mapping or a load balancer's rule puts in front of every path, as `/ml`."""
+    explain_runs: int = DEFAULT_EXPLAIN_RUNS
+    """`ONNXLET_EXPLAIN_RUNS`: how many rows one explanation may put through the model; 0 explains nothing."""
+    generate_length: int = DEFAULT_GENERATE_LENGTH
+    """`ONNXLET_GENERATE_LENGTH`: how many tokens one request may give and generate each; 0 generates nothing."""
     refresh_s: float = DEFAULT_REFRESH_S
     """`ONNXLET_REFRESH_S`: how stale an alias may get before the registry is asked again; 0 asks at every request."""
     function_bytes: int | None = None
@@ -279,6 +297,8 @@ class Settings:
             public_keys=parse_public_keys(environment.get("ONNXLET_PUBLIC_KEYS")),
             edge=_parse_flag("ONNXLET_EDGE", environment.get("ONNXLET_EDGE")),
             base_path=_parse_base_path(environment.get("ONNXLET_BASE_PATH")),
+            explain_runs=_parse_explain_runs(environment.get("ONNXLET_EXPLAIN_RUNS")),
+            generate_length=_parse_generate_length(environment.get("ONNXLET_GENERATE_LENGTH")),
             refresh_s=_parse_refresh(environment.get("ONNXLET_REFRESH_S")),
             function_bytes=int(lambda_memory) * MIB if lambda_memory and lambda_memory.isdigit() else None,
             memory_bytes=_parse_memory(environment.get("ONNXLET_MEMORY_MIB"), lambda_memory),
@@ -386,6 +406,25 @@ def _parse_timeout(text: str | None) -> float | None:
     if not 0 < seconds <= MAX_TIMEOUT_S:
         raise SettingsError(f"ONNXLET_TIMEOUT_S: expected seconds up to {MAX_TIMEOUT_S}, got {text!r}")
     return seconds
+
+
+def _parse_count(name: str, text: str | None, default: int, at_most: int) -> int:
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or int(text[:8]) > at_most:
+        raise SettingsError(f"{name}: expected a number from 0 to {at_most}, got {text!r}")
+    return int(text)
+
+
+def _parse_generate_length(text: str | None) -> int:
+    return _parse_count("ONNXLET_GENERATE_LENGTH", text, DEFAULT_GENERATE_LENGTH, MAX_LENGTH)
+
+
+def _parse_explain_runs(text: str | None) -> int:
+    runs = _parse_count("ONNXLET_EXPLAIN_RUNS", text, DEFAULT_EXPLAIN_RUNS, MAX_EXPLAIN_RUNS)
+    if 0 < runs < MIN_EXPLAIN_RUNS:
+        raise SettingsError(f"ONNXLET_EXPLAIN_RUNS: expected 0, or {MIN_EXPLAIN_RUNS} or more, got {runs}")
+    return runs
 
 
 def _parse_flag(name: str, text: str | None) -> bool:

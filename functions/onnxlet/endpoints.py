@@ -11,7 +11,7 @@ from onnxlet.batches import Batch, run
 from onnxlet.config import MAX_TOP_K
 from onnxlet.contract import layout
 from onnxlet.contract.generation import TextGeneration
-from onnxlet.errors import InvalidRequestError, OnnxletError, json_word
+from onnxlet.errors import ForbiddenError, InvalidRequestError, OnnxletError, json_word
 from onnxlet.exchange import Exchange
 from onnxlet.http import HEADER_LENGTH, Request, Response, to_binary, to_json
 from onnxlet.instances import parse_columns, parse_rows
@@ -56,7 +56,9 @@ def playground_file(_exchange: Exchange, file: str | None = None) -> Response:
 
 def server_metadata(exchange: Exchange) -> Response:
     """What this server is."""
-    return to_json(v2.server_metadata(edge=exchange.service.settings.edge))
+    settings = exchange.service.settings
+    available = {v2.EDGE: settings.edge, "explain": settings.explain_runs > 0, "generate": settings.generate_length > 0}
+    return to_json(v2.server_metadata(available))
 
 
 def live(_exchange: Exchange) -> Response:
@@ -80,7 +82,14 @@ def openapi(exchange: Exchange) -> Response:
     from onnxlet.openapi import describe  # few functions are ever asked
 
     settings = exchange.service.settings
-    return to_json(describe(ROUTES, has_gate=settings.has_gate, base_path=exchange.request.base_path))
+    document = describe(
+        ROUTES,
+        has_gate=settings.has_gate,
+        base_path=exchange.request.base_path,
+        explain_runs=settings.explain_runs,
+        generate_length=settings.generate_length,
+    )
+    return to_json(document)
 
 
 # ---------------------------------------------------------------------- what is known of models
@@ -203,9 +212,13 @@ def predict(exchange: Exchange, model: str | None = None, version: str | None = 
 
 def generate(exchange: Exchange, model: str, version: str | None = None) -> Response:
     """Make a text, or images: one PNG where the client accepts that, else JSON."""
+    longest = exchange.service.settings.generate_length
+    if not longest:
+        raise ForbiddenError("this function generates nothing: its ONNXLET_GENERATE_LENGTH is 0")
     with exchange.step("decode"):
-        request = generation.parse_generate(v2.parse_object(exchange.request.body))
+        request = generation.parse_generate(v2.parse_object(exchange.request.body), longest)
     found = exchange.find(model, version)
+    exchange.charge(generation.count_runs(generation.check_generates(found), request))
     document = {"model_name": found.manifest.model, "model_version": str(found.manifest.version), "seed": request.seed}
     if isinstance(generation.check_generates(found), TextGeneration):
         with exchange.step("run"):
@@ -222,13 +235,17 @@ def explain(exchange: Exchange, model: str, version: str | None = None) -> Respo
     """Say what of an image, or which numbers of a row, made a classifier answer so; an image also as one PNG."""
     from onnxlet import explain as explanation  # few functions are ever asked
 
+    most_runs = exchange.service.settings.explain_runs
+    if not most_runs:
+        raise ForbiddenError("this function explains nothing: its ONNXLET_EXPLAIN_RUNS is 0")
     found = exchange.find(model, version)
     request = exchange.request
     with exchange.step("decode"):
         media_type = request.headers.get("content-type", "")
         question = explanation.parse_explain(
-            found, request.query, media_type, request.body, exchange.service.references.read
+            found, request.query, media_type, request.body, exchange.service.references.read, most_runs
         )
+    exchange.charge(question.budget_runs)
     with exchange.step("run"):
         answer = explanation.explain(found, question)
     exchange.rows = answer.runs

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from onnxlet.batches import Batch, Outputs
+from onnxlet.config import RUNS_PER_REQUEST
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ForbiddenError, OnnxletError
 from onnxlet.http import Request
@@ -88,6 +89,16 @@ class Exchange:
     def may_use(self, reference: str) -> bool:
         """Whether the request may name a model; `name` or `name@alias`."""
         return self.key is None or self.key.may_use(reference.partition("@")[0])
+
+    def charge(self, runs: int) -> None:
+        """Take what the runs of a model cost beyond the request itself of the key's quota, before they run.
+
+        Raises:
+            QuotaExceededError: the key has less left today.
+            StoreError: its quota cannot be counted.
+        """
+        if self.key is not None and self.service.gate is not None:
+            self.service.gate.charge(self.key, runs // RUNS_PER_REQUEST)
 
     def capture(self, model: Model, asked: Sequence[Batch], outputs: Sequence[Outputs]) -> None:
         """Keep a few facts of the answer, where the function is told to."""

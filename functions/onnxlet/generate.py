@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onnxlet import images
-from onnxlet.config import MAX_IMAGES, MAX_LENGTH, MAX_SEED, MAX_TEMPERATURE
+from onnxlet.config import DEFAULT_GENERATE_LENGTH, MAX_IMAGES, MAX_SEED, MAX_TEMPERATURE
 from onnxlet.contract import tensors
 from onnxlet.contract.generation import ImageGeneration, TextGeneration
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
@@ -22,6 +22,8 @@ from onnxlet.errors import (
     json_word,
 )
 from onnxlet.model import Model
+
+DEFAULT_LENGTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,14 @@ class GenerateRequest:
     seed: int
 
 
-def parse_generate(document: Mapping[str, Any]) -> GenerateRequest:
+def parse_generate(document: Mapping[str, Any], longest: int = DEFAULT_GENERATE_LENGTH) -> GenerateRequest:
     """Read a request: fields of its own, or under `parameters` as the Open Inference Protocol has them.
 
     Source: Open Inference Protocol, `generate_rest.yaml` (`text_input`, `parameters`).
+
+    Args:
+        document: The request.
+        longest: How many tokens, or images, one request may have.
 
     Raises:
         InvalidRequestError: a field of another type, or outside its range.
@@ -53,15 +59,15 @@ def parse_generate(document: Mapping[str, Any]) -> GenerateRequest:
         raise InvalidRequestError(f"parameters: expected an object, got {json_word(parameters)}")
     fields = {name: value for name, value in (*(parameters or {}).items(), *document.items()) if value is not None}
     prompt = fields.get("text_input", fields.get("prompt", ""))
-    if not isinstance(prompt, str) or len(prompt) > MAX_LENGTH:
-        raise InvalidRequestError(f"text_input: expected a text of at most {MAX_LENGTH} characters")
+    if not isinstance(prompt, str) or len(prompt) > longest:
+        raise InvalidRequestError(f"text_input: expected a text of at most {longest} characters")
     seed = fields.get("seed")
     return GenerateRequest(
         prompt=prompt,
-        length=_integer(fields, "length", 100, 1, MAX_LENGTH),
+        length=_integer(fields, "length", min(DEFAULT_LENGTH, longest), 1, longest),
         temperature=_temperature(fields),
         top_k=_integer(fields, "top_k", 0, 0, 2**31),
-        count=_integer(fields, "count", 1, 1, MAX_IMAGES),
+        count=_integer(fields, "count", 1, 1, min(MAX_IMAGES, longest)),
         seed=_random_seed() if seed is None else _integer(fields, "seed", 0, 0, MAX_SEED),
     )
 
@@ -117,6 +123,13 @@ def generate_images(model: Model, request: GenerateRequest) -> list[bytes]:
         found = model.run({declaration.latent: latent}, [declaration.images])
         files += images.encode_png(model.to_pixels(found[declaration.images]))
     return files
+
+
+def count_runs(declaration: TextGeneration | ImageGeneration, request: GenerateRequest) -> int:
+    """Return how often the model runs for a request."""
+    if isinstance(declaration, ImageGeneration):
+        return request.count
+    return len(request.prompt) + request.length
 
 
 def check_generates(model: Model) -> TextGeneration | ImageGeneration:

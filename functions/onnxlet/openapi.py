@@ -17,6 +17,7 @@ from onnxlet.config import (
     MAX_SEED,
     MAX_TEMPERATURE,
     MAX_TOP_K,
+    MIN_EXPLAIN_RUNS,
 )
 from onnxlet.contract.tensors import DATATYPES
 from onnxlet.media import MEDIA_TYPES, MULTIPART
@@ -26,14 +27,33 @@ BINARY = "application/octet-stream"
 JSON = "application/json"
 
 
-def describe(routes: Iterable[Route], *, has_gate: bool = False, base_path: str = "") -> dict[str, Any]:
-    """The document for these routes, of a function that asks for API keys or does not, under a base path."""
+def describe(
+    routes: Iterable[Route],
+    *,
+    has_gate: bool = False,
+    base_path: str = "",
+    explain_runs: int = MAX_EXPLAIN_RUNS,
+    generate_length: int = MAX_LENGTH,
+) -> dict[str, Any]:
+    """Return the document for these routes.
+
+    Args:
+        routes: All that the function has.
+        has_gate: Whether it asks for API keys.
+        base_path: What stands in front of every path.
+        explain_runs: How many runs one explanation may have; 0 leaves its routes out.
+        generate_length: How many tokens one request may generate; 0 leaves its routes out.
+    """
+    bounds = {"ExplainRequest": explain_runs, "GenerateRequest": generate_length}
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        operation = _operation(route)
+        if bounds.get(route.takes) == 0:
+            continue
+        operation = _operation(route, explain_runs)
         operation["responses"] |= _REFUSALS if has_gate else {}
         paths.setdefault(route.pattern, {})[route.method.lower()] = operation
-    components = {"schemas": SCHEMAS, "securitySchemes": _SCHEMES} if has_gate else {"schemas": SCHEMAS}
+    schemas = {**SCHEMAS, "GenerateRequest": _generate_request(generate_length)}
+    components = {"schemas": schemas, "securitySchemes": _SCHEMES} if has_gate else {"schemas": schemas}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -48,7 +68,7 @@ def describe(routes: Iterable[Route], *, has_gate: bool = False, base_path: str 
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: Route, explain_runs: int) -> dict[str, Any]:
     name = re.sub(r"\W+", "_", f"{route.method}{route.pattern}").strip("_").lower()
     operation: dict[str, Any] = {
         "operationId": name,
@@ -60,6 +80,8 @@ def _operation(route: Route) -> dict[str, Any]:
         },
     }
     operation["parameters"] += _PARAMETERS.get(route.takes, [])
+    if route.takes == "ExplainRequest":
+        operation["parameters"].append(_budget_runs(explain_runs))
     if route.takes:
         operation["requestBody"] = {"required": True, "content": _bodies(route.takes)}
     return operation
@@ -103,6 +125,28 @@ def _object(required: tuple[str, ...], **properties: Any) -> dict[str, Any]:
     return {"type": "object", "required": list(required), "properties": properties}
 
 
+def _budget_runs(at_most: int) -> dict[str, Any]:
+    return {
+        "name": "budget_runs",
+        "in": "query",
+        "description": "How many rows may run through the model.",
+        "schema": {"type": "integer", "minimum": MIN_EXPLAIN_RUNS, "maximum": at_most},
+    }
+
+
+def _generate_request(longest: int) -> dict[str, Any]:
+    return _object(
+        (),
+        text_input={"type": "string", "maxLength": longest},
+        length={"type": "integer", "minimum": 1, "maximum": longest},
+        temperature={"type": "number", "minimum": 0, "maximum": MAX_TEMPERATURE},
+        top_k=_COUNT,
+        count={"type": "integer", "minimum": 1, "maximum": min(MAX_IMAGES, longest)},
+        seed={"type": "integer", "minimum": 0, "maximum": MAX_SEED},
+        parameters={"type": "object"},
+    )
+
+
 def _list(items: Any) -> dict[str, Any]:
     return {"type": "array", "items": items}
 
@@ -136,12 +180,6 @@ _JSON_LENGTH = {
 }
 _EXPLAIN = [
     {"name": "target", "in": "query", "description": "A label; by default the predicted one.", "schema": _TEXT},
-    {
-        "name": "budget_runs",
-        "in": "query",
-        "description": "How many rows may run through the model.",
-        "schema": {"type": "integer", "minimum": 3, "maximum": MAX_EXPLAIN_RUNS},
-    },
     {
         "name": "budget_ms",
         "in": "query",
@@ -239,16 +277,7 @@ SCHEMAS: dict[str, Any] = {
     "Predictions": _object(
         ("model", "version", "predictions"), model=_TEXT, version=_COUNT, predictions=_list(_ANYTHING)
     ),
-    "GenerateRequest": _object(
-        (),
-        text_input={"type": "string", "maxLength": MAX_LENGTH},
-        length={"type": "integer", "minimum": 1, "maximum": MAX_LENGTH},
-        temperature={"type": "number", "minimum": 0, "maximum": MAX_TEMPERATURE},
-        top_k=_COUNT,
-        count={"type": "integer", "minimum": 1, "maximum": MAX_IMAGES},
-        seed={"type": "integer", "minimum": 0, "maximum": MAX_SEED},
-        parameters={"type": "object"},
-    ),
+    "GenerateRequest": _generate_request(MAX_LENGTH),
     "GenerateResponse": _object(
         ("model_name", "model_version", "seed"),
         model_name=_TEXT,

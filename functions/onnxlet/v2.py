@@ -4,6 +4,7 @@ Source: https://github.com/kserve/open-inference-protocol, `specification/protoc
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,9 +136,16 @@ def infer_response(
     return document, buffers
 
 
-def server_metadata(*, edge: bool) -> dict[str, Any]:
-    """What the protocol says of a server."""
-    return {**SERVER_METADATA, "extensions": [*EXTENSIONS, EDGE]} if edge else SERVER_METADATA
+def server_metadata(available: Mapping[str, bool]) -> dict[str, Any]:
+    """Return what the protocol says of a server.
+
+    Args:
+        available: Whether the function has an extension that its settings switch on or off.
+    """
+    return {
+        **SERVER_METADATA,
+        "extensions": [name for name in (*EXTENSIONS, EDGE) if available.get(name, name != EDGE)],
+    }
 
 
 def model_metadata(manifest: Manifest) -> dict[str, Any]:

@@ -23,11 +23,13 @@ locals {
   }
 
   http_settings = {
-    ONNXLET_ACCESS    = var.access == "open" ? null : var.access
-    ONNXLET_BASE_PATH = var.base_path
-    ONNXLET_EDGE      = var.edge ? "1" : null
-    ONNXLET_RESULTS   = local.answers_url
-    ONNXLET_INPUTS    = join(",", [for prefix in var.http_inputs : "gs://${google_storage_bucket.inputs.name}/${prefix}"])
+    ONNXLET_ACCESS          = var.access == "open" ? null : var.access
+    ONNXLET_BASE_PATH       = var.base_path
+    ONNXLET_EDGE            = var.edge ? "1" : null
+    ONNXLET_EXPLAIN_RUNS    = tostring(var.explain_runs)
+    ONNXLET_GENERATE_LENGTH = tostring(var.generate_length)
+    ONNXLET_RESULTS         = local.answers_url
+    ONNXLET_INPUTS          = join(",", [for prefix in var.http_inputs : "gs://${google_storage_bucket.inputs.name}/${prefix}"])
   }
 
   event_settings = {

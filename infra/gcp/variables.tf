@@ -120,6 +120,28 @@ variable "capture_inputs" {
   default     = false
 }
 
+variable "explain_runs" {
+  description = "How many rows one explanation may put through the model, which is what it costs; 0 explains nothing (ONNXLET_EXPLAIN_RUNS)."
+  type        = number
+  default     = 2000
+
+  validation {
+    condition     = var.explain_runs == 0 || (var.explain_runs >= 3 && var.explain_runs <= 10000 && floor(var.explain_runs) == var.explain_runs)
+    error_message = "explain_runs: expected 0, or a whole number from 3 to 10000."
+  }
+}
+
+variable "generate_length" {
+  description = "How many tokens one request may give and generate each; 0 generates nothing (ONNXLET_GENERATE_LENGTH)."
+  type        = number
+  default     = 1024
+
+  validation {
+    condition     = var.generate_length >= 0 && var.generate_length <= 4096 && floor(var.generate_length) == var.generate_length
+    error_message = "generate_length: expected a whole number from 0 to 4096."
+  }
+}
+
 variable "http_inputs" {
   description = "Prefixes in the input bucket whose objects a request may name, as {\"image_path\": \"gs://...\"} (ONNXLET_INPUTS); none by default."
   type        = list(string)

@@ -1,6 +1,6 @@
 import pytest
 
-from onnxlet.config import CacheSettings, Settings
+from onnxlet.config import DEFAULT_EXPLAIN_RUNS, DEFAULT_GENERATE_LENGTH, CacheSettings, Settings
 from onnxlet.errors import SettingsError
 from tests import keys
 
@@ -218,3 +218,27 @@ def test_the_keys_of_publishers_are_a_list() -> None:
 def test_keys_that_are_none_never_switch_the_check_off(text: str) -> None:
     with pytest.raises(SettingsError, match="ONNXLET_PUBLIC_KEYS: expected"):
         settings(ONNXLET_PUBLIC_KEYS=text)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "default", "at_most"),
+    [
+        ("ONNXLET_EXPLAIN_RUNS", "explain_runs", DEFAULT_EXPLAIN_RUNS, 10_000),
+        ("ONNXLET_GENERATE_LENGTH", "generate_length", DEFAULT_GENERATE_LENGTH, 4096),
+    ],
+)
+def test_what_one_request_may_cost_is_bounded_and_may_be_nothing(
+    name: str, field: str, default: int, at_most: int
+) -> None:
+    assert getattr(settings(), field) == getattr(settings(**{name: ""}), field) == default
+    for value in (0, 3, at_most):
+        assert getattr(settings(**{name: str(value)}), field) == value
+    for text in (str(at_most + 1), "-1", "many", "1e3", "9" * 40, "\u0663"):
+        with pytest.raises(SettingsError, match=f"{name}: expected a number from 0 to {at_most}, got"):
+            settings(**{name: text})
+
+
+@pytest.mark.parametrize("runs", ["1", "2"])
+def test_an_explanation_of_fewer_runs_than_it_needs_is_no_setting(runs: str) -> None:
+    with pytest.raises(SettingsError, match="ONNXLET_EXPLAIN_RUNS: expected 0, or 3 or more, got"):
+        settings(ONNXLET_EXPLAIN_RUNS=runs)

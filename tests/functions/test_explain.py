@@ -3,6 +3,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from onnxlet.app import App
-from onnxlet.config import MAX_EXPLAIN_MS, MAX_EXPLAIN_RUNS, Settings
+from onnxlet.config import DEFAULT_EXPLAIN_RUNS, MAX_EXPLAIN_MS, MAX_EXPLAIN_NUMBERS, Settings
 from onnxlet.contract.manifest import Classification, ImagePreprocess
 from onnxlet.http import Request, Response
 from onnxlet.registry import Registry
@@ -259,8 +260,8 @@ class TestImages:
         assert runs - 2 < explained(app, "square", dark(), "image/png", budget_runs=runs)["runs"] <= runs
 
     def test_the_time_ends_it_before_the_runs_do(self, app: App) -> None:
-        answer = explained(app, "digits", png(), "image/png", budget_runs=MAX_EXPLAIN_RUNS, budget_ms=100)
-        assert 3 <= answer["runs"] < MAX_EXPLAIN_RUNS
+        answer = explained(app, "digits", png(), "image/png", budget_runs=DEFAULT_EXPLAIN_RUNS, budget_ms=100)
+        assert 3 <= answer["runs"] < DEFAULT_EXPLAIN_RUNS
         assert answer["milliseconds"] < 2000
 
 
@@ -317,7 +318,7 @@ TWO = b"--x\r\nContent-Type: image/png\r\n\r\n%s\r\n--x\r\nContent-Type: image/p
         ("additive", [[]], "application/json", {}, 400, "input"),
         ("digits", png(), "image/png", {"target": "ten"}, 400, "target: expected one of 0, 1"),
         ("digits", png(), "image/png", {"budget_runs": 2}, 400, "budget_runs: expected a number from 3"),
-        ("digits", png(), "image/png", {"budget_runs": MAX_EXPLAIN_RUNS + 1}, 400, "budget_runs"),
+        ("digits", png(), "image/png", {"budget_runs": DEFAULT_EXPLAIN_RUNS + 1}, 400, "budget_runs"),
         ("digits", png(), "image/png", {"budget_runs": "many"}, 400, "budget_runs"),
         ("digits", png(), "image/png", {"budget_ms": 0}, 400, "budget_ms"),
         ("digits", png(), "image/png", {"budget_ms": MAX_EXPLAIN_MS + 1}, 400, "budget_ms"),
@@ -338,3 +339,76 @@ def test_deleting_what_is_ranked_highest_costs_more_than_twice_what_chance_does(
     found = deletion(app, "regression", images[unseen], truth[unseen])
     assert found.ranked >= 2 * found.random
     assert found.ranked > 0.3
+
+
+def wide(numbers: int, value: float) -> dict[str, Any]:
+    return {"instances": [[value] * numbers]}
+
+
+@pytest.fixture(scope="module")
+def store_url() -> str:
+    registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
+    proto = graphs.model(
+        [
+            helper.make_node("ReduceSum", ["x", "axes"], ["first"], keepdims=1),
+            helper.make_node("Neg", ["first"], ["second"]),
+            helper.make_node("Concat", ["first", "second"], ["output"], axis=1),
+        ],
+        [("x", TensorProto.FLOAT, ["batch", "size"])],
+        [("output", TensorProto.FLOAT, ["batch", 2])],
+        {"axes": np.array([1], np.int64)},
+    )
+    candidate = replace(graphs.candidate("wide", proto), classification=Classification(("more", "less")))
+    publish_all(registry, [candidate, square()])
+    return registry.store.url
+
+
+class TestBounds:
+    @pytest.fixture
+    def app(self, store_url: str) -> App:
+        return App(Settings(store_url), write_line=lambda _line: None)
+
+    @pytest.mark.parametrize("value", [0.0, 1.0])
+    def test_a_row_of_too_many_numbers_is_a_413_even_if_it_is_the_baseline(self, app: App, value: float) -> None:
+        response = ask(app, "wide", wide(MAX_EXPLAIN_NUMBERS + 1, value), budget_ms=1)
+        document = json.loads(response.body)
+        assert (response.status, document["code"]) == (413, "too_large")
+        assert document["error"] == "a row of 10001 numbers: at most 10000 are explained"
+        assert ask(app, "wide", wide(MAX_EXPLAIN_NUMBERS, 0.0)).status == 200
+
+    @pytest.mark.parametrize(("model", "body"), [("wide", wide(10, 0.0)), ("wide", wide(10, 1.0)), ("square", red())])
+    def test_a_model_that_takes_longer_than_the_budget_is_a_400_that_says_so(
+        self, store_url: str, model: str, body: Any
+    ) -> None:
+        app = App(Settings(store_url), write_line=lambda _line: None)
+        session = app.service.find(model).model.session
+        before = session.run
+
+        def slow(*arguments: Any, **options: Any) -> Any:
+            time.sleep(0.05)
+            return before(*arguments, **options)
+
+        object.__setattr__(session, "run", slow)
+        media_type = "image/png" if isinstance(body, bytes) else "application/json"
+        response = ask(app, model, body, media_type, budget_ms=20)
+        assert response.status == 400, response.body
+        assert json.loads(response.body)["error"].startswith("budget_ms: expected time for")
+
+    def test_the_function_says_how_many_runs_there_may_be(self, store_url: str) -> None:
+        app = App(Settings(store_url, explain_runs=50), write_line=lambda _line: None)
+        response = ask(app, "wide", wide(4, 1.0), budget_runs=51)
+        assert json.loads(response.body)["error"] == "budget_runs: expected a number from 3 to 50, got '51'"
+        assert explained(app, "wide", wide(4, 1.0))["runs"] <= 50, "by default, too"
+        document = json.loads(app.handle(Request("GET", "/openapi.json")).body)
+        parameters = document["paths"]["/v2/models/{model}/explain"]["post"]["parameters"]
+        (runs,) = [each["schema"] for each in parameters if each["name"] == "budget_runs"]
+        assert (runs["minimum"], runs["maximum"]) == (3, 50)
+
+    def test_it_can_be_switched_off(self, store_url: str) -> None:
+        app = App(Settings(store_url, explain_runs=0), write_line=lambda _line: None)
+        response = ask(app, "wide", wide(4, 1.0))
+        document = json.loads(response.body)
+        assert (response.status, document["code"]) == (403, "forbidden")
+        assert "ONNXLET_EXPLAIN_RUNS is 0" in document["error"]
+        assert "explain" not in json.loads(app.handle(Request("GET", "/v2")).body)["extensions"]
+        assert "explain" not in json.dumps(json.loads(app.handle(Request("GET", "/openapi.json")).body)["paths"])

@@ -49,6 +49,8 @@ CHANGES: dict[str, dict[str, str]] = {
     "Access": {"Access": "keys"},
     "Edge": {"Edge": "1"},
     "BasePath": {"BasePath": "/ml"},
+    "ExplainRuns": {"ExplainRuns": "0"},
+    "GenerateLength": {"GenerateLength": "4096"},
     "ApiRequestsPerSecond": {"ApiRequestsPerSecond": "5"},
     "ApiRequestsPerMonth": {"ApiRequestsPerMonth": "5"},
     "Architecture": {"Architecture": "x86_64"},
@@ -209,6 +211,8 @@ class TestVersions:
         longest = {
             "ModelName": "m" * 63,
             "Variant": "v" * 24,
+            "ExplainRuns": "10000",
+            "GenerateLength": "4096",
             "Prefetch": f"{'a' * expectation.NAME_DIGITS}=;avx512_vnni={'a' * 64}:1",
             "PublicKeys": f"{keys.text(1)},{keys.text(2)}",
             "RefreshSeconds": "86400",

@@ -105,6 +105,10 @@ def evaluate(module: Path) -> Evaluate:
         ("max_delivery_attempts", 4),
         ("kms_key", "my-key"),
         ("input_days", 0),
+        ("explain_runs", 2),
+        ("explain_runs", 10001),
+        ("generate_length", 4097),
+        ("generate_length", 0.5),
         ("alert_email", "nobody"),
         ("alert_error_ratio", 5),
     ],
@@ -126,6 +130,8 @@ def test_what_is_not_said_is_not_set(evaluate: Evaluate) -> None:
     assert evaluate("local.http_environment") == {
         "GOOGLE_CLOUD_PROJECT": "my-project",
         "ONNXLET_CAPTURE": "0",
+        "ONNXLET_EXPLAIN_RUNS": "2000",
+        "ONNXLET_GENERATE_LENGTH": "1024",
         "ONNXLET_MEMORY_MIB": "512",
         "ONNXLET_REFRESH_S": "60",
         "ONNXLET_REGISTRY": "gs://google_storage_bucket.registry/registry",
@@ -148,6 +154,8 @@ def test_what_is_said_is_set_as_the_functions_take_it(evaluate: Evaluate) -> Non
         "access": "keys",
         "base_path": "/ml",
         "edge": True,
+        "explain_runs": 0,
+        "generate_length": 4096,
     }
     settings = Settings.from_environment(evaluate("local.http_environment", **said))
     assert (settings.model, settings.variant, settings.refresh_s) == ("digits", "int8", 0)
@@ -156,6 +164,7 @@ def test_what_is_said_is_set_as_the_functions_take_it(evaluate: Evaluate) -> Non
     assert settings.has_gate
     assert settings.base_path == "/ml"
     assert settings.edge
+    assert (settings.explain_runs, settings.generate_length) == (0, 4096)
     assert settings.timeout_s == 90
     assert settings.inputs == (
         "gs://google_storage_bucket.inputs/photos",

@@ -4,16 +4,17 @@ Nothing is asked of the model but answers, so that any ONNX graph can be explain
 numbers by sampled Shapley values (`shapley`). Both run within the budget that the request gives.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from onnxlet import images, payloads
 from onnxlet.batches import Batch
-from onnxlet.config import MAX_EXPLAIN_MS, MAX_EXPLAIN_RUNS
+from onnxlet.config import DEFAULT_EXPLAIN_RUNS, MAX_EXPLAIN_MS, MAX_EXPLAIN_NUMBERS, MIN_EXPLAIN_RUNS
 from onnxlet.contract.manifest import PREPROCESS_INPUT, Classification
 from onnxlet.contract.tensors import Tensor
-from onnxlet.errors import InvalidRequestError, UnsupportedMediaError
+from onnxlet.errors import InvalidRequestError, TooLargeError, UnsupportedMediaError
 from onnxlet.explain import saliency, shapley
 from onnxlet.explain.overlay import overlay
 from onnxlet.explain.runs import Runs
@@ -22,8 +23,6 @@ from onnxlet.model import Model
 
 DEFAULT_RUNS = 500
 DEFAULT_MS = 5000
-MIN_RUNS = 3
-"""The image, a mask and its opposite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +50,25 @@ class Explanation:
 
 
 def parse_explain(
-    model: Model, query: Mapping[str, str], media_type: str, body: bytes, fetch: Fetch = payloads.no_references
+    model: Model,
+    query: Mapping[str, str],
+    media_type: str,
+    body: bytes,
+    fetch: Fetch = payloads.no_references,
+    most_runs: int = DEFAULT_EXPLAIN_RUNS,
 ) -> ExplainRequest:
-    """Read a request; the arguments from `media_type` on are those of `payloads.decode`.
+    """Read a request; the arguments from `media_type` to `fetch` are those of `payloads.decode`.
+
+    Args:
+        model: A classifier.
+        query: The budget, and the label.
+        media_type: What the body is.
+        body: The row.
+        fetch: What reads the objects that the body names.
+        most_runs: How many rows may run for one request.
 
     Raises:
+        TooLargeError: a row of more numbers than are explained.
         InvalidRequestError: several rows, no label of the model, or a budget outside its range.
         UnsupportedMediaError: the model is no classifier, or takes no such payload here.
         OnnxletError: as `payloads.decode`.
@@ -71,10 +84,13 @@ def parse_explain(
         raise InvalidRequestError(f"expected one row, got {sum(1 if row.rows is None else row.rows for row in rows)}")
     if has_images and not rows[0].is_image:
         raise UnsupportedMediaError(f'model "{name}" is explained by images, not by tensors: send what it was made of')
+    numbers = sum(math.prod(tensor.shape) for tensor in rows[0].inputs.values())
+    if not has_images and numbers > MAX_EXPLAIN_NUMBERS:
+        raise TooLargeError(f"a row of {numbers} numbers: at most {MAX_EXPLAIN_NUMBERS} are explained")
     return ExplainRequest(
         row=rows[0],
         target=_parse_target(query.get("target"), classification),
-        budget_runs=_parse_integer(query, "budget_runs", DEFAULT_RUNS, MIN_RUNS, MAX_EXPLAIN_RUNS),
+        budget_runs=_parse_integer(query, "budget_runs", min(DEFAULT_RUNS, most_runs), MIN_EXPLAIN_RUNS, most_runs),
         budget_ms=_parse_integer(query, "budget_ms", DEFAULT_MS, 1, MAX_EXPLAIN_MS),
     )
 

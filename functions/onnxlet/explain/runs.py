@@ -4,12 +4,12 @@ import math
 import time
 from collections.abc import Sequence
 
-from onnxlet import batches
+from onnxlet import batches, deadline
 from onnxlet.batches import Batch
 from onnxlet.config import MAX_JOINED_BYTES
 from onnxlet.contract import tensors
 from onnxlet.contract.tensors import Tensor
-from onnxlet.errors import InferenceError
+from onnxlet.errors import DeadlineError, InferenceError, InvalidRequestError
 from onnxlet.model import Model
 
 MAX_ROWS = 16
@@ -38,23 +38,30 @@ class Runs:
         """The position of the label that is asked about."""
 
     def begin(self, row: Batch, target: int | None) -> float:
-        """The label's probability for the row itself, whatever the budget; without a target, the most probable label's.
+        """The label's probability for the row itself; without a target, that of the most probable label.
 
         Raises:
+            InvalidRequestError: the time is up before.
             InferenceError: the model cannot run on it.
         """
         self._row_bytes = sum(len(tensor.buffer) for tensor in row.inputs.values())
-        indices, probabilities = self._classify([row])
+        found = self._classify([row])
+        if found is None:
+            raise InvalidRequestError("budget_ms: expected time for one run, but it was up before")
+        indices, probabilities = found
         self.target = indices[0] if target is None else target
         return _finite(probabilities[indices.index(self.target)])
 
     def ask(self, rows: Sequence[Batch]) -> list[float]:
-        """The label's probability for each of at most `room` rows.
+        """The label's probability for each of at most `room` rows; none where the time is up before.
 
         Raises:
             InferenceError: the model cannot run on them.
         """
-        indices, probabilities = self._classify(rows)
+        found = self._classify(rows)
+        if found is None:
+            return []
+        indices, probabilities = found
         classes = len(indices) // len(rows)
         starts = range(0, len(indices), classes)
         return [_finite(probabilities[indices.index(self.target, start)]) for start in starts]
@@ -74,8 +81,17 @@ class Runs:
         """The time since it began."""
         return time.perf_counter() - self._started_s
 
-    def _classify(self, rows: Sequence[Batch]) -> tuple[list[int], list[float]]:
-        """The labels' positions and probabilities, row after row."""
+    def _classify(self, rows: Sequence[Batch]) -> tuple[list[int], list[float]] | None:
+        """The labels' positions and probabilities, row after row; None where the budget's time is up before."""
+        try:
+            with deadline.within(max(0.0, self._at_most_s - self.elapsed_s())):
+                deadline.check()
+                return self._run(rows)
+        except DeadlineError:
+            deadline.check()  # the request's own time may be over, too
+            return None
+
+    def _run(self, rows: Sequence[Batch]) -> tuple[list[int], list[float]]:
         manifest = self._model.manifest
         assert manifest.classification is not None, "the caller has looked"
         found = [outputs[manifest.class_output()] for outputs in batches.run(self._model, rows)]

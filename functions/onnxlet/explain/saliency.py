@@ -61,6 +61,8 @@ def saliency(model: Model, pixels: Tensor, runs: Runs) -> Tensor:
         seen = [_mask(size, source) for _ in range(count)]
         masks = [each for mask in seen for each in (mask, ImageChops.invert(mask))]
         found = runs.ask(_rows(model, [Image.composite(image, background, mask) for mask in masks]))
+        if not found:
+            break
         for mask, with_mask, with_opposite in zip(seen, found[::2], found[1::2], strict=True):
             total = _added(total, mask, with_mask - with_opposite)
         pairs += count

@@ -90,7 +90,10 @@ def contributions(row: Batch, baseline: Batch, probability: float, runs: Runs) -
     needed = max(1, len(features))
     if needed > runs.left():
         raise InvalidRequestError(f"budget_runs: expected {needed + runs.count} or more for {len(features)} numbers")
-    (start,) = runs.ask([baseline])
+    at_baseline = runs.ask([baseline])
+    if not at_baseline:
+        raise InvalidRequestError(f"budget_ms: expected time for {needed + 1} runs, but it was up after {runs.count}")
+    start = at_baseline[0]
     sums = dict.fromkeys(features, 0.0)
     walks = 0
     for order in _orders(features):
@@ -116,7 +119,7 @@ def _walk(row: Batch, baseline: Batch, order: Sequence[Feature], runs: Runs) -> 
     wanted = len(order) - 1
     while len(found) < wanted and (count := min(runs.room(), wanted - len(found))) > 0:
         found += runs.ask(list(islice(mixtures, count)))
-    return found
+    return found  # what did not run in time is missing at the end, where no time is left for more
 
 
 def _mixtures(row: Batch, baseline: Batch, order: Sequence[Feature]) -> Iterator[Batch]:

@@ -4,9 +4,10 @@ import { askFunctions } from "./questions.js";
 
 const FIRST_LENGTH = 16; // tokens: of the first piece of a text; each further piece is twice as long
 
-/** Offers what a model that generates is asked with; calls onAsk with the request. */
-export function generateForm(generation, onAsk) {
-  const fields = generation.kind === "text" ? textFields(generation) : imageFields();
+/** Offers what a model that generates is asked with, within the function's limits; calls onAsk with the request. */
+export function generateForm(generation, limits, onAsk) {
+  if (limits.length.maximum === 0) return element("p", {}, "This function generates nothing: its ONNXLET_GENERATE_LENGTH is 0.");
+  const fields = generation.kind === "text" ? textFields(generation, limits.length.maximum) : imageFields(limits.count.maximum);
   const seed = numberField("Seed", Math.floor(Math.random() * 1000), { min: 0, step: 1 });
   const submit = (event) => {
     event.preventDefault();
@@ -32,10 +33,10 @@ generateForm.answer = async (manifest, version, { generate }, onPart) => {
   return { ...whole, text: `${generate.text_input}${whole.text}` };
 };
 
-function textFields(generation) {
+function textFields(generation, longest) {
   const known = new Set(generation.vocabulary);
   const prompt = element("textarea", { value: [..."The "].filter((letter) => known.has(letter)).join("") || generation.vocabulary[0], required: true, spellcheck: false });
-  const length = numberField("Length", 200, { min: 1, max: 4096, step: 1 });
+  const length = numberField("Length", Math.min(200, longest), { min: 1, max: longest, step: 1 });
   const temperature = numberField("Temperature", 0.7, { min: 0, max: 100, step: "any" });
   const topK = numberField("Among the best", 0, { min: 0, step: 1 });
   return {
@@ -45,8 +46,8 @@ function textFields(generation) {
   };
 }
 
-function imageFields() {
-  const count = numberField("Pictures", 16, { min: 1, max: 64, step: 1 });
+function imageFields(most) {
+  const count = numberField("Pictures", Math.min(16, most), { min: 1, max: most, step: 1 });
   return { boxes: [], numbers: [count.box], read: () => ({ count: Number(count.input.value) }) };
 }
 

@@ -15,7 +15,7 @@ const MAX_DRAWN_PIXELS = 64; // of a model's side: what is drawn by hand
 const MIB = 1024 * 1024;
 
 const source = document.body.dataset.exported ? exported : functions;
-const state = { manifest: null, version: "live", question: null, edge: null, hasEdge: false, hasExplain: false, asked: 0 };
+const state = { manifest: null, version: "live", question: null, edge: null, hasEdge: false, hasExplain: false, limits: null, asked: 0 };
 
 async function start() {
   part("model").addEventListener("change", () => attempt(chooseModel));
@@ -66,6 +66,7 @@ async function chooseModel() {
 async function chooseVersion() {
   const [model, version] = [part("model").value, part("version").value];
   const found = await source.manifest(model, version);
+  if (found.generation && source.canAnswer) state.limits ??= await generationLimits();
   if (model !== part("model").value || version !== part("version").value) return; // another was chosen meanwhile
   state.version = version;
   state.manifest = found;
@@ -79,6 +80,12 @@ async function chooseVersion() {
   for (const id of ["results", "explanation", "snippets"]) part(id).replaceChildren();
   part("code").hidden = true;
   tell(invitation(manifest));
+}
+
+/** What the function lets one generation ask for, as it describes its own requests. */
+async function generationLimits() {
+  const { document: description } = await ask("openapi.json");
+  return description.components.schemas.GenerateRequest.properties;
 }
 
 /** What a reader may do first. */
@@ -108,7 +115,7 @@ const chosen = () => document.querySelector("#where input:checked").value;
 const choose = (place) => { document.querySelector(`#where input[value=${place}]`).checked = true; };
 
 function inputFor(manifest) {
-  if (manifest.generation) return generateForm(manifest.generation, (request, error) => put({ generate: request }, error));
+  if (manifest.generation) return generateForm(manifest.generation, state.limits, (request, error) => put({ generate: request }, error));
   if (!manifest.preprocess) return tensorForm(manifest.inputs, (inputs, error) => put({ inputs }, error));
   const { channels, height, width } = manifest.preprocess;
   const isDrawn = channels === 1 && height <= MAX_DRAWN_PIXELS && width <= MAX_DRAWN_PIXELS;
