@@ -48,7 +48,7 @@ HANG_S = 5
 ORDINARY_S = 120
 """The same for ordinary inputs, which may be slow."""
 PATIENCE_S = 180.0
-"""The time of one child, whatever it does."""
+"""The time of the whole probe, whatever its children do."""
 
 MAX_CHILDREN = 6
 """How often the probe goes on after a child has ended."""
@@ -109,6 +109,7 @@ class _Probe:
 
     def __init__(self, folder: Path, data: bytes, inputs: Sequence[TensorSpec], outputs: Sequence[str]) -> None:
         self._folder, self._data, self._inputs = folder, data, inputs
+        self._end_s = time.monotonic() + PATIENCE_S
         self._write(folder, data, outputs)
 
     def run(self) -> Probed:
@@ -116,7 +117,7 @@ class _Probe:
         state, first = _State(), 0
         for _ in range(MAX_CHILDREN):
             status, state = self._child(self._folder, first, state)
-            if status >= 0 or len(crashes) == MAX_CRASHES:
+            if status >= 0 or len(crashes) == MAX_CRASHES or self._is_late():
                 break
             first = state.case + 1
             if -status not in ENDS_OF_CHILDREN:
@@ -140,12 +141,17 @@ class _Probe:
             node = self._culprit(Path(folder), graph, state)
         what = "no end" if -status == signal.SIGXCPU else signal.Signals(-status).name
         case = _case(self._inputs, state.case, state).describe(self._inputs)
+        if node is None:
+            return Crash("unknown", None, f"{what} where {case}"[:1000])
         nested = sorted({each.op_type for each in nodes_within(node)})
         inside = f" (of a graph with {', '.join(nested)})" if nested else ""
         return Crash(node.op_type, node.name[:200] or None, f"{what}{inside} where {case}"[:1000])
 
-    def _culprit(self, folder: Path, model: onnx.ModelProto, state: _State) -> onnx.NodeProto:
-        """Find the first node with which the graph ends a process, by halves."""
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._end_s
+
+    def _culprit(self, folder: Path, model: onnx.ModelProto, state: _State) -> onnx.NodeProto | None:
+        """Find the first node with which the graph ends a process, by halves; None where that takes too long."""
         survives, dies = 0, len(model.graph.node)
         while dies - survives > 1:
             middle = (survives + dies) // 2
@@ -153,7 +159,7 @@ class _Probe:
             status = self._once(folder, cut.SerializeToString(), list(cut.graph.node[-1].output), state)
             survives, dies = (survives, middle) if status < 0 else (middle, dies)
         node: onnx.NodeProto = model.graph.node[dies - 1]
-        return node
+        return None if self._is_late() else node
 
     def _once(self, folder: Path, data: bytes, outputs: list[str], state: _State) -> int:
         """Run one case on a graph; without outputs all that the model has."""
@@ -184,10 +190,9 @@ class _Probe:
 
     def _watch(self, child: subprocess.Popen[bytes]) -> None:
         """Wait for a child, and end it where it takes too much memory or time."""
-        end_s = time.monotonic() + PATIENCE_S
         bound_bytes = MEMORY_BYTES + 6 * len(self._data)
         while child.poll() is None:
-            if time.monotonic() > end_s or _resident_bytes(child.pid) > bound_bytes:
+            if self._is_late() or _resident_bytes(child.pid) > bound_bytes:
                 child.kill()
             time.sleep(POLL_S)
 

@@ -112,6 +112,28 @@ def test_a_model_that_runs_on_nothing_has_no_ordinary_inputs() -> None:
     assert probed(graphs.model(nodes, [("index", INT64, ["n"])], [("row", FLOAT, ["n", 2])], weights)).inputs is None
 
 
+def endless() -> onnx.ModelProto:
+    """A loop that nothing ends."""
+    inputs = [
+        helper.make_tensor_value_info("step", INT64, []),
+        helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
+        helper.make_tensor_value_info("value", FLOAT, ["n"]),
+    ]
+    outputs = [
+        helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+        helper.make_tensor_value_info("next", FLOAT, ["n"]),
+    ]
+    nodes = [helper.make_node("Identity", ["goes_on"], ["still"]), helper.make_node("Neg", ["value"], ["next"])]
+    body = helper.make_graph(nodes, "body", inputs, outputs)
+    loop = [helper.make_node("Loop", ["", "on", "x"], ["y"], body=body)]
+    return graphs.model(loop, [("x", FLOAT, ["n"])], [("y", FLOAT, ["n"])], {"on": np.array(True)})
+
+
+def test_a_model_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.probe.PATIENCE_S", 3.0)
+    assert probed(endless()) == Probed(None)
+
+
 def sound(least: int) -> onnx.ModelProto:
     """The sums of windows of a sound, which is at least one window long."""
     nodes = [
