@@ -85,8 +85,10 @@ def _read_classifier(file: Path, declarations: Declarations) -> tuple[OnnxFile, 
     model = read_onnx(file)
     activation = declarations.activation
     if declarations.labels is not None:
+        own_outputs = model.outputs
         model, classification = with_output(model, read_labels(declarations.labels), activation, file.name)
-        _check_order(declarations.labels, model, classification)
+        if classification.output in {None, *(spec.name for spec in own_outputs)}:
+            _check_order(declarations.labels, model, classification)
         return model, classification
     if len(model.class_names) == 1:
         ((output, labels),) = model.class_names.items()
@@ -99,12 +101,13 @@ def _read_classifier(file: Path, declarations: Declarations) -> tuple[OnnxFile, 
 
 
 def _check_order(path: Path, model: OnnxFile, classification: Classification) -> None:
-    """Refuse labels that are the graph's own in another order."""
-    own = model.class_names.get(classification.output or model.outputs[0].name, ())
-    if own != classification.labels and Counter(own) == Counter(classification.labels):
+    """Refuse labels that are the graph's own in another order; joined columns are in the order of the labels."""
+    labels = classification.labels
+    same = [names for names in model.class_orders if Counter(names) == Counter(labels)]
+    if same and labels not in same:
         raise InvalidRequestError(
-            f"{path}: expected the labels in the order of the model's classes, {', '.join(own):.400}, "
-            f"got {', '.join(classification.labels):.400}"
+            f"{path}: expected the labels in the order of the model's classes, {', '.join(same[0]):.400}, "
+            f"got {', '.join(labels):.400}"
         )
 
 

@@ -39,6 +39,8 @@ class OnnxFile:
     """The operator that makes each output, by the output's name, whatever only passes its numbers on."""
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of the classes, by the name of the output, as a ZipMap that was taken out had them."""
+    class_orders: tuple[tuple[str, ...], ...] = ()
+    """The names of the classes in the order of the numbers, as each classifier in the graph has them."""
     categories: tuple[str | int, ...] = ()
     """Some values which the graph was made for, where it lists them."""
     notes: tuple[str, ...] = ()
@@ -55,6 +57,7 @@ def read_onnx(path: Path) -> OnnxFile:
     data, model = _load(path)
     is_changed = external_data.inline(model, path)
     locales = rewrite.name_known_locales(model)
+    class_orders = dict.fromkeys(names for node in all_nodes(model) if (names := rewrite.class_names(node)))
     class_names = rewrite.take_out_zipmaps(model)
     if is_changed or locales or class_names:
         data = _serialize(path, model)
@@ -75,6 +78,7 @@ def read_onnx(path: Path) -> OnnxFile:
         left_out=left_out,
         made_by=_made_by(graph),
         class_names=class_names,
+        class_orders=tuple(class_orders),
         categories=tuple(_categories(model)),
         notes=tuple(_notes(locales, class_names)),
     )

@@ -52,7 +52,7 @@ def take_out_zipmaps(model: onnx.ModelProto) -> dict[str, tuple[str, ...]]:
     classes: dict[str, tuple[str, ...]] = {}
     for node in graph.node:  # an operator comes after those whose results it reads
         if node.op_type == "ZipMap" and node.output[0] not in read_otherwise:
-            classes[node.output[0]] = _class_names(node)
+            classes[node.output[0]] = class_names(node)
             node.CopyFrom(helper.make_node("Identity", [node.input[0]], [node.output[0]], node.name))
             _need_onnx_opset(model)
         elif node.op_type == "Identity" and node.input[0] in classes:
@@ -64,6 +64,16 @@ def take_out_zipmaps(model: onnx.ModelProto) -> dict[str, tuple[str, ...]]:
         if value.name in found:
             value.type.CopyFrom(helper.make_tensor_type_proto(TensorProto.FLOAT, [None, len(found[value.name])]))
     return found
+
+
+def class_names(node: onnx.NodeProto) -> tuple[str, ...]:
+    """Return the classes that an operator of `ai.onnx.ml` names, in the order of its numbers; none if it names none."""
+    named = {attribute.name: attribute for attribute in node.attribute}
+    for key in ("classlabels_strings", "classlabels_ints", "classlabels_int64s"):
+        if key in named:
+            texts = [name.decode("utf-8", "replace") for name in named[key].strings]
+            return (*texts, *map(str, named[key].ints))
+    return ()
 
 
 def with_joined_columns(data: bytes, columns: Sequence[TensorSpec]) -> tuple[bytes, TensorSpec]:
@@ -88,13 +98,6 @@ def with_joined_columns(data: bytes, columns: Sequence[TensorSpec]) -> tuple[byt
 
 def _column_shape() -> TensorProto:
     return helper.make_tensor("column", TensorProto.INT64, [2], [-1, 1])
-
-
-def _class_names(zipmap: onnx.NodeProto) -> tuple[str, ...]:
-    named = {attribute.name: attribute for attribute in zipmap.attribute}
-    if "classlabels_strings" in named:
-        return tuple(name.decode("utf-8", "replace") for name in named["classlabels_strings"].strings)
-    return tuple(map(str, named["classlabels_int64s"].ints if "classlabels_int64s" in named else ()))
 
 
 def _need_onnx_opset(model: onnx.ModelProto) -> None:

@@ -11,6 +11,7 @@ from cli.brought import Declarations, find_files, read_candidate, read_labels
 from onnxlet.contract.manifest import Classification
 from onnxlet.errors import InvalidRequestError
 from tests import graphs
+from tests.training.test_heads import trees
 from tests.training.test_rewrite import zipmap
 from training.heads import AUTO
 
@@ -87,6 +88,20 @@ def test_labels_in_another_order_than_the_graphs_own_are_refused(tmp_path: Path,
     path.write_text("bad\ngood\n")
     candidate = read_candidate(model, declarations=Declarations(labels=path, activation="none"))
     assert candidate.classification == Classification(("bad", "good"), "none")
+
+
+def test_a_classifiers_own_order_of_labels_is_kept_without_a_zipmap_too(tmp_path: Path, path: Path) -> None:
+    model = write(tmp_path, trees())
+    path.write_text("b\na\nc\n")
+    with pytest.raises(InvalidRequestError, match="in the order of the model's classes, a, b, c, got b, a, c"):
+        read_candidate(model, declarations=Declarations(labels=path))
+    for labels in ("a\nb\nc\n", "one\ntwo\nthree\n"):
+        path.write_text(labels)
+        assert read_candidate(model, declarations=Declarations(labels=path)).classification is not None
+    columns = write(tmp_path, trees(["sa", "sb", "sc"]), "columns.onnx")
+    path.write_text("b\na\nc\n")
+    classification = read_candidate(columns, declarations=Declarations(labels=path)).classification
+    assert classification == Classification(("b", "a", "c"), AUTO, "joined_columns")
 
 
 def test_an_activation_needs_labels(tmp_path: Path) -> None:
