@@ -26,8 +26,9 @@ STRIP_PIXELS = 256 * 1024
 STRIP_BYTES = 32 * STRIP_PIXELS
 """What the steps take for one strip: up to six copies of it, and what the C library has not returned yet."""
 
-MAX_KEPT_PIXELS = 256 * 256
-"""An image with more pixels than this, and than the model takes, is shrunk here; others by the preprocess graph."""
+MAX_KEPT_PIXELS = 512 * 512
+"""An image with more pixels than this, and than the model takes, is shrunk here; others by the preprocess graph,
+as in a browser."""
 
 KEPT_BYTES = 40
 """What one pixel that is kept takes until it is the model's input: published graphs cast all of them to FP32 first."""
