@@ -22,7 +22,7 @@ from cli.drift.command import drift
 from cli.edge.command import edge, export_edge
 from cli.explain import explain
 from cli.keys import app as keys
-from cli.options import CloudName, JsonOption, RegistryOption
+from cli.options import CloudName, JsonOption, RegistryOption, finite
 from cli.registry import open_registry
 from onnxlet import session
 from onnxlet.contract import alias as actions
@@ -80,7 +80,7 @@ def train(
     stage: StageOption = False,
     compress: Annotated[bool, typer.Option("--compress", help="Also int8, pruned and distilled variants.")] = False,
     max_accuracy_drop: Annotated[
-        float, typer.Option(min=0, max=1, help="What int8 and pruning may lose of the test accuracy.")
+        float, typer.Option(callback=finite, min=0, max=1, help="What int8 and pruning may lose of the test accuracy.")
     ] = 0.005,
     force: Annotated[bool, typer.Option("--force", help="Publish even what is worse than the live version.")] = False,
     sign: SignOption = None,

@@ -1,5 +1,6 @@
 """The options that most commands have."""
 
+import math
 from typing import Annotated, Literal
 
 import typer
@@ -11,3 +12,10 @@ RegistryOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 CloudName = Literal["aws", "gcp"]
 """The clouds that a command knows; another one is an error of usage, with the exit code 2."""
+
+
+def finite(value: float | None) -> float | None:
+    """Return an option's number, which may be missing; NaN and infinity pass the bounds that an option has."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"expected a finite number, got {value}")
+    return value

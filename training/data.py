@@ -26,6 +26,7 @@ def load(recipe: Recipe, options: Options, cache: Path) -> Dataset:
     """
     recipe.check_data(options.data)
     examples = recipe.load(Source(options.data, cache))
+    _check_examples(recipe, examples)
     sha256 = hashlib.sha256(examples.inputs.tobytes() + examples.targets.tobytes()).hexdigest()
     if options.is_fast:
         examples = _some(examples, recipe.fast_examples, options.seed)
@@ -39,6 +40,27 @@ def load(recipe: Recipe, options: Options, cache: Path) -> Dataset:
         for positions in recipe.task.split(examples, options)
     )
     return Dataset(train, validation, test, examples.labels, sha256)
+
+
+def _check_examples(recipe: Recipe, examples: Examples) -> None:
+    """Look whether a network can be trained on examples, which a user may have brought.
+
+    Raises:
+        InvalidRequestError: images of another form, numbers that are not finite, or classes without a label.
+    """
+    inputs, targets, classes = examples.inputs, examples.targets, len(examples.labels)
+    if len(inputs) != len(targets):
+        raise InvalidRequestError(f"{recipe.name}: expected a class for each example, got {len(targets)}")
+    if recipe.preprocess is not None and (inputs.ndim != 4 or inputs.shape[3] != recipe.preprocess.channels):
+        raise InvalidRequestError(
+            f"{recipe.name}: expected images (count, height, width, {recipe.preprocess.channels}), got {inputs.shape}"
+        )
+    if not np.isfinite(inputs).all():
+        raise InvalidRequestError(f"{recipe.name}: expected finite numbers, got NaN or infinity")
+    if classes and len(targets) and not (targets.min() >= 0 and targets.max() < classes):
+        raise InvalidRequestError(
+            f"{recipe.name}: expected classes from 0 to {classes - 1}, got {targets.min()} to {targets.max()}"
+        )
 
 
 def _some(examples: Examples, count: int, seed: int) -> Examples:

@@ -11,6 +11,7 @@ from cli import output
 from cli.bench.options import CACHE, RUNS, SIZES, Options, parse_names
 from cli.bench.results import Section
 from cli.bench.throttle import Throttle
+from cli.options import finite
 
 app = typer.Typer(
     help="Measure cold starts, warm requests and events beside what people deploy.",
@@ -19,8 +20,12 @@ app = typer.Typer(
 )
 
 ModelsOption = Annotated[str | None, typer.Option(metavar="NAMES", help=f"Some of {','.join(SIZES)}.")]
-BandwidthOption = Annotated[float, typer.Option(min=0.1, metavar="MB/S", help="Of S3, on each connection.")]
-FirstByteOption = Annotated[float, typer.Option(min=0, metavar="MS", help="What S3 takes to its first byte.")]
+BandwidthOption = Annotated[
+    float, typer.Option(callback=finite, min=0.1, metavar="MB/S", help="Of S3, on each connection.")
+]
+FirstByteOption = Annotated[
+    float, typer.Option(callback=finite, min=0, metavar="MS", help="What S3 takes to its first byte.")
+]
 NoThrottleOption = Annotated[bool, typer.Option("--no-throttle", help="S3 as fast as this machine.")]
 PackageOption = Annotated[
     Path | None,

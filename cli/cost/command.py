@@ -12,6 +12,7 @@ from cli.cost.compare import compare, to_document
 from cli.cost.prices import load_prices
 from cli.cost.report import print_report
 from cli.cost.workload import Workload
+from cli.options import finite
 from onnxlet.config import MEMORY_PER_CPU_MIB
 from onnxlet.errors import InvalidRequestError
 
@@ -27,18 +28,21 @@ def cost(
     logs: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A function's log: its JSON lines, or Lambda's REPORT lines.")
     ] = None,
-    milliseconds: Annotated[float | None, typer.Option(min=0.001, help="Of a warm request, as measured.")] = None,
+    milliseconds: Annotated[
+        float | None, typer.Option(callback=finite, min=0.001, help="Of a warm request, as measured.")
+    ] = None,
     memory: Annotated[
         int, typer.Option(metavar="MIB", min=128, max=LARGEST_MIB, help="Of the function that took --milliseconds.")
     ] = MEMORY_PER_CPU_MIB,
     cold_milliseconds: Annotated[
-        float | None, typer.Option(min=0, help="Of a start, as measured; Lambda bills it.")
+        float | None, typer.Option(callback=finite, min=0, help="Of a start, as measured; Lambda bills it.")
     ] = None,
     cold_share: Annotated[
         str | None, typer.Option(metavar="SHARE", help="Of the requests that start a process; 1% by default.")
     ] = None,
     payload_kb: Annotated[
-        float | None, typer.Option(min=0, help="Of a request and its answer together, which SageMaker bills.")
+        float | None,
+        typer.Option(callback=finite, min=0, help="Of a request and its answer together, which SageMaker bills."),
     ] = None,
     requests_per_month: Annotated[str, typer.Option(metavar="N[,N]", help="The traffics to show.")] = "1000000",
     sizes: Annotated[str, typer.Option(metavar="MIB[,MIB]", help="The memory sizes to show.")] = SIZES,

@@ -9,7 +9,7 @@ import typer
 
 from cli import output
 from cli.deploy.cloud import DEFAULT_NAME, Cloud, Options
-from cli.options import CloudName
+from cli.options import CloudName, finite
 from onnxlet.errors import InvalidRequestError
 
 CloudOption = Annotated[CloudName, typer.Option(help="aws or gcp.")]
@@ -52,7 +52,9 @@ def deploy(
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would change and cost, and change nothing.")] = False,
     requests_per_month: Annotated[int, typer.Option(min=1, help="With --plan: the traffic to cost.")] = 1_000_000,
-    milliseconds: Annotated[float, typer.Option(min=0.001, help="With --plan: of a warm request on a full CPU.")] = 20,
+    milliseconds: Annotated[
+        float, typer.Option(callback=finite, min=0.001, help="With --plan: of a warm request on a full CPU.")
+    ] = 20,
     json: JsonOption = False,
 ) -> None:
     """Deploy the functions with a model to your account, or bring them up to date; what is not named stays as it is."""

@@ -8,7 +8,7 @@ import typer
 from cli import output
 from cli.drift.compare import Moved, compare
 from cli.drift.samples import Samples, read_samples
-from cli.options import JsonOption, RegistryOption
+from cli.options import JsonOption, RegistryOption, finite
 from cli.registry import open_place, open_registry
 from onnxlet.contract import layout
 from onnxlet.contract.document import Document
@@ -33,7 +33,8 @@ def drift(
     ],
     since: Annotated[int, typer.Option(metavar="DAYS", min=0, max=3650, help="How many days back; 0 is today.")] = 7,
     threshold: Annotated[
-        float, typer.Option(min=0, help="Of the population stability index, over which a measure has moved.")
+        float,
+        typer.Option(callback=finite, min=0, help="Of the population stability index, over which a measure has moved."),
     ] = 0.2,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw it.")] = None,
     registry: RegistryOption = None,

@@ -90,3 +90,21 @@ def test_a_chart_that_cannot_be_drawn_is_refused_before_anything_is_measured(
         done = CliRunner().invoke(app, [*command, "--chart", path])
         assert isinstance(done.exception, OnnxletError)
         assert str(done.exception).startswith(f"--chart {path}: expected a file ")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e400", "-inf"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["cost", "--milliseconds"],
+        ["cost", "--milliseconds", "1", "--cold-milliseconds"],
+        ["cost", "--milliseconds", "1", "--payload-kb"],
+        ["bench", "cold", "--bandwidth"],
+        ["bench", "cold", "--first-byte-ms"],
+        ["drift", "digits", "--results", "r", "--threshold"],
+        ["train", "digits", "--max-accuracy-drop"],
+        ["deploy", "--plan", "--milliseconds"],
+    ],
+)
+def test_a_number_that_is_not_finite_is_an_error_of_usage(option: list[str], value: str) -> None:
+    assert CliRunner().invoke(app, [*option, value]).exit_code == 2

@@ -69,6 +69,70 @@ def text_as_archive(folder: Path) -> Path:
     return folder / "cifar.tar.gz"
 
 
+def no_zip(folder: Path) -> Path:
+    (folder / "data.npz").write_bytes(b"PK\x03\x04 and no more")
+    return folder / "data.npz"
+
+
+def damaged_zip(folder: Path) -> Path:
+    path = folder / "damaged.npz"
+    np.savez_compressed(path, x=np.arange(10_000.0), y=np.zeros(50, np.int64))
+    data = bytearray(path.read_bytes())
+    data[200:400] = bytes(200)
+    path.write_bytes(data)
+    return path
+
+
+def one_array(folder: Path) -> Path:
+    np.save(folder / "one.npy", np.zeros(3))
+    return folder / "one.npy"
+
+
+def series(folder: Path, x: object, y: object) -> Path:
+    np.savez(folder / "series.npz", x=np.array(x), y=np.array(y))
+    return folder / "series.npz"
+
+
+def texts(folder: Path) -> Path:
+    return series(folder, np.full((50, 4, 1), "a"), np.zeros(50, np.int64))
+
+
+def not_finite(folder: Path) -> Path:
+    return series(folder, np.full((50, 4, 1), np.nan, np.float32), np.arange(50) % 2)
+
+
+def negative_classes(folder: Path) -> Path:
+    return series(folder, np.zeros((50, 4, 1), np.float32), np.arange(50) - 1)
+
+
+def a_billion_classes(folder: Path) -> Path:
+    return series(folder, np.zeros((50, 4, 1), np.float32), np.arange(50) * 10**9)
+
+
+def no_series(folder: Path) -> Path:
+    return series(folder, np.zeros((0, 4, 1), np.float32), np.zeros(0, np.int64))
+
+
+def images(folder: Path, shape: tuple[int, ...], label: int) -> Path:
+    x, y = np.zeros((50, *shape), np.uint8), np.full(50, label)
+    np.savez(folder / "images.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    return folder / "images.npz"
+
+
+def colours(folder: Path) -> Path:
+    return images(folder, (28, 28, 3), 0)
+
+
+def eleventh_class(folder: Path) -> Path:
+    return images(folder, (28, 28), 10)
+
+
+def two_sizes(folder: Path) -> Path:
+    x, y = np.zeros((50, 28, 28), np.uint8), np.zeros(50, np.int64)
+    np.savez(folder / "sizes.npz", x_train=x, y_train=y, x_test=x[:, :14], y_test=y)
+    return folder / "sizes.npz"
+
+
 def missing(folder: Path) -> Path:
     return folder / "nowhere"
 
@@ -87,6 +151,17 @@ def missing(folder: Path) -> Path:
         ("sequence-gru", other_arrays, "expected arrays x, y, got a"),
         ("sequence-gru", flat_series, "expected x (count, time, features)"),
         ("mnist", other_arrays, "expected arrays x_train"),
+        ("mnist", no_zip, "data.npz: expected an .npz file of arrays"),
+        ("sequence-gru", damaged_zip, "damaged.npz: expected an .npz file of arrays"),
+        ("sequence-gru", one_array, "one.npy: expected an .npz file of arrays"),
+        ("sequence-gru", texts, "of numbers and y (count,) of integers"),
+        ("sequence-gru", not_finite, "expected finite numbers, got NaN or infinity"),
+        ("sequence-gru", negative_classes, "expected classes from 0, without gaps, got -1 to 48"),
+        ("sequence-gru", a_billion_classes, "expected classes from 0, without gaps, got 0 to 49000000000"),
+        ("sequence-gru", no_series, "expected x (count, time, features)"),
+        ("mnist", colours, "expected images (count, height, width, 1), got (100, 28, 28, 3, 1)"),
+        ("mnist", eleventh_class, "expected classes from 0 to 9, got 10 to 10"),
+        ("mnist", two_sizes, "expected images of one size"),
         ("cifar10", text_as_archive, "expected an archive of .bin files"),
     ],
 )

@@ -38,20 +38,24 @@ def read_npz(path: Path, names: tuple[str, ...]) -> dict[str, Array]:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in names if name not in file.files]
-            if missing:
-                raise InvalidRequestError(f"{path}: expected arrays {', '.join(names)}, got {', '.join(file.files)}")
-            return {name: file[name] for name in names}
-    except (OSError, ValueError, EOFError) as error:
+            found = list(file.files)
+            arrays = {name: file[name] for name in names if name in found}
+    except Exception as error:  # what zipfile, zlib and numpy's parser of headers raise has no common base but this
         raise InvalidRequestError(f"{path}: expected an .npz file of arrays: {_reason(error)}") from error
+    if len(arrays) < len(names):
+        raise InvalidRequestError(f"{path}: expected arrays {', '.join(names)}, got {', '.join(found)}")
+    return arrays
 
 
 def _join(x_train: Array, y_train: Array, x_test: Array, y_test: Array) -> tuple[Images, Labels]:
-    images = np.concatenate([x_train, x_test])
-    labels = np.concatenate([y_train, y_test]).reshape(-1)
-    if images.dtype != np.uint8 or len(images) != len(labels):
+    try:
+        images = np.concatenate([x_train, x_test])
+        labels = np.concatenate([y_train.reshape(-1), y_test.reshape(-1)])
+    except ValueError as error:
+        raise InvalidRequestError(f"expected images of one size for training and test: {_reason(error)}") from error
+    if images.dtype != np.uint8 or len(images) != len(labels) or not np.issubdtype(labels.dtype, np.integer):
         raise InvalidRequestError(
-            f"expected UINT8 images with a label each, got {images.dtype} and {len(labels)} labels"
+            f"expected UINT8 images with an integer as label each, got {images.dtype} and {len(labels)} {labels.dtype}"
         )
     return images, labels.astype(np.int64)
 

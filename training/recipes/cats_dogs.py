@@ -106,7 +106,7 @@ def _decode(path: Path) -> "np.typing.NDArray[np.uint8]":
         with Image.open(path, formats=["JPEG", "PNG", "WEBP"]) as photo:
             upright: Image.Image = ImageOps.exif_transpose(photo).convert("RGB")
             return np.asarray(upright.resize((SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.BILINEAR))
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InvalidRequestError(f"{path}: expected a photo: {str(error)[:200]}") from error
 
 

@@ -1,6 +1,7 @@
 """cifar10: 60,000 colour images of ten kinds of things, 32x32."""
 
 import tarfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,7 @@ def _read_archive(path: Path) -> tuple[Images, Labels]:
         with tarfile.open(path) as archive:
             members = sorted((each for each in archive if each.name.endswith(".bin")), key=lambda each: each.name)
             data = b"".join(file.read() for each in members if (file := archive.extractfile(each)) is not None)
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise InvalidRequestError(f"{path}: expected an archive of .bin files: {error}") from error
     if not data or len(data) % RECORD_BYTES:
         raise InvalidRequestError(

@@ -30,9 +30,15 @@ def load(source: Source) -> Examples:
         return generate(np.random.default_rng(0))
     arrays = read_npz(path, ("x", "y"))
     series, classes = arrays["x"], arrays["y"].reshape(-1)
-    if series.ndim != 3 or len(series) != len(classes) or not np.issubdtype(classes.dtype, np.integer):
+    are_numbers = np.issubdtype(series.dtype, np.number) and np.issubdtype(classes.dtype, np.integer)
+    if series.ndim != 3 or len(series) != len(classes) or not series.size or not are_numbers:
         raise InvalidRequestError(
-            f"{path}: expected x (count, time, features) and y (count,), got {series.shape}, {classes.shape}"
+            f"{path}: expected x (count, time, features) of numbers and y (count,) of integers, got "
+            f"{series.shape} {series.dtype}, {classes.shape} {classes.dtype}"
+        )
+    if classes.min() < 0 or classes.max() >= len(classes):
+        raise InvalidRequestError(
+            f"{path}: expected classes from 0, without gaps, got {classes.min()} to {classes.max()}"
         )
     return Examples(series.astype(np.float32), classes.astype(np.int64), tuple(map(str, range(int(classes.max()) + 1))))
 
