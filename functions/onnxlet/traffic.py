@@ -122,7 +122,8 @@ class Traffic:
         if share is None or not _falls_into(share, key):
             return None
         try:
-            return self.models.get(share.manifest)
+            with deadline.within(deadline.remaining_s() / 2):  # what does not load leaves time for the alias's own
+                return self.models.get(share.manifest)
         except OnnxletError as error:  # let go for others, and not to be had again now: the alias's own version answers
             followed.problem = error.public
             logger.warning("%s version %d: %s", share.manifest.model, share.manifest.version, error)
@@ -135,7 +136,8 @@ class Traffic:
                 self.models.get(found.manifest)
                 followed = Followed(found, revision, time.monotonic())
                 try:
-                    self._load_shares(found, is_ahead=False)
+                    with deadline.within(deadline.remaining_s() / 2):  # as in `_share`
+                        self._load_shares(found, is_ahead=False)
                 except OnnxletError as error:
                     followed.alias, followed.revision = replace(found, canary=None, shadow=None), None
                     followed.problem, followed.refused = error.public, _refuse(None, revision)

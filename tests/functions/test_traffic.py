@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from onnxlet import deadline
 from onnxlet.contract import layout
 from onnxlet.contract.alias import CANARY, SHADOW
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import ModelNotFoundError
+from onnxlet.errors import DeadlineError, ModelNotFoundError
 from onnxlet.model import Model
 from onnxlet.models import Models
 from onnxlet.registry import Registry
@@ -290,3 +291,31 @@ class TestShadow:
         assert (routed.model.manifest.version, routed.shadow and routed.shadow.manifest.version) == (1, 2)
         registry.share("digits", 2, SHADOW, 0)
         assert traffic.route("digits").shadow is None
+
+
+class StalledModels(Models):
+    """The loaded models, where the second version does not come in the time that there is for it."""
+
+    given_s = 0.0
+
+    def get(self, manifest: Manifest, *, is_ahead: bool = False) -> Model:
+        if manifest.version == 2:
+            self.given_s = deadline.remaining_s()
+            raise DeadlineError("the time is over")
+        return super().get(manifest, is_ahead=is_ahead)
+
+
+@pytest.mark.parametrize("action", [CANARY, SHADOW])
+def test_a_share_that_never_loads_leaves_half_of_the_time_for_the_answer(registry: Registry, action: str) -> None:
+    publish(registry, graphs.digits_candidate(1), alias=None)
+    registry.share("digits", 2, action, 1)
+    stalled = StalledModels(registry, threads=1)
+    let_go = Traffic(Models(registry, threads=1), 1e6)
+    let_go.route("digits")
+    let_go.models = stalled
+    for traffic in (Traffic(stalled, 1e6), let_go):
+        with deadline.within(600):
+            routed = traffic.route("digits")
+        assert 0 < stalled.given_s <= 300
+        assert (routed.model.manifest.version, routed.shadow) == (1, None)
+        stalled.given_s = 0.0
