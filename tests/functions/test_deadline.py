@@ -109,7 +109,7 @@ class TestRequests:
         assert infer(app, LONG, None).status == 504
 
     def test_a_generation_ends_between_two_tokens(self, app: App) -> None:
-        body = json.dumps({"text_input": "a", "length": 4096}).encode()
+        body = json.dumps({"text_input": "a", "length": 1024}).encode()
         request = Request("POST", "/v2/models/char/generate", body)
         assert app.handle(request, remaining_s=60).status == 200, "and loads the model"
         assert app.handle(request, remaining_s=0.51).status == 504
