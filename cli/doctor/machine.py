@@ -152,7 +152,7 @@ def _other_version(pin: Pin, found: str) -> Finding:
 
 def _settings(machine: Machine) -> Iterator[Finding]:
     if any(name.startswith("ONNXLET_") for name in machine.environment):
-        known = {"ONNXLET_REGISTRY": str(DEFAULT_FOLDER), **machine.environment}
+        known = {"ONNXLET_REGISTRY": str(DEFAULT_FOLDER.absolute()), **machine.environment}
         yield from examine_settings(known, "this environment")
 
 

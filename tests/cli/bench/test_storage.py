@@ -129,4 +129,16 @@ def test_ctrl_c_prints_no_traceback_and_leaves_no_process(tmp_path: Path) -> Non
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(60) == 0
     assert errors.read_text() == ""
-    assert not Path(f"/proc/{children[0]}").exists()
+    end_s = time.monotonic() + 60  # the child sees only that its input is closed
+    while _is_running(children[0]) and time.monotonic() < end_s:
+        time.sleep(0.05)
+    assert not _is_running(children[0])
+
+
+def _is_running(pid: str) -> bool:
+    """Return whether a process is there, and not only its exit status, which whoever adopted it has not read yet."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
