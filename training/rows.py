@@ -24,6 +24,7 @@ from onnxlet.contract.manifest import PREPROCESS_INPUT, PREPROCESS_OUTPUT
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import ArtifactError, OnnxletError
 from onnxlet.session import open_session
+from training.findings import Findings
 
 MODEL, PREPROCESS, QUESTION, FOUND, TRIED, ANSWER, REFUSAL = (
     "model.onnx",
@@ -103,6 +104,9 @@ class Answer:
     """How far the numbers of a row are from those that it has next to other rows."""
 
 
+_findings: Findings[Answer] = Findings()
+
+
 def run(question: Question, model: bytes, preprocess: bytes | None) -> Answer:
     """Run made-up rows in a child process.
 
@@ -114,13 +118,18 @@ def run(question: Question, model: bytes, preprocess: bytes | None) -> Answer:
     Raises:
         ArtifactError: ONNX Runtime does not load the graph, or the output has another width.
     """
-    with TemporaryDirectory() as path:
-        folder = Path(path)
-        (folder / MODEL).write_bytes(model)
-        (folder / QUESTION).write_text(question.to_json())
-        if preprocess is not None:
-            (folder / PREPROCESS).write_bytes(preprocess)
-        return _ask(folder, question.width)
+    asked = question.to_json()
+
+    def find() -> Answer:
+        with TemporaryDirectory() as path:
+            folder = Path(path)
+            (folder / MODEL).write_bytes(model)
+            (folder / QUESTION).write_text(asked)
+            if preprocess is not None:
+                (folder / PREPROCESS).write_bytes(preprocess)
+            return _ask(folder, question.width)
+
+    return _findings.get(model, (asked, preprocess), find)
 
 
 def _ask(folder: Path, width: int) -> Answer:
