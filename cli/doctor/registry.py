@@ -151,7 +151,7 @@ def _conditions(registry: Registry) -> Iterator[Finding]:
     """Whether the store keeps the conditions of writes, without which publishers overwrite each other's versions."""
     where = registry.store.url
     try:
-        missing = registry.store.missing_condition(layout.PROBE_KEY)
+        missing = registry.store.missing_condition(layout.PROBE_KEY, layout.PROBE)
     except OnnxletError as problem:
         yield remedies.of_store(problem, where, "write")
         return

@@ -290,7 +290,9 @@ class Registry:
         Raises:
             StoreError: it does not keep the conditions of writes.
         """
-        missing = None if self._allows_unconditional_writes else self.store.missing_condition(layout.PROBE_KEY)
+        if self._allows_unconditional_writes:
+            return
+        missing = self.store.missing_condition(layout.PROBE_KEY, layout.PROBE)
         if missing is not None:
             raise StoreError(
                 f"{self.store.url}: expected a store that keeps the conditions of writes, got one that ignores "

@@ -545,10 +545,10 @@ def test_an_alias_that_no_reader_would_take_is_not_written(tmp_path: Path) -> No
 class Careless(Store):
     """A store that ignores a condition of writes."""
 
-    probed: tuple[str, ...] = ()
+    probed: tuple[str | bytes, ...] = ()
 
-    def missing_condition(self, key: str) -> str | None:
-        self.probed += (key,)
+    def missing_condition(self, key: str, data: bytes) -> str | None:
+        self.probed += (key, data)
         return "If-Match"
 
 
@@ -566,7 +566,7 @@ def test_a_store_that_ignores_conditions_is_not_published_to() -> None:
         "publishers at once would overwrite each other's versions. Use another store, or set "
         "ONNXLET_ALLOW_UNCONDITIONAL_WRITES=1 and publish from one place at a time"
     )
-    assert store.probed == (layout.PROBE_KEY,)
+    assert store.probed == (layout.PROBE_KEY, layout.PROBE)
     assert registry.versions(MANIFEST.model) == []
 
 

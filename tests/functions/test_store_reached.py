@@ -249,23 +249,23 @@ def unconditional(*ignores: str, prefix: str = "") -> Iterator[Store]:
 @pytest.mark.parametrize("header", ["If-None-Match", "If-Match"])
 def test_a_store_that_ignores_a_condition_is_found_out(header: str) -> None:
     with unconditional(header.lower()) as store:
-        assert store.missing_condition(layout.PROBE_KEY) == header
-        assert store.missing_condition(layout.PROBE_KEY) == header, "nor does it when the object is there"
+        assert store.missing_condition(layout.PROBE_KEY, layout.PROBE) == header
+        assert store.missing_condition(layout.PROBE_KEY, layout.PROBE) == header, "nor does it when the object is there"
 
 
 def test_a_store_that_keeps_all_conditions_is_found_to(s3_endpoint: str, gcs_endpoint: str) -> None:
     storage = StorageSettings(s3_endpoint, gcs_endpoint)
     for root in (f"s3://{BUCKET}/{uuid.uuid4()}", f"gs://{BUCKET}/{uuid.uuid4()}", f"memory://{uuid.uuid4()}"):
         store = open_store(root, storage)
-        assert store.missing_condition(layout.PROBE_KEY) is None
-        assert store.missing_condition(layout.PROBE_KEY) is None
+        assert store.missing_condition(layout.PROBE_KEY, layout.PROBE) is None
+        assert store.missing_condition(layout.PROBE_KEY, layout.PROBE) is None
     with unconditional() as store:
-        assert store.missing_condition(layout.PROBE_KEY) is None
+        assert store.missing_condition(layout.PROBE_KEY, layout.PROBE) is None
 
 
 def test_who_may_not_write_the_object_learns_nothing() -> None:
     with refusing(403, "AccessDenied", "no") as store:
-        assert store.missing_condition(layout.PROBE_KEY) is None
+        assert store.missing_condition(layout.PROBE_KEY, layout.PROBE) is None
 
 
 def test_a_store_without_conditions_is_not_published_to_unless_the_operator_insists() -> None:
@@ -290,4 +290,4 @@ def test_weak_etags_are_told_apart_from_others_who_wrote() -> None:
         store.put_if_absent("key", b"1")
         with pytest.raises(StoreError, match=r"gives weak ETags \(W/.*expected strong ones"):
             store.replace("key", b"2", store.read("key").revision)
-        assert store.missing_condition(layout.PROBE_KEY) == "If-Match, as it gives weak ETags"
+        assert store.missing_condition(layout.PROBE_KEY, layout.PROBE) == "If-Match, as it gives weak ETags"

@@ -1,5 +1,6 @@
 """The registry's layout: which key holds what, and which names are possible."""
 
+import hashlib
 import re
 
 from onnxlet.errors import InvalidNameError
@@ -35,8 +36,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _VERSION_KEY = re.compile(r"versions/([1-9][0-9]{0,8})\.json", re.ASCII)
 
 
-PROBE_KEY = "blobs/sha256/probe"
-"""The object by which a publisher finds out whether the store keeps the conditions of writes; nobody reads it."""
+PROBE = b"Does this store keep the conditions of writes?\n"
+"""The bytes of the blob by which a publisher finds that out; nobody reads it."""
 
 
 def is_name(text: str) -> bool:
@@ -87,6 +88,9 @@ def is_sha256(text: str) -> bool:
 def blob_key(sha256: str) -> str:
     """The key of the immutable bytes with this SHA-256."""
     return f"blobs/sha256/{sha256}"
+
+
+PROBE_KEY = blob_key(hashlib.sha256(PROBE).hexdigest())
 
 
 def model_prefix(name: str) -> str:

@@ -1,6 +1,5 @@
 """A store's operations over obstore: read, list, create, compare-and-swap."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -209,7 +208,7 @@ class Store:
         while (page := self._next(pages, prefix)) is not None:
             yield from (item["path"] for item in page)
 
-    def missing_condition(self, key: str) -> str | None:
+    def missing_condition(self, key: str, data: bytes) -> str | None:
         """Return which condition of a write the store does not keep, by trying all with an object of no meaning.
 
         Without them two publishers at once overwrite each other's versions. Only stores that speak S3 are tried: they
@@ -217,16 +216,17 @@ class Store:
 
         Args:
             key: An object that nobody reads; it stays.
+            data: The bytes that it always has.
 
         Raises:
             BucketNotFoundError, StoreError
         """
         if not isinstance(self.backend, S3Store):
             return None
-        self._takes(key, "create")
-        if self._takes(key, "create"):
+        self._takes(key, data, "create")
+        if self._takes(key, data, "create"):
             return "If-None-Match"
-        if self._takes(key, {"e_tag": '"00000000000000000000000000000000"'}):
+        if self._takes(key, data, {"e_tag": '"00000000000000000000000000000000"'}):
             return "If-Match"
         try:
             is_weak = _is_weak(self.read(key).revision.etag)
@@ -234,10 +234,10 @@ class Store:
             return None
         return "If-Match, as it gives weak ETags" if is_weak else None
 
-    def _takes(self, key: str, mode: Any) -> bool:
+    def _takes(self, key: str, data: bytes, mode: Any) -> bool:
         try:
             with self._translated(key, is_write=True):
-                obstore.put(self.backend, key, os.urandom(16), mode=mode)
+                obstore.put(self.backend, key, data, mode=mode)
         except (ConflictError, CredentialsError):
             return False
         return True

@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 
 from onnxlet.contract import layout
@@ -83,6 +85,6 @@ def test_every_key_lies_in_a_folder_of_the_registry() -> None:
     assert layout.FOLDERS == ("models", "blobs", "access", "edge")
 
 
-def test_the_object_that_tries_the_conditions_is_no_blob() -> None:
-    assert layout.PROBE_KEY == "blobs/sha256/probe"
-    assert not layout.is_sha256(layout.PROBE_KEY.rpartition("/")[2])
+def test_the_object_that_tries_the_conditions_is_a_blob_like_any_other() -> None:
+    assert layout.PROBE == b"Does this store keep the conditions of writes?\n"
+    assert layout.blob_key(hashlib.sha256(layout.PROBE).hexdigest()) == layout.PROBE_KEY
