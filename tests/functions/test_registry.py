@@ -452,6 +452,7 @@ def two_versions(registry: Registry) -> bytes:
     return to_json({**document, "schema": 1})
 
 
+@pytest.mark.large
 def test_an_alias_that_moved_thirty_thousand_times_is_read_and_becomes_as_small_as_after_ten(
     tmp_path: Path,
 ) -> None:
@@ -474,6 +475,7 @@ def test_an_alias_that_moved_thirty_thousand_times_is_read_and_becomes_as_small_
     assert registry.alias("digits").canary is not None
 
 
+@pytest.mark.large
 def test_the_command_reads_a_larger_alias_than_functions_do_and_writes_a_small_one(tmp_path: Path) -> None:
     registry = Registry(open_store(tmp_path.as_uri()))
     data = two_versions(registry).ljust(MAX_STATE_BYTES + 1)
@@ -490,6 +492,7 @@ def test_the_command_reads_a_larger_alias_than_functions_do_and_writes_a_small_o
         command.resolve("digits")
 
 
+@pytest.mark.large
 def test_three_versions_with_many_labels_share_the_requests_of_an_alias(registry: Registry) -> None:
     drafts = [replace(MANIFEST, metrics={f"{number}{'x' * 2_200_000}": 1.0}) for number in range(3)]
     for draft in drafts:
@@ -525,6 +528,7 @@ def test_what_no_reader_would_take_is_not_published(tmp_path: Path, changes: dic
     assert registry.resolve("digits").version == 1
 
 
+@pytest.mark.large
 def test_an_alias_that_no_reader_would_take_is_not_written(tmp_path: Path) -> None:
     """A canary beside a manifest that somebody made larger than an alias may be."""
     registry = Registry(open_store(tmp_path.as_uri()), largest_alias_bytes=MAX_REPAIR_BYTES)

@@ -192,6 +192,7 @@ def test_a_key_that_ended_long_ago_is_forgotten_when_the_document_is_written() -
     assert timedelta(days=30) == FORGOTTEN_AFTER
 
 
+@pytest.mark.large
 def test_twenty_thousand_keys_are_written_and_read_and_too_many_are_not_written() -> None:
     keys = [replace(KEY, id=f"{number:012x}", name="x" * 40) for number in range(20_000)]
     data = Keys(keys).to_json()

@@ -242,6 +242,7 @@ def test_what_a_rollback_needs_is_refused_where_it_is_malformed(field: str, valu
     assert str(caught.value).startswith(f"alias.{words}")
 
 
+@pytest.mark.large
 def test_an_alias_holds_three_of_the_largest_manifests() -> None:
     large = replace(MANIFEST, metrics={"x" * (MAX_DOCUMENT_BYTES - len(MANIFEST.to_json()) - 4): 1})
     assert len(large.to_json()) == MAX_DOCUMENT_BYTES
