@@ -1,6 +1,7 @@
 """What all tests share: an S3 (moto's server), a Cloud Storage, and a registry with a published model."""
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ os.environ.update(
     AWS_SHARED_CREDENTIALS_FILE="/dev/null",
     AWS_EC2_METADATA_DISABLED="true",
 )
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As a shell starts what runs in its background. Children inherit it, and would not end by Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from hypothesis import Phase, settings
 from moto.server import ThreadedMotoServer

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -171,8 +172,8 @@ def _compress(
 
 
 def default_folder(recipe: Recipe) -> Path:
-    """A new folder for a run, named by the recipe and the time."""
-    return Path("runs") / f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    """Return a new folder for a run, named by the recipe and the time, which no other run of the same second shares."""
+    return Path("runs") / f"{recipe.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def _candidates(
