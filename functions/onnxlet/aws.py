@@ -8,6 +8,7 @@ developer guide, "ItemBatcher" and "ItemReader".
 """
 
 import json
+import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,8 +28,40 @@ MAX_BALANCED_BYTES = 1024 * 1024 - 16 * 1024
 WRITES = frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload", "PostObject"})
 """What CloudTrail calls the requests that make an object."""
 
+FIELDS = [
+    "Records",
+    "Sns",
+    "Message",
+    "s3",
+    "detail",
+    "detail-type",
+    "source",
+    "eventSource",
+    "EventSource",
+    "bucket",
+    "key",
+    "object",
+    "body",
+    "headers",
+    "path",
+    "rawPath",
+    "httpMethod",
+    "requestContext",
+    "invocationSchemaVersion",
+    "invocationId",
+    "tasks",
+    "Items",
+    "BatchInput",
+    "data",
+    "kinesis",
+    "dynamodb",
+]
+"""The fields that events of AWS have: the names that an error shows, since all others may be of a client's making."""
+
 MAX_WRAPPINGS = 4
 """An event inside SNS inside SQS has two; whatever has more is no event of S3's."""
+
+_SERVICE = re.compile(r"aws[.:][a-z0-9]{1,20}", re.ASCII)
 
 
 def to_request(event: Mapping[str, Any]) -> Request:
@@ -279,12 +312,15 @@ def _detail_objects(detail: Mapping[str, Any]) -> Iterator[ObjectReference]:
 
 
 def _describe(event: object) -> str:
-    """What an event is, without its values, which may be of a client's making."""
+    """Return what an event is, without what may be of a client's making: values, and names that AWS does not give."""
     if not isinstance(event, Mapping):
         return json_word(event)
-    names = json_shown(list(event))
+    names = [name for name in event if name in FIELDS]
+    text = f"an object of {json_shown(names)}"
+    if len(event) > len(names):
+        text += f" and {len(event) - len(names)} other fields"
     source = event.get("eventSource") or event.get("source")
-    return f"an object of {names}" + (f" from {json_shown(source)}" if isinstance(source, str) else "")
+    return text + (f" from {source!r}" if isinstance(source, str) and _SERVICE.fullmatch(source) else "")
 
 
 def _source(record: Any) -> object:

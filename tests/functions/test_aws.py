@@ -274,6 +274,7 @@ def test_a_job_is_told_what_became_of_each_task() -> None:
         ({"bucket": "b"}, "got an object of ['bucket']"),
         ({"bucket": "b", "key": None}, "got an object of ['bucket', 'key']"),
         ({"invocationSchemaVersion": "1.0"}, "got an object of ['invocationSchemaVersion']"),
+        ({"bucket": "b", "of a client": 1, "source": "of a client"}, "['bucket', 'source'] and 1 other fields: "),
     ],
 )
 def test_an_event_of_another_kind_is_called_by_what_it_is(event: Any, words: str) -> None:

@@ -12,12 +12,10 @@ import pytest
 from obstore.store import MemoryStore
 
 from onnxlet.config import CacheSettings, Settings, StorageSettings
-from onnxlet.contract import layout, tensors
+from onnxlet.contract import layout
 from onnxlet.contract.alias import CANARY, MAX_MOVES, PROMOTE, SHADOW, Alias, Move
 from onnxlet.contract.artifact import JSON, Artifact
 from onnxlet.contract.document import MAX_DOCUMENT_BYTES, MAX_REPAIR_BYTES, MAX_STATE_BYTES, to_json
-from onnxlet.contract.golden import Golden
-from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import (
     ArtifactError,
     ConflictError,
@@ -29,12 +27,11 @@ from onnxlet.errors import (
     TooLargeError,
 )
 from onnxlet.registry import Registry, _backoff_s
-from onnxlet.session import open_session
 from onnxlet.store import Revision, Store, open_store
 from tests.damage import resealed
 from tests.functions.contract.test_manifest import MANIFEST
 from tests.graphs import digits_candidate
-from training.publish import Candidate, Passed, store_all, with_optimized
+from tests.ungated import publish
 
 spawn = multiprocessing.get_context("spawn")  # obstore does not survive a fork
 
@@ -42,15 +39,6 @@ spawn = multiprocessing.get_context("spawn")  # obstore does not survive a fork
 @pytest.fixture
 def registry(root: str, storage: StorageSettings) -> Registry:
     return Registry(open_store(root, storage, create=True))
-
-
-def publish(registry: Registry, candidate: Candidate, alias: str | None = layout.LIVE) -> Manifest:
-    """Publish a candidate that is known to pass the gate, whose child processes would take most of a test's time."""
-    inputs = {spec.name: tensors.zeros(spec) for spec in candidate.model.inputs}
-    names = [spec.name for spec in candidate.model.outputs]
-    outputs = dict(zip(names, open_session(candidate.model.data).run(inputs, names), strict=True))
-    finished = with_optimized(replace(candidate, golden=Golden(inputs, outputs)))
-    return store_all(registry, [Passed(finished, model=None)], alias)[0]  # type: ignore[arg-type] # nobody asks it
 
 
 def test_a_published_version_is_live(registry: Registry) -> None:
