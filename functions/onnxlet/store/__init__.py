@@ -1,6 +1,6 @@
-"""Bytes in and out of object storage: one face for s3://, gs://, file:// and memory://.
+"""Object storage: bytes in and out, by the same calls for s3://, gs://, file:// and memory://.
 
-Source: obstore (https://developmentseed.org/obstore), whose errors become ours in `store.errors` and nowhere else.
+Source: obstore (https://developmentseed.org/obstore). `store.translation` alone turns its errors into onnxlet's.
 """
 
 from onnxlet.places import SCHEMES
