@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -82,9 +82,8 @@ def run_function(command: Command, event: bytes, timeout_s: float = TIMEOUT_S) -
     with socket.create_server((HOST, 0)) as listener, tempfile.TemporaryFile() as log:
         address = f"{HOST}:{listener.getsockname()[1]}"
         told = Command(command.arguments, command.folder, {**command.environment, "AWS_LAMBDA_RUNTIME_API": address})
-        api = _RuntimeApi(listener, event)
         started_s = time.perf_counter()
-        with _started(told, log, log) as process:
+        with _started(told, log, log) as process, closing(_RuntimeApi(listener, event)) as api:
             body = api.serve(process, started_s + timeout_s)
             seconds = api.answered_s - started_s
             if body is None:
@@ -150,19 +149,20 @@ class _RuntimeApi:
         """Hand out the event and wait for the answer to it; None where there is none."""
         with selectors.DefaultSelector() as selector:
             selector.register(self.listener, selectors.EVENT_READ)
-            try:
-                while time.perf_counter() < deadline_s and process.poll() is None:
-                    for key, _ in selector.select(timeout=0.5):
-                        assert isinstance(key.fileobj, socket.socket)
-                        found = self._attend(key.fileobj, selector)
-                        if found is not None:
-                            return found
-                        if self.error:
-                            return None
-                return None
-            finally:
-                for connection in self._unread:
-                    connection.close()
+            while time.perf_counter() < deadline_s and process.poll() is None:
+                for key, _ in selector.select(timeout=0.5):
+                    assert isinstance(key.fileobj, socket.socket)
+                    found = self._attend(key.fileobj, selector)
+                    if found is not None:
+                        return found
+                    if self.error:
+                        return None
+            return None
+
+    def close(self) -> None:
+        """Close the connections. A function ends at that, so that its memory must be read before."""
+        for connection in self._unread:
+            connection.close()
 
     def _attend(self, ready: socket.socket, selector: selectors.BaseSelector) -> bytes | None:
         """Take what came on a socket; gives the answer if that was its end."""
