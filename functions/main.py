@@ -62,3 +62,6 @@ def gcp_message(cloud_event: Any) -> None:
     from onnxlet import events
 
     events.answer(app.service, [gcp.to_message(cloud_event)])
+
+
+gcp.register(gcp_http, gcp_objects, gcp_message)

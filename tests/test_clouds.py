@@ -182,7 +182,7 @@ def test_head_says_how_long_the_answer_to_get_is(cloud: str, tmp_path: Path) -> 
 def started(cloud: str, environment: dict[str, str], log: IO[bytes]) -> Iterator[str]:
     """A cloud's HTTP function, to which nothing was sent yet."""
     if cloud == "gcp":
-        with serve_cloud_function("gcp_http", "http", environment, log=log) as url:
+        with serve_cloud_function("gcp_http", environment, log=log) as url:
             yield url
     else:
         with LambdaFunction("main.aws_http", environment, log) as function, serve_function_url(function.invoke) as url:

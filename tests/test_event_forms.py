@@ -6,6 +6,7 @@ import json
 import random
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,9 +185,9 @@ class Gcp:
     results: Store
     urls: dict[str, str]
 
-    def send(self, function: str, headers: dict[str, str], body: bytes) -> int:
+    def send(self, function: str, headers: dict[str, str], body: bytes, path: str = "/") -> int:
         connection = http.client.HTTPConnection(urlsplit(self.urls[function]).netloc, timeout=60)
-        connection.request("POST", "/", body, headers)
+        connection.request("POST", path, body, headers)
         status = connection.getresponse().status
         connection.close()
         return status
@@ -205,8 +206,8 @@ def gcp(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gcp
         storage = StorageSettings(gcs_endpoint=endpoint)
         bucket, results = (open_store(f"gs://{name}", storage) for name in (INPUT, "onnxlet-results"))
         with (
-            serve_cloud_function("gcp_objects", "cloudevent", environment, log=log) as objects,
-            serve_cloud_function("gcp_message", "cloudevent", environment, log=log) as messages,
+            serve_cloud_function("gcp_objects", environment, log=log) as objects,
+            serve_cloud_function("gcp_message", environment, log=log) as messages,
         ):
             yield Gcp(bucket, results, {"gcp_objects": objects, "gcp_message": messages})
 
@@ -279,6 +280,48 @@ def test_a_message_may_be_a_payload_itself(gcp: Gcp, data: bytes, attributes: di
     result = json.loads(gcp.results.read(new).data)
     assert result["source"].endswith(f"/messages/{message_id}")
     assert expected in result or result["code"] == expected
+
+
+EVENTARC = {
+    "gcp_objects": ("gcp_storage_finalized", binary_mode),
+    "gcp_message": ("gcp_pubsub_storage", binary_mode),
+}
+
+
+@pytest.mark.parametrize("signature_type", [None, "http", "event", "cloudevent"])
+def test_every_function_is_called_as_it_must_be_whatever_the_deployment_says(
+    registry: str, signature_type: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which of these Google's API sets for a function with a trigger is documented in two ways; all must work."""
+    monkeypatch.delenv("FUNCTION_SIGNATURE_TYPE", raising=False)
+    told = {} if signature_type is None else {"FUNCTION_SIGNATURE_TYPE": signature_type}
+    fake = FakeGcs(INPUT, "onnxlet-results")
+    with fake.serving() as endpoint, (tmp_path / "log").open("wb") as log:
+        environment = {
+            "ONNXLET_REGISTRY": registry,
+            "ONNXLET_MODEL": "digits",
+            "ONNXLET_RESULTS": "gs://onnxlet-results",
+            "STORAGE_EMULATOR_HOST": endpoint,
+            "LOG_EXECUTION_ID": "true",  # as Cloud Functions sets it
+            **told,
+        }
+        storage = StorageSettings(gcs_endpoint=endpoint)
+        bucket, results = (open_store(f"gs://{name}", storage) for name in (INPUT, "onnxlet-results"))
+        with ExitStack() as stack:
+            names = ("gcp_http", "gcp_objects", "gcp_message")
+            urls = {name: stack.enter_context(serve_cloud_function(name, environment, log=log)) for name in names}
+            gcp = Gcp(bucket, results, urls)
+            assert gcp.send("gcp_http", {"content-type": "image/png"}, png(), "/predict") == 200
+            revision = None
+            for number, function in enumerate(("gcp_objects", "gcp_message")):
+                for name, mode in (EVENTARC[function], ("gcp_pubsub_storage", push_mode)):
+                    bucket.replace(KEY, png(number), revision)  # each event is of a generation of its own
+                    revision = bucket.read(KEY).revision
+                    event = sample(name, generation=revision.version or "")
+                    assert gcp.send(function, *mode(event)) == 200, (function, name)
+        found = read_results(results)
+    assert len(found) == 4
+    assert all(result["predictions"][0]["label"] in set("0123456789") for result in found)
 
 
 # ---------------------------------------------------------------------- HTTP forms of AWS

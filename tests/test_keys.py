@@ -62,7 +62,7 @@ def function(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     }
     with (folder / "log").open("wb") as log:
         if request.param == "gcp":
-            with serve_cloud_function("gcp_http", "http", environment, log=log) as url:
+            with serve_cloud_function("gcp_http", environment, log=log) as url:
                 yield Deployed(url, registry)
         else:
             with (

@@ -1,4 +1,8 @@
-"""A GCP Cloud Function on this machine: the real functions-framework."""
+"""A GCP Cloud Function on this machine: the real functions-framework, started as Google's buildpack starts it.
+
+Source: GoogleCloudPlatform/buildpacks, cmd/python/functions_framework/main.go: the process is `functions-framework`
+without arguments, in the folder of main.py, and the environment names the entry point.
+"""
 
 import socket
 import sys
@@ -9,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from cli.local.http import HOST
-from cli.local.process import FUNCTIONS, running
+from cli.local.process import running
 from onnxlet.errors import SettingsError
 
 START_TIMEOUT_S = 60
@@ -18,13 +22,12 @@ POLL_S = 0.05
 
 @contextmanager
 def serve_cloud_function(
-    target: str, signature_type: str, environment: Mapping[str, str], port: int = 0, log: IO[bytes] | None = None
+    target: str, environment: Mapping[str, str], port: int = 0, log: IO[bytes] | None = None
 ) -> Iterator[str]:
     """Serve one entry point of `main.py`; gives its URL as soon as it listens.
 
     Args:
-        target: `gcp_http` or `gcp_objects`.
-        signature_type: `http` or `cloudevent`.
+        target: `gcp_http`, `gcp_objects` or `gcp_message`.
         environment: The function's variables.
         port: 0 takes a free one.
         log: Where its output goes; None lets it through.
@@ -34,9 +37,8 @@ def serve_cloud_function(
     """
     port = _require_free(port)
     framework = str(Path(sys.executable).with_name("functions-framework"))
-    arguments = ["--target", target, "--signature-type", signature_type, "--source", str(FUNCTIONS / "main.py")]
-    command = [framework, *arguments, "--host", HOST, "--port", str(port)]
-    with running(command, environment, log) as process:
+    place = {"FUNCTION_TARGET": target, "HOST": HOST, "PORT": str(port)}
+    with running([framework], {**environment, **place}, log) as process:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not _listens(port):
             if process.poll() is not None or time.monotonic() > deadline:

@@ -107,13 +107,13 @@ def _serve_aws_objects(folder: Path, environment: dict[str, str], log: IO[bytes]
 
 @contextmanager
 def _serve_gcp_http(environment: dict[str, str], port: int, log: IO[bytes] | None) -> Iterator[str]:
-    with serve_cloud_function("gcp_http", "http", environment, port, log) as url:
+    with serve_cloud_function("gcp_http", environment, port, log) as url:
         yield url
 
 
 @contextmanager
 def _serve_gcp_objects(folder: Path, environment: dict[str, str], log: IO[bytes] | None) -> Iterator[Deliver]:
-    with serve_cloud_function("gcp_objects", "cloudevent", environment, log=log) as url:
+    with serve_cloud_function("gcp_objects", environment, log=log) as url:
         yield lambda key: _post(url, *inbox.storage_cloud_event(folder, key))
 
 

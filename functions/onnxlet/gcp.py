@@ -5,9 +5,10 @@ Source: functions-framework's contract (a Flask request; a CloudEvent) and the C
 notifications", attributes.
 """
 
+import sys
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from onnxlet.config import MAX_BODY_BYTES
@@ -21,6 +22,19 @@ DRAINED_BYTES = 64 * 1024
 STORAGE = "google.cloud.storage.object.v1."
 NEW_MESSAGE = "google.cloud.pubsub.topic.v1.messagePublished"
 NEW_OBJECT = "google.cloud.storage.object.v1.finalized"
+
+
+def register(http: Callable[..., Any], *events: Callable[..., Any]) -> None:
+    """Tell functions-framework which entry points take a request and which take a CloudEvent, if it is running.
+
+    Without this FUNCTION_SIGNATURE_TYPE decides, whose value depends on who deploys: with `event` a function gets two
+    arguments, and with `http` a request. If functions-framework is not loaded, as on AWS, nothing is imported.
+    """
+    framework = sys.modules.get("functions_framework")
+    if framework is not None:
+        framework.http(http)
+        for function in events:
+            framework.cloud_event(function)
 
 
 def to_request(request: Any) -> Request:

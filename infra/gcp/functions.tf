@@ -83,6 +83,10 @@ resource "google_cloudfunctions2_function" "http" {
     service_account   = google_service_account.build.id
     docker_repository = google_artifact_registry_repository.functions.id
 
+    environment_variables = {
+      GOOGLE_FUNCTION_SIGNATURE_TYPE = "http" # main.py registers it, too; a trigger does not say it
+    }
+
     source {
       storage_source {
         bucket = google_storage_bucket.source.name
@@ -136,6 +140,10 @@ resource "google_cloudfunctions2_function" "messages" {
     service_account   = google_service_account.build.id
     docker_repository = google_artifact_registry_repository.functions.id
 
+    environment_variables = {
+      GOOGLE_FUNCTION_SIGNATURE_TYPE = "cloudevent" # main.py registers it, too; a trigger does not say it
+    }
+
     source {
       storage_source {
         bucket = google_storage_bucket.source.name
@@ -159,9 +167,9 @@ resource "google_cloudfunctions2_function" "messages" {
     all_traffic_on_latest_revision   = true
   }
 
-  # Only a function with a trigger is given CloudEvents, and the subscription that a trigger makes takes no dead letters
-  # (terraform-provider-google #17697, #25069). So the trigger is for a topic of its own, to which somebody publishes
-  # what shall be answered again, and messages come by our own subscription (events.tf).
+  # The subscription that a trigger makes takes no dead letters (terraform-provider-google #17697, #25069). So the trigger
+  # is for a topic of its own, to which somebody publishes what must be answered again, and messages come by our own
+  # subscription (events.tf).
   event_trigger {
     trigger_region        = var.region
     event_type            = "google.cloud.pubsub.topic.v1.messagePublished"
@@ -195,6 +203,10 @@ resource "google_cloudfunctions2_function" "objects" {
     entry_point       = "gcp_objects"
     service_account   = google_service_account.build.id
     docker_repository = google_artifact_registry_repository.functions.id
+
+    environment_variables = {
+      GOOGLE_FUNCTION_SIGNATURE_TYPE = "cloudevent" # main.py registers it, too; a trigger does not say it
+    }
 
     source {
       storage_source {

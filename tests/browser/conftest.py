@@ -72,7 +72,7 @@ def gated(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Itera
     registry.store.put_if_absent(layout.ACCESS_DOCUMENT, keys.to_json())
     environment = {"ONNXLET_REGISTRY": registry.store.url, "ONNXLET_ACCESS": "keys", "ONNXLET_EDGE": "1"}
     log = (tmp_path_factory.mktemp("log") / "gated").open("wb")
-    with log, serve_cloud_function("gcp_http", "http", environment, log=log) as url:
+    with log, serve_cloud_function("gcp_http", environment, log=log) as url:
         yield url, key
 
 

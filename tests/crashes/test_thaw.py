@@ -181,7 +181,7 @@ def test_a_cloud_function_answers_after_a_thaw_too(tmp_path: Path, gcs_endpoint:
     log = tmp_path / "log"
     with front.serving() as endpoint, log.open("wb") as file:
         environment["STORAGE_EMULATOR_HOST"] = endpoint
-        with serve_cloud_function("gcp_http", "http", environment, log=file) as url:
+        with serve_cloud_function("gcp_http", environment, log=file) as url:
             (group,) = groups_of_functions()
             assert json.loads(post(f"{url}/predict/digits", png(), "image/png")[1])["version"] == 1
             for frozen_s in (0.1, STALL_S - 0.5, STALL_S + 0.5):

@@ -1,5 +1,6 @@
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,26 @@ OBJECT = ObjectReference("gs", "onnxlet-input", "in/a photo of 100% café+1.png"
 def translate(**arguments: Any) -> Request:
     with Flask("test").test_request_context(**arguments):
         return gcp.to_request(request)
+
+
+def test_entry_points_are_registered_with_the_framework_that_runs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from functions_framework import _function_registry
+
+    found: dict[str, str] = {}
+    monkeypatch.setattr(_function_registry, "REGISTRY_MAP", found)
+
+    def answer() -> None: ...
+    def look() -> None: ...
+    def listen() -> None: ...
+
+    gcp.register(answer, look, listen)
+    assert found == {"answer": "http", "look": "cloudevent", "listen": "cloudevent"}
+
+
+def test_nothing_is_imported_where_another_runtime_runs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "functions_framework", raising=False)
+    gcp.register(test_a_flask_request_is_a_request)
+    assert "functions_framework" not in sys.modules
 
 
 def test_a_flask_request_is_a_request() -> None:

@@ -244,7 +244,7 @@ def over_http(cloud: str, root: str, mib: int, total: int) -> Report:
         else:
             settings |= {"K_SERVICE": "onnxlet", "THREADS": str(CONCURRENCY), "ONNXLET_MEMORY_MIB": str(mib // 2)}
             with group.inside():
-                url = stack.enter_context(serve_cloud_function("gcp_http", "http", settings, log=log))
+                url = stack.enter_context(serve_cloud_function("gcp_http", settings, log=log))
         post(url, "image/png", innocent())
         storm(url, 1 if cloud == "aws" else CONCURRENCY, total, report)
         report.kills, report.peak_mib = group.kills(), group.peak_mib()

@@ -165,6 +165,17 @@ def test_each_function_runs_as_an_account_of_its_own() -> None:
     assert found == {"gcp_http": "http", "gcp_message": "messages", "gcp_objects": "objects"}
 
 
+def test_each_image_is_built_for_what_its_entry_point_takes() -> None:
+    """A trigger does not say it: without it the buildpack starts functions-framework for HTTP."""
+    builds = [each.body["build_config"][0] for each in MODULE.of_kind("google_cloudfunctions2_function")]
+    kinds = {each["entry_point"]: each["environment_variables"] for each in builds}
+    assert kinds == {
+        "gcp_http": {"GOOGLE_FUNCTION_SIGNATURE_TYPE": "http"},
+        "gcp_message": {"GOOGLE_FUNCTION_SIGNATURE_TYPE": "cloudevent"},
+        "gcp_objects": {"GOOGLE_FUNCTION_SIGNATURE_TYPE": "cloudevent"},
+    }
+
+
 def test_entry_points_are_functions_of_main() -> None:
     tree = ast.parse((ROOT / "functions/main.py").read_text())
     defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
