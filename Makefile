@@ -96,7 +96,7 @@ lint-infra: setup .venv-deploy .venv-checkov ## Check template.yaml and infra/: 
 	SAM_CLI_TELEMETRY=0 AWS_REGION=$${AWS_REGION:-us-east-1} .venv-deploy/bin/sam validate --lint --template template.yaml
 	.venv-checkov/bin/checkov --config-file infra/aws/.checkov.yaml --framework cloudformation --file template.yaml infra/aws/training.yaml
 	.venv-checkov/bin/checkov --config-file infra/gcp/.checkov.yaml --framework terraform --directory infra/gcp
-	if command -v terraform >/dev/null; then terraform fmt -check -recursive infra/gcp; fi
+	if command -v terraform >/dev/null; then terraform fmt -check -recursive infra/gcp && $(BIN)/python -m tests.infra.provider; fi
 
 serve: setup ## Serve the local registry on this machine (CLOUD=gcp or aws)
 	$(BIN)/onnxlet serve --cloud $(CLOUD)

@@ -25,7 +25,7 @@ UTILISATION = 0.5
 """Of an instance, on average: traffic has peaks."""
 
 CLOUD_RUN_STEP_MS = 100
-CLOUD_RUN_VCPUS = ((4096, 1), (8192, 2), (16384, 4), (32768, 8))
+CLOUD_RUN_VCPUS = ((4096, 1), (8192, 2), (16384, 4), (24576, 6), (32768, 8))
 """How many vCPUs a Cloud Run instance needs at least for so many MiB; less than one would answer one after another in
 a slower sandbox, and is not advised."""
 

@@ -21,7 +21,7 @@ resource "google_monitoring_notification_channel" "email" {
   display_name = "${var.name}: ${var.alert_email}"
   type         = "email"
   labels       = { email_address = var.alert_email }
-  depends_on   = [google_project_service.apis]
+  depends_on   = [time_sleep.apis]
 }
 
 resource "google_monitoring_alert_policy" "errors" {
@@ -59,7 +59,7 @@ resource "google_monitoring_alert_policy" "errors" {
     content   = "More requests than usual end in a 5xx. Each has a log line with its `code`: `gcloud run services logs read ${google_cloudfunctions2_function.http.name} --region ${var.region}`. After a new version: `onnxlet rollback`."
   }
 
-  depends_on = [google_project_service.apis]
+  depends_on = [time_sleep.apis]
 }
 
 resource "google_monitoring_alert_policy" "latency" {
@@ -107,7 +107,7 @@ resource "google_monitoring_alert_policy" "latency" {
     content   = "The header `server-timing` of an answer says which step is slow. Many cold starts: raise `min_instances`. Waiting: lower `concurrency`, or raise `cpu` or `max_instances`."
   }
 
-  depends_on = [google_project_service.apis]
+  depends_on = [time_sleep.apis]
 }
 
 resource "google_monitoring_alert_policy" "dead_letters" {
@@ -137,7 +137,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
     content   = "Messages failed ${var.max_delivery_attempts} times; why is in the log of `${google_cloudfunctions2_function.messages.name}`. They wait for 31 days; infra/README.md says how to have them answered again."
   }
 
-  depends_on = [google_project_service.apis]
+  depends_on = [time_sleep.apis]
 }
 
 resource "google_monitoring_alert_policy" "waiting" {
@@ -184,7 +184,7 @@ resource "google_monitoring_alert_policy" "waiting" {
     content   = "More comes than is answered (raise `max_event_instances`), or it fails: see the log of `${google_cloudfunctions2_function.messages.name}`."
   }
 
-  depends_on = [google_project_service.apis]
+  depends_on = [time_sleep.apis]
 }
 
 locals {
@@ -241,5 +241,5 @@ locals {
 
 resource "google_monitoring_dashboard" "this" {
   dashboard_json = jsonencode(local.dashboard)
-  depends_on     = [google_project_service.apis]
+  depends_on     = [time_sleep.apis]
 }

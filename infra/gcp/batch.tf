@@ -17,7 +17,7 @@ resource "google_workflows_workflow" "batch" {
     TOPIC        = google_pubsub_topic.messages.id
   }
 
-  depends_on = [google_project_service.apis, google_kms_crypto_key_iam_member.agents]
+  depends_on = [time_sleep.key]
 }
 
 resource "google_pubsub_topic_iam_member" "batch_publishes" {

@@ -55,7 +55,7 @@ resource "google_storage_bucket" "registry" {
     }
   }
 
-  depends_on = [google_kms_crypto_key_iam_member.agents]
+  depends_on = [time_sleep.key]
 }
 
 resource "google_storage_bucket" "inputs" {
@@ -98,7 +98,7 @@ resource "google_storage_bucket" "inputs" {
     }
   }
 
-  depends_on = [google_kms_crypto_key_iam_member.agents]
+  depends_on = [time_sleep.key]
 }
 
 resource "google_storage_bucket" "results" {
@@ -143,7 +143,7 @@ resource "google_storage_bucket" "results" {
     }
   }
 
-  depends_on = [google_kms_crypto_key_iam_member.agents]
+  depends_on = [time_sleep.key]
 }
 
 # The functions' source, from which Cloud Build makes their image.
@@ -166,7 +166,7 @@ resource "google_storage_bucket" "source" {
     }
   }
 
-  depends_on = [google_kms_crypto_key_iam_member.agents]
+  depends_on = [time_sleep.key]
 }
 
 resource "google_storage_bucket_object" "source" {

@@ -5,21 +5,21 @@ resource "google_pubsub_topic" "messages" {
   name         = "${var.name}-messages"
   kms_key_name = var.kms_key
   labels       = var.labels
-  depends_on   = [google_project_service.apis, google_kms_crypto_key_iam_member.agents]
+  depends_on   = [time_sleep.key]
 }
 
 resource "google_pubsub_topic" "again" {
   name         = "${var.name}-again"
   kms_key_name = var.kms_key
   labels       = var.labels
-  depends_on   = [google_project_service.apis, google_kms_crypto_key_iam_member.agents]
+  depends_on   = [time_sleep.key]
 }
 
 resource "google_pubsub_topic" "dead_letters" {
   name         = "${var.name}-dead-letters"
   kms_key_name = var.kms_key
   labels       = var.labels
-  depends_on   = [google_project_service.apis, google_kms_crypto_key_iam_member.agents]
+  depends_on   = [time_sleep.key]
 }
 
 resource "google_pubsub_subscription" "messages" {
@@ -68,15 +68,17 @@ resource "google_pubsub_subscription" "dead_letters" {
 }
 
 resource "google_pubsub_topic_iam_member" "pubsub_writes_dead_letters" {
-  topic  = google_pubsub_topic.dead_letters.name
-  role   = "roles/pubsub.publisher"
-  member = local.pubsub_agent
+  topic      = google_pubsub_topic.dead_letters.name
+  role       = "roles/pubsub.publisher"
+  member     = local.pubsub_agent
+  depends_on = [time_sleep.agents]
 }
 
 resource "google_pubsub_subscription_iam_member" "pubsub_moves_dead_letters" {
   subscription = google_pubsub_subscription.messages.name
   role         = "roles/pubsub.subscriber"
   member       = local.pubsub_agent
+  depends_on   = [time_sleep.agents]
 }
 
 # The input bucket's notifications, by our own subscription.
@@ -102,7 +104,13 @@ resource "google_storage_notification" "inputs" {
 resource "google_project_iam_member" "storage_tells_eventarc" {
   count = local.has_eventarc ? 1 : 0
 
-  project = var.project
-  role    = "roles/pubsub.publisher"
-  member  = local.storage_agent
+  project    = var.project
+  role       = "roles/pubsub.publisher"
+  member     = local.storage_agent
+  depends_on = [time_sleep.apis]
+
+  condition {
+    title      = local.own_right.title
+    expression = local.own_right.expression
+  }
 }

@@ -20,6 +20,7 @@ locals {
     ONNXLET_CAPTURE_INPUTS = var.capture_inputs ? "1" : null
     ONNXLET_MEMORY_MIB     = tostring(floor(var.memory_mib / 2)) # the rest is for Python, requests and tensors
     GOOGLE_CLOUD_PROJECT   = var.project                         # with it, log lines find their traces
+    THREADS                = tostring(local.concurrency)         # what functions-framework has; more would wait where nobody sees it
   }
 
   http_settings = {
@@ -39,7 +40,18 @@ locals {
   http_environment  = { for name, value in merge(local.settings, local.http_settings) : name => value if value != null && value != "" }
   event_environment = { for name, value in merge(local.settings, local.event_settings) : name => value if value != null && value != "" }
 
-  concurrency = coalesce(var.concurrency, 4 * var.cpu)
+  # What Cloud Run takes: the memory of an instance with so many CPUs, in MiB.
+  # Source: Cloud Run, "Configure CPU limits for services", table of CPUs and memory.
+  cpu_memory = {
+    "1" = { least = 512, most = 4096 }
+    "2" = { least = 512, most = 8192 }
+    "4" = { least = 2048, most = 16384 }
+    "6" = { least = 4096, most = 24576 }
+    "8" = { least = 4096, most = 32768 }
+  }
+  cpu         = coalesce(var.cpu, min([for cpu, memory in local.cpu_memory : tonumber(cpu) if var.memory_mib >= memory.least && var.memory_mib <= memory.most]...))
+  cpu_needs   = local.cpu_memory[tostring(local.cpu)]
+  concurrency = coalesce(var.concurrency, 4 * local.cpu)
 }
 
 # The images that Cloud Build makes of the source.
@@ -67,7 +79,7 @@ resource "google_artifact_registry_repository" "functions" {
     }
   }
 
-  depends_on = [google_project_service.apis, google_kms_crypto_key_iam_member.agents]
+  depends_on = [time_sleep.key]
 }
 
 resource "google_cloudfunctions2_function" "http" {
@@ -99,7 +111,7 @@ resource "google_cloudfunctions2_function" "http" {
     service_account_email            = google_service_account.http.email
     environment_variables            = local.http_environment
     available_memory                 = "${var.memory_mib}Mi"
-    available_cpu                    = tostring(var.cpu)
+    available_cpu                    = tostring(local.cpu)
     max_instance_request_concurrency = local.concurrency
     min_instance_count               = var.min_instances
     max_instance_count               = var.max_instances
@@ -115,15 +127,13 @@ resource "google_cloudfunctions2_function" "http" {
       condition     = var.min_instances <= var.max_instances
       error_message = "min_instances: expected no more than max_instances."
     }
+    precondition {
+      condition     = var.memory_mib >= local.cpu_needs.least && var.memory_mib <= local.cpu_needs.most
+      error_message = "cpu: with ${local.cpu}, Cloud Run takes ${local.cpu_needs.least} to ${local.cpu_needs.most} MiB, got memory_mib ${var.memory_mib}; without cpu the number follows from the memory."
+    }
   }
 
-  depends_on = [
-    google_project_service.apis,
-    google_project_iam_member.build_reads_copy,
-    google_project_iam_member.build_logs,
-    google_artifact_registry_repository_iam_member.build_pushes,
-    google_storage_bucket_iam_member.grants,
-  ]
+  depends_on = [time_sleep.rights]
 }
 
 # Messages of Pub/Sub: payloads themselves, and notifications of the input bucket.
@@ -156,7 +166,7 @@ resource "google_cloudfunctions2_function" "messages" {
     service_account_email            = google_service_account.messages.email
     environment_variables            = local.event_environment
     available_memory                 = "${var.memory_mib}Mi"
-    available_cpu                    = tostring(var.cpu)
+    available_cpu                    = tostring(local.cpu)
     max_instance_request_concurrency = local.concurrency
     min_instance_count               = 0
     max_instance_count               = var.max_event_instances
@@ -178,14 +188,7 @@ resource "google_cloudfunctions2_function" "messages" {
     retry_policy          = "RETRY_POLICY_RETRY"
   }
 
-  depends_on = [
-    google_project_service.apis,
-    google_project_iam_member.build_reads_copy,
-    google_project_iam_member.build_logs,
-    google_project_iam_member.events_receive,
-    google_artifact_registry_repository_iam_member.build_pushes,
-    google_storage_bucket_iam_member.grants,
-  ]
+  depends_on = [time_sleep.rights]
 }
 
 # Objects of the input bucket by Eventarc, in place of our own subscription.
@@ -220,7 +223,7 @@ resource "google_cloudfunctions2_function" "objects" {
     service_account_email            = google_service_account.objects[0].email
     environment_variables            = local.event_environment
     available_memory                 = "${var.memory_mib}Mi"
-    available_cpu                    = tostring(var.cpu)
+    available_cpu                    = tostring(local.cpu)
     max_instance_request_concurrency = local.concurrency
     min_instance_count               = 0
     max_instance_count               = var.max_event_instances
@@ -250,13 +253,5 @@ resource "google_cloudfunctions2_function" "objects" {
     }
   }
 
-  depends_on = [
-    google_project_service.apis,
-    google_project_iam_member.build_reads_copy,
-    google_project_iam_member.build_logs,
-    google_project_iam_member.events_receive,
-    google_project_iam_member.storage_tells_eventarc,
-    google_artifact_registry_repository_iam_member.build_pushes,
-    google_storage_bucket_iam_member.grants,
-  ]
+  depends_on = [time_sleep.rights]
 }

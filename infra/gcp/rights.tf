@@ -10,13 +10,13 @@
 resource "google_service_account" "http" {
   account_id   = "${var.name}-http"
   display_name = "${var.name}: answers HTTP requests"
-  depends_on   = [google_project_service.apis]
+  depends_on   = [time_sleep.apis]
 }
 
 resource "google_service_account" "messages" {
   account_id   = "${var.name}-messages"
   display_name = "${var.name}: answers messages, and objects that they tell of"
-  depends_on   = [google_project_service.apis]
+  depends_on   = [time_sleep.apis]
 }
 
 resource "google_service_account" "objects" {
@@ -24,25 +24,25 @@ resource "google_service_account" "objects" {
 
   account_id   = "${var.name}-objects"
   display_name = "${var.name}: answers objects by Eventarc"
-  depends_on   = [google_project_service.apis]
+  depends_on   = [time_sleep.apis]
 }
 
 resource "google_service_account" "events" {
   account_id   = "${var.name}-events"
   display_name = "${var.name}: delivers events to the functions; may call them and nothing else"
-  depends_on   = [google_project_service.apis]
+  depends_on   = [time_sleep.apis]
 }
 
 resource "google_service_account" "batch" {
   account_id   = "${var.name}-batch"
   display_name = "${var.name}: lists inputs for a batch; reads none of them"
-  depends_on   = [google_project_service.apis]
+  depends_on   = [time_sleep.apis]
 }
 
 resource "google_service_account" "build" {
   account_id   = "${var.name}-build"
   display_name = "${var.name}: builds the functions"
-  depends_on   = [google_project_service.apis]
+  depends_on   = [time_sleep.apis]
 }
 
 locals {
@@ -143,6 +143,15 @@ resource "google_service_account_iam_member" "http_signs_as_itself" {
   member             = google_service_account.http.member
 }
 
+# A message is pushed with a token of the events' account, which Pub/Sub makes. Its agent may do so by its usual role, which
+# a project of before April 2021, or one whose default rights were taken away, does not have.
+resource "google_service_account_iam_member" "pubsub_signs_as_events" {
+  service_account_id = google_service_account.events.name
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = local.pubsub_agent
+  depends_on         = [time_sleep.agents]
+}
+
 # Who may call the functions.
 
 resource "google_cloud_run_v2_service_iam_member" "invokers" {
@@ -195,7 +204,7 @@ resource "google_project_iam_member" "build_reads_copy" {
 
   condition {
     title      = "copies of functions' sources"
-    expression = "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-${data.google_project.this.number}-${var.region}/\")"
+    expression = join(" || ", [for end in ["/", "-"] : "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-${local.number}-${var.region}${end}\")"]) # with a key, its hash follows
   }
 }
 

@@ -11,7 +11,7 @@ resource "google_service_account" "training" {
 
   account_id   = "${var.name}-training"
   display_name = "${var.name}: trains on Vertex AI and publishes to the registry"
-  depends_on   = [google_project_service.apis]
+  depends_on   = [time_sleep.apis]
 }
 
 # Logs are the one right that a job has on the project; a log takes no narrower one.
@@ -45,7 +45,7 @@ resource "google_storage_bucket" "training" {
     }
   }
 
-  depends_on = [google_kms_crypto_key_iam_member.agents]
+  depends_on = [time_sleep.key]
 }
 
 resource "google_artifact_registry_repository" "training" {
@@ -78,7 +78,7 @@ resource "google_artifact_registry_repository" "training" {
     }
   }
 
-  depends_on = [google_project_service.apis, google_kms_crypto_key_iam_member.agents]
+  depends_on = [time_sleep.key]
 }
 
 # Vertex AI fetches the image as the job's own service account.

@@ -180,13 +180,13 @@ variable "memory_mib" {
 }
 
 variable "cpu" {
-  description = "The CPUs of an instance: ONNX Runtime's threads."
+  description = "The CPUs of an instance: ONNX Runtime's threads. By default as many as Cloud Run asks for memory_mib: 1 up to 4096, 2 up to 8192, 4 up to 16384, 6 up to 24576, else 8."
   type        = number
-  default     = 1
+  default     = null
 
   validation {
-    condition     = contains([1, 2, 4, 8], var.cpu)
-    error_message = "cpu: expected 1, 2, 4 or 8. With less than one, an instance answers one request at a time, in a slower sandbox."
+    condition     = var.cpu == null || try(contains([1, 2, 4, 6, 8], var.cpu), false)
+    error_message = "cpu: expected 1, 2, 4, 6 or 8. With less than one, an instance answers one request at a time, in a slower sandbox."
   }
 }
 

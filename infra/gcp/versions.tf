@@ -1,12 +1,20 @@
-# What Terraform needs. The arguments in this folder are checked against the provider's published types of 6.50.0
-# (tests/infra/test_terraform.py); version 7 has renamed some.
+# What Terraform needs. The arguments in this folder are checked against the providers' published types of these
+# versions, by Terraform itself (tests/infra/provider.py).
 terraform {
   required_version = ">= 1.5"
 
   required_providers {
     google = {
       source  = "hashicorp/google"
-      version = "~> 6.50"
+      version = "~> 8.7"
+    }
+    google-beta = { # creates service agents (services.tf), and nothing else
+      source  = "hashicorp/google-beta"
+      version = "~> 8.7"
+    }
+    time = {
+      source  = "hashicorp/time"
+      version = "~> 0.14"
     }
   }
 
@@ -15,6 +23,11 @@ terraform {
 }
 
 provider "google" {
+  project = var.project
+  region  = var.region
+}
+
+provider "google-beta" {
   project = var.project
   region  = var.region
 }

@@ -71,6 +71,7 @@ ELSEWHERE = {
     ("google_project_iam_member", READS, "build"),  # of copies of the source, by a condition
     ("google_project_iam_member", "roles/logging.logWriter", "training"),
     ("google_project_iam_member", "roles/pubsub.publisher", "local.storage_agent"),  # with Eventarc
+    ("google_project_iam_member", "each.value.role", "each.value.account"),  # Google's agents, their usual roles
     # Those of single resources.
     ("google_artifact_registry_repository_iam_member", "roles/artifactregistry.writer", "build"),
     ("google_artifact_registry_repository_iam_member", "roles/artifactregistry.reader", "training"),
@@ -83,6 +84,7 @@ ELSEWHERE = {
     ("google_pubsub_topic_iam_member", "roles/pubsub.publisher", "batch"),
     ("google_pubsub_subscription_iam_member", "roles/pubsub.subscriber", "local.pubsub_agent"),
     ("google_service_account_iam_member", "roles/iam.serviceAccountTokenCreator", "http"),
+    ("google_service_account_iam_member", "roles/iam.serviceAccountTokenCreator", "local.pubsub_agent"),
     ("google_storage_bucket_iam_member", "each.value.role", "each.value.who"),  # the table above
 }
 
@@ -116,6 +118,10 @@ def bucket(expression: str) -> str:
     return match[1]
 
 
+def _is_required(kind: Any) -> bool:
+    return isinstance(kind, str) and kind.endswith("!")
+
+
 def blocks_of(body: dict[str, Any], arguments: dict[str, Any], path: str) -> Iterator[str]:
     """What is wrong with a body, by the provider's types."""
     for name, value in body.items():
@@ -124,7 +130,9 @@ def blocks_of(body: dict[str, Any], arguments: dict[str, Any], path: str) -> Ite
         elif isinstance(arguments[name], dict):
             for block in value:
                 yield from blocks_of(block, arguments[name], f"{path}.{name}")
-    yield from (f"{path}.{name} is missing" for name, kind in arguments.items() if kind is True and name not in body)
+    yield from (
+        f"{path}.{name} is missing" for name, kind in arguments.items() if _is_required(kind) and name not in body
+    )
 
 
 @pytest.mark.parametrize("block", MODULE.resources, ids=lambda block: block.address)
@@ -285,7 +293,7 @@ def test_settings_are_those_that_the_functions_read() -> None:
     ours = {name for name in given if name.startswith("ONNXLET_")}
     assert ours <= read
     assert read - ours == set(LEFT_OUT)
-    assert given - ours == {"GOOGLE_CLOUD_PROJECT"}
+    assert given - ours == {"GOOGLE_CLOUD_PROJECT", "THREADS"}
     assert "GOOGLE_CLOUD_PROJECT" in strings
     assert set(re.findall(r"^ +(ONNXLET_\w+) +=", MODULE.text, re.MULTILINE)) == ours, "set elsewhere, too"
 

@@ -1,6 +1,6 @@
 """What infra/gcp's expressions come to by Terraform itself: variables and locals, with names in place of resources.
 
-Resources need Google's provider, which is not here; everything that is decided before them is evaluated for real.
+Everything that is decided before resources is evaluated here without a provider; test_plan.py plans the resources.
 """
 
 import json
@@ -137,6 +137,7 @@ def test_what_is_not_said_is_not_set(evaluate: Evaluate) -> None:
         "ONNXLET_REGISTRY": "gs://google_storage_bucket.registry/registry",
         "ONNXLET_RESULTS": "gs://google_storage_bucket.results/answers",
         "ONNXLET_TIMEOUT_S": "60",
+        "THREADS": "4",
     }
 
 
