@@ -9,7 +9,13 @@ locals {
   blobs_prefix    = "${local.registry_prefix}blobs/"
   aliases_prefix  = "${local.registry_prefix}models/{model}/aliases/"
   results_prefix  = "results/" # for objects and messages
-  answers_prefix  = "answers/" # of requests, too large to send; and the quotas of a day
+  answers_prefix  = "answers/" # of requests: what is too large to send, quotas, captured samples
+
+  # Of requests, what is of no use a day later: the URL of a response holds for an hour, a quota for a day.
+  daily_prefixes = ["${local.answers_prefix}responses/", "${local.answers_prefix}quota/"]
+
+  message_days     = 7  # how long a message waits for its answer
+  dead_letter_days = 31 # and then, if it was never answered; Pub/Sub's own bound
 
   registry_url = "gs://${google_storage_bucket.registry.name}/${trimsuffix(local.registry_prefix, "/")}"
   results_url  = "gs://${google_storage_bucket.results.name}/${trimsuffix(local.results_prefix, "/")}"
@@ -31,7 +37,6 @@ resource "google_storage_bucket" "registry" {
 
   lifecycle_rule {
     condition {
-      num_newer_versions         = 20
       days_since_noncurrent_time = 30
     }
     action {
@@ -70,9 +75,13 @@ resource "google_storage_bucket" "inputs" {
     enabled = true # an event names a generation, which is still there if its object was replaced meanwhile
   }
 
+  soft_delete_policy {
+    retention_duration_seconds = 0 # versions do that already, and what is to be deleted shall be gone
+  }
+
   lifecycle_rule {
     condition {
-      days_since_noncurrent_time = 7 # longer than a message is kept
+      days_since_noncurrent_time = local.message_days + local.dead_letter_days + 1 # so that a dead letter can still be answered
     }
     action {
       type = "Delete"
@@ -83,7 +92,8 @@ resource "google_storage_bucket" "inputs" {
     for_each = var.input_days == null ? [] : [var.input_days]
     content {
       condition {
-        age = lifecycle_rule.value
+        age        = lifecycle_rule.value
+        with_state = "ANY" # a version, too: it becomes noncurrent, and is deleted the next day
       }
       action {
         type = "Delete"
@@ -113,10 +123,14 @@ resource "google_storage_bucket" "results" {
     enabled = false # a result is only ever created
   }
 
+  soft_delete_policy {
+    retention_duration_seconds = 0 # Google's default keeps, and bills, for a week what a rule has deleted
+  }
+
   lifecycle_rule {
     condition {
-      age            = 1 # the URL that an answer is read by holds for an hour
-      matches_prefix = [local.answers_prefix]
+      age            = 1
+      matches_prefix = local.daily_prefixes
     }
     action {
       type = "Delete"
@@ -127,8 +141,7 @@ resource "google_storage_bucket" "results" {
     for_each = var.result_days == null ? [] : [var.result_days]
     content {
       condition {
-        age            = lifecycle_rule.value
-        matches_prefix = [local.results_prefix]
+        age = lifecycle_rule.value # captured samples, too
       }
       action {
         type = "Delete"
@@ -157,6 +170,10 @@ resource "google_storage_bucket" "source" {
 
   versioning {
     enabled = false # each zip has a name of its own
+  }
+
+  soft_delete_policy {
+    retention_duration_seconds = 0
   }
 
   dynamic "encryption" {

@@ -26,7 +26,7 @@ resource "google_pubsub_subscription" "messages" {
   name                       = "${var.name}-messages"
   topic                      = google_pubsub_topic.messages.id
   ack_deadline_seconds       = var.timeout_s + 30 # longer than the function may take, or it would be asked twice
-  message_retention_duration = "604800s"          # 7 days
+  message_retention_duration = "${local.message_days * 86400}s"
   labels                     = var.labels
 
   expiration_policy {
@@ -59,7 +59,7 @@ resource "google_pubsub_subscription" "dead_letters" {
   name                       = "${var.name}-dead-letters"
   topic                      = google_pubsub_topic.dead_letters.id
   ack_deadline_seconds       = 60
-  message_retention_duration = "2678400s" # 31 days, Pub/Sub's own bound
+  message_retention_duration = "${local.dead_letter_days * 86400}s"
   labels                     = var.labels
 
   expiration_policy {

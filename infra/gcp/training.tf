@@ -38,6 +38,10 @@ resource "google_storage_bucket" "training" {
     enabled = false # checkpoints are large, and each replaces the one before
   }
 
+  soft_delete_policy {
+    retention_duration_seconds = 0 # or every checkpoint that was replaced would be billed for a week
+  }
+
   dynamic "encryption" {
     for_each = var.kms_key == null ? [] : [var.kms_key]
     content {

@@ -360,7 +360,7 @@ variable "kms_key" {
 }
 
 variable "input_days" {
-  description = "After so many days an input is deleted; never by default."
+  description = "After so many days an input is deleted, with all its versions; never by default."
   type        = number
   default     = null
 
@@ -371,7 +371,7 @@ variable "input_days" {
 }
 
 variable "result_days" {
-  description = "After so many days a result is deleted; never by default."
+  description = "After so many days a result is deleted, and a captured sample, of which `onnxlet drift` looks back 7 days; never by default."
   type        = number
   default     = null
 

@@ -255,7 +255,8 @@ def test_every_message_is_answered_or_ends_as_a_dead_letter() -> None:
     messages, dead_letters = subscriptions["messages"], subscriptions["dead_letters"]
     assert messages["dead_letter_policy"][0]["dead_letter_topic"] == "google_pubsub_topic.dead_letters.id"
     assert dead_letters["topic"] == "google_pubsub_topic.dead_letters.id"
-    assert dead_letters["message_retention_duration"] == "2678400s"
+    assert dead_letters["message_retention_duration"] == "${local.dead_letter_days * 86400}s"
+    assert MODULE.locals["dead_letter_days"] == 31, "Pub/Sub's own bound"
 
 
 def test_a_push_is_signed_and_names_the_topic() -> None:
