@@ -180,7 +180,7 @@ class Aws:
     def waiting_days(self) -> float:
         """How long an event may wait, and then as a dead letter."""
         queues = self.stack.of_type("AWS::SQS::Queue").values()
-        return sum(queue["MessageRetentionPeriod"] for queue in queues) / 86_400
+        return sum(int(queue["MessageRetentionPeriod"]) for queue in queues) / 86_400
 
 
 class Gcp:
