@@ -20,6 +20,7 @@ from cli.deploy.sam import Sam
 from cli.deploy.stack import Stack, aws_errors
 from cli.package.target import DEFAULT_PYTHON, Target, parse_target
 from cli.registry import open_s3, to_registry
+from onnxlet import places
 from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
 from onnxlet.registry import Registry
 
@@ -157,6 +158,23 @@ class Aws:
         if auth == "API_KEY":
             return send(url, body, {**headers, "x-api-key": self._api_key(outputs)})
         return send(url, body, headers)
+
+    def look(self, outputs: Outputs) -> list[str]:
+        """As `Cloud.look`: the dead letters, and the function's log."""
+        where, function = f"--region {self.region}", outputs.others.get("ObjectFunction")
+        if not function:
+            return []
+        group = f"aws lambda get-function-configuration --function-name {function} {where}"
+        return [
+            f"aws sqs receive-message --queue-url {outputs.others.get('DeadLetterQueueUrl')} {where}",
+            f'aws logs tail "$({group} --query LoggingConfig.LogGroup --output text)" --since 15m {where}',
+        ]
+
+    def remove_objects(self, url: str) -> None:
+        """As `Cloud.remove_objects`: with all versions."""
+        _, bucket, folder = places.split(url)
+        with aws_errors(url):
+            self.session.resource("s3").Bucket(bucket).object_versions.filter(Prefix=f"{folder}/").delete()
 
     def kept(self) -> list[Kept]:
         """As `Cloud.kept`."""

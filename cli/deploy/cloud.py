@@ -148,6 +148,16 @@ class Cloud(Protocol):
             OSError: nothing answers.
         """
 
+    def look(self, outputs: Outputs) -> list[str]:
+        """The commands that show why an object has no result; empty where no function answers objects."""
+
+    def remove_objects(self, url: str) -> None:
+        """Delete all objects of a folder, and what the cloud keeps of their earlier versions where it can be named.
+
+        Raises:
+            StoreError: not all of them could be deleted.
+        """
+
     def kept(self) -> list[Kept]:
         """What `remove` would keep."""
 

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.cost.monthly import Estimate
-from cli.deploy import bill, model, smoke
+from cli.deploy import bill, model, objects, smoke
 from cli.deploy.bill import Traffic
 from cli.deploy.cloud import ROOT, Change, Cloud, Deployed, Options, Outputs, Wanted
 from cli.deploy.model import Published, Source
+from cli.deploy.objects import ObjectAnswer
 from cli.deploy.process import Report
 from cli.deploy.smoke import Answer
 from cli.package.build import Options as PackageOptions
 from cli.package.build import Package, build
 from cli.package.target import Target
+from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InvalidRequestError
 from onnxlet.registry import Sign
 
@@ -49,6 +51,8 @@ class Deployment:
     published: Published
     answer: Answer | None
     """None where this machine may not call."""
+    object_answer: ObjectAnswer | None
+    """None where no function answers objects."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,9 @@ def deploy(cloud: Cloud, choice: Choice, report: Report, build_package: Build | 
     deployed = cloud.apply(Wanted(package.path, source.name, prefetch), report)
     answer = smoke.ask(cloud, deployed.outputs, registry, published.live)
     report(f"ask      {_verdict(answer)}")
-    return Deployment(deployed.outputs, package, published, answer)
+    found_object = objects.ask(cloud, deployed.outputs, registry, published.live, report)
+    report(f"object   {_object_verdict(found_object, published.live)}")
+    return Deployment(deployed.outputs, package, published, answer, found_object)
 
 
 def plan(
@@ -154,3 +160,15 @@ def _verdict(answer: Answer | None) -> str:
     if answer.random:
         what += f", {', '.join(answer.random)} not compared, since the model draws random numbers"
     return f"{what} ({answer.milliseconds:.0f} ms with the first connection)"
+
+
+def _object_verdict(answer: ObjectAnswer | None, live: Manifest) -> str:
+    if answer is None:
+        return "not asked: no function answers objects here"
+    if answer.is_golden:
+        what = "its result is the golden answer"
+    elif answer.version != live.version:
+        what = f"it has a result of version {answer.version}, not compared: version {live.version} is live"
+    else:
+        what = "it has a result, not compared: the version has no golden example that an object can ask"
+    return f"{what} ({answer.seconds:.1f} s); both are removed"

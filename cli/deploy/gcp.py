@@ -9,6 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import obstore
+import obstore.exceptions
+
 from cli.deploy import terraform
 from cli.deploy.cloud import ROOT, Change, Deployed, Kept, Options, Outputs, Reply, Wanted
 from cli.deploy.http import send
@@ -18,6 +21,7 @@ from cli.package.target import DEFAULT_PYTHON, Target, parse_target
 from cli.registry import open_registry
 from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
 from onnxlet.registry import Registry
+from onnxlet.store.translation import translate
 
 AUTHS = {"iam": False, "none": True}
 """Who may call: whoever Google's own permissions let in, or anybody."""
@@ -148,6 +152,27 @@ class Gcp:
         url = outputs.http_url.rstrip("/")
         token = self._token(url)
         return None if token is None else send(f"{url}{path}", body, {**headers, "authorization": f"Bearer {token}"})
+
+    def look(self, outputs: Outputs) -> list[str]:
+        """As `Cloud.look`: the dead letters, and the function's log."""
+        names: Any = outputs.others.get("functions") or {}
+        name = names.get("gcp_objects") or names.get("gcp_message")
+        if not name:
+            return []
+        dead_letters = outputs.others.get("dead_letter_subscription")
+        return [
+            f"gcloud pubsub subscriptions pull {dead_letters} --project {self.project}",
+            f"gcloud functions logs read {name} --gen2 --region {self.region} --project {self.project}",
+        ]
+
+    def remove_objects(self, url: str) -> None:
+        """As `Cloud.remove_objects`; what the bucket keeps of them goes by its own rules."""
+        place = self.open_registry(url).store
+        for key in list(place.keys("")):
+            try:
+                obstore.delete(place.backend, key)
+            except (OSError, ValueError, obstore.exceptions.BaseError) as error:
+                raise translate(error, f"{place.url}/{key}", is_write=True) from error
 
     def kept(self) -> list[Kept]:
         """As `Cloud.kept`: what holds data."""

@@ -18,6 +18,7 @@ def document(cloud: Cloud, done: Deployment) -> dict[str, Any]:
         "model": done.published.live.model,
         "version": done.published.live.version,
         "answer": None if done.answer is None else asdict(done.answer),
+        "object": None if done.object_answer is None else asdict(done.object_answer),
     }
 
 

@@ -200,7 +200,7 @@ def result_key(source: Source, etag: str | None, model: Model) -> str:
     object_version = source.version if isinstance(source, ObjectReference) else None
     identity = "\0".join([source.url, object_version or "", etag or "", name, str(version)])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    return f"{_readable(source.key)}.{name}-{version}.{digest}.json"
+    return f"{readable(source.key)}.{name}-{version}.{digest}.json"
 
 
 def is_result_key(key: str) -> bool:
@@ -349,7 +349,7 @@ def _line(work: Work) -> dict[str, Any]:
     }
 
 
-def _readable(key: str) -> str:
+def readable(key: str) -> str:
     """The object's key as far as every store takes it as a part of another; the digest tells the rest apart."""
     printable = "".join(character if character.isprintable() else "_" for character in key)
     parts = [_cut(part, MAX_PART_BYTES) for part in printable.split("/") if part not in {"", ".", ".."}]

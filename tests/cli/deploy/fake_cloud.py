@@ -73,6 +73,12 @@ class FakeCloud:
         status, found, content = from_result(aws.from_response(app.handle(event, aws.to_request), event))
         return Reply(status, {name.lower(): value for name, value in dict(found).items()}, content)
 
+    def look(self, outputs: Outputs) -> list[str]:
+        return []
+
+    def remove_objects(self, url: str) -> None:
+        raise AssertionError(url)
+
     def kept(self) -> list[Kept]:
         return [Kept("bucket", "registry", "rm -r registry")]
 
