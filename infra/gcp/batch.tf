@@ -12,7 +12,7 @@ resource "google_workflows_workflow" "batch" {
   source_contents     = file("${path.module}/batch.yaml")
 
   user_env_vars = {
-    INPUT_BUCKET = google_storage_bucket.inputs.name
+    INPUT_BUCKET = local.inputs
     INPUT_PREFIX = var.input_prefix
     TOPIC        = google_pubsub_topic.messages.id
   }

@@ -1,5 +1,8 @@
 # The buckets. All are private: no access list of single objects, no public access whatever anybody grants, and TLS,
 # which Cloud Storage takes without exception. Who may touch what in them is in rights.tf.
+#
+# A bucket that exists already is used as it is: nothing of its own is changed, neither its rules nor its versions. It
+# gets the rights in rights.tf, and an input bucket its notification.
 
 locals {
   bucket_prefix = "${var.project}-${var.name}" # the names of buckets are shared by all the world
@@ -17,13 +20,51 @@ locals {
   message_days     = 7  # how long a message waits for its answer
   dead_letter_days = 31 # and then, if it was never answered; Pub/Sub's own bound
 
-  registry_url = "gs://${google_storage_bucket.registry.name}/${trimsuffix(local.registry_prefix, "/")}"
-  results_url  = "gs://${google_storage_bucket.results.name}/${trimsuffix(local.results_prefix, "/")}"
-  answers_url  = "gs://${google_storage_bucket.results.name}/${trimsuffix(local.answers_prefix, "/")}"
-  input_url    = trimsuffix("gs://${google_storage_bucket.inputs.name}/${var.input_prefix}", "/")
+  existing = { for variable, name in {
+    registry_bucket = var.registry_bucket
+    input_bucket    = var.input_bucket
+    results_bucket  = var.results_bucket
+  } : variable => name if name != null }
+
+  registry = coalesce(var.registry_bucket, one(google_storage_bucket.registry[*].name))
+  inputs   = coalesce(var.input_bucket, one(google_storage_bucket.inputs[*].name))
+  results  = coalesce(var.results_bucket, one(google_storage_bucket.results[*].name))
+
+  registry_url = "gs://${local.registry}/${trimsuffix(local.registry_prefix, "/")}"
+  results_url  = "gs://${local.results}/${trimsuffix(local.results_prefix, "/")}"
+  answers_url  = "gs://${local.results}/${trimsuffix(local.answers_prefix, "/")}"
+  input_url    = trimsuffix("gs://${local.inputs}/${var.input_prefix}", "/")
+}
+
+# Looked at in the plan, before anything is made.
+data "google_storage_bucket" "existing" {
+  for_each = local.existing
+
+  name = each.value
+
+  lifecycle {
+    precondition {
+      condition     = length(distinct(values(local.existing))) == length(local.existing)
+      error_message = "${each.key}: expected a bucket of its own, got ${each.value}, which another of registry_bucket, input_bucket and results_bucket names, too."
+    }
+    precondition {
+      condition     = (each.key != "input_bucket" || var.input_days == null) && (each.key != "results_bucket" || var.result_days == null)
+      error_message = "${each.key}: expected no input_days or result_days with it: what is deleted from ${each.value} is up to its own lifecycle rules."
+    }
+    postcondition {
+      condition     = self.uniform_bucket_level_access
+      error_message = "${each.key}: expected a bucket with uniform bucket-level access, without which rights cannot be bounded to a prefix; got ${each.value}."
+    }
+    postcondition {
+      condition     = each.key != "input_bucket" || !local.has_eventarc || lower(self.location) == var.region
+      error_message = "input_bucket: with object_events eventarc expected a bucket in ${var.region}, got ${each.value} in ${self.location}; object_events = \"pubsub\" takes any."
+    }
+  }
 }
 
 resource "google_storage_bucket" "registry" {
+  count = var.registry_bucket == null ? 1 : 0
+
   name                        = "${local.bucket_prefix}-registry"
   location                    = var.region
   uniform_bucket_level_access = true
@@ -64,6 +105,8 @@ resource "google_storage_bucket" "registry" {
 }
 
 resource "google_storage_bucket" "inputs" {
+  count = var.input_bucket == null ? 1 : 0
+
   name                        = "${local.bucket_prefix}-inputs"
   location                    = var.region
   uniform_bucket_level_access = true
@@ -112,6 +155,8 @@ resource "google_storage_bucket" "inputs" {
 }
 
 resource "google_storage_bucket" "results" {
+  count = var.results_bucket == null ? 1 : 0
+
   name                        = "${local.bucket_prefix}-results"
   location                    = var.region
   uniform_bucket_level_access = true

@@ -92,7 +92,7 @@ resource "google_pubsub_topic_iam_member" "storage_tells" {
 resource "google_storage_notification" "inputs" {
   count = local.has_eventarc ? 0 : 1
 
-  bucket             = google_storage_bucket.inputs.name
+  bucket             = local.inputs
   topic              = google_pubsub_topic.messages.id
   event_types        = ["OBJECT_FINALIZE"]
   object_name_prefix = var.input_prefix == "" ? null : var.input_prefix

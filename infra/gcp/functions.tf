@@ -4,7 +4,8 @@
 # service), and this resource has no argument for it.
 
 locals {
-  has_eventarc = var.object_events == "eventarc"
+  has_eventarc   = var.object_events == "eventarc"
+  has_direct_vpc = var.vpc_network != null || var.vpc_subnetwork != null
 
   # What all functions are told. Three settings are left out on purpose: ONNXLET_CACHE and ONNXLET_CACHE_MIB, since an
   # instance's disk is its memory, where a cache would keep each model twice; and ONNXLET_PREFETCH, since nothing is
@@ -30,7 +31,7 @@ locals {
     ONNXLET_EXPLAIN_RUNS    = tostring(var.explain_runs)
     ONNXLET_GENERATE_LENGTH = tostring(var.generate_length)
     ONNXLET_RESULTS         = local.answers_url
-    ONNXLET_INPUTS          = join(",", [for prefix in var.http_inputs : "gs://${google_storage_bucket.inputs.name}/${prefix}"])
+    ONNXLET_INPUTS          = join(",", [for prefix in var.http_inputs : "gs://${local.inputs}/${prefix}"])
   }
 
   event_settings = {
@@ -119,13 +120,26 @@ resource "google_cloudfunctions2_function" "http" {
     ingress_settings                 = var.ingress
     vpc_connector                    = var.vpc_connector
     vpc_connector_egress_settings    = var.vpc_connector == null ? null : var.vpc_egress
+    direct_vpc_egress                = local.has_direct_vpc ? "VPC_EGRESS_${var.vpc_egress}" : null
     all_traffic_on_latest_revision   = true
+
+    dynamic "direct_vpc_network_interface" {
+      for_each = local.has_direct_vpc ? [1] : []
+      content {
+        network    = var.vpc_network
+        subnetwork = var.vpc_subnetwork
+      }
+    }
   }
 
   lifecycle {
     precondition {
       condition     = var.min_instances <= var.max_instances
       error_message = "min_instances: expected no more than max_instances."
+    }
+    precondition {
+      condition     = !(local.has_direct_vpc && var.vpc_connector != null)
+      error_message = "vpc_connector: expected no connector beside vpc_network and vpc_subnetwork, which need none."
     }
     precondition {
       condition     = var.memory_mib >= local.cpu_needs.least && var.memory_mib <= local.cpu_needs.most
@@ -174,7 +188,16 @@ resource "google_cloudfunctions2_function" "messages" {
     ingress_settings                 = "ALLOW_INTERNAL_ONLY" # where Pub/Sub and Eventarc of this project are
     vpc_connector                    = var.vpc_connector
     vpc_connector_egress_settings    = var.vpc_connector == null ? null : var.vpc_egress
+    direct_vpc_egress                = local.has_direct_vpc ? "VPC_EGRESS_${var.vpc_egress}" : null
     all_traffic_on_latest_revision   = true
+
+    dynamic "direct_vpc_network_interface" {
+      for_each = local.has_direct_vpc ? [1] : []
+      content {
+        network    = var.vpc_network
+        subnetwork = var.vpc_subnetwork
+      }
+    }
   }
 
   # The subscription that a trigger makes takes no dead letters (terraform-provider-google #17697, #25069). So the trigger
@@ -231,7 +254,16 @@ resource "google_cloudfunctions2_function" "objects" {
     ingress_settings                 = "ALLOW_INTERNAL_ONLY"
     vpc_connector                    = var.vpc_connector
     vpc_connector_egress_settings    = var.vpc_connector == null ? null : var.vpc_egress
+    direct_vpc_egress                = local.has_direct_vpc ? "VPC_EGRESS_${var.vpc_egress}" : null
     all_traffic_on_latest_revision   = true
+
+    dynamic "direct_vpc_network_interface" {
+      for_each = local.has_direct_vpc ? [1] : []
+      content {
+        network    = var.vpc_network
+        subnetwork = var.vpc_subnetwork
+      }
+    }
   }
 
   event_trigger {
@@ -242,7 +274,7 @@ resource "google_cloudfunctions2_function" "objects" {
 
     event_filters {
       attribute = "bucket"
-      value     = google_storage_bucket.inputs.name
+      value     = local.inputs
     }
   }
 

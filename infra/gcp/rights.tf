@@ -51,10 +51,7 @@ locals {
   creates = "roles/storage.objectCreator"
   writes  = "roles/storage.objectUser" # creates, reads, replaces and deletes
 
-  registry = google_storage_bucket.registry.name
-  inputs   = google_storage_bucket.inputs.name
-  results  = google_storage_bucket.results.name
-  runs     = one(google_storage_bucket.training[*].name)
+  runs = one(google_storage_bucket.training[*].name)
 
   http     = google_service_account.http.member
   messages = google_service_account.messages.member

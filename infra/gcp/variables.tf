@@ -306,13 +306,25 @@ variable "ingress" {
 }
 
 variable "vpc_connector" {
-  description = "A Serverless VPC Access connector (projects/P/locations/R/connectors/C) that the functions send through; none by default."
+  description = "A Serverless VPC Access connector (projects/P/locations/R/connectors/C) that the functions send through, and that costs while idle; none by default. vpc_network needs none."
+  type        = string
+  default     = null
+}
+
+variable "vpc_network" {
+  description = "A VPC network that the functions send through, without a connector (Direct VPC egress); none by default. With vpc_subnetwork alone, its own network."
+  type        = string
+  default     = null
+}
+
+variable "vpc_subnetwork" {
+  description = "The subnetwork of vpc_network, in the region, in which instances have their addresses; by default the one that is called as the network."
   type        = string
   default     = null
 }
 
 variable "vpc_egress" {
-  description = "With vpc_connector: PRIVATE_RANGES_ONLY or ALL_TRAFFIC."
+  description = "With vpc_connector, vpc_network or vpc_subnetwork: PRIVATE_RANGES_ONLY or ALL_TRAFFIC."
   type        = string
   default     = "PRIVATE_RANGES_ONLY"
 
@@ -356,6 +368,39 @@ variable "kms_key" {
   validation {
     condition     = var.kms_key == null || can(regex("^projects/.+/locations/.+/keyRings/.+/cryptoKeys/[^/]+$", var.kms_key))
     error_message = "kms_key: expected projects/P/locations/R/keyRings/K/cryptoKeys/C."
+  }
+}
+
+variable "registry_bucket" {
+  description = "An existing bucket that holds the registry, under registry/, in place of one that is made. It needs uniform bucket-level access, and stays as it is."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.registry_bucket == null || can(regex("^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$", var.registry_bucket))
+    error_message = "registry_bucket: expected the name of a bucket, without gs://."
+  }
+}
+
+variable "input_bucket" {
+  description = "An existing bucket whose new objects under input_prefix are answered, in place of one that is made. It needs uniform bucket-level access, gets a notification, and otherwise stays as it is."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.input_bucket == null || can(regex("^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$", var.input_bucket))
+    error_message = "input_bucket: expected the name of a bucket, without gs://."
+  }
+}
+
+variable "results_bucket" {
+  description = "An existing bucket that gets the results, under results/ and answers/, in place of one that is made. It needs uniform bucket-level access, and stays as it is: what is to be deleted from it, its own rules must say."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.results_bucket == null || can(regex("^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$", var.results_bucket))
+    error_message = "results_bucket: expected the name of a bucket, without gs://."
   }
 }
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -158,7 +159,8 @@ def _make_up(path: str, kind: str, name: str) -> Any:
 class _Provider:
     """One provider of those that the types are of."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, facts: Mapping[str, Mapping[str, Any]]) -> None:
+        self.facts = facts
         self.types = {kind: types for kind, types in TYPES.items() if types["provider"] == name}
 
     def handler(self) -> Any:
@@ -210,7 +212,8 @@ class _Provider:
 
     def on_ReadDataSource(self, request: Fields) -> bytes:
         kind, config = f"data.{request[1][0].decode()}", _value(request, 2)
-        return _message((1, _dynamic(_fill(self.types[kind], config, lambda path, of: _make_up(path, of, kind)))))
+        found = {**config, **self.facts.get(kind, {})}
+        return _message((1, _dynamic(_fill(self.types[kind], found, lambda path, of: _make_up(path, of, kind)))))
 
 
 PROVIDER: Types = {"arguments": {"project": "string", "region": "string"}, "attributes": {}}
@@ -230,11 +233,15 @@ def _replacing(kind: str, value: Mapping[str, Any]) -> Iterator[str]:
 
 
 @contextmanager
-def serving() -> Iterator[dict[str, str]]:
-    """Serve the providers; gives the environment by which Terraform finds them."""
+def serving(facts: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> Iterator[dict[str, str]]:
+    """Serve the providers; gives the environment by which Terraform finds them.
+
+    Args:
+        facts: What a data source of a kind tells, in place of what is made up.
+    """
     servers, places = [], {}
     for name in sorted({types["provider"] for types in TYPES.values()}):
-        server = grpc.server(ThreadPoolExecutor(16), handlers=(_Provider(name).handler(),))
+        server = grpc.server(ThreadPoolExecutor(16), handlers=(_Provider(name, facts).handler(),))
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         servers.append(server)

@@ -64,14 +64,25 @@ EVERYTHING: dict[str, Any] = {
 }
 """Another value than the default for every variable; what excludes one of them is in APART."""
 
-APART: dict[str, dict[str, Any]] = {"object_events": {"object_events": "eventarc", "input_prefix": ""}}
+OURS = {"registry_bucket": "our-models", "input_bucket": "our-photos", "results_bucket": "our-answers"}
+"""Buckets that exist already."""
+
+APART: dict[str, dict[str, Any]] = {
+    "object_events": {"object_events": "eventarc", "input_prefix": ""},
+    "vpc_network": {"vpc_network": "net", "vpc_subnetwork": "sub", "vpc_connector": None},
+    "registry_bucket": {**OURS, "input_days": None, "result_days": None},
+}
+"""What excludes one of them, by its first variable."""
+
+BUCKET = {"data.google_storage_bucket": {"location": "EUROPE-WEST1", "uniform_bucket_level_access": True}}
+"""What Google tells of a bucket that exists already."""
 
 FUNCTIONS = {"google_cloudfunctions2_function.http", "google_cloudfunctions2_function.messages"}
 
 
 @pytest.fixture(scope="module")
 def providers() -> Iterator[dict[str, str]]:
-    with serving() as environment:
+    with serving(BUCKET) as environment:
         yield environment
 
 
@@ -95,7 +106,8 @@ def test_the_configuration_is_valid_by_the_providers_types(deployment: Deploymen
 
 
 def test_every_variable_is_tried() -> None:
-    assert set(EVERYTHING) | set(APART) | {"project", "region", "source_zip"} == set(MODULE.variables)
+    apart = {name for variables in APART.values() for name in variables}
+    assert set(EVERYTHING) | apart | {"project", "region", "source_zip"} == set(MODULE.variables)
 
 
 def test_a_second_deploy_changes_nothing(deployment: Deployment) -> None:
@@ -261,6 +273,100 @@ def test_a_build_reads_the_copy_of_its_source_with_a_key_too(
     number = number or "number of data.google_project"
     name = f"projects/_/buckets/{bucket.replace('NUMBER', number)}/objects/http/function-source.zip"
     assert any(name.startswith(prefix) for prefix in prefixes) == is_ours
+
+
+# ---------------------------------------------------------------------- Buckets that exist already
+
+
+def test_existing_buckets_are_used_and_left_as_they_are(new: Deployment) -> None:
+    found = new.changes(**OURS, object_events="eventarc", training=True, http_inputs=["photos/"])
+    made = {name for name in found if name.startswith("google_storage_bucket.")}
+    assert made == {"google_storage_bucket.source", "google_storage_bucket.training[0]"}
+    touched = {
+        name.partition(".")[0]
+        for name, change in found.items()
+        if str((change["after"] or {}).get("bucket")) in OURS.values()
+    }
+    assert touched == {"google_storage_bucket_iam_member"}
+    (trigger,) = found["google_cloudfunctions2_function.objects[0]"]["after"]["event_trigger"]
+    assert trigger["event_filters"] == [{"attribute": "bucket", "operator": None, "value": "our-photos"}]
+    (service,) = found["google_cloudfunctions2_function.http"]["after"]["service_config"]
+    environment = service["environment_variables"]
+    assert environment["ONNXLET_REGISTRY"] == "gs://our-models/registry"
+    assert environment["ONNXLET_RESULTS"] == "gs://our-answers/answers"
+    assert environment["ONNXLET_INPUTS"] == "gs://our-photos/photos/"
+    assert found["google_workflows_workflow.batch"]["after"]["user_env_vars"]["INPUT_BUCKET"] == "our-photos"
+
+
+def test_an_existing_input_bucket_tells_of_its_objects_under_the_prefix(new: Deployment) -> None:
+    found = new.changes(**OURS, input_prefix="inbox/")
+    after = found["google_storage_notification.inputs[0]"]["after"]
+    assert (after["bucket"], after["object_name_prefix"]) == ("our-photos", "inbox/")
+
+
+def test_every_right_on_an_existing_bucket_is_bounded_by_a_prefix_or_is_to_list(new: Deployment) -> None:
+    found = new.changes(**OURS, training=True, access="keys", http_inputs=["photos/"], input_prefix="inbox/")
+    rights = [
+        change["after"]
+        for name, change in found.items()
+        if name.startswith("google_storage_bucket_iam_member.") and change["after"]["bucket"] in OURS.values()
+    ]
+    assert {right["bucket"] for right in rights} == set(OURS.values())
+    for right in rights:
+        if right["role"] == "roles/storage.legacyBucketReader":
+            continue
+        (condition,) = right["condition"]
+        assert f"projects/_/buckets/{right['bucket']}/objects/" in condition["expression"]
+        assert not condition["expression"].endswith('/objects/")')
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_one_bucket_may_exist_and_the_others_be_made(new: Deployment, name: str) -> None:
+    found = new.changes(**{name: OURS[name]})
+    kind = {"registry_bucket": "registry", "input_bucket": "inputs", "results_bucket": "results"}
+    made = {each for each in kind.values() if f"google_storage_bucket.{each}[0]" in found}
+    assert made == set(kind.values()) - {kind[name]}
+
+
+@pytest.mark.parametrize(
+    ("variables", "facts", "problem"),
+    [
+        ({"input_bucket": "ours", "results_bucket": "ours"}, {}, "expected a bucket of its own"),
+        ({"input_bucket": "ours", "input_days": 3}, {}, "expected no input_days"),
+        ({"results_bucket": "ours", "result_days": 3}, {}, "expected no input_days or result_days"),
+        ({"registry_bucket": "ours"}, {"uniform_bucket_level_access": False}, "uniform bucket-level access"),
+        (
+            {"input_bucket": "ours", "object_events": "eventarc"},
+            {"location": "US"},
+            "expected a bucket in europe-west1",
+        ),
+        ({"vpc_connector": "c", "vpc_network": "net"}, {}, "expected no connector"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_made(
+    tmp_path: Path, variables: dict[str, Any], facts: dict[str, Any], problem: str
+) -> None:
+    kind = "data.google_storage_bucket"
+    with serving({kind: BUCKET[kind] | facts}) as environment:
+        done = prepare(tmp_path, environment).run("plan", "-input=false", **variables)
+    assert done.returncode == 1
+    assert problem in re.sub(r"[\s│]+", " ", done.stderr)
+
+
+def test_an_input_bucket_elsewhere_can_be_listened_to_by_pub_sub(tmp_path: Path) -> None:
+    kind = "data.google_storage_bucket"
+    with serving({kind: BUCKET[kind] | {"location": "US"}}) as environment:
+        assert prepare(tmp_path, environment).plan(input_bucket="ours")
+
+
+def test_functions_send_through_a_vpc_without_a_connector(new: Deployment) -> None:
+    found = new.changes(vpc_subnetwork="sub", vpc_egress="ALL_TRAFFIC", object_events="eventarc")
+    for name in (*FUNCTIONS, "google_cloudfunctions2_function.objects[0]"):
+        (service,) = found[name]["after"]["service_config"]
+        (interface,) = service["direct_vpc_network_interface"]
+        assert (interface["network"], interface["subnetwork"]) == (None, "sub")
+        assert service["direct_vpc_egress"] == "VPC_EGRESS_ALL_TRAFFIC"
+        assert service["vpc_connector_egress_settings"] is None
 
 
 # ---------------------------------------------------------------------- Memory, CPUs and threads

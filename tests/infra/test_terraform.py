@@ -95,7 +95,7 @@ LEFT_OUT = {
 }
 """Settings that the functions read and Terraform does not set."""
 
-WITHOUT_VALIDATION = {"labels", "variant", "vpc_connector", "notification_channels"}
+WITHOUT_VALIDATION = {"labels", "variant", "vpc_connector", "vpc_network", "vpc_subnetwork", "notification_channels"}
 """Variables that take what Google takes, or any text."""
 
 
@@ -279,9 +279,11 @@ def test_what_triggers_deliver_is_delivered_again_when_it_fails() -> None:
 
 
 def test_results_never_lie_among_the_inputs() -> None:
-    assert "google_storage_bucket.results" in MODULE.locals["results_url"]
-    assert "google_storage_bucket.results" in MODULE.locals["answers_url"]
-    assert "google_storage_bucket.inputs" in MODULE.locals["input_url"]
+    """If both buckets exist already, the plan refuses one for both."""
+    places = {"results_url": "results", "answers_url": "results", "input_url": "inputs"}
+    for url, name in places.items():
+        assert f"${{local.{name}}}/" in MODULE.locals[url]
+        assert f"google_storage_bucket.{name}" in MODULE.locals[name]
 
 
 def test_settings_are_those_that_the_functions_read() -> None:
