@@ -14,10 +14,10 @@ DEPLOYED := numpy obstore onnxruntime orjson pillow
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch jax demo test browser kserve conformance faults soak mutants bench lint lint-infra audit hashes serve train package deploy destroy deploy-local clean clean-all
+.PHONY: help setup torch jax demo test arm64 browser kserve conformance faults soak mutants bench lint lint-infra audit hashes serve train package deploy destroy deploy-local clean clean-all
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(BIN)/.ready ## Make .venv with the onnxlet command in it
 
@@ -43,7 +43,12 @@ demo: setup ## Train on real digits, publish, and ask both clouds' runtimes on t
 	$(BIN)/python -m cli.demo
 
 test: setup ## Run the tests (no network, GPU or Docker needed)
-	$(BIN)/python -m pytest -m "not gpu and not kserve and not perf and not deploy and not faults and not soak and not browser"
+	$(BIN)/python -m pytest -m "not gpu and not kserve and not perf and not deploy and not faults and not soak and not browser and not arm64 and not rie"
+
+# Unpacks QEMU and arm64 Pythons of Debian into .arm64; it installs nothing, and leaves this machine's apt as it is.
+arm64: setup .venv-deploy ## Run the package for arm64 under emulation, and events under AWS's own emulator (needs root; MIRROR=URL)
+	$(BIN)/python -m cli.package.debian $(MIRROR)
+	$(BIN)/python -m pytest -m "arm64 or rie"
 
 browser: setup ## Test the playground in a real browser (needs Chromium: CHROMIUM=/usr/bin/chromium)
 	$(BIN)/python -m ensurepip --upgrade >/dev/null 2>&1 || true
@@ -138,7 +143,7 @@ deploy-local: setup .venv-deploy .venv-ministack ## Test the whole way of a depl
 	@touch $@
 
 clean: ## Remove what the targets made; the local registry, its keys and runs stay
-	rm -rf $(VENV) .venv-audit .venv-kserve .venv-deploy .venv-checkov .venv-ministack build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .mutants
+	rm -rf $(VENV) .arm64 .venv-audit .venv-kserve .venv-deploy .venv-checkov .venv-ministack build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .mutants
 
 clean-all: clean ## Remove the local registry with its models and keys, and all runs, too
 	rm -rf .onnxlet runs

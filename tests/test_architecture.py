@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.doctor.libraries import OLDEST_ONNXRUNTIME, parse_version
 from cli.package.slim import ASKED_FOR
 from cli.package.wheels import read_pins
 
@@ -281,6 +282,28 @@ def test_training_knows_no_cloud_and_no_command(path: Path) -> None:
 def test_deployed_and_tested_versions_are_the_same() -> None:
     tested = set((ROOT / "constraints.txt").read_text().splitlines())
     assert {str(pin) for pin in read_pins(FUNCTIONS / "requirements.txt")} <= tested
+
+
+def onnx_runtimes(requirements: str, constraints: str, project: str) -> list[str]:
+    """The versions of ONNX Runtime that are deployed on any Python, tested, and allowed at least."""
+    pinned = re.findall(r"^onnxruntime==([^ \n]+)", f"{requirements}\n{constraints}", re.MULTILINE)
+    return [*pinned, *re.findall(r'"onnxruntime>=([^",;]+)', project)]
+
+
+def test_no_onnx_runtime_is_older_than_those_that_start_on_lambdas_arm64() -> None:
+    """Without /sys/devices/system/cpu, which Lambda does not have, the older ones crash when they are loaded."""
+    files = (FUNCTIONS / "requirements.txt", ROOT / "constraints.txt", ROOT / "pyproject.toml")
+    versions = onnx_runtimes(*(file.read_text() for file in files))
+    assert len(versions) >= len(files)
+    assert min(map(parse_version, versions)) >= OLDEST_ONNXRUNTIME == (1, 26)
+
+
+def test_an_onnx_runtime_that_is_too_old_is_found_wherever_it_is_named() -> None:
+    pin = "onnxruntime==1.31.1 ; python_full_version >= '3.13' \\\n    --hash=sha256:0\nonnxruntime==1.25.1 \\\n"
+    assert onnx_runtimes(pin, "onnx==1.9\nonnxruntime==1.24", '"onnxruntime>=1.23", # why') == [
+        *("1.31.1", "1.25.1"),
+        *("1.24", "1.23"),
+    ]
 
 
 def test_all_that_is_deployed_is_pinned_with_its_hashes() -> None:

@@ -12,6 +12,7 @@ from cli.local.process import FUNCTIONS
 from cli.package import archive, bytecode, slim, wheels
 from cli.package import target as targets
 from cli.package.archive import Part
+from cli.package.interpreter import find_interpreter
 from cli.package.materials import Material, read_materials, write_bill
 from cli.package.proof import Proof, prove
 from cli.package.target import Target
@@ -99,11 +100,8 @@ def build(options: Options, report: Report, fetch: Fetch = wheels.fetch) -> Pack
             warnings += _compile(tree, target, python, report)
         archive.write_archive(tree, draft)
         report(f"zip      {draft.stat().st_size / 1e6:.1f} MB")
-        dependencies = None if target.is_complete else work / "dependencies"
-        unproven = _why_not_here(target, python) or _fetch_beside(dependencies, target, pins, fetch)
-        has_images = "pillow" not in options.without
-        proof = None if unproven or python is None else prove(draft, python, dependencies, has_images=has_images)
-        report(f"prove    {unproven or 'it answers'}")
+        proof, unproven = _prove(draft, options, python, None if target.is_complete else work / "dependencies", fetch)
+        report(f"prove    {'it answers' if proof else f'not done: {unproven}'}")
         path = options.out / target.file_name
         draft.replace(path)
         parts = tuple(archive.parts(path, owners))
@@ -165,21 +163,29 @@ def _compile(tree: Path, target: Target, python: Path | None, report: Report) ->
     return []
 
 
-def _why_not_here(target: Target, python: Path | None) -> str | None:
-    """Why this machine cannot run the package; None where it can."""
-    return target.other_machine() or (f"there is no Python {target.python} here" if python is None else None)
+def _prove(
+    draft: Path, options: Options, python: Path | None, dependencies: Path | None, fetch: Fetch
+) -> tuple[Proof | None, str | None]:
+    """Prove a package where this machine can run it.
 
+    Args:
+        draft: The zip.
+        options: What it is.
+        python: This machine's own interpreter of the target's version; None if there is none.
+        dependencies: A folder for what the cloud will install itself; None if the package holds it.
+        fetch: Where the distributions come from.
 
-def _fetch_beside(folder: Path | None, target: Target, pins: list[Pin], fetch: Fetch) -> str | None:
-    """Install what the cloud will install itself; why that was not possible, or None.
+    Returns:
+        The proof, or why there is none.
 
     Raises:
         InvalidRequestError: no wheel for the target: the cloud would find none either.
+        ArtifactError: the package does not answer rightly.
     """
-    if folder is None:
-        return None
     try:
-        fetch(pins, target, folder)
+        interpreter = find_interpreter(options.target, python)
+        if dependencies is not None:
+            fetch(_pins(options), options.target, dependencies)
     except SettingsError as error:
-        return str(error)
-    return None
+        return None, str(error)
+    return prove(draft, interpreter, dependencies, has_images="pillow" not in options.without), None

@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from cli.local.function_url import from_result, to_event
 from cli.local.lambda_function import MEMORY_MIB
 from cli.package import asked
+from cli.package.interpreter import Interpreter
 from cli.registry import open_registry
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Classification, ImagePreprocess
@@ -51,6 +52,8 @@ class Proof:
     """From an empty interpreter to a loaded model."""
     from_source: int
     """How many of its modules had no bytecode."""
+    emulation: str | None = None
+    """How another processor was emulated, whose times then say nothing; None if this machine ran it itself."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,12 @@ class _Question:
     """The numbers of the first output, or the label: of the first prediction, or the one that is explained."""
 
 
-def prove(archive: Path, python: Path, dependencies: Path | None = None, *, has_images: bool) -> Proof:
+def prove(archive: Path, interpreter: Interpreter, dependencies: Path | None = None, *, has_images: bool) -> Proof:
     """Unpack a package and ask it: the golden request, an image of each type, and why.
 
     Args:
         archive: The zip.
-        python: An interpreter of the target, on this machine.
+        interpreter: A Python of the target that runs on this machine.
         dependencies: What the cloud installs beside it, where the package does not hold it.
         has_images: Whether the package decodes images.
 
@@ -82,12 +85,19 @@ def prove(archive: Path, python: Path, dependencies: Path | None = None, *, has_
         golden = _publish_colours(registry, has_images=has_images)
         questions = [_golden_question(golden), *(_image_questions() if has_images else [])]
         folders = [tree, *([dependencies.absolute()] if dependencies else [])]  # it runs in another folder
-        answered = _ask(python, folders, questions, _environment(registry))
+        events = [_to_event(question) for question in questions]
+        answered = ask(interpreter, folders, events, _environment(registry))
     _check_answers(answered["results"], questions)
     if answered["foreign"]:
         raise ArtifactError(f"the package loads what is not in it: {', '.join(answered['foreign'])[:400]}")
-    sources = len(answered["from_source"])
-    return Proof(str(python), answered["engine"], len(questions), answered["init_s"], sources)
+    return Proof(
+        str(interpreter.python),
+        answered["engine"],
+        len(questions),
+        answered["init_s"],
+        len(answered["from_source"]),
+        interpreter.emulation,
+    )
 
 
 def _publish_colours(folder: Path, *, has_images: bool) -> Golden:
@@ -157,25 +167,34 @@ def _environment(registry: Path) -> dict[str, str]:
     }
 
 
-def _ask(
-    python: Path, folders: Sequence[Path], questions: Sequence[_Question], environment: Mapping[str, str]
+def ask(
+    interpreter: Interpreter, folders: Sequence[Path], events: Sequence[object], environment: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Ask in a process of its own; `asked.answer` says what comes back.
+    """Send events to an unpacked package in a process of its own, and return what `asked.answer` found there.
+
+    Args:
+        interpreter: What runs the process.
+        folders: The package, then what it is deployed with; absolute, since the process runs in the first one.
+        events: What `aws_http` is called with, one after the other.
+        environment: All of the process's variables.
 
     Raises:
-        ArtifactError: the process failed.
+        ArtifactError: the process failed, or took too long.
     """
     result = folders[0].parent / "result.json"
-    done = subprocess.run(
-        [str(python), "-I", "-S", "-B", asked.__file__, str(result), *map(str, folders)],
-        input=json.dumps([_to_event(question) for question in questions]),
-        env=dict(environment),
-        cwd=folders[0],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [*interpreter.command, "-I", "-S", "-B", asked.__file__, str(result), *map(str, folders)],
+            input=json.dumps(events),
+            env=dict(environment),
+            cwd=folders[0],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ArtifactError(f"the package does not run by itself: no answer within {TIMEOUT_S} s") from error
     if done.returncode:
         last = done.stderr.strip().rpartition("\n")[2]
         raise ArtifactError(f"the package does not run by itself: {last or f'exit code {done.returncode}'}")

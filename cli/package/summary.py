@@ -39,10 +39,9 @@ def verdict(package: Package) -> str:
     if proof is None:
         return f"Not proven: {package.unproven}"
     count = f"{proof.requests} request{'' if proof.requests == 1 else 's'}"
-    return (
-        f"Proven: alone in {proof.python}, it answered {count} rightly by the {proof.engine} engine, "
-        f"{proof.init_s * 1000:.0f} ms after its start"
-    )
+    place = f"{proof.python} {proof.emulation}" if proof.emulation else proof.python
+    time = "" if proof.emulation else f", {proof.init_s * 1000:.0f} ms after its start"
+    return f"Proven: alone in {place}, it answered {count} rightly by the {proof.engine} engine{time}"
 
 
 def _megabytes(size_bytes: int) -> str:

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from cli.package import proof
+from cli.package.interpreter import Interpreter
 from cli.package.proof import prove
 from onnxlet.errors import ArtifactError
 
-PYTHON = Path(sys.executable)
+PYTHON = Interpreter(Path(sys.executable))
 
 
 def write_package(folder: Path, main: str) -> Path:
@@ -27,9 +29,25 @@ MEAN = [(k + 94.5) / 256 for k in range(3)]
 
 def test_the_right_answer_from_what_is_packaged_is_a_proof(tmp_path: Path) -> None:
     package = write_package(tmp_path, answers(f"{{'outputs': [{{'data': {MEAN}}}]}}"))
-    proof = prove(package, PYTHON, has_images=False)
-    assert (proof.requests, proof.engine, proof.from_source) == (1, "c", 1)
-    assert proof.python == sys.executable
+    found = prove(package, PYTHON, has_images=False)
+    assert (found.requests, found.engine, found.from_source) == (1, "c", 1)
+    assert (found.python, found.emulation) == (sys.executable, None)
+
+
+def test_an_emulator_is_part_of_the_proof(tmp_path: Path) -> None:
+    package = write_package(tmp_path, "    import os\n" + answers(f"{{'outputs': [{{'data': {MEAN}}}]}}"))
+    emulator = Interpreter(Path(sys.executable), ("/usr/bin/env", "EMULATED=1"), "under emulation")
+    assert prove(package, emulator, has_images=False).emulation == "under emulation"
+    package = write_package(tmp_path, "    import os\n" + answers("{'error': os.environ.get('EMULATED')}", 500))
+    with pytest.raises(ArtifactError, match="500: 1"):
+        prove(package, emulator, has_images=False)
+
+
+def test_a_process_that_does_not_answer_in_time_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "TIMEOUT_S", 0.01)
+    package = write_package(tmp_path, answers("{}"))
+    with pytest.raises(ArtifactError, match=r"does not run by itself: no answer within 0\.01 s"):
+        prove(package, PYTHON, has_images=False)
 
 
 def test_another_answer_is_none(tmp_path: Path) -> None:
