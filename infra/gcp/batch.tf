@@ -17,7 +17,7 @@ resource "google_workflows_workflow" "batch" {
     TOPIC        = google_pubsub_topic.messages.id
   }
 
-  depends_on = [time_sleep.key]
+  depends_on = [time_sleep.rights]
 }
 
 resource "google_pubsub_topic_iam_member" "batch_publishes" {

@@ -66,17 +66,17 @@ locals {
   storage_agent = data.google_storage_project_service_account.this.member
   pubsub_agent  = "serviceAccount:service-${local.number}@gcp-sa-pubsub.${local.agent_domain}"
 
-  # The agents that are granted something here, or that are needed at once. Google makes an agent when its service is
-  # first used, which is too late for both, and gives an agent that was asked for no role; so the usual one is here.
+  # The agents that act here. Google makes an agent when its service is first used, which is too late: what is made then
+  # fails, and so does a right that is granted before. An agent that was asked for has no role; so the usual one is here.
   # Source: IAM, "Create and grant roles to service agents"; terraform-provider-google #14584, #15572.
-  agents = { for name, agent in {
-    pubsub    = { when = true, service = "pubsub", account = local.pubsub_agent, role = "roles/pubsub.serviceAgent" }
-    eventarc  = { when = true, service = "eventarc", account = "serviceAccount:service-${local.number}@gcp-sa-eventarc.${local.agent_domain}", role = "roles/eventarc.serviceAgent" }
-    registry  = { when = var.kms_key != null, service = "artifactregistry", account = "serviceAccount:service-${local.number}@gcp-sa-artifactregistry.${local.agent_domain}", role = "roles/artifactregistry.serviceAgent" }
-    functions = { when = var.kms_key != null, service = "cloudfunctions", account = "serviceAccount:service-${local.number}@gcf-admin-robot.${local.agent_domain}", role = "roles/cloudfunctions.serviceAgent" }
-    run       = { when = var.kms_key != null, service = "run", account = "serviceAccount:service-${local.number}@serverless-robot-prod.${local.agent_domain}", role = "roles/run.serviceAgent" }
-    workflows = { when = var.kms_key != null, service = "workflows", account = "serviceAccount:service-${local.number}@gcp-sa-workflows.${local.agent_domain}", role = "roles/workflows.serviceAgent" }
-  } : name => agent if agent.when }
+  agents = {
+    pubsub    = { service = "pubsub", account = local.pubsub_agent }
+    eventarc  = { service = "eventarc", account = "serviceAccount:service-${local.number}@gcp-sa-eventarc.${local.agent_domain}" }
+    registry  = { service = "artifactregistry", account = "serviceAccount:service-${local.number}@gcp-sa-artifactregistry.${local.agent_domain}" }
+    functions = { service = "cloudfunctions", account = "serviceAccount:service-${local.number}@gcf-admin-robot.${local.agent_domain}" }
+    run       = { service = "run", account = "serviceAccount:service-${local.number}@serverless-robot-prod.${local.agent_domain}" }
+    workflows = { service = "workflows", account = "serviceAccount:service-${local.number}@gcp-sa-workflows.${local.agent_domain}" }
+  }
 
   # Who encrypts and decrypts with the deployer's own key, where there is one.
   key_users = var.kms_key == null ? {} : merge({ storage = local.storage_agent }, { for name, agent in local.agents : name => agent.account })
@@ -102,7 +102,6 @@ resource "google_project_service_identity" "agents" {
 # IAM knows a new agent after some seconds.
 resource "time_sleep" "agents" {
   create_duration = "30s"
-  triggers        = { agents = join(" ", keys(local.agents)) }
   depends_on      = [google_project_service_identity.agents]
 }
 
@@ -110,7 +109,7 @@ resource "google_project_iam_member" "agents" {
   for_each = local.agents
 
   project    = var.project
-  role       = each.value.role
+  role       = "roles/${each.value.service}.serviceAgent"
   member     = each.value.account
   depends_on = [time_sleep.agents]
 
@@ -141,7 +140,8 @@ resource "time_sleep" "key" {
   depends_on      = [time_sleep.apis, google_kms_crypto_key_iam_member.agents]
 }
 
-# A function is built and its trigger is checked the moment that it is created, with all of these rights.
+# A function is built and its trigger is checked the moment that it is created, with all of these rights; a workflow is
+# refused while its agent has none.
 resource "time_sleep" "rights" {
   create_duration = "90s"
   triggers        = { object_events = var.object_events }

@@ -207,16 +207,18 @@ def test_what_is_encrypted_waits_for_the_agents_that_encrypt(new: Deployment) ->
     assert found["time_sleep.key"]["after"]["create_duration"] == "60s"
 
 
-def test_without_a_key_only_the_agents_of_events_are_asked_for(deployment: Deployment) -> None:
-    found = deployment.changes()
-    identities = {address.split('"')[1] for address in found if "google_project_service_identity" in address}
-    assert identities == {"pubsub", "eventarc"}
-    assert found["time_sleep.key"]["after"]["create_duration"] == "0s"
+def test_without_a_key_nothing_waits_for_one(deployment: Deployment) -> None:
+    assert deployment.changes()["time_sleep.key"]["after"]["create_duration"] == "0s"
+
+
+def test_a_workflow_waits_for_its_agent() -> None:
+    """In a new project: "Workflows service agent does not exist"."""
+    assert {"time_sleep.rights", "google_project_iam_member.agents"} <= WAITS["google_workflows_workflow.batch"]
 
 
 def test_an_agent_that_was_asked_for_has_its_usual_role(new: Deployment) -> None:
     """IAM: "service agents that are created at a user's request aren't automatically granted roles"."""
-    found = new.changes(kms_key=KEY)
+    found = new.changes()
     roles = {change["after"]["role"] for name, change in found.items() if "project_iam_member.agents" in name}
     services = {
         change["after"]["service"].removesuffix(".googleapis.com")

@@ -71,7 +71,11 @@ ELSEWHERE = {
     ("google_project_iam_member", READS, "build"),  # of copies of the source, by a condition
     ("google_project_iam_member", "roles/logging.logWriter", "training"),
     ("google_project_iam_member", "roles/pubsub.publisher", "local.storage_agent"),  # with Eventarc
-    ("google_project_iam_member", "each.value.role", "each.value.account"),  # Google's agents, their usual roles
+    (
+        "google_project_iam_member",
+        "roles/${each.value.service}.serviceAgent",
+        "each.value.account",
+    ),  # of Google's agents
     # Those of single resources.
     ("google_artifact_registry_repository_iam_member", "roles/artifactregistry.writer", "build"),
     ("google_artifact_registry_repository_iam_member", "roles/artifactregistry.reader", "training"),
