@@ -16,7 +16,8 @@ from tests.crashes.front import MOMENTS, Front, Moment
 from tests.crashes.ground import Ground, Kill
 
 WRITES = 22
-"""Of all steps: three blobs, a manifest and an alias for each version, but none for the staged one; three moves."""
+"""Of all steps: three blobs, a manifest and an alias for each version, but none for the staged one; three moves. On S3
+the conditions of the store are tried as well, at the first version of each model."""
 
 VARIABLES = {"s3": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
 
@@ -68,7 +69,10 @@ def test_a_command_killed_at_any_write_is_gone_on_with(
     write_models(tmp_path)
     front = Front(s3_endpoint if scheme == "s3" else gcs_endpoint)
     with front.serving() as url:
-        for write in range(WRITES + 1):
+        for write in count():
             ground = Writes(scheme, front, url, tmp_path)
-            assert ground.kill_at(write, moment) == (write == WRITES)
+            is_ended = ground.kill_at(write, moment)
             ground.go_on()
+            if is_ended:
+                break
+    assert write >= WRITES
