@@ -7,6 +7,7 @@ system" (`/gcs`).
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,16 @@ MOUNTED_BUCKETS = Path("/gcs")
 """Where Vertex AI mounts all buckets that the job may read."""
 DEVICES = Path("/dev")
 """Where Linux shows each of NVIDIA's GPUs as a file: `nvidia0`, `nvidia1` ..."""
+
+DRIVER = Path("/proc/driver/nvidia/version")
+"""The file in which the host's NVIDIA driver says its version."""
+COMPAT = Path("/usr/local/cuda/compat")
+"""The folder in which NVIDIA's images keep a newer driver's libraries, for hosts with an older driver."""
+_DRIVER_VERSION = re.compile(r"Kernel Module\b.*?\s(\d+)(?:\.\d+)+")
+_LIBRARY_VERSION = re.compile(r"libcuda\.so\.(\d+)(?:\.\d+)+")
+
+PROOF = "may-write-here"
+"""The file by which a job proves that it can write, rename and delete in the run's folder."""
 
 JAX_PORT = 8476
 """Where the first machine's process listens for the others'; the port that JAX itself takes on Cloud TPUs."""
@@ -72,7 +83,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], command: Sequ
     """Run the job; gives the exit code.
 
     Raises:
-        SettingsError: no recipe, or a parameter that `onnxlet train` has not.
+        SettingsError: no recipe, a parameter that `onnxlet train` has not, or a folder that cannot be written.
     """
     root = Path(environment.get("SAGEMAKER_ROOT", SAGEMAKER_ROOT))
     gpus = _count_gpus(Path(environment.get("DEVICES", DEVICES)))
@@ -81,8 +92,9 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], command: Sequ
     launcher = _launcher(job)
     program = command[1:] if launcher else command  # the launcher starts Python itself
     options = _to_arguments(job)
-    job.run.mkdir(parents=True, exist_ok=True)
-    code, reason = _train([*launcher, *program, *options], {**environment, **_variables(job)})
+    _check_run(job.run, job.rank)
+    variables = {**environment, **_variables(job), **_compat(environment)}
+    code, reason = _train([*launcher, *program, *options], variables)
     if code != 0 and job.failure is not None:
         _write_failure(job.failure, reason)
     if code == 0 and job.rank == 0:
@@ -167,6 +179,51 @@ def _only_file(channel: Path) -> Path:
     """A channel's one file, or the channel where it holds more."""
     files = list(channel.iterdir())
     return files[0] if len(files) == 1 and files[0].is_file() else channel
+
+
+def _check_run(folder: Path, rank: int) -> None:
+    """Make the run's folder and do there what checkpoints do, before a training that could not keep any.
+
+    Raises:
+        SettingsError: the folder cannot be written; it may be a bucket that the platform has mounted.
+    """
+    proof = folder / f"{PROOF}-{rank}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        proof.with_suffix(".part").write_text("A job may write here.\n")
+        proof.with_suffix(".part").rename(proof)
+        proof.unlink()
+    except OSError as error:
+        raise SettingsError(
+            f"{folder}: checkpoints could not be kept there, so nothing was trained: {error.strerror}; the job's role "
+            "or service account needs to create, read, replace and delete objects there"
+        ) from error
+
+
+def _compat(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the loader's path with CUDA's compatibility libraries first, if the host's driver is of an older branch.
+
+    A driver of the same or of a newer branch must not be given them: CUDA then refuses the combination (error 803).
+
+    Source: NVIDIA, "CUDA Compatibility"; NVIDIA Container Toolkit, the hook `enable-cuda-compat`, which not every host
+    has; Amazon SageMaker developer guide, "Containers with custom CUDA".
+    """
+    folder = Path(environment.get("COMPAT", COMPAT))
+    driver = _driver_branch(Path(environment.get("DRIVER", DRIVER)))
+    found = [match[1] for path in folder.glob("libcuda.so.*") if (match := _LIBRARY_VERSION.fullmatch(path.name))]
+    if driver is None or not found or driver >= max(map(int, found)):
+        return {}
+    before = environment.get("LD_LIBRARY_PATH")
+    return {"LD_LIBRARY_PATH": f"{folder}:{before}" if before else str(folder)}
+
+
+def _driver_branch(path: Path) -> int | None:
+    """Return the first number of the host driver's version; None where there is no driver."""
+    try:
+        match = _DRIVER_VERSION.search(path.read_text(errors="replace"))
+    except OSError:
+        return None
+    return int(match[1]) if match else None
 
 
 def _count_gpus(devices: Path) -> int:

@@ -52,6 +52,9 @@ resource "google_storage_bucket" "training" {
   depends_on = [time_sleep.key]
 }
 
+# Vertex AI fetches the image as a service agent of its own, never as the job's account, and that agent may read all
+# repositories of its project. infra/README.md says what an image of another project needs. What is here goes with
+# `terraform destroy`, images included; training.yaml on AWS keeps its repository.
 resource "google_artifact_registry_repository" "training" {
   count = var.training ? 1 : 0
 
@@ -83,14 +86,4 @@ resource "google_artifact_registry_repository" "training" {
   }
 
   depends_on = [time_sleep.key]
-}
-
-# Vertex AI fetches the image as the job's own service account.
-resource "google_artifact_registry_repository_iam_member" "training_pulls" {
-  count = var.training ? 1 : 0
-
-  location   = var.region
-  repository = google_artifact_registry_repository.training[0].name
-  role       = "roles/artifactregistry.reader"
-  member     = google_service_account.training[0].member
 }

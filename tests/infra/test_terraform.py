@@ -78,7 +78,6 @@ ELSEWHERE = {
     ),  # of Google's agents
     # Those of single resources.
     ("google_artifact_registry_repository_iam_member", "roles/artifactregistry.writer", "build"),
-    ("google_artifact_registry_repository_iam_member", "roles/artifactregistry.reader", "training"),
     ("google_cloud_run_v2_service_iam_member", "roles/run.invoker", "each.value"),  # of var.invokers
     ("google_cloud_run_v2_service_iam_member", "roles/run.invoker", "allUsers"),
     ("google_cloud_run_v2_service_iam_member", "roles/run.invoker", "events"),
