@@ -5,10 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from cli import output
-from onnxlet.errors import InvalidRequestError
+from cli.registry import open_place, storage_variables
+from onnxlet.errors import InvalidRequestError, OnnxletError
+from onnxlet.registry import Registry
+from training.gate import check_may_keep, check_may_publish
 from training.jobs import sagemaker
-from training.jobs.job import Job
+from training.jobs.job import CHECKPOINTS, Job
 from training.jobs.vertex import Vertex
+from training.networks.processes import is_first
 
 CLOUDS = ("sagemaker", "vertex")
 
@@ -54,6 +58,28 @@ def _text(value: object) -> str:
     return "true" if value is True else str(value)
 
 
+def check_places(registry: Registry, model: str, alias: str | None, environment: Mapping[str, str]) -> None:
+    """Look whether a run can keep what it makes, before it trains: in the registry, and where checkpoints are kept.
+
+    A folder of this machine is not tried: opening it has shown that it is there. Of the processes that share a job the
+    first tries for all.
+
+    Raises:
+        OnnxletError: a place cannot be read or written by this process; nothing was trained.
+    """
+    if not is_first(environment):
+        return
+    try:
+        if registry.store.url.startswith(STORAGE):
+            check_may_publish(registry, model, alias)
+        if CHECKPOINTS in environment:
+            check_may_keep(open_place(environment[CHECKPOINTS]))
+    except OnnxletError as error:
+        region = environment.get("AWS_REGION") if CHECKPOINTS in environment else None
+        where = f" (this job's AWS_REGION is {region}, by its --region)" if region else ""
+        raise type(error)(f"nothing was trained, as this run could not keep its model: {error}{where}") from error
+
+
 def run_job(cloud: str, job: Job, account: Account, *, json: bool = False) -> None:
     """Submit a job and follow it to its end; the job itself publishes.
 
@@ -70,6 +96,7 @@ def run_job(cloud: str, job: Job, account: Account, *, json: bool = False) -> No
     """
     if cloud not in CLOUDS:
         raise InvalidRequestError(f"--on {cloud}: expected one of {', '.join(CLOUDS)}")
+    job = replace(job, environment=storage_variables(job.parameters["registry"]))
     if cloud == "sagemaker":  # boto3 itself reads AWS_DEFAULT_REGION alone
         job = replace(job, region=job.region or os.environ.get("AWS_REGION"))
     run = _run_on_sagemaker if cloud == "sagemaker" else _run_on_vertex

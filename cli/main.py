@@ -115,11 +115,13 @@ def train(
         return
     options = Options(data=data, epochs=epochs, seed=seed, is_fast=fast, needs_gpu=gpu is not None)
     # Imported only now: Keras and its backend take seconds.
+    from cli.jobs import check_places
     from training.compress import Budget
     from training.gate import Margin
     from training.run import default_folder, run
 
     target = open_registry(registry, create=True)
+    check_places(target, found.name, _alias(stage), os.environ)
     margin = None if force or stage else Margin()
     budget = Budget(max_accuracy_drop) if compress else None
     folder, signed = out or default_folder(found), _sign(sign)

@@ -1,6 +1,8 @@
 """The registry that a command works on, reached with the user's own credentials."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ from onnxlet.registry import Registry
 from onnxlet.store import SCHEMES, Store, open_store
 
 DEFAULT_FOLDER = Path(".onnxlet/registry")
+
+UNCONDITIONAL = "ONNXLET_ALLOW_UNCONDITIONAL_WRITES"
+"""The variable by which an operator insists on a store that does not keep the conditions of writes."""
 
 
 def open_registry(url: str | None, *, create: bool = False) -> Registry:
@@ -30,7 +35,7 @@ def open_registry(url: str | None, *, create: bool = False) -> Registry:
 
 def to_registry(store: Store) -> Registry:
     """Return the registry of a store, for a person: larger documents are read in order to repair them."""
-    allows_any = os.environ.get("ONNXLET_ALLOW_UNCONDITIONAL_WRITES") == "1"
+    allows_any = os.environ.get(UNCONDITIONAL) == "1"
     return Registry(store, largest_alias_bytes=MAX_REPAIR_BYTES, allows_unconditional_writes=allows_any)
 
 
@@ -58,19 +63,52 @@ def open_s3(url: str, region: str | None = None) -> Store:
         CredentialsError: there are no credentials, or no such profile.
         InvalidNameError: the URL leads nowhere.
     """
-    import botocore.exceptions
     import botocore.session
     from obstore.auth.boto3 import Boto3CredentialProvider
 
     session = botocore.session.get_session()
-    try:
+    with _aws_errors(url):
         settings = storage_of_profile(session)
         provider = Boto3CredentialProvider(session)
+    return open_store(url, replace(settings, s3_region=region or settings.s3_region), credential_provider=provider)
+
+
+def storage_variables(url: str) -> dict[str, str]:
+    """Return the environment in which another machine reaches the store of `url` as this one does.
+
+    Credentials and files of certificates are not in it: the other machine has its own.
+
+    Raises:
+        CredentialsError: there is no such profile.
+    """
+    found = {UNCONDITIONAL: os.environ.get(UNCONDITIONAL)}
+    if url.startswith("s3://"):
+        import botocore.session
+
+        with _aws_errors(url):
+            settings = storage_of_profile(botocore.session.get_session())
+        found |= {
+            "AWS_REGION": settings.s3_region,
+            "AWS_DEFAULT_REGION": settings.s3_region,
+            "AWS_ENDPOINT_URL_S3": settings.s3_endpoint,
+            "AWS_USE_FIPS_ENDPOINT": "true" if settings.has_fips else None,
+            "AWS_USE_DUALSTACK_ENDPOINT": "true" if settings.has_dual_stack else None,
+        }
+    else:
+        found |= {"STORAGE_EMULATOR_HOST": storage_from_environment(os.environ).gcs_endpoint}
+    return {name: value for name, value in found.items() if value}
+
+
+@contextmanager
+def _aws_errors(url: str) -> Iterator[None]:
+    import botocore.exceptions
+
+    try:
+        yield
     except (ValueError, botocore.exceptions.BotoCoreError) as error:
         raise CredentialsError(
             f"{url}: no AWS credentials; run `aws configure`, or set AWS_PROFILE ({error})"
         ) from error
-    return open_store(url, replace(settings, s3_region=region or settings.s3_region), credential_provider=provider)
 
 
 def storage_of_profile(session: Any) -> StorageSettings:

@@ -1,10 +1,14 @@
-"""The gate's last questions: does a recipe know its network, and is the new version worse than the live one?"""
+"""The gate's questions about a run: may it publish, does its recipe know the network, is the live version better?"""
 
+import hashlib
 import math
+import os
 from dataclasses import dataclass
 
-from onnxlet.errors import ArtifactError, ModelNotFoundError
+from onnxlet.contract import layout
+from onnxlet.errors import ArtifactError, ConflictError, ModelNotFoundError, ObjectNotFoundError
 from onnxlet.registry import Registry
+from onnxlet.store import Revision, Store
 from training.publish import Candidate, Passed
 
 HIGHER_IS_BETTER = ("accuracy", "f1", "auc", "anomaly_auc")
@@ -19,6 +23,57 @@ class Margin:
     """Of measures between 0 and 1."""
     relative: float = 0.05
     """Of measures without an upper bound."""
+
+
+NEVER = Revision(etag=f'"{"0" * 32}"', version=str(2**62))
+"""A state that no object is ever in: a write on this condition needs the right to write, and changes nothing."""
+
+PROOF_KEY = "onnxlet-may-write-here"
+"""The object that a run leaves where its platform will keep its checkpoints."""
+
+
+def check_may_publish(registry: Registry, name: str, alias: str | None) -> None:
+    """Read and write a registry as a publication will, before a run spends time and money on what it could not keep.
+
+    One small blob stays behind: whoever publishes may write blobs, and seldom delete them.
+
+    Args:
+        registry: Where the run publishes.
+        name: The model.
+        alias: The alias that will be moved; None where none will.
+
+    Raises:
+        OnnxletError: The registry cannot be read, or not be written, by this process.
+    """
+    registry.versions(name)
+    registry.require_conditions()
+    data = f"A run with the number {os.urandom(16).hex()} may write here.\n".encode()
+    key = layout.blob_key(hashlib.sha256(data).hexdigest())
+    registry.store.put_if_absent(key, data)
+    registry.store.read(key)
+    if alias is not None and not registry.allows_unconditional_writes:
+        _check_may_move(registry.store, layout.alias_key(name, alias))
+
+
+def check_may_keep(store: Store) -> None:
+    """Write an object where a run's checkpoints will be kept.
+
+    Raises:
+        OnnxletError: This process cannot write there.
+    """
+    store.put_if_absent(PROOF_KEY, b"A run may write here.\n")
+
+
+def _check_may_move(store: Store, key: str) -> None:
+    """Ask the store to replace an alias by itself, on a condition that never holds."""
+    try:
+        data = store.read(key).data
+    except ObjectNotFoundError:
+        data = b""
+    try:
+        store.replace(key, data, NEVER)
+    except (ConflictError, ObjectNotFoundError):
+        return
 
 
 def check_activations(passed: list[Passed]) -> None:

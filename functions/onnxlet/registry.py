@@ -53,7 +53,7 @@ class Registry:
         """
         self.store = store
         self._largest_alias_bytes = largest_alias_bytes
-        self._allows_unconditional_writes = allows_unconditional_writes
+        self.allows_unconditional_writes = allows_unconditional_writes
         self.artifacts = artifacts or Artifacts(store)
         self._expected: dict[str, tuple[Alias, Revision]] = {}
 
@@ -268,7 +268,7 @@ class Registry:
         """Store a manifest under the next free version: no two publishers can ever share a number."""
         version = max(self.versions(draft.model), default=0) + 1
         if version == 1:
-            self._require_conditions()
+            self.require_conditions()
         while True:
             manifest = replace(draft, version=version, signature={})
             manifest = sign(manifest) if sign else manifest
@@ -284,13 +284,13 @@ class Registry:
             else:
                 return manifest
 
-    def _require_conditions(self) -> None:
+    def require_conditions(self) -> None:
         """Refuse a store in which two publishers at once would overwrite each other's versions.
 
         Raises:
             StoreError: it does not keep the conditions of writes.
         """
-        if self._allows_unconditional_writes:
+        if self.allows_unconditional_writes:
             return
         missing = self.store.missing_condition(layout.PROBE_KEY, layout.PROBE)
         if missing is not None:

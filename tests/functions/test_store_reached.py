@@ -253,6 +253,17 @@ def test_a_store_that_ignores_a_condition_is_found_out(header: str) -> None:
         assert store.missing_condition(layout.PROBE_KEY, layout.PROBE) == header, "nor does it when the object is there"
 
 
+def test_a_bucket_of_another_region_is_told_with_what_to_do() -> None:
+    with refusing(301, "PermanentRedirect", "The bucket must be addressed using the specified endpoint.") as store:
+        for ask in (
+            lambda: store.read("key"),
+            lambda: store.children("models"),
+            lambda: store.put_if_absent("key", b""),
+        ):
+            with pytest.raises(StoreError, match="is in another region; set AWS_REGION to the bucket's region"):
+                ask()
+
+
 def test_a_store_that_keeps_all_conditions_is_found_to(s3_endpoint: str, gcs_endpoint: str) -> None:
     storage = StorageSettings(s3_endpoint, gcs_endpoint)
     for root in (f"s3://{BUCKET}/{uuid.uuid4()}", f"gs://{BUCKET}/{uuid.uuid4()}", f"memory://{uuid.uuid4()}"):

@@ -8,6 +8,7 @@ import copy
 import functools
 import operator
 import re
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Set
 from fnmatch import fnmatchcase
 from itertools import product
@@ -17,12 +18,17 @@ from typing import Any
 import pytest
 from cfnlint.decode import decode
 
+from onnxlet.config import StorageSettings
 from onnxlet.contract import layout
+from onnxlet.errors import StoreError
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
+from tests.conftest import BUCKET
 from tests.infra import template
+from tests.infra.guard import guarding
 from tests.infra.template import Stack, as_list, statements
+from training.gate import check_may_publish
 from training.publish import publish
 
 ROLES = {
@@ -381,3 +387,45 @@ def test_a_training_job_deletes_nothing_and_reaches_no_other_place() -> None:
     ):
         assert not is_allowed(training(), "s3:PutObject", f"arn:aws:s3:::{place}", IF_ABSENT)
     assert is_allowed(training(), "s3:PutObject", "arn:aws:s3:::training/runs/1/checkpoint"), "which is replaced"
+
+
+def trying(role: list[dict[str, Any]], s3_endpoint: str, root: str, alias: str | None = "live") -> Registry:
+    """Have `check_may_publish` try the registry at `root` of moto's S3, with the rights that `role` has on MODELS."""
+
+    def asks(action: str, resource: str, context: Mapping[str, str]) -> bool:
+        arn = f"arn:aws:s3:::{resource}".replace(f"arn:aws:s3:::{BUCKET}/{root}", MODELS)
+        return is_allowed(role, action, arn.replace(f":{BUCKET}", ":models"), context)
+
+    with guarding(s3_endpoint, asks) as url:
+        check_may_publish(Registry(open_store(f"s3://{BUCKET}/{root}", StorageSettings(url))), "digits", alias)
+    return Registry(open_store(f"s3://{BUCKET}/{root}", StorageSettings(s3_endpoint)))
+
+
+def test_what_a_run_tries_before_it_trains_is_what_the_role_of_training_jobs_allows(s3_endpoint: str) -> None:
+    root = str(uuid.uuid4())
+    registry = trying(training(), s3_endpoint, root)
+    assert registry.models() == [], "the check leaves no trace of a model"
+    publish(registry, graphs.digits_candidate())
+    before = {key: registry.store.read(key) for key in registry.store.keys("")}
+    trying(training(), s3_endpoint, root)
+    after = {key: registry.store.read(key) for key in registry.store.keys("")}
+    assert before.items() <= after.items()
+    (added,) = after.keys() - before.keys()
+    assert added.startswith("blobs/sha256/")
+    assert len(after[added].data) < 100
+
+
+@pytest.mark.parametrize("sid", ["ListTheRegistry", "ReadTheRegistry", "PublishToTheRegistry", "MoveAliases"])
+@pytest.mark.parametrize("is_new", [True, False])
+def test_each_right_that_a_role_lacks_is_found_before_it_trains(s3_endpoint: str, sid: str, is_new: bool) -> None:
+    root = str(uuid.uuid4())
+    if not is_new:
+        publish(Registry(open_store(f"s3://{BUCKET}/{root}", StorageSettings(s3_endpoint))), graphs.digits_candidate())
+    lacking = [statement for statement in training() if statement.get("Sid") != sid]
+    assert len(lacking) == len(training()) - 1
+    with pytest.raises(StoreError, match="not authorized"):
+        trying(lacking, s3_endpoint, root)
+
+
+def test_a_staged_run_needs_no_right_to_move_aliases(s3_endpoint: str) -> None:
+    trying([each for each in training() if each.get("Sid") != "MoveAliases"], s3_endpoint, str(uuid.uuid4()), None)

@@ -3,10 +3,13 @@
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from onnxlet.errors import InvalidRequestError
+
+CHECKPOINTS = "ONNXLET_CHECKPOINTS"
+"""The variable that tells a job's processes the URL under which the platform keeps the run's folder."""
 
 MAX_HOURS = 24
 """After so many the cloud ends a job that hangs."""
@@ -28,6 +31,8 @@ class Job:
     instances: int = 1
     is_spot: bool = False
     region: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the job's processes: how the registry's store is reached."""
 
     def name(self) -> str:
         """A new name for the job, which no other has: two that shared one would go on from each other's checkpoints."""

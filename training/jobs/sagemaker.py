@@ -6,13 +6,14 @@ Source: Amazon SageMaker API reference, CreateTrainingJob and DescribeTrainingJo
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import boto3
 import botocore.exceptions
 
 from onnxlet.errors import CredentialsError, SettingsError, StoreError
-from training.jobs.job import MAX_HOURS, Job, check_url, machine
+from training.jobs.job import CHECKPOINTS, MAX_HOURS, Job, check_url, machine
 
 MACHINES: dict[str | None, str] = {
     None: "ml.c7i.4xlarge",
@@ -42,9 +43,9 @@ def submit(job: Job, role: str) -> str:
     if not role:
         raise SettingsError("--role: expected the ARN of a role that SageMaker may take, got nothing")
     name = job.name()
-    request = to_request(job, name, role)
     with _translated():
-        _client(job).create_training_job(**request)
+        client = _client(job)
+        client.create_training_job(**to_request(replace(job, region=client.meta.region_name), name, role))
     return name
 
 
@@ -61,13 +62,17 @@ def to_request(job: Job, name: str, role: str) -> dict[str, Any]:
         stopping["MaxWaitTimeInSeconds"] = 2 * max_s
     parameters = {"recipe": job.recipe, **job.parameters}
     data = parameters.pop("data", "")
+    checkpoints = f"{job.output.rstrip('/')}/checkpoints/{name}"
+    # SageMaker does not promise to tell a container its region: https://github.com/aws/sagemaker-training-toolkit/issues/207
+    region = {"AWS_REGION": job.region, "AWS_DEFAULT_REGION": job.region} if job.region else {}
     request: dict[str, Any] = {
         "TrainingJobName": name,
         "AlgorithmSpecification": {"TrainingImage": job.image, "TrainingInputMode": "File"},
         "RoleArn": role,
         "HyperParameters": parameters,
+        "Environment": {**job.environment, **region, CHECKPOINTS: checkpoints},
         "OutputDataConfig": {"S3OutputPath": job.output},
-        "CheckpointConfig": {"S3Uri": f"{job.output.rstrip('/')}/checkpoints/{name}"},
+        "CheckpointConfig": {"S3Uri": checkpoints},
         "ResourceConfig": {
             "InstanceType": machine(MACHINES, job.gpu),
             "InstanceCount": job.instances,

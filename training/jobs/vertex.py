@@ -29,6 +29,8 @@ ACCELERATORS = {
     "a100": "NVIDIA_TESLA_A100",
     "h100": "NVIDIA_H100_80GB",
 }
+SUCCEEDED, FAILED = "succeeded", ("failed", "cancelled", "expired", "partially_succeeded")
+"""The states in which a job is over, without `JOB_STATE_`."""
 SECONDS_PER_HOUR = 3600
 LOOK_S = 15.0
 TIMEOUT_S = 60.0
@@ -98,9 +100,9 @@ class Vertex:
             if state != last:
                 report(state)
                 last = state
-            if state == "succeeded":
+            if state == SUCCEEDED:
                 return
-            if state in {"failed", "cancelled", "expired", "partially_succeeded"}:
+            if state in FAILED:
                 raise StoreError(f"{name}: {state}: {found.get('error', {}).get('message', 'no reason is given')}")
             time.sleep(look_s)
 
@@ -148,7 +150,8 @@ def to_request(job: Job, name: str, service_account: str = "") -> dict[str, Any]
     if job.gpu is not None:
         spec |= {"acceleratorType": ACCELERATORS[job.gpu], "acceleratorCount": 1}
     arguments = [f"--{option}={value}" for option, value in {"recipe": job.recipe, **job.parameters}.items()]
-    container = {"imageUri": job.image, "args": arguments}
+    variables = [{"name": variable, "value": value} for variable, value in job.environment.items()]
+    container = {"imageUri": job.image, "args": arguments, "env": variables}
     pool = {"machineSpec": spec, "replicaCount": 1, "containerSpec": container}
     pools = [pool] if job.instances == 1 else [pool, {**pool, "replicaCount": job.instances - 1}]
     scheduling: dict[str, Any] = {"timeout": f"{MAX_HOURS * SECONDS_PER_HOUR}s", "restartJobOnWorkerRestart": True}

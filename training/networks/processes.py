@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ from training.checkpoint import InterruptedRunError
 
 ADDRESSES, COUNT, RANK = (f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID"))
 """Keras's variables: where the first process listens (`host:port`), how many they are, and which of them this is."""
-TORCHRUN_COUNT = "WORLD_SIZE"
+TORCHRUN_RANK, TORCHRUN_COUNT = "RANK", "WORLD_SIZE"
 """What `torchrun` sets, and some platforms for it: not for us where Keras's own are there."""
 
 
@@ -64,6 +64,11 @@ class Processes:
         from jax.experimental.multihost_utils import reached_preemption_sync_point
 
         return bool(reached_preemption_sync_point(step))
+
+
+def is_first(environment: Mapping[str, str]) -> bool:
+    """Return whether a process is the first of its job, or alone, by the variables of its launcher."""
+    return (environment.get(RANK) or environment.get(TORCHRUN_RANK) or "0") == "0"
 
 
 @contextmanager

@@ -109,6 +109,8 @@ def _unreached(url: str, error: Exception, text: str) -> OnnxletError:
     """Return the error for a request that the store itself did not answer."""
     if any(host in text for host in _METADATA_HOSTS):
         return CredentialsError(f"{url}: no credentials in the environment, nor from the cloud's metadata service")
+    if "redirect without LOCATION" in text:  # which is all that obstore says of S3's PermanentRedirect
+        return StoreError(f"{url}: the bucket is in another region; {_REMEDIES['PermanentRedirect']}")
     tls = _TLS.search(text)
     if tls:
         why = tls["certificate"] or f"{tls['alert']} {tls['why']}"

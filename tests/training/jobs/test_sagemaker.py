@@ -13,6 +13,7 @@ from moto.server import ThreadedMotoServer
 from cli.jobs import Account, cloud_job, run_job
 from cli.local.http import Handler, serving
 from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
+from tests import aws_model
 from training.jobs import sagemaker
 from training.jobs.job import Job
 
@@ -88,6 +89,31 @@ def test_a_missing_role_is_named() -> None:
         sagemaker.submit(JOB, "")
 
 
+@pytest.mark.parametrize("gpu", sagemaker.MACHINES)
+@pytest.mark.parametrize("is_spot", [True, False])
+def test_each_request_is_one_by_awss_own_model(gpu: str | None, is_spot: bool) -> None:
+    environment = {"AWS_ENDPOINT_URL_S3": "https://bucket.vpce-1.s3.eu-central-1.vpce.amazonaws.com"}
+    parameters = {**JOB.parameters, "max-accuracy-drop": "0.005", "compress": "true", "fast": "true"}
+    job = replace(JOB, gpu=gpu, is_spot=is_spot, parameters=parameters, environment=environment)
+    request = sagemaker.to_request(job, job.name(), ROLE)
+    assert aws_model.faults("sagemaker", "CreateTrainingJob", request) == []
+
+
+def test_awss_own_model_knows_what_is_wrong() -> None:
+    """As the check above would otherwise find nothing, whatever it was given."""
+    request = sagemaker.to_request(JOB, "a name with spaces", ROLE)
+    request["Environment"]["A-B"] = "x" * 513
+    request["ResourceConfig"]["InstanceType"] = "ml.abacus.large"
+    found = "\n".join(aws_model.faults("sagemaker", "CreateTrainingJob", request))
+    for words in (
+        "TrainingJobName: expected",
+        "A-B (its name): expected",
+        "A-B: expected",
+        "InstanceType: expected one",
+    ):
+        assert words in found
+
+
 def test_two_jobs_never_share_their_checkpoints() -> None:
     names = {JOB.name() for _ in range(20)}
     assert len(names) == 20
@@ -119,9 +145,10 @@ class Course(Handler):
     """SageMaker's DescribeTrainingJob, for the states that moto does not play: it ends every job at once, and well."""
 
     answers: list[dict[str, Any]]
+    asked: list[dict[str, Any]]
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
+        self.asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
         body = json.dumps(self.answers.pop(0)).encode()
         self.reply(200, body, {"content-type": "application/x-amz-json-1.1"})
 
@@ -129,6 +156,52 @@ class Course(Handler):
 def described(status: str, *transitions: str, **more: str) -> dict[str, Any]:
     seen = [{"Status": name, "StatusMessage": f"{name} is told", "StartTime": 1} for name in transitions]
     return {"TrainingJobName": "one", "TrainingJobStatus": status, "SecondaryStatusTransitions": seen, **more}
+
+
+def environment_of(monkeypatch: pytest.MonkeyPatch, job: Job) -> dict[str, str]:
+    """The variables that a job is submitted with: moto takes them and does not tell them again."""
+    asked: list[dict[str, Any]] = []
+    answers = [{"TrainingJobArn": ROLE}, described("Completed")]
+    with serving(type("BoundCourse", (Course,), {"asked": asked, "answers": answers})) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", url)
+        run_job("sagemaker", job, Account(ROLE))
+    request, _ = asked
+    found: dict[str, str] = request["Environment"]
+    assert found.pop("ONNXLET_CHECKPOINTS") == request["CheckpointConfig"]["S3Uri"]
+    return found
+
+
+@pytest.mark.parametrize("place", ["--region", "AWS_REGION", "AWS_DEFAULT_REGION", "profile"])
+def test_a_job_is_told_the_region_that_its_client_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str
+) -> None:
+    """SageMaker itself does not promise to: without it the job would sign for us-east-1, and publish nothing."""
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    if place == "profile":
+        (tmp_path / "config").write_text("[default]\nregion = sa-east-1\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    elif place != "--region":
+        monkeypatch.setenv(place, "sa-east-1")
+    job = replace(JOB, region="sa-east-1" if place == "--region" else None)
+    assert environment_of(monkeypatch, job) == {"AWS_REGION": "sa-east-1", "AWS_DEFAULT_REGION": "sa-east-1"}
+
+
+def test_a_job_is_told_how_its_user_reaches_the_registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(
+        "[default]\nservices = mine\nuse_fips_endpoint = true\n[services mine]\ns3 =\n"
+        "  endpoint_url = https://bucket.vpce-1.s3.eu-central-1.vpce.amazonaws.com\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("ONNXLET_ALLOW_UNCONDITIONAL_WRITES", "1")
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    assert environment_of(monkeypatch, JOB) == {
+        "AWS_REGION": "eu-central-1",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ENDPOINT_URL_S3": "https://bucket.vpce-1.s3.eu-central-1.vpce.amazonaws.com",
+        "AWS_USE_FIPS_ENDPOINT": "true",
+        "ONNXLET_ALLOW_UNCONDITIONAL_WRITES": "1",
+    }
 
 
 @pytest.mark.parametrize(
@@ -143,7 +216,7 @@ def test_each_state_is_told_once_and_why_it_ended(
 ) -> None:
     begin = [described("InProgress", "Starting"), described("InProgress", "Starting", "Training")]
     lines: list[str] = []
-    with serving(type("BoundCourse", (Course,), {"answers": [*begin, end]})) as url:
+    with serving(type("BoundCourse", (Course,), {"asked": [], "answers": [*begin, end]})) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", url)
         with pytest.raises(StoreError, match=words):
             sagemaker.follow(JOB, "one", lines.append, look_s=0)

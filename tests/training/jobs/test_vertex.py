@@ -13,7 +13,7 @@ from cli.jobs import Account, run_job
 from cli.local.http import Handler, serving
 from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
 from training.jobs.job import Job
-from training.jobs.vertex import MAX_MISSED, Vertex, access_token
+from training.jobs.vertex import FAILED, MACHINES, MAX_MISSED, SUCCEEDED, Vertex, access_token, to_request
 
 JOB = Job(
     recipe="cnn",
@@ -25,6 +25,33 @@ JOB = Job(
     is_spot=True,
 )
 NAME = "projects/mine/locations/europe-west4/customJobs/17"
+
+
+DISCOVERY = json.loads(Path(__file__).with_name("vertex_schemas.json").read_text())
+"""Google's own description of the API, as far as it is of custom jobs."""
+
+
+def faults(value: Any, schema: dict[str, Any], path: str) -> Iterator[str]:
+    """What of a request's body Google's description does not have, or has as another type."""
+    schema = DISCOVERY["schemas"][schema["$ref"]] if "$ref" in schema else schema
+    kinds = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
+    if type(value) is not kinds[schema["type"]] and schema.get("format") not in {"int64", "google-duration"}:
+        yield f"{path}: expected {schema['type']}, got {value!r}"
+    elif isinstance(value, dict) and "properties" in schema:
+        for name, item in value.items():
+            known = schema["properties"].get(name)
+            if known is None or known.get("readOnly"):
+                yield f"{path}.{name}: not a field that can be set"
+            else:
+                yield from faults(item, known, f"{path}.{name}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from faults(item, schema["items"], f"{path}[{index}]")
+    elif "enum" in schema and value not in schema["enum"]:
+        yield f"{path}: expected one of {schema['enum']}, got {value!r}"
+
+
+CUSTOM_JOB = {"$ref": "GoogleCloudAiplatformV1CustomJob"}
 
 
 class Api(Handler):
@@ -108,6 +135,72 @@ def test_a_job_runs_as_the_service_account_that_is_named(api: tuple[type[Api], V
     (_, _, named), (_, _, unnamed) = handler.asked
     assert named["jobSpec"]["serviceAccount"] == "onnxlet-training@mine.iam.gserviceaccount.com"
     assert "serviceAccount" not in unnamed["jobSpec"]
+
+
+def test_a_job_is_told_how_its_user_reaches_the_registry(
+    api: tuple[type[Api], Vertex], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, vertex = api
+    gcloud(tmp_path, monkeypatch, "echo token")
+    monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM", vertex._endpoint)
+    account = Account(project="mine", region="europe-west4")
+
+    def told() -> dict[str, str]:
+        handler.states += states("SUCCEEDED")
+        handler.asked.clear()
+        run_job("vertex", job, account)
+        (_, _, body), _ = handler.asked
+        pools = body["jobSpec"]["workerPoolSpecs"]
+        (first, *others) = [pool["containerSpec"]["env"] for pool in pools]
+        assert all(each == first for each in others), "each machine of a job publishes to one registry"
+        return {variable["name"]: variable["value"] for variable in first}
+
+    job = JOB
+    assert told() == {}
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "storage.internal:8080")
+    assert told() == {"STORAGE_EMULATOR_HOST": "http://storage.internal:8080"}
+    job = replace(JOB, parameters={"registry": "s3://models/registry"})
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://s3.example.com")
+    assert told() == {
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL_S3": "https://s3.example.com",
+    }
+
+
+@pytest.mark.parametrize("gpu", MACHINES)
+@pytest.mark.parametrize("instances", [1, 3])
+def test_each_request_is_one_by_googles_own_description(gpu: str | None, instances: int) -> None:
+    job = replace(JOB, gpu=gpu, instances=instances, environment={"STORAGE_EMULATOR_HOST": "https://storage.internal"})
+    for account in ("", "onnxlet-training@mine.iam.gserviceaccount.com"):
+        assert list(faults(to_request(job, job.name(), account), CUSTOM_JOB, "customJob")) == []
+    assert DISCOVERY["method"] == "v1/projects/{projectsId}/locations/{locationsId}/customJobs"
+
+
+def test_googles_own_description_knows_what_is_wrong() -> None:
+    """As the check above would otherwise find nothing, whatever it was given."""
+    body = to_request(JOB, "one", "")
+    body["state"] = "JOB_STATE_RUNNING"
+    body["jobSpec"]["scheduling"]["strategy"] = "CHEAP"
+    pool = body["jobSpec"]["workerPoolSpecs"][0]
+    pool["replicaCount"] = 1
+    pool["containerSpec"] = {"imageUri": "image", "env": {"A": "B"}, "environment": []}
+    pool["machineSpec"] = {"acceleratorType": "NVIDIA_ABACUS", "acceleratorCount": "1"}
+    found = "\n".join(faults(body, CUSTOM_JOB, "customJob"))
+    for words in (
+        "customJob.state: not a field",
+        "strategy: expected one",
+        "env: expected array",
+        "environment: not",
+        "acceleratorType: expected one",
+        "acceleratorCount: expected integer",
+    ):
+        assert words in found
+
+
+def test_the_states_that_end_a_job_are_googles() -> None:
+    known = DISCOVERY["schemas"]["GoogleCloudAiplatformV1CustomJob"]["properties"]["state"]["enum"]
+    assert {f"JOB_STATE_{state.upper()}" for state in (SUCCEEDED, *FAILED)} <= set(known)
 
 
 def test_why_a_job_failed_is_told(api: tuple[type[Api], Vertex]) -> None:
