@@ -136,7 +136,7 @@ resource "google_kms_crypto_key_iam_member" "agents" {
 # What is encrypted can be made when its agent may use the key; without a key there is nothing to wait for.
 resource "time_sleep" "key" {
   create_duration = var.kms_key == null ? "0s" : "60s"
-  triggers        = { key = var.kms_key }
+  triggers        = { key = coalesce(var.kms_key, "none") }
   depends_on      = [time_sleep.apis, google_kms_crypto_key_iam_member.agents]
 }
 

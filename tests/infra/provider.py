@@ -267,17 +267,24 @@ class Deployment:
     folder: Path
     environment: Mapping[str, str]
 
-    def run(self, *command: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, text: str = "", **variables: Any) -> subprocess.CompletedProcess[str]:
         """Run Terraform for a deployer's variables."""
         (self.folder / "terraform.tfvars.json").write_text(json.dumps(REQUIRED | variables))
         return subprocess.run(
-            [str(TERRAFORM), *command, "-no-color"],
+            [str(TERRAFORM), *command, *([] if command[0] == "console" else ["-no-color"])],
+            input=text,
             cwd=self.folder,
             env={**ENVIRONMENT, **self.environment},
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
         )
+
+    def console(self, expression: str, **variables: Any) -> Any:
+        """Return what an expression comes to, with the resources as they were applied."""
+        done = self.run("console", text=f"jsonencode({expression})\n", **variables)
+        assert done.returncode == 0, done.stderr
+        return json.loads(json.loads(done.stdout))
 
     def apply(self, **variables: Any) -> None:
         """Make what the variables say."""

@@ -1,78 +1,40 @@
-"""What infra/gcp's expressions come to by Terraform itself: variables and locals, with names in place of resources.
+"""What infra/gcp's expressions come to by Terraform itself: the variables' limits, and the locals.
 
-Everything that is decided before resources is evaluated here without a provider; test_plan.py plans the resources.
+Resources are those of a deployment with everything in it, which a provider without a cloud has made (provider.py).
 """
 
-import json
 import re
-import shutil
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import keys
-from tests.infra.terraform import ENVIRONMENT, read_module
+from tests.infra.provider import TERRAFORM, Deployment, prepare, serving
+from tests.infra.terraform import read_module
 
 GCP = Path(__file__).parents[2] / "infra/gcp"
-TERRAFORM = shutil.which("terraform")
 
 pytestmark = pytest.mark.skipif(TERRAFORM is None, reason="terraform is not on this machine")
 
-LOCALS = re.compile(r"^locals \{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
-OF_ALL = re.compile(r"(google_\w+\.\w+)\[\*\]\.\w+")
-OF_ONE = re.compile(r"(?<![\w.\"])((?:data\.)?google_\w+\.\w+)(?:\[0\])?((?:\.\w+(?:\[0\])?)+)")
-
-REQUIRED = {"project": "my-project", "region": "europe-west1", "source_zip": "dist/onnxlet-gcp.zip"}
-
 Evaluate = Callable[..., Any]
 
-REGISTRY = "google_storage_bucket.registry"
-
-
-def stand_in(text: str) -> str:
-    """The locals of a file, with a resource's address in place of what only Google could tell."""
-    blocks = "".join(LOCALS.findall(text))
-    return OF_ONE.sub(r'"\1"', OF_ALL.sub(r'["\1"]', blocks))
+REGISTRY, INPUTS = "my-project-onnxlet-registry", "my-project-onnxlet-inputs"
 
 
 @pytest.fixture(scope="module")
-def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stand-in for infra/gcp."""
-    folder = tmp_path_factory.mktemp("module")
-    shutil.copyfile(GCP / "variables.tf", folder / "variables.tf")
-    for path in GCP.glob("*.tf"):
-        if path.name != "variables.tf":
-            (folder / path.name).write_text(stand_in(path.read_text()))
-    return folder
-
-
-def run_terraform(folder: Path, variables: dict[str, Any], *command: str, text: str = "") -> tuple[int, str, str]:
-    """Run Terraform for a deployer's variables; gives its exit code, its answer, and its complaint in one line."""
-    (folder / "terraform.tfvars.json").write_text(json.dumps(REQUIRED | variables))
-    done = subprocess.run(
-        [str(TERRAFORM), *command],
-        cwd=folder,
-        env=ENVIRONMENT,
-        input=text,
-        capture_output=True,
-        text=True,
-    )
-    return done.returncode, done.stdout, re.sub(r"[\s│]+", " ", done.stderr)
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    with serving() as environment:
+        found = prepare(tmp_path_factory.mktemp("module"), environment)
+        found.apply(object_events="eventarc", training=True)
+        yield found
 
 
 @pytest.fixture(scope="module")
-def evaluate(module: Path) -> Evaluate:
+def evaluate(deployment: Deployment) -> Evaluate:
     """Gives what an expression comes to, for a deployer's variables."""
-
-    def run(expression: str, **variables: Any) -> Any:
-        code, answer, problem = run_terraform(module, variables, "console", text=f"jsonencode({expression})\n")
-        assert code == 0, problem
-        return json.loads(json.loads(answer))
-
-    return run
+    return deployment.console
 
 
 @pytest.mark.parametrize(
@@ -93,6 +55,10 @@ def evaluate(module: Path) -> Evaluate:
         ("input_prefix", 'in"box/'),
         ("memory_mib", 256),
         ("cpu", 0.5),
+        ("cpu", 3),
+        ("registry_bucket", "gs://models"),
+        ("input_bucket", "Photos"),
+        ("results_bucket", "answers/"),
         ("concurrency", 0),
         ("max_instances", 0),
         ("timeout_s", 541),
@@ -113,17 +79,17 @@ def evaluate(module: Path) -> Evaluate:
         ("alert_error_ratio", 5),
     ],
 )
-def test_a_wrong_value_is_refused_by_name(module: Path, name: str, value: Any) -> None:
-    code, _, problem = run_terraform(module, {name: value}, "plan", "-input=false", "-no-color")
-    assert code == 1
+def test_a_wrong_value_is_refused_by_name(deployment: Deployment, name: str, value: Any) -> None:
+    done = deployment.run("plan", "-input=false", **{name: value})
+    assert done.returncode == 1
+    problem = re.sub(r"[\s│]+", " ", done.stderr)
     assert re.search(rf"Invalid value for variable.* {name}: expected", problem), problem
 
 
-def test_values_that_make_sense_are_taken(module: Path) -> None:
-    said = {"model": "cats.v2", "concurrency": 1, "input_days": 30, "alert_email": "ada@example.com", "cpu": 8}
+def test_values_that_make_sense_are_taken(deployment: Deployment) -> None:
+    said = {"model": "cats.v2", "concurrency": 1, "input_days": 30, "alert_email": "ada@example.com"}
     said |= {"invokers": ["group:all@example.com"], "kms_key": "projects/p/locations/r/keyRings/k/cryptoKeys/c"}
-    code, _, problem = run_terraform(module, said, "plan", "-input=false", "-no-color")
-    assert code == 0, problem
+    assert deployment.plan(**said, cpu=8, memory_mib=4096)
 
 
 def test_what_is_not_said_is_not_set(evaluate: Evaluate) -> None:
@@ -134,8 +100,8 @@ def test_what_is_not_said_is_not_set(evaluate: Evaluate) -> None:
         "ONNXLET_GENERATE_LENGTH": "1024",
         "ONNXLET_MEMORY_MIB": "512",
         "ONNXLET_REFRESH_S": "60",
-        "ONNXLET_REGISTRY": "gs://google_storage_bucket.registry/registry",
-        "ONNXLET_RESULTS": "gs://google_storage_bucket.results/answers",
+        "ONNXLET_REGISTRY": f"gs://{REGISTRY}/registry",
+        "ONNXLET_RESULTS": "gs://my-project-onnxlet-results/answers",
         "ONNXLET_TIMEOUT_S": "60",
         "THREADS": "4",
     }
@@ -168,21 +134,21 @@ def test_what_is_said_is_set_as_the_functions_take_it(evaluate: Evaluate) -> Non
     assert (settings.explain_runs, settings.generate_length) == (0, 4096)
     assert settings.timeout_s == 90
     assert settings.inputs == (
-        "gs://google_storage_bucket.inputs/photos",
-        "gs://google_storage_bucket.inputs/scans/2026",
+        f"gs://{INPUTS}/photos",
+        f"gs://{INPUTS}/scans/2026",
     )
     assert settings.project == "my-project"
 
 
 def test_events_get_settings_of_their_own(evaluate: Evaluate) -> None:
     found = evaluate("local.event_environment", http_inputs=["photos/"])
-    assert found["ONNXLET_RESULTS"] == "gs://google_storage_bucket.results/results"
+    assert found["ONNXLET_RESULTS"] == "gs://my-project-onnxlet-results/results"
     assert "ONNXLET_INPUTS" not in found
 
 
 def test_the_input_s_url_has_no_slash_at_its_end(evaluate: Evaluate) -> None:
-    assert evaluate("local.input_url") == "gs://google_storage_bucket.inputs"
-    assert evaluate("local.input_url", input_prefix="in/box/") == "gs://google_storage_bucket.inputs/in/box"
+    assert evaluate("local.input_url") == f"gs://{INPUTS}"
+    assert evaluate("local.input_url", input_prefix="in/box/") == f"gs://{INPUTS}/in/box"
 
 
 def grants(evaluate: Evaluate, **variables: Any) -> dict[str, dict[str, Any]]:
@@ -201,9 +167,8 @@ def test_more_is_granted_only_with_what_needs_it(evaluate: Evaluate) -> None:
     found = grants(evaluate, object_events="eventarc", training=True, http_inputs=["photos/"])
     assert {name.partition("_")[0] for name in found} == {"http", "messages", "objects", "batch", "build", "training"}
     more = {name: (each["role"], each["bucket"], each["prefix"]) for name, each in found.items() if "http" in name}
-    inputs = "google_storage_bucket.inputs"
-    assert more["http_reads_inputs_photos/"] == ("roles/storage.objectViewer", inputs, "photos/")
-    assert more["http_lists_inputs"] == ("roles/storage.legacyBucketReader", inputs, None)
+    assert more["http_reads_inputs_photos/"] == ("roles/storage.objectViewer", INPUTS, "photos/")
+    assert more["http_lists_inputs"] == ("roles/storage.legacyBucketReader", INPUTS, None)
     assert all(each["who"] and each["bucket"] for each in found.values())
 
 
