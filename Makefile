@@ -7,7 +7,7 @@ RECIPE ?= digits
 CLOUD ?= gcp
 # deploy and destroy mean AWS unless the command line itself names another: a variable of the shell must not decide it.
 DEPLOY_CLOUD := $(if $(filter command line,$(origin CLOUD)),$(CLOUD),aws)
-DEPLOY_OPTIONS = --cloud $(DEPLOY_CLOUD) $(if $(STACK),--stack $(STACK)) $(if $(REGION),--region $(REGION)) $(if $(PROJECT),--project $(PROJECT))
+DEPLOY_OPTIONS = --cloud $(DEPLOY_CLOUD) $(if $(STACK),--stack $(STACK)) $(if $(REGION),--region $(REGION)) $(if $(PROJECT),--project $(PROJECT)) $(if $(STATE),--state $(STATE))
 ENGINE ?= native
 # What the functions import; functions/requirements.txt names what these ask for, too.
 DEPLOYED := numpy obstore onnxruntime orjson pillow

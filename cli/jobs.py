@@ -9,6 +9,7 @@ from cli.registry import open_place, storage_variables
 from onnxlet.errors import InvalidRequestError, OnnxletError
 from onnxlet.registry import Registry
 from training.gate import check_may_keep, check_may_publish
+from training.google_identity import find_identity
 from training.jobs import sagemaker
 from training.jobs.job import CHECKPOINTS, Job
 from training.jobs.vertex import Vertex
@@ -119,7 +120,9 @@ def _run_on_sagemaker(job: Job, account: Account, report: Report) -> str:
 
 
 def _run_on_vertex(job: Job, account: Account, report: Report) -> str:
-    vertex = Vertex(account.project, account.region, os.environ.get(VERTEX_ENDPOINT))
+    identity = find_identity()
+    token = None if identity is None else identity.token
+    vertex = Vertex(account.project, account.region, os.environ.get(VERTEX_ENDPOINT), token)
     name = vertex.submit(job, account.role)
     report(f"Vertex AI runs {name}")
     try:

@@ -1,6 +1,5 @@
 """One file answered as the functions would, in this process."""
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +10,10 @@ import orjson
 
 from onnxlet import media
 from onnxlet.app import App
-from onnxlet.config import MAX_EXPLAIN_RUNS, MAX_LENGTH, Settings, storage_from_environment
+from onnxlet.config import MAX_EXPLAIN_RUNS, MAX_LENGTH, Settings
 from onnxlet.errors import InvalidRequestError
 from onnxlet.http import Request
+from training.google_identity import storage_of
 
 STDIN = Path("-")
 
@@ -47,7 +47,7 @@ def ask(registry_url: str, path: str, file: Path, query: Mapping[str, str] = Map
 def _post(registry_url: str, path: str, file: Path, body: bytes, query: Mapping[str, str]) -> dict[str, Any]:
     settings = Settings(
         registry_url,
-        storage=storage_from_environment(os.environ),
+        storage=storage_of(registry_url),
         explain_runs=MAX_EXPLAIN_RUNS,
         generate_length=MAX_LENGTH,
     )

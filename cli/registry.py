@@ -12,6 +12,7 @@ from onnxlet.contract.document import MAX_REPAIR_BYTES
 from onnxlet.errors import CredentialsError
 from onnxlet.registry import Registry
 from onnxlet.store import SCHEMES, Store, open_store
+from training.google_identity import storage_of
 
 DEFAULT_FOLDER = Path(".onnxlet/registry")
 
@@ -44,7 +45,7 @@ def open_place(url: str, *, create: bool = False) -> Store:
     root = to_url(url)
     if root.startswith("s3://"):
         return open_s3(root)
-    return open_store(root, storage_from_environment(os.environ), create=create)
+    return open_store(root, storage_of(root), create=create)
 
 
 def to_url(text: str) -> str:

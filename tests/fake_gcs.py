@@ -1,19 +1,29 @@
-"""Cloud Storage's XML API as far as obstore uses it, over real HTTP: objects, generations, preconditions, lists.
+"""Cloud Storage over real HTTP: objects, generations, preconditions, lists.
 
-Source: Google Cloud Storage, "XML API reference" (GET, HEAD, PUT Object; GET Bucket) and "Request preconditions".
+Its XML API as far as obstore uses it, and its JSON API as far as Terraform and `onnxlet deploy` use that.
+
+Source: Google Cloud Storage, "XML API reference" (GET, HEAD, PUT Object; GET Bucket), "JSON API reference" (Buckets:
+get, insert, list; Objects: delete, get, insert, list) and "Request preconditions".
 """
 
 import hashlib
 import itertools
+import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from cli.local.http import Handler, serving
+
+JSON_API = "/storage/v1/"
+BUCKETS = f"{JSON_API}b"
+OBJECT = re.compile(rf"{BUCKETS}/([^/]+)/o/(.+)")
 
 
 @dataclass
@@ -36,6 +46,14 @@ class FakeGcs:
         self.generations = itertools.count(1)
         self.is_create_only = False
         """Whether the writer may not delete, and is told so before the condition of its write is looked at."""
+        self.properties: dict[str, dict[str, Any]] = {}
+        """Of the buckets that were made by a request: what was asked for."""
+        self.foreign: set[str] = set()
+        """Buckets of other projects."""
+        self.token: str | None = None
+        """What every request must carry; by default none need."""
+        self.tokens: list[str | None] = []
+        """What requests have carried."""
         self.read_keys: list[str] = []
         """Of every object that was read, in order."""
 
@@ -74,8 +92,22 @@ class GcsHandler(Handler):
 
     fake: FakeGcs
 
+    def is_let_in(self) -> bool:
+        """Whether a request has the token, where one is asked for; answers it where not."""
+        token = (self.headers.get("authorization") or "").removeprefix("Bearer ") or None
+        self.fake.tokens.append(token)
+        if self.fake.token in (None, token):
+            return True
+        self.fail_json(401, "Invalid Credentials")
+        return False
+
     def do_GET(self) -> None:
+        if not self.is_let_in():
+            return
         address = urlsplit(self.path)
+        if address.path.startswith(JSON_API):
+            self.get_json(address.path, {name: values[0] for name, values in parse_qs(address.query).items()})
+            return
         bucket, _, key = unquote(address.path).lstrip("/").partition("/")
         query = {name: values[0] for name, values in parse_qs(address.query).items()}
         with self.fake.lock:
@@ -106,6 +138,8 @@ class GcsHandler(Handler):
         return 206, data, headers_of(blob) | where
 
     def do_PUT(self) -> None:
+        if not self.is_let_in():
+            return
         bucket, _, key = unquote(urlsplit(self.path).path).lstrip("/").partition("/")
         data = self.rfile.read(int(self.headers["content-length"]))
         with self.fake.lock:
@@ -124,10 +158,99 @@ class GcsHandler(Handler):
             self.reply(200, b"", headers_of(blob))
 
     def do_DELETE(self) -> None:
-        bucket, _, key = unquote(urlsplit(self.path).path).lstrip("/").partition("/")
+        if not self.is_let_in():
+            return
+        path = urlsplit(self.path).path
+        if (match := OBJECT.fullmatch(path)) is not None:
+            bucket, key = match[1], unquote(match[2])
+        else:
+            bucket, _, key = unquote(path).lstrip("/").partition("/")
         with self.fake.lock:
             self.fake.buckets[bucket].pop(key, None)
             self.reply(204, b"", {})
+
+    def get_json(self, path: str, query: dict[str, str]) -> None:
+        with self.fake.lock:
+            if path == BUCKETS:
+                names = [name for name in self.fake.buckets if name.startswith(query.get("prefix", ""))]
+                self.answer({"items": [{"name": name} for name in names if name not in self.fake.foreign]})
+            elif (match := re.fullmatch(rf"{BUCKETS}/([^/]+)(/o)?", path)) is not None:
+                self.answer_bucket(match[1], query if match[2] else None)
+            elif (match := OBJECT.fullmatch(path)) is not None:
+                key = unquote(match[2])
+                blob = self.fake.buckets.get(match[1], {}).get(key)
+                if blob is None:
+                    self.fail_json(404, f"No such object: {match[1]}/{key}")
+                elif query.get("alt") == "media":
+                    self.reply(200, blob.data, headers_of(blob))
+                else:
+                    self.answer(metadata_of(match[1], key, blob))
+
+    def answer_bucket(self, bucket: str, query: dict[str, str] | None) -> None:
+        """What a bucket is, or a list of its objects."""
+        if bucket not in self.fake.buckets:
+            self.fail_json(404, "The specified bucket does not exist.")
+        elif query is None:
+            self.answer({"name": bucket})
+        else:
+            found = self.fake.buckets[bucket].items()
+            items = [metadata_of(bucket, *item) for item in found if item[0].startswith(query.get("prefix", ""))]
+            self.answer({"items": items})
+
+    def do_POST(self) -> None:
+        address = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(address.query).items()}
+        body = self.rfile.read(int(self.headers.get("content-length") or 0)) if not self.is_chunked else self.chunks()
+        if not self.is_let_in():
+            return
+        with self.fake.lock:
+            if address.path == BUCKETS:
+                self.make_bucket(json.loads(body))
+            else:
+                self.upload(address.path.removeprefix("/upload").split("/")[4], query, body)
+
+    @property
+    def is_chunked(self) -> bool:
+        return self.headers.get("transfer-encoding") == "chunked"
+
+    def chunks(self) -> bytes:
+        """A body of which the client did not know the length."""
+        data = b""
+        while size := int(self.rfile.readline(), 16):
+            data += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return data
+
+    def make_bucket(self, wanted: dict[str, Any]) -> None:
+        if wanted["name"] in self.fake.buckets:
+            self.fail_json(409, "The requested bucket name is not available.")
+            return
+        self.fake.buckets[wanted["name"]] = {}
+        self.fake.properties[wanted["name"]] = wanted
+        self.answer(wanted)
+
+    def upload(self, bucket: str, query: dict[str, str], body: bytes) -> None:
+        """A multipart upload: a JSON document, and the object's bytes."""
+        boundary = re.search(r'boundary="?([^";]+)', self.headers["content-type"])
+        assert boundary is not None
+        _, document, data, _ = body.split(b"--" + boundary[1].encode(), 3)
+        key = query.get("name") or json.loads(document.partition(b"\r\n\r\n")[2])["name"]
+        old = self.fake.buckets[bucket].get(key)
+        wanted = query.get("ifGenerationMatch")
+        if wanted is not None and int(wanted) != (old.generation if old else 0):
+            self.fail_json(412, "At least one of the pre-conditions you specified did not hold.")
+            return
+        data = data.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
+        blob = self.fake.buckets[bucket][key] = Blob(data, next(self.fake.generations))
+        self.answer(metadata_of(bucket, key, blob))
+
+    def answer(self, document: dict[str, Any]) -> None:
+        self.reply(200, json.dumps(document).encode(), {"content-type": "application/json"})
+
+    def fail_json(self, status: int, message: str) -> None:
+        document = {"error": {"code": status, "message": message}}
+        self.reply(status, json.dumps(document).encode(), {"content-type": "application/json"})
 
     def fail(self, status: int, code: str) -> None:
         self.reply(status, f"<Error><Code>{code}</Code></Error>".encode(), {"content-type": "application/xml"})
@@ -139,4 +262,14 @@ def headers_of(blob: Blob) -> dict[str, str]:
         "last-modified": blob.modified,
         "x-goog-generation": str(blob.generation),
         "content-type": "application/octet-stream",
+    }
+
+
+def metadata_of(bucket: str, key: str, blob: Blob) -> dict[str, Any]:
+    return {
+        "bucket": bucket,
+        "name": key,
+        "generation": str(blob.generation),
+        "metageneration": "1",
+        "size": str(len(blob.data)),
     }

@@ -1,15 +1,14 @@
 """The source: the data that a user names, from this machine or from object storage, and the digest of what was read."""
 
 import hashlib
-import os
 import secrets
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from onnxlet.config import storage_from_environment
 from onnxlet.errors import InvalidRequestError
 from onnxlet.store import open_store
+from training.google_identity import storage_of
 
 REMOTE_SCHEMES = ("s3://", "gs://")
 CONCURRENT_OBJECTS = 16
@@ -55,7 +54,8 @@ def _fetch(url: str, cache: Path) -> Path:
     """Download an object, or all objects under a prefix, at the same time; what is there already stays."""
     scheme, _, rest = url.partition("://")
     bucket, _, prefix = rest.rstrip("/").partition("/")
-    store = open_store(f"{scheme}://{bucket}", storage_from_environment(os.environ))
+    root = f"{scheme}://{bucket}"
+    store = open_store(root, storage_of(root))
     target = cache / hashlib.sha256(url.encode()).hexdigest()[:16]
     keys = sorted(store.keys(prefix)) or ([prefix] if prefix else [])
 

@@ -32,6 +32,8 @@ class Options:
     python: str | None = None
     others: Mapping[str, str] = field(default_factory=dict)
     """Parameters of the template, or variables of Terraform, by their names."""
+    state: str | None = None
+    """Of GCP: where Terraform's state is, as `gs://bucket`."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,12 @@ RegionOption = Annotated[str | None, typer.Option(help="By default the cloud's o
 ProjectOption = Annotated[
     str | None, typer.Option(help="With --cloud gcp: the project's id, by default GOOGLE_CLOUD_PROJECT.")
 ]
+StateOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="gs://BUCKET", help="With --cloud gcp: Terraform's state, by default in gs://PROJECT-onnxlet-state."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
@@ -42,9 +48,14 @@ def deploy(
     arch: Annotated[str | None, typer.Option(help="arm64 (AWS's default) or x86_64.")] = None,
     python: Annotated[str | None, typer.Option(metavar="X.Y", help="The functions' Python, 3.13 by default.")] = None,
     project: ProjectOption = None,
+    state: StateOption = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A parameter of template.yaml, or a variable of infra/gcp."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A parameter of template.yaml, or a variable of infra/gcp, whose default NAME= brings back.",
+        ),
     ] = None,
     sign: Annotated[
         Path | None,
@@ -64,7 +75,7 @@ def deploy(
     from training.sign import load_sign
 
     target = deployment.find_cloud(
-        cloud, Options(stack, region, project, auth, memory, arch, python, _parse_settings(set_ or []))
+        cloud, Options(stack, region, project, auth, memory, arch, python, _parse_settings(set_ or []), state)
     )
     choice = deployment.Choice(model, registry, load_sign(sign) if sign else None)
     console = output.progress()
@@ -91,13 +102,14 @@ def destroy(
     stack: StackOption = DEFAULT_NAME,
     region: RegionOption = None,
     project: ProjectOption = None,
+    state: StateOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Remove what `onnxlet deploy` has made, but for what is kept on purpose, which it names."""
     from cli.deploy import deployment, summary
 
-    target = deployment.find_cloud(cloud, Options(stack, region, project))
+    target = deployment.find_cloud(cloud, Options(stack, region, project, state=state))
     console = output.progress()
     console.print(f"check    {target.check_account()}", highlight=False, markup=False)
     _confirm(target, is_agreed=yes)

@@ -116,6 +116,8 @@ def find_cloud(name: str, options: Options) -> Cloud:
     """
     if name not in CLOUDS:
         raise InvalidRequestError(f"--cloud {name}: expected {' or '.join(CLOUDS)}")
+    if name == "aws" and options.state is not None:
+        raise InvalidRequestError("--state: AWS keeps the state of a stack by itself; it is for --cloud gcp")
     if name == "aws":
         from cli.deploy.aws import Aws  # boto3 takes longer to import than most commands
 

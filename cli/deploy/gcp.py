@@ -1,41 +1,47 @@
-"""GCP: Terraform's configuration in infra/gcp, applied in a workspace for each deployment."""
+"""GCP: Terraform's configuration in infra/gcp, applied with a state of its own for each deployment."""
 
-import json
 import os
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import obstore
 import obstore.exceptions
 
-from cli.deploy import terraform
+from cli.deploy import settings, state, terraform
 from cli.deploy.cloud import ROOT, Change, Deployed, Kept, Options, Outputs, Reply, Wanted
-from cli.deploy.http import send
+from cli.deploy.http import send_to
 from cli.deploy.process import Report, run_tool
-from cli.deploy.terraform import Terraform, to_variables
+from cli.deploy.settings import BUCKET, State
+from cli.deploy.state import StateBucket
+from cli.deploy.terraform import LOCK_TIMEOUT, Terraform, TerraformError
 from cli.package.target import DEFAULT_PYTHON, Target, parse_target
 from cli.registry import open_registry
-from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
+from onnxlet.config import storage_from_environment
+from onnxlet.errors import InvalidRequestError, SettingsError, StoreError
 from onnxlet.registry import Registry
 from onnxlet.store.translation import translate
+from training.google_identity import Identity, require_identity
 
 AUTHS = {"iam": False, "none": True}
 """Who may call: whoever Google's own permissions let in, or anybody."""
 
-FUNCTION = "google_cloudfunctions2_function.http"
-EVERYBODY = "google_cloud_run_v2_service_iam_member.everybody"
+OPTIONS = {"project": "--project", "region": "--region", "name": "--stack", "source_zip": "nothing: it is made"}
+"""Variables that say which deployment is meant, and the options that say so in place of `--set`."""
 
-BUCKET = "google_storage_bucket"
-STAYS = (BUCKET, "google_project_service", "google_kms_crypto_key_iam_member")
-"""What is left while a bucket is not empty: it, and what it was made with."""
 NOT_EMPTY = "force_destroy"
 """What Google's provider names when it refuses to delete a bucket that holds objects."""
 
-PLAN = "onnxlet.tfplan"
+PAUSES_S = (30, 60, 60, 90, 120, 120, 120)
+"""Ten minutes in all. Google says "a few minutes" of its service agents' rights, and seven of IAM's changes at most.
+
+Source: IAM, "Access change propagation"; terraform-provider-google #25294."""
+
+MAX_PLANS = 4
+
 ACTIONS: dict[tuple[str, ...], str | None] = {
     ("no-op",): None,
     ("read",): None,
@@ -48,7 +54,7 @@ ACTIONS: dict[tuple[str, ...], str | None] = {
 class Gcp:
     """A deployment in one region of one project."""
 
-    def __init__(self, options: Options, root: Path = ROOT) -> None:
+    def __init__(self, options: Options, root: Path = ROOT, pauses_s: Sequence[float] = PAUSES_S) -> None:
         """Take what the user said, and the checkout; nothing is looked at yet.
 
         Raises:
@@ -56,9 +62,16 @@ class Gcp:
         """
         if options.auth is not None and options.auth not in AUTHS:
             raise InvalidRequestError(f"--auth {options.auth}: expected {' or '.join(AUTHS)} with --cloud gcp")
+        for name, option in OPTIONS.items():
+            if name in options.others:
+                raise InvalidRequestError(f"--set {name}: expected {option}")
         self.options = options
         self.root = root
-        self._resources: dict[str, dict[str, Any]] = {}
+        self.pauses_s = pauses_s
+        self._state = State({}, {})
+        self._remembered: dict[str, Any] = {}
+        self._former: dict[str, Any] | None = None
+        self._is_in_bucket = False
 
     @cached_property
     def project(self) -> str:
@@ -85,10 +98,25 @@ class Gcp:
         return found
 
     @cached_property
+    def identity(self) -> Identity:
+        """Who deploys: the same for Terraform and for the registry.
+
+        Raises:
+            CredentialsError: there are no credentials.
+        """
+        return require_identity()
+
+    @cached_property
+    def bucket(self) -> StateBucket:
+        """Where Terraform's state is."""
+        endpoint = storage_from_environment(os.environ).gcs_base_url or "https://storage.googleapis.com"
+        deployment = f"{self.project}-{self.region}-{self.options.name}"
+        return StateBucket(self.project, self.region, deployment, self.options.state, self.identity, endpoint)
+
+    @cached_property
     def terraform(self) -> Terraform:
-        """Terraform's command."""
-        workspace = f"{self.project}-{self.region}-{self.options.name}"
-        return Terraform(terraform.find_terraform(), self.root, workspace)
+        """Terraform's command, or OpenTofu's."""
+        return Terraform(terraform.find_terraform(), self.root, self.bucket.deployment, self._variables_of_identity())
 
     def check(self) -> str:
         """As `Cloud.check`."""
@@ -98,50 +126,57 @@ class Gcp:
         """As `Cloud.check_account`."""
         line = f'"{self.options.name}" in {self.region}, project {self.project}'
         command = self.terraform
-        if not command.folder.is_dir():
-            raise SettingsError(f"{command.folder}: not there; run the command from a checkout of the repository")
-        _require_credentials(self.root)
-        command.begin()
-        return f"{line}, by {command.executable}"
+        if not command.source.is_dir():
+            raise SettingsError(f"{command.source}: not there; run the command from a checkout of the repository")
+        self._begin()
+        return f"{line}, by {command.executable}, with its state in gs://{self.bucket.name}"
 
     def find(self) -> Deployed | None:
-        """As `Cloud.find`."""
-        outputs = self.terraform.outputs()
-        if "http_url" not in outputs:
+        """As `Cloud.find`; reads the settings, too, that stay as they are."""
+        found = self._state = self.terraform.state()
+        self._look_elsewhere()
+        known = settings.declared(self.terraform.source)
+        recorded = found.outputs.get(settings.OUTPUT) or {}
+        for name in self.options.others:
+            if name not in known and name not in recorded:
+                raise InvalidRequestError(f"--set {name}: expected a variable of infra/gcp")
+        self._remembered = settings.recall(found, self._named(), known)
+        if "http_url" not in found.outputs:
             return None
-        self._resources = {item["address"]: item for item in self.terraform.resources()}
-        return Deployed(_to_outputs(outputs), self._environment().get("ONNXLET_MODEL"), variant=None)
+        return Deployed(_to_outputs(found.outputs), self._remembered.get("model"), variant=None)
 
     def target(self) -> Target:
         """As `Cloud.target`."""
-        before = str(self._config("build_config").get("runtime") or "").removeprefix("python3")
-        python = self.options.python or (f"3.{before}" if before else DEFAULT_PYTHON)
+        before = str(self.options.others.get("runtime") or self._remembered.get("runtime") or "")
+        python = self.options.python or (f"3.{before.removeprefix('python3')}" if before else DEFAULT_PYTHON)
         return parse_target("gcp", self.options.arch, python)
 
     def memory_mib(self) -> int:
         """As `Cloud.memory_mib`."""
-        return int(self.options.others.get("memory_mib") or self.options.memory_mib or self._memory() or 1024)
+        named = self.options.others.get("memory_mib") or self.options.memory_mib
+        return int(named or self._remembered.get("memory_mib") or 1024)
 
     def plan(self, wanted: Wanted, report: Report) -> list[Change]:
         """As `Cloud.plan`."""
-        path = self.terraform.folder / PLAN
         try:
-            command = ("plan", "-input=false", "-no-color", f"-out={PLAN}")
-            self.terraform.require(*command, *self._variables(wanted), report=report)
-            planned = json.loads(self.terraform.require("show", "-json", "-no-color", PLAN))
+            planned = self._plan(wanted, report)
         finally:
-            path.unlink(missing_ok=True)
+            self.terraform.drop_plan()
         changes = planned.get("resource_changes", [])
         found = [Change(_action(item["change"]["actions"]), item["address"], item["type"]) for item in changes]
         return [change for change in found if change.action]
 
     def apply(self, wanted: Wanted, report: Report) -> Deployed:
         """As `Cloud.apply`."""
-        command = ("apply", "-auto-approve", "-input=false", "-no-color")
-        text = self.terraform.require(*command, *self._variables(wanted), report=report)
+        self._settle(report)
+        try:
+            text = self._apply(wanted, report)
+        finally:
+            self.terraform.drop_plan()
         last = [line for line in text.splitlines() if line.startswith("Apply complete!")]
         report(f"deploy   {last[0] if last else 'applied'}")
-        return Deployed(_to_outputs(self.terraform.outputs()), wanted.model, variant=None)
+        self._state = self.terraform.state()
+        return Deployed(_to_outputs(self._state.outputs), wanted.model, variant=None)
 
     def open_registry(self, url: str) -> Registry:
         """As `Cloud.open_registry`."""
@@ -151,7 +186,7 @@ class Gcp:
         """As `Cloud.send`: with an identity token of gcloud's."""
         url = outputs.http_url.rstrip("/")
         token = self._token(url)
-        return None if token is None else send(f"{url}{path}", body, {**headers, "authorization": f"Bearer {token}"})
+        return None if token is None else send_to(f"{url}{path}", body, {**headers, "authorization": f"Bearer {token}"})
 
     def look(self, outputs: Outputs) -> list[str]:
         """As `Cloud.look`: the dead letters, and the function's log."""
@@ -176,26 +211,25 @@ class Gcp:
 
     def kept(self) -> list[Kept]:
         """As `Cloud.kept`: what holds data."""
-        return self._buckets()
+        return self._kept(self.terraform.state())
 
     def remove(self, report: Report) -> list[Kept]:
         """As `Cloud.remove`: a bucket goes where it is empty."""
-        if not self.terraform.resources():
-            raise StoreError(f"nothing is deployed in the workspace {self.terraform.workspace}")
-        command = ("destroy", "-auto-approve", "-input=false", "-no-color")
-        with TemporaryDirectory() as folder:
-            source = Path(folder) / "none.zip"  # which Terraform reads even now, and nobody uses
-            source.touch()
-            done = self.terraform.run(*command, *to_variables({**self._place(), "source_zip": source}), report=report)
-        left = self.terraform.resources()
-        is_kept = NOT_EMPTY in done.text and all(item["type"] in STAYS for item in left)
-        if not done.is_ok and not is_kept:
-            raise StoreError(f"terraform destroy failed: {terraform.explain(done)}; put that right, then try again")
-        return self._buckets()
+        if not self.terraform.state().resources:
+            raise StoreError(f"nothing is deployed: gs://{self.bucket.name}/{self.bucket.prefix} holds no state")
+        self._settle(report)
+        command = ("destroy", "-auto-approve", "-input=false", "-no-color", LOCK_TIMEOUT)
+        named = {**self._place(), "source_zip": self.terraform.take_source(None)}
+        done = self.terraform.run(*command, *self.terraform.to_variables({}, named), report=report)
+        left = self.terraform.state()
+        if not done.is_ok and not (NOT_EMPTY in done.text and left.is_removed):
+            raise StoreError(self.terraform.why("destroy", done))
+        return self._kept(left)
 
     def describe(self, outputs: Outputs, model: str) -> list[tuple[str, list[str]]]:
         """As `Cloud.describe`."""
         name, where = self.options.name, f"--region {self.region} --project {self.project}"
+        where += f" --state {self.options.state}" if self.options.state else ""
         signed = 'curl -H "authorization: Bearer $(gcloud auth print-identity-token)"'
         return [
             ("Call it", [f"{signed} {outputs.http_url.rstrip('/')}/v2/models/{model}"]),
@@ -220,8 +254,86 @@ class Gcp:
         """As `Cloud.document`."""
         return {"cloud": "gcp", "stack": self.options.name, "region": self.region, "project": self.project}
 
+    def _begin(self) -> None:
+        """Find the state, and prepare Terraform for it; nothing is changed, and no bucket is made.
+
+        Raises:
+            StoreError: there are two states of this deployment, or Terraform cannot be prepared.
+        """
+        exists = self.bucket.exists()
+        stored = self.bucket.read() if exists else None
+        former = state.read_file(self.terraform.former_state)
+        self._former = former if state.holds_anything(former) else None
+        if self._former is not None and state.holds_anything(stored):
+            self._refuse_newer(self._former, stored or {})
+            self._former = None
+        self._is_in_bucket = exists and self._former is None
+        if self._is_in_bucket:
+            self.terraform.begin(self.bucket.backend())
+        else:
+            self.terraform.begin({"local": {}}, self._former)
+
+    def _refuse_newer(self, former: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
+        """See that this machine's own state is but what was moved to the bucket.
+
+        Raises:
+            StoreError: it tells of something else, or of more.
+        """
+        if former.get("lineage") == stored.get("lineage") and former.get("serial", 0) <= stored.get("serial", 0):
+            return
+        place = f"gs://{self.bucket.name}/{self.bucket.prefix}/{state.STATE}"
+        raise StoreError(
+            f"two states tell of this deployment: {self.terraform.former_state} and {place}; keep the one that tells "
+            "of what is there (`terraform show FILE`), and move the other away"
+        )
+
+    def _settle(self, report: Report) -> None:
+        """See that the state is in its bucket, before anything is changed.
+
+        Raises:
+            CredentialsError, StoreError: the bucket cannot be made, or the state not be moved.
+        """
+        if self._is_in_bucket:
+            return
+        place = f"gs://{self.bucket.name}"
+        if not self.bucket.exists():
+            self.bucket.create()
+            report(f"state    {place} is made: Terraform's states are there, for whoever deploys from another machine")
+        self.terraform.begin(self.bucket.backend())
+        if self._former is not None:
+            path = self.terraform.former_state
+            self.terraform.require("state", "push", str(path))
+            path.rename(path.with_name(f"{path.name}.moved"))
+            report(f"state    {path} is moved to {place}")
+        self._is_in_bucket, self._former = True, None
+
+    def _look_elsewhere(self) -> None:
+        """See that a deployment of which there is no state is not there all the same.
+
+        Raises:
+            StoreError: its registry is there.
+        """
+        if self._state.resources or self._state.outputs:
+            return
+        registry = f"{self.project}-{self.options.name}-registry"
+        if registry in self.bucket.buckets(registry):
+            raise StoreError(
+                f"gs://{registry} is there, and no state of this deployment in gs://{self.bucket.name}: if it was "
+                "deployed with another --state, name that; if from another machine by an earlier onnxlet, deploy once "
+                "more from there, which moves the state; else take another --stack"
+            )
+
     def _place(self) -> dict[str, str]:
         return {"project": self.project, "region": self.region, "name": self.options.name}
+
+    def _named(self) -> dict[str, str]:
+        """The settings that the user has named; empty ones go back to their default."""
+        named = dict(self.options.others)
+        if self.options.memory_mib is not None:
+            named.setdefault("memory_mib", str(self.options.memory_mib))
+        if self.options.auth is not None:
+            named.setdefault("allow_unauthenticated", "true" if AUTHS[self.options.auth] else "false")
+        return named
 
     def _variables(self, wanted: Wanted) -> list[str]:
         """What was said now, or before.
@@ -229,36 +341,62 @@ class Gcp:
         `prefetch` is none of it: where a server forks its workers, as on Cloud Run, nothing is fetched ahead
         (`onnxlet.prefetch`), and to set it would build the functions once more.
         """
-        is_open = AUTHS[self.options.auth] if self.options.auth else EVERYBODY in _unindexed(self._resources)
-        return to_variables(
-            {
-                **self._place(),
-                "model": wanted.model,
-                "source_zip": wanted.package.absolute(),
-                "runtime": f"python{self.target().python.replace('.', '')}",
-                "memory_mib": self.options.memory_mib or self._memory(),
-                "allow_unauthenticated": is_open or None,
-                **self.options.others,
-            }
-        )
+        named = {
+            "model": wanted.model,
+            "runtime": f"python{self.target().python.replace('.', '')}",
+            **{name: value for name, value in self._named().items() if value},
+            **self._place(),
+            "source_zip": self.terraform.take_source(wanted.package),
+        }
+        remembered = {name: value for name, value in self._remembered.items() if f"TF_VAR_{name}" not in os.environ}
+        return self.terraform.to_variables(remembered, named)
 
-    def _memory(self) -> int | None:
-        """What is deployed has, in MiB."""
-        text = str(self._config("service_config").get("available_memory") or "").removesuffix("Mi")
-        return int(text) if text.isdigit() else None
+    def _plan(self, wanted: Wanted, report: Report) -> dict[str, Any]:
+        """Make a plan from the settings as they are at that moment, whoever else deploys.
 
-    def _config(self, name: str) -> dict[str, Any]:
-        """A block of the deployed HTTP function; empty where it is not deployed."""
-        blocks = self._resources.get(FUNCTION, {}).get("values", {}).get(name) or [{}]
-        return dict(blocks[0])
+        Raises:
+            StoreError: Terraform refuses.
+        """
+        for _ in range(MAX_PLANS):
+            planned = self.terraform.plan(self._variables(wanted), report)
+            before = planned.get("output_changes", {}).get(settings.OUTPUT, {}).get("before")
+            if before == self._state.outputs.get(settings.OUTPUT):
+                return planned
+            report("plan     the settings have changed meanwhile; they are read again")
+            self.find()
+        raise StoreError("others go on deploying to the same place: try again when they are done")
 
-    def _environment(self) -> dict[str, str]:
-        return self._config("service_config").get("environment_variables") or {}
+    def _apply(self, wanted: Wanted, report: Report) -> str:
+        """Plan and apply, and again where Google's own rights have not arrived yet; gives what Terraform says.
 
-    def _buckets(self) -> list[Kept]:
-        found = [item["values"] for item in self.terraform.resources() if item["type"] == BUCKET]
-        names = [str(values["name"]) for values in found if not values.get("force_destroy")]
-        return [Kept("bucket, unless empty:", name, f"gcloud storage rm --recursive gs://{name}") for name in names]
+        Raises:
+            StoreError: it failed.
+        """
+        pauses = iter(self.pauses_s)
+        while True:
+            try:
+                self._plan(wanted, report)
+                return self.terraform.apply_plan(report)
+            except TerraformError as error:
+                pause_s = next(pauses, None) if error.is_late else None
+                if pause_s is None:
+                    raise
+                report(f"wait     {error.why}: that takes Google some minutes; applied again in {pause_s:.0f} s")
+                time.sleep(pause_s)
+
+    def _variables_of_identity(self) -> dict[str, str]:
+        """Variables by which Terraform is who we are, and asks the same Cloud Storage."""
+        base = storage_from_environment(os.environ).gcs_base_url
+        endpoint = {"GOOGLE_STORAGE_CUSTOM_ENDPOINT": f"{base.rstrip('/')}/storage/v1/"} if base else {}
+        return {**endpoint, **self.identity.variables}
+
+    def _kept(self, found: State) -> list[Kept]:
+        """What holds data: buckets, unless they are empty, and the bucket of the states."""
+        values = [item["values"] for item in found.resources.values() if item["type"] == BUCKET]
+        names = [str(each["name"]) for each in values if not each.get("force_destroy")]
+        kept = [Kept("bucket, unless empty:", name, f"gcloud storage rm --recursive gs://{name}") for name in names]
+        place = f"{self.bucket.name}/{self.bucket.prefix}"
+        return [*kept, Kept("Terraform's state:", place, f"gcloud storage rm --recursive --all-versions gs://{place}")]
 
     def _token(self, url: str) -> str | None:
         """An identity token: a user's, or a service account's for this address."""
@@ -272,25 +410,6 @@ class Gcp:
         return None
 
 
-def _require_credentials(root: Path) -> None:
-    """See that Terraform will find credentials, by Google's own rules.
-
-    Raises:
-        CredentialsError: it will not.
-    """
-    named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
-    if named and not Path(named).is_file():
-        raise CredentialsError(f"GOOGLE_APPLICATION_CREDENTIALS: {named}: no such file")
-    folder = Path(os.environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config/gcloud")
-    if named or os.environ.get("GOOGLE_OAUTH_ACCESS_TOKEN"):
-        return
-    if (folder / "application_default_credentials.json").is_file():
-        return
-    gcloud = shutil.which("gcloud")  # which asks the metadata server, too, where this is a machine of Google's
-    if gcloud is None or not run_tool([gcloud, "auth", "application-default", "print-access-token"], root).is_ok:
-        raise CredentialsError("no Google credentials: run `gcloud auth application-default login`")
-
-
 def _to_outputs(outputs: Mapping[str, Any]) -> Outputs:
     try:
         return Outputs(
@@ -298,11 +417,6 @@ def _to_outputs(outputs: Mapping[str, Any]) -> Outputs:
         )
     except KeyError as error:
         raise StoreError(f"terraform gives no output {error}: what is deployed is older than this checkout") from error
-
-
-def _unindexed(resources: Mapping[str, object]) -> set[str]:
-    """The resources' addresses, without which of several each is."""
-    return {address.partition("[")[0] for address in resources}
 
 
 def _action(actions: list[str]) -> str:

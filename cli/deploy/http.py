@@ -26,6 +26,11 @@ def send(url: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
     if own.netloc:
         headers = {**headers, "Host": parts.netloc}
         url = urlunsplit((own.scheme, own.netloc, parts.path, parts.query, ""))
+    return send_to(url, body, headers)
+
+
+def send_to(url: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
+    """Send a request to exactly this address; otherwise as `send`."""
     request = urllib.request.Request(url, body, dict(headers))  # noqa: S310 - the deployment's own address
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:  # noqa: S310 - as above

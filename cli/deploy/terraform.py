@@ -1,86 +1,265 @@
-"""Terraform's command, for the configuration in infra/gcp and one workspace of it."""
+"""Terraform's command, or OpenTofu's, in a copy of infra/gcp of each deployment's own."""
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cli.deploy.process import Finished, Report, run_tool, silent
+from cli.deploy.settings import State
 from onnxlet.errors import SettingsError, StoreError
 
 FOLDER = "infra/gcp"
+COPIES = ".onnxlet/terraform"
+"""Where the copies are. Two deployments from one checkout then never meet: neither their providers nor their states."""
+
+NOT_COPIED = ("*.tfstate*", "terraform.tfstate.d", ".terraform", "*.tfvars", "*.tfvars.json", "*.tfplan")
+VALUES = ("terraform.tfvars", "terraform.tfvars.json", "*.auto.tfvars", "*.auto.tfvars.json")
+"""Files of values that Terraform reads by itself where it runs."""
+
+BACKEND = "backend_override.tf.json"
+LOCAL_STATE = "terraform.tfstate"
+PLAN = "onnxlet.tfplan"
+SETTINGS = "settings.json"
+SOURCE = "source.zip"
+"""The functions, by a path that is the same on every machine, since the state holds it."""
+
+LOCK_TIMEOUT = "-lock-timeout=5m"
+"""As long as another deployment's plan or small change may take; a first deployment takes longer, and is said."""
+
+ENVIRONMENT = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "TF_WORKSPACE": "default", "TF_DATA_DIR": ".terraform"}
+"""A deployment has a state of its own, whatever workspace or folder the user works in."""
+
 DONE = (": Creation complete", ": Modifications complete", ": Destruction complete")
 """What a line says when a resource has changed."""
+STALE = "Saved plan is stale"
+
+COMMANDS = {
+    "terraform": "https://developer.hashicorp.com/terraform/install",
+    "tofu": "https://opentofu.org/docs/intro/install",
+}
+"""What is taken, the first that is there; and where it is had."""
+
+
+LATE = re.compile(
+    r"Permission denied while using the Eventarc Service Agent"
+    r"|may take (?:a few|several|some) minutes"
+    r"|wait a few minutes"
+    r"|Service account \W*(?:service-\d+|[a-z0-9-]+-(?:http|messages|objects|events|batch|build|training))@\S+ does not"
+    r" exist"
+    r"|-build@\S+ does not have \S+ access"
+    r"|missing permission on the build service account"
+    r"|Saved plan is stale",
+    re.IGNORECASE,
+)
+"""What Google says of rights, service agents and services that were made a moment ago; and Terraform, where somebody
+else has deployed between a plan and its application. Accounts are those that Google or this configuration makes: one
+that the user names and that does not exist will not come into being.
+
+Source: terraform-provider-google #9969, #14584, #15572, #25294; terraform-docs-samples #486; Service Usage, "API has
+not been used in project before or it is disabled ... wait a few minutes"."""
+
+
+class TerraformError(StoreError):
+    """The command has failed."""
+
+    def __init__(self, text: str, finished: Finished) -> None:
+        """Take the text, and what the command has done."""
+        super().__init__(text)
+        self.why = explain(finished)
+        found = errors(finished)
+        self.is_late = bool(found) and all(LATE.search(each) for each in found)
+        """Whether the same may succeed later: nothing else went wrong than that Google was not ready yet."""
 
 
 @dataclass(frozen=True)
 class Terraform:
-    """The command, for one deployment: its state is a workspace, so that no two share one."""
+    """The command, for one deployment."""
 
     executable: str
     root: Path
     """Of the checkout."""
-    workspace: str
+    deployment: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables for the command: the identity that it shall have."""
 
     @property
-    def folder(self) -> Path:
+    def source(self) -> Path:
         """Where the configuration is."""
         return self.root / FOLDER
 
-    def begin(self) -> None:
-        """Fetch the provider, and take the workspace.
+    @property
+    def folder(self) -> Path:
+        """Where the command runs."""
+        return self.root / COPIES / self.deployment
+
+    @property
+    def former_state(self) -> Path:
+        """Where an earlier onnxlet kept the state of this deployment, on this machine alone."""
+        return self.source / "terraform.tfstate.d" / self.deployment / LOCAL_STATE
+
+    def begin(self, backend: Mapping[str, Any], state: Mapping[str, Any] | None = None) -> None:
+        """Copy the configuration, and fetch the provider.
+
+        Args:
+            backend: Where the state is: the backend's kind, and its arguments.
+            state: A state, for a backend that is this folder.
 
         Raises:
-            StoreError: it cannot be had.
+            TerraformError: the provider cannot be had, or the backend refuses.
+            SettingsError: the copy cannot be written.
         """
-        self.require("init", "-input=false", "-no-color")
-        self.require("workspace", "select", "-or-create", self.workspace)
+        try:
+            self._copy()
+            document = {"terraform": {"backend": dict(backend)}}
+            (self.folder / BACKEND).write_text(json.dumps(document))
+            if state is not None:
+                (self.folder / LOCAL_STATE).write_text(json.dumps(state))
+        except OSError as error:
+            raise SettingsError(f"{self.folder}: cannot be written: {error}") from error
+        self.require("init", "-reconfigure", "-input=false", "-no-color")
 
     def require(self, *arguments: str, report: Report = silent) -> str:
         """Run it; gives what it said.
 
         Raises:
-            StoreError: it failed; the text says why.
+            TerraformError: it failed; the text says why.
         """
         done = self.run(*arguments, report=report)
         if not done.is_ok:
-            raise StoreError(f"terraform {arguments[0]} failed: {explain(done)}; put that right, then try again")
+            raise TerraformError(self.why(arguments[0], done), done)
         return done.text
 
     def run(self, *arguments: str, report: Report = silent) -> Finished:
         """Run it; `report` takes a line for each resource that has changed."""
-        environment = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
+        environment = {**self.environment, **ENVIRONMENT}
         return run_tool([self.executable, *arguments], self.folder, environment, lambda line: _report(line, report))
 
-    def outputs(self) -> dict[str, Any]:
-        """The outputs of what is deployed; empty where nothing is."""
-        found = json.loads(self.require("output", "-json", "-no-color"))
-        return {name: item["value"] for name, item in found.items()}
+    def why(self, command: str, done: Finished) -> str:
+        """Return what went wrong, and what to do."""
+        return f"{self.name} {command} failed: {explain(done)}; put that right, then try again"
 
-    def resources(self) -> list[dict[str, Any]]:
-        """The resources of what is deployed, as `terraform show -json` gives them."""
-        values = json.loads(self.require("show", "-json", "-no-color")).get("values") or {}
-        found: list[dict[str, Any]] = values.get("root_module", {}).get("resources", [])
-        return [item for item in found if item.get("mode") == "managed"]
+    @property
+    def name(self) -> str:
+        """The command's name."""
+        return Path(self.executable).name
+
+    def state(self) -> State:
+        """Return what is deployed; empty where nothing is."""
+        return to_state(self._document("show", "-json", "-no-color"))
+
+    def plan(self, variables: list[str], report: Report = silent) -> dict[str, Any]:
+        """Make a plan, which `apply_plan` applies; gives it as `terraform show -json` does.
+
+        Raises:
+            TerraformError: the configuration or the cloud refuses it.
+        """
+        command = ("plan", "-input=false", "-no-color", LOCK_TIMEOUT, f"-out={PLAN}")
+        self.require(*command, *variables, report=report)
+        return self._document("show", "-json", "-no-color", PLAN)
+
+    def apply_plan(self, report: Report = silent) -> str:
+        """Apply the last plan; gives what the command says, which refuses where anybody has changed anything since.
+
+        Raises:
+            TerraformError: it failed.
+        """
+        return self.require("apply", "-input=false", "-no-color", LOCK_TIMEOUT, PLAN, report=report)
+
+    def drop_plan(self) -> None:
+        """Delete the last plan, which says more than others should read."""
+        (self.folder / PLAN).unlink(missing_ok=True)
+
+    def take_source(self, package: Path | None) -> str:
+        """Put the functions' zip where the configuration reads it; gives its path there.
+
+        Args:
+            package: The zip; None where nothing is made of it any more, though Terraform reads it.
+
+        Raises:
+            SettingsError: it cannot be read.
+        """
+        try:
+            if package is None:
+                (self.folder / SOURCE).touch()
+            else:
+                shutil.copyfile(package, self.folder / SOURCE)
+        except OSError as error:
+            raise SettingsError(f"{package or self.folder}: {error.strerror}") from error
+        return SOURCE
+
+    def to_variables(self, remembered: Mapping[str, Any], named: Mapping[str, object]) -> list[str]:
+        """Return variables as the command takes them, the later ones outranking the earlier.
+
+        Args:
+            remembered: Earlier settings with their own types, which go by a file.
+            named: By the command line; those that are None keep the configuration's default.
+        """
+        path = self.folder / SETTINGS
+        path.write_text(json.dumps(remembered))
+        files = [path, *(found for pattern in VALUES for found in sorted(self.source.glob(pattern)))]
+        return [f"-var-file={each}" for each in files] + to_variables(named)
+
+    def _copy(self) -> None:
+        """Copy the configuration; of an earlier copy only what `init` has fetched stays."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in self.folder.iterdir():
+            if path.name.startswith("."):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        ignored = shutil.ignore_patterns(*NOT_COPIED)
+        shutil.copytree(self.source, self.folder, ignore=ignored, dirs_exist_ok=True)
+
+    def _document(self, *arguments: str) -> dict[str, Any]:
+        """Run it and read the one line of JSON that it writes; warnings may stand around that."""
+        lines = self.require(*arguments).splitlines()
+        found: dict[str, Any] = json.loads(next((line for line in lines if line.startswith("{")), "{}"))
+        return found
 
 
 def find_terraform() -> str:
-    """The executable.
+    """The executable: Terraform's where both are there, since its states may be what OpenTofu cannot read.
 
     Raises:
         SettingsError: there is none.
     """
-    found = shutil.which("terraform")
+    found = next(filter(None, map(shutil.which, COMMANDS)), None)
     if found is None:
-        raise SettingsError("terraform: not on this machine; install it from https://developer.hashicorp.com/terraform")
+        raise SettingsError(
+            f"terraform: not on this machine, nor tofu; install it from {COMMANDS['terraform']} or {COMMANDS['tofu']}"
+        )
     return found
+
+
+def to_state(document: Mapping[str, Any]) -> State:
+    """Return a state, of what `terraform show -json` writes."""
+    values = document.get("values") or {}
+    outputs = {name: item.get("value") for name, item in (values.get("outputs") or {}).items()}
+    items = values.get("root_module", {}).get("resources", [])
+    return State(outputs, {item["address"]: item for item in items if item.get("mode") == "managed"})
 
 
 def to_variables(values: Mapping[str, object]) -> list[str]:
     """Variables as the command takes them; those that are None keep the configuration's default."""
     return [f"-var={name}={_to_text(value)}" for name, value in values.items() if value is not None]
+
+
+def errors(done: Finished) -> list[str]:
+    """Each error that the command names, with all that it says to it, in one line."""
+    lines = [re.sub(r"^[\s│╷╵]+|[\s│╷╵]+$", "", line) for line in done.text.splitlines()]
+    found: list[list[str]] = []
+    for line in lines:
+        if line.startswith("Error:"):
+            found.append([line.removeprefix("Error:").strip()])
+        elif found and line and not line.startswith(("with ", "on ")):
+            found[-1].append(line)
+    return [" ".join(each) for each in found]
 
 
 def explain(done: Finished) -> str:

@@ -179,5 +179,6 @@ def _endpoint(url: str) -> str | None:
         bucket = places.split(url)[1]
         return s3_url(storage_of_profile(botocore.session.get_session()), bucket).removesuffix(f"/{bucket}")
     if url.startswith("gs://"):
-        return storage_from_environment(os.environ).gcs_endpoint or "https://storage.googleapis.com"
+        storage = storage_from_environment(os.environ)
+        return storage.gcs_endpoint or storage.gcs_base_url or "https://storage.googleapis.com"
     return None

@@ -1,9 +1,9 @@
 """Settings: every environment variable that onnxlet reads, read once into a frozen object."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from onnxlet import places
 from onnxlet.contract import layout
@@ -189,6 +189,11 @@ class StorageSettings:
     """`AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`: an S3 other than AWS's own."""
     gcs_endpoint: str | None = None
     """`STORAGE_EMULATOR_HOST`: a Cloud Storage other than Google's own; no credentials are sent to it."""
+    gcs_base_url: str | None = None
+    """`GOOGLE_BASE_URL`, which obstore reads, too: a private address of Google's Cloud Storage, with credentials."""
+    gcs_credentials: Callable[[], dict[str, Any]] | None = None
+    """Returns an access token and its end, as obstore takes it, in place of the credentials that obstore finds itself.
+    Only the command sets it, for credentials that obstore cannot read."""
     container: ContainerCredentials | None = None
     """In place of the environment's own credentials, where that has none."""
     s3_region: str | None = None
@@ -326,6 +331,7 @@ def storage_from_environment(environment: Mapping[str, str]) -> StorageSettings:
     return StorageSettings(
         s3_endpoint=environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or None,
         gcs_endpoint=gcs_endpoint,
+        gcs_base_url=environment.get("GOOGLE_BASE_URL") or None,
         container=_parse_container(environment),
         s3_region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or None,
         has_fips=environment.get("AWS_USE_FIPS_ENDPOINT", "").lower() == "true",

@@ -70,3 +70,51 @@ output "training_repository" {
   description = "What the names of training images begin with; null without `training`."
   value       = one([for repository in google_artifact_registry_repository.training : "${var.region}-docker.pkg.dev/${var.project}/${repository.repository_id}"])
 }
+
+# All that was decided, so that the next `onnxlet deploy`, from whatever machine, changes nothing that is not named.
+# Every variable but those that each deployment is given: source_zip, project, region and name.
+output "settings" {
+  description = "The variables as they are, which `onnxlet deploy` keeps."
+  value = {
+    access                 = var.access
+    alert_email            = var.alert_email
+    alert_error_ratio      = var.alert_error_ratio
+    alert_oldest_message_s = var.alert_oldest_message_s
+    alert_p95_ms           = var.alert_p95_ms
+    alert_p99_ms           = var.alert_p99_ms
+    allow_unauthenticated  = var.allow_unauthenticated
+    base_path              = var.base_path
+    capture_inputs         = var.capture_inputs
+    capture_share          = var.capture_share
+    concurrency            = var.concurrency
+    cpu                    = var.cpu
+    delete_data            = var.delete_data
+    edge                   = var.edge
+    explain_runs           = var.explain_runs
+    generate_length        = var.generate_length
+    http_inputs            = var.http_inputs
+    ingress                = var.ingress
+    input_days             = var.input_days
+    input_prefix           = var.input_prefix
+    invokers               = var.invokers
+    kms_key                = var.kms_key
+    labels                 = var.labels
+    max_delivery_attempts  = var.max_delivery_attempts
+    max_event_instances    = var.max_event_instances
+    max_instances          = var.max_instances
+    memory_mib             = var.memory_mib
+    min_instances          = var.min_instances
+    model                  = var.model
+    notification_channels  = var.notification_channels
+    object_events          = var.object_events
+    public_keys            = var.public_keys
+    refresh_s              = var.refresh_s
+    result_days            = var.result_days
+    runtime                = var.runtime
+    timeout_s              = var.timeout_s
+    training               = var.training
+    variant                = var.variant
+    vpc_connector          = var.vpc_connector
+    vpc_egress             = var.vpc_egress
+  }
+}

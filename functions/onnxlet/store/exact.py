@@ -70,7 +70,9 @@ def s3_request(root: str, key: str, version: str | None, region: str, credential
     return Request(url, "x-amz-version-id", headers)
 
 
-def gcs_request(root: str, key: str, version: str | None, *, has_token: bool) -> Request:
+def gcs_request(
+    root: str, key: str, version: str | None, *, has_token: bool, provider: Callable[[], dict[str, Any]] | None = None
+) -> Request:
     """Return the request for an object of Cloud Storage, with the token of the function's service account.
 
     Args:
@@ -78,15 +80,20 @@ def gcs_request(root: str, key: str, version: str | None, *, has_token: bool) ->
         key: The key. Its slashes are encoded, so that nothing on the way takes a part of it for `.` or `..`.
         version: The object's generation; None for the newest.
         has_token: Whether the store asks for a token; an emulator does not.
+        provider: Returns a token in place of the service account's, as obstore takes it.
 
     Raises:
         InvalidNameError: obstore's credentials are a private key, with which this module cannot sign.
     """
-    if has_token and credentials.has_google_key():
+    if has_token and provider is None and credentials.has_google_key():
         raise InvalidNameError(f"{key!r:.200}: such a key can be read with the credentials of a function only")
+
+    def token() -> str:
+        return credentials.google_token() if provider is None else str(provider()["token"])
+
     query = f"?generation={quote(version, safe='')}" if version else ""
     url = f"{root}/{quote(key, safe='~')}{query}"
-    return Request(url, "x-goog-generation", partial(_gcs_headers, has_token=has_token))
+    return Request(url, "x-goog-generation", partial(_gcs_headers, token if has_token else None))
 
 
 def read(url: str, request: Request, at_most: int | None, ca_bundle: str | None) -> Stored:
@@ -185,9 +192,9 @@ def _stored(url: str, request: Request, reply: HTTPResponse, at_most: int | None
     return Stored(data, revision, reply.headers["content-type"] or "", reply.headers["content-encoding"] or "")
 
 
-def _gcs_headers(*, has_token: bool) -> Mapping[str, str]:
+def _gcs_headers(token: Callable[[], str] | None) -> Mapping[str, str]:
     """Return the headers of a GET that wants an object as it is stored: by default Cloud Storage undoes its gzip."""
-    authorization = {"authorization": f"Bearer {credentials.google_token()}"} if has_token else {}
+    authorization = {"authorization": f"Bearer {token()}"} if token else {}
     return {"accept-encoding": "gzip", **authorization}
 
 

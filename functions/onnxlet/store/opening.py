@@ -123,28 +123,32 @@ def _open_s3(place: str, settings: StorageSettings, credential_provider: Any) ->
 
 def _open_gcs(place: str, settings: StorageSettings) -> Store:
     _, bucket, prefix = places.split(place)
-    root = f"{settings.gcs_endpoint or 'https://storage.googleapis.com'}/{bucket}"
-    config: Any = {}
+    base = settings.gcs_endpoint or settings.gcs_base_url or "https://storage.googleapis.com"
+    root = f"{base.rstrip('/')}/{bucket}"
+    config: Any = {"base_url": base} if settings.gcs_endpoint or settings.gcs_base_url else {}
     if settings.gcs_endpoint:
         config["service_account_key"] = (
             f'{{"gcs_base_url": "{settings.gcs_endpoint}", "disable_oauth": true, '
             '"client_email": "", "private_key": "", "private_key_id": ""}'
         )
+    credentials: Any = None if settings.gcs_endpoint else settings.gcs_credentials
 
     def open_backend(client: Any) -> GCSStore:
-        options: Any = {**client, "allow_http": bool(settings.gcs_endpoint)}
+        options: Any = {**client, "allow_http": root.startswith("http://")}
         return GCSStore(
             bucket,
             prefix=prefix or None,
             config=config,
             client_options=options,
             retry_config=RETRY,
+            credential_provider=credentials,
         )
 
     def read_exactly(key: str, version: str | None, at_most: int | None) -> Stored:
         from onnxlet.store import exact  # few keys need it
 
-        request = exact.gcs_request(root, _join(prefix, key), version, has_token=not settings.gcs_endpoint)
+        has_token = not settings.gcs_endpoint
+        request = exact.gcs_request(root, _join(prefix, key), version, has_token=has_token, provider=credentials)
         return exact.read(f"{place}/{key}", request, at_most, None)
 
     return Store(place, open_backend(CLIENT), open_backend, read_exactly)

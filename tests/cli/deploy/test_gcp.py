@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,11 +8,15 @@ import pytest
 from cli.deploy.cloud import Deployed, Options, Wanted
 from cli.deploy.gcp import Gcp
 from cli.deploy.process import Finished, silent
+from cli.deploy.settings import declared
 from cli.deploy.terraform import explain
 from cli.package.target import Target
 from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
 from tests.cli.deploy.recorder import Recorder, recording
 from tests.cli.deploy.tools import GCLOUD, TERRAFORM, put_tool
+from tests.fake_gcs import FakeGcs
+
+GCP = Path(__file__).parents[3] / "infra/gcp"
 
 
 @pytest.fixture
@@ -21,21 +26,26 @@ def http() -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def root(tmp_path: Path, http: Recorder, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout, with stand-ins for Terraform and gcloud."""
+def root(tmp_path: Path, http: Recorder, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A checkout, with stand-ins for Terraform and gcloud, and a Cloud Storage."""
     put_tool(tmp_path / "bin", "terraform", TERRAFORM, monkeypatch)
     put_tool(tmp_path / "bin", "gcloud", GCLOUD)
     (tmp_path / "infra/gcp").mkdir(parents=True)
+    shutil.copy(GCP / "variables.tf", tmp_path / "infra/gcp")
     (tmp_path / "registry").mkdir()
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist/onnxlet-gcp.zip").touch()
+    monkeypatch.setenv("TERRAFORM_CALLS", str(tmp_path / "calls.txt"))
     monkeypatch.setenv("HTTP_URL", http.url)
     monkeypatch.setenv("REGISTRY_URL", (tmp_path / "registry").as_uri())
-    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
-    (tmp_path / "application_default_credentials.json").touch()
-    return tmp_path
+    monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "a-token")
+    with FakeGcs().serving() as url:
+        monkeypatch.setenv("GOOGLE_BASE_URL", url)
+        yield tmp_path
 
 
 def gcp(root: Path, **options: str) -> Gcp:
-    return Gcp(Options("shop", "europe-west1", "project-1", **options), root)  # type: ignore[arg-type]
+    return Gcp(Options("shop", "europe-west1", "project-1", **options), root, pauses_s=(0, 0))  # type: ignore[arg-type]
 
 
 def wanted(root: Path, prefetch: str | None = None) -> Wanted:
@@ -50,22 +60,36 @@ def deployed(cloud: Gcp) -> Deployed:
 
 def calls(root: Path) -> list[list[str]]:
     """What Terraform was asked."""
-    return [json.loads(line) for line in (root / "infra/gcp/calls.txt").read_text().splitlines()]
+    return [json.loads(line) for line in (root / "calls.txt").read_text().splitlines()]
 
 
-def test_each_deployment_has_a_state_of_its_own(root: Path) -> None:
-    assert gcp(root).check() == f'"shop" in europe-west1, project project-1, by {root / "bin/terraform"}'
-    assert [call[0] for call in calls(root)] == ["init", "workspace"]
-    assert calls(root)[1][1:] == ["select", "-or-create", "project-1-europe-west1-shop"]
+def last(root: Path, command: str) -> list[str]:
+    """The last call of a command, with the earlier settings that it was given in a file as if they were named."""
+    call = [call for call in calls(root) if call[0] == command][-1]
+    (file,) = [each.partition("=")[2] for each in call if each.startswith("-var-file=")]
+    return [*call, *(f"-var={name}={value}" for name, value in json.loads(Path(file).read_text()).items())]
+
+
+def test_what_is_looked_at_is_said(root: Path) -> None:
+    place = "in gs://project-1-onnxlet-state"
+    assert (
+        gcp(root).check()
+        == f'"shop" in europe-west1, project project-1, by {root / "bin/terraform"}, with its state {place}'
+    )
+    assert calls(root) == [["init", "-reconfigure", "-input=false", "-no-color"]]
 
 
 def test_nothing_is_found_where_nothing_is(root: Path) -> None:
-    assert gcp(root).find() is None
+    cloud = gcp(root)
+    cloud.check()
+    assert cloud.find() is None
 
 
 def test_what_was_applied_is_found_with_its_model_and_places(root: Path, http: Recorder) -> None:
     applied = deployed(gcp(root))
-    found = gcp(root).find()
+    again = gcp(root)
+    again.check()
+    found = again.find()
     assert found == applied
     assert found is not None
     assert (found.model, found.outputs.http_url) == ("digits", http.url)
@@ -74,20 +98,21 @@ def test_what_was_applied_is_found_with_its_model_and_places(root: Path, http: R
 
 def test_the_variables_are_those_that_the_configuration_knows(root: Path) -> None:
     deployed(gcp(root))
-    given = {each.removeprefix("-var=").partition("=")[0] for each in calls(root)[-2] if each.startswith("-var=")}
-    declared = (Path(__file__).parents[3] / "infra/gcp/variables.tf").read_text()
+    given = {each.removeprefix("-var=").partition("=")[0] for each in last(root, "plan") if each.startswith("-var=")}
     assert given == {"project", "region", "name", "model", "source_zip", "runtime"}
-    assert all(f'variable "{name}"' in declared for name in {*given, "memory_mib", "allow_unauthenticated"})
+    assert given <= declared(GCP)
 
 
 def test_the_same_again_changes_nothing_and_says_so(root: Path) -> None:
     lines: list[str] = []
     for _ in range(2):
         cloud = gcp(root)
+        cloud.check()
         cloud.find()
         cloud.apply(wanted(root), lines.append)
-    assert lines[1] == "deploy   Apply complete! Resources: 7 added, 0 changed, 0 destroyed."
-    assert lines[-1] == "deploy   Apply complete! Resources: 0 added, 0 changed, 0 destroyed."
+    said = [line for line in lines if line.startswith("deploy")]
+    assert said[0] == "deploy   Apply complete! Resources: 7 added, 0 changed, 0 destroyed."
+    assert said[1] == "deploy   Apply complete! Resources: 0 added, 0 changed, 0 destroyed."
 
 
 def test_what_is_not_said_stays_as_it_was(root: Path) -> None:
@@ -95,24 +120,25 @@ def test_what_is_not_said_stays_as_it_was(root: Path) -> None:
     again = gcp(root)
     deployed(again)
     assert again.target() == Target("gcp", "x86_64", "3.12")
-    applied = [call for call in calls(root) if call[0] == "apply"]
-    assert applied[0] == applied[1]
-    assert "-var=allow_unauthenticated=true" in applied[1]
+    assert again.memory_mib() == 2048
+    assert "-var=allow_unauthenticated=true" in last(root, "plan")
+    assert "-var=memory_mib=2048" in last(root, "plan")
 
 
 def test_any_variable_of_the_configuration_can_be_set(root: Path) -> None:
     deployed(Gcp(Options("shop", "europe-west1", "project-1", others={"alert_email": "a@b.c"}), root))
-    assert "-var=alert_email=a@b.c" in calls(root)[-2]
+    assert "-var=alert_email=a@b.c" in last(root, "plan")
 
 
 def test_a_plan_changes_nothing(root: Path) -> None:
     cloud = gcp(root)
+    cloud.check()
     cloud.find()
     assert [change.action for change in cloud.plan(wanted(root), silent)] == ["add"]
     assert cloud.find() is None
     deployed(cloud)
     assert cloud.plan(wanted(root), silent) == []
-    assert list((root / "infra/gcp").glob("*plan")) == []
+    assert list(root.rglob("*plan")) == []
 
 
 def test_a_request_has_an_identity_token(root: Path, http: Recorder) -> None:
@@ -133,13 +159,16 @@ def test_without_gcloud_nobody_is_asked(root: Path, monkeypatch: pytest.MonkeyPa
 def test_a_bucket_that_holds_data_is_kept_and_named(root: Path) -> None:
     cloud = gcp(root)
     deployed(cloud)
-    (kept,) = cloud.remove(silent)
+    kept, state = cloud.remove(silent)
+    assert state.name == "project-1-onnxlet-state/onnxlet/project-1-europe-west1-shop"
     assert (kept.name, kept.remedy) == ("shop-registry", "gcloud storage rm --recursive gs://shop-registry")
 
 
 def test_what_is_not_deployed_cannot_be_removed(root: Path) -> None:
-    with pytest.raises(StoreError, match="nothing is deployed in the workspace project-1-europe-west1-shop"):
-        gcp(root).remove(silent)
+    cloud = gcp(root)
+    cloud.check_account()
+    with pytest.raises(StoreError, match="nothing is deployed: gs://project-1-onnxlet-state/onnxlet/project-1-europe"):
+        cloud.remove(silent)
 
 
 @pytest.mark.parametrize("step", ["init", "apply"])
@@ -176,18 +205,20 @@ def test_what_is_missing_is_asked_for(
 
 def test_without_terraform_it_is_said_where_it_is_had(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(root / "none"))
-    with pytest.raises(SettingsError, match="terraform: not on this machine; install it from"):
+    with pytest.raises(SettingsError, match="terraform: not on this machine, nor tofu; install it from"):
         gcp(root).check()
 
 
-def test_without_credentials_it_is_said_how_to_get_them(root: Path) -> None:
-    (root / "application_default_credentials.json").unlink()
-    put_tool(root / "bin", "gcloud", "raise SystemExit(1)")
+def test_without_credentials_it_is_said_how_to_get_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GOOGLE_OAUTH_ACCESS_TOKEN")
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(root))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
     with pytest.raises(CredentialsError, match="run `gcloud auth application-default login`"):
         gcp(root).check()
 
 
 def test_a_credentials_file_that_is_not_there_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GOOGLE_OAUTH_ACCESS_TOKEN")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere.json")
     with pytest.raises(CredentialsError, match=r"/nowhere.json: no such file"):
         gcp(root).check()

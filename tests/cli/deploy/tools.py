@@ -61,21 +61,37 @@ else:
 """What the real command does as far as a deployment sees it; tests/infra runs the real one."""
 
 TERRAFORM = r'''
-"""`terraform` for one workspace, whose state is a file: what was applied, and the outputs that go with it."""
+"""`terraform` whose states are files: what was applied, and the outputs and resources that go with it."""
 import json, os, pathlib, sys
 
 options = sys.argv[1:]
-with open("calls.txt", "a") as calls:
+with open(os.environ["TERRAFORM_CALLS"], "a") as calls:
     calls.write(json.dumps(options) + "\n")
 command = options[0]
+with open(os.environ["TERRAFORM_CALLS"] + ".environment", "w") as environment:
+    json.dump(dict(os.environ), environment)
+failures = pathlib.Path(os.environ["TERRAFORM_CALLS"] + ".failures")  # texts with which `apply` fails, one a line
+texts = failures.read_text().splitlines() if failures.exists() else []
 if os.environ.get("TERRAFORM_FAILS") == command:
     print("╷\n│ Error: Error creating Bucket\n│\n│   with google_storage_bucket.inputs,\n│   on buckets.tf line 1\n│")
     print("│ googleapi: Error 409: The requested bucket name is not available.\n╵")
     raise SystemExit(1)
-path = pathlib.Path("state.json")
+backend = json.loads(pathlib.Path("backend_override.tf.json").read_text())["terraform"]["backend"]
+if "gcs" in backend:
+    path = pathlib.Path(os.environ["TERRAFORM_CALLS"]).parent / "states" / backend["gcs"]["bucket"]
+    path = path / backend["gcs"]["prefix"] / "default.tfstate"
+    path.parent.mkdir(parents=True, exist_ok=True)
+else:
+    path = pathlib.Path("terraform.tfstate")
 state = json.loads(path.read_text()) if path.exists() else {}
-given = dict(each.removeprefix("-var=").split("=", 1) for each in options if each.startswith("-var="))
-variables = {"memory_mib": "1024", **given}
+given = {}
+for each in options:
+    if each.startswith("-var-file="):
+        given |= json.loads(pathlib.Path(each.partition("=")[2]).read_text())
+    elif each.startswith("-var="):
+        name, _, value = each.removeprefix("-var=").partition("=")
+        given[name] = value
+variables = {"memory_mib": "1024", "allow_unauthenticated": "false", **given}
 
 
 def resource(address, **values):
@@ -90,31 +106,41 @@ def resources(variables):
     found = [http, resource("google_project_service.apis[\"run\"]")]
     found += [resource(f"google_storage_bucket.{each}", name=f"shop-{each}") for each in ("registry", "results")]
     found.append(resource("google_storage_bucket.source", name="shop-source", force_destroy=True))
-    if variables.get("allow_unauthenticated") == "true":
+    if variables["allow_unauthenticated"] == "true":
         found.append(resource("google_cloud_run_v2_service_iam_member.everybody[0]"))
     return found
 
 
-if command == "apply":
-    same = state.get("variables") == variables
-    outputs = {key: os.environ[key.upper()] for key in ("http_url", "registry_url")}
-    outputs |= {"input_url": "gs://shop-inputs/", "results_url": "gs://shop-results/results"}
-    path.write_text(json.dumps({"variables": variables, "outputs": outputs, "resources": resources(variables)}))
-    print("google_storage_bucket.registry: Creation complete after 2s [id=shop-registry]")
-    print(f"Apply complete! Resources: {0 if same else 7} added, 0 changed, 0 destroyed.")
-elif command == "output":
-    print(json.dumps({key: {"value": value} for key, value in state.get("outputs", {}).items()}))
-elif command == "plan":
+if command == "plan":
     changed = state.get("variables") != variables
     action = "no-op" if not changed else "update" if state else "create"
     change = {"address": "google_cloudfunctions2_function.http", "type": "google_cloudfunctions2_function"}
-    planned = {"resource_changes": [{**change, "change": {"actions": [action]}}]}
-    pathlib.Path(options[3].removeprefix("-out=")).write_text(json.dumps(planned))
+    before = state.get("outputs", {}).get("settings")
+    planned = {"resource_changes": [{**change, "change": {"actions": [action]}}], "variables": variables}
+    planned["output_changes"] = {"settings": {"before": before}}
+    pathlib.Path(next(each for each in options if each.startswith("-out="))[5:]).write_text(json.dumps(planned))
+elif command == "apply":
+    if texts:
+        failures.write_text("\n".join(texts[1:]))
+        for text in texts[0].split("|"):
+            print(f"╷\n│ Error: {text}\n│\n│   with google_cloudfunctions2_function.messages,\n╵")
+        raise SystemExit(1)
+    variables = json.loads(pathlib.Path(options[-1]).read_text())["variables"]
+    same = state.get("variables") == variables
+    outputs = {key: os.environ[key.upper()] for key in ("http_url", "registry_url")}
+    outputs |= {"input_url": "gs://shop-inputs/", "results_url": "gs://shop-results/results"}
+    outputs["settings"] = {name: value for name, value in variables.items() if name != "source_zip"}
+    path.write_text(json.dumps({"variables": variables, "outputs": outputs, "resources": resources(variables)}))
+    print("google_storage_bucket.registry: Creation complete after 2s [id=shop-registry]")
+    print(f"Apply complete! Resources: {0 if same else 7} added, 0 changed, 0 destroyed.")
 elif command == "show":
+    print("Warning: a line of the kind that Terraform writes before all else")
     if options[-1].endswith("plan"):
         print(pathlib.Path(options[-1]).read_text())
     else:
-        print(json.dumps({"values": {"root_module": {"resources": state["resources"]}}} if state else {}))
+        outputs = {key: {"value": value} for key, value in state.get("outputs", {}).items()}
+        values = {"outputs": outputs, "root_module": {"resources": state.get("resources", [])}}
+        print(json.dumps({"values": values} if state else {}))
 elif command == "destroy":
     assert pathlib.Path(variables["source_zip"]).exists()
     kept = [each for each in state["resources"] if each["address"] == "google_storage_bucket.registry"]
