@@ -33,9 +33,11 @@ LOCK_TIMEOUT = "-lock-timeout=5m"
 ENVIRONMENT = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "TF_WORKSPACE": "default", "TF_DATA_DIR": ".terraform"}
 """A deployment has a state of its own, whatever workspace or folder the user works in."""
 
+SHOWN_LINES = 4
+"""Of an error."""
+
 DONE = (": Creation complete", ": Modifications complete", ": Destruction complete")
 """What a line says when a resource has changed."""
-STALE = "Saved plan is stale"
 
 COMMANDS = {
     "terraform": "https://developer.hashicorp.com/terraform/install",
@@ -70,8 +72,8 @@ class TerraformError(StoreError):
         """Take the text, and what the command has done."""
         super().__init__(text)
         self.why = explain(finished)
-        found = errors(finished)
-        self.is_late = bool(found) and all(LATE.search(each) for each in found)
+        found = _errors(finished)
+        self.is_late = bool(found) and all(map(_is_late, found))
         """Whether the same may succeed later: nothing else went wrong than that Google was not ready yet."""
 
 
@@ -250,26 +252,25 @@ def to_variables(values: Mapping[str, object]) -> list[str]:
     return [f"-var={name}={_to_text(value)}" for name, value in values.items() if value is not None]
 
 
-def errors(done: Finished) -> list[str]:
-    """Each error that the command names, with all that it says to it, in one line."""
-    lines = [re.sub(r"^[\s│╷╵]+|[\s│╷╵]+$", "", line) for line in done.text.splitlines()]
+def explain(done: Finished) -> str:
+    """Return the first error that the command names, and what it says to it; of several, one that waiting does not mend."""
+    found = sorted(_errors(done), key=_is_late)
+    return " ".join(found[0][:SHOWN_LINES]) if found else done.last_error()
+
+
+def _errors(done: Finished) -> list[list[str]]:
+    """Return the lines of each error that the command names, without where in the configuration it is."""
     found: list[list[str]] = []
-    for line in lines:
+    for line in (line.strip(" \t│╷╵") for line in done.text.splitlines()):
         if line.startswith("Error:"):
             found.append([line.removeprefix("Error:").strip()])
         elif found and line and not line.startswith(("with ", "on ")):
             found[-1].append(line)
-    return [" ".join(each) for each in found]
+    return found
 
 
-def explain(done: Finished) -> str:
-    """The first error that it names, with what it says to it."""
-    lines = [line.strip(" │╷╵") for line in done.text.splitlines()]
-    start = next((number for number, line in enumerate(lines) if line.startswith("Error:")), None)
-    if start is None:
-        return done.last_error()
-    told = [line for line in lines[start:] if line and not line.startswith(("with ", "on "))]
-    return " ".join(told[:4]).removeprefix("Error:").strip()
+def _is_late(lines: list[str]) -> bool:
+    return LATE.search(" ".join(lines)) is not None
 
 
 def _to_text(value: object) -> str:

@@ -20,6 +20,7 @@ from cli.deploy.settings import GIVEN, declared
 from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
 from tests import keys
 from tests.fake_gcs import Blob, FakeGcs
+from tests.google_tokens import FEDERATED, KEY, impersonated, serving_google
 from tests.infra.provider import serving
 from tests.infra.terraform import ENVIRONMENT
 
@@ -392,3 +393,24 @@ def test_a_token_that_is_not_valid_is_said_before_anything_is_done(
         gcp(root).check()
     assert gcs.buckets == {}
     assert not (root / ".onnxlet").exists()
+
+
+@pytest.mark.parametrize("kind", ["CI", "CI as an account", "a key elsewhere"])
+def test_terraform_is_whoever_the_command_is(
+    kind: str, root: Path, gcs: FakeGcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store takes one token only: Terraform must come to the same one as we do, by itself."""
+    monkeypatch.delenv("GOOGLE_OAUTH_ACCESS_TOKEN")
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    path = tmp_path / "application_default_credentials.json"
+    with serving_google(tmp_path) as google:
+        if kind == "a key elsewhere":  # where Terraform would not look
+            gcs.token = KEY
+            path.write_text(json.dumps(google.service_account()))
+        else:
+            is_impersonating = kind == "CI as an account"
+            gcs.token = impersonated(FEDERATED) if is_impersonating else FEDERATED
+            path.write_text(json.dumps(google.external(is_impersonating=is_impersonating)))
+        deploy(gcp(root))
+        assert settings(gcs)["access"] == "open"
+    assert set(gcs.tokens) == {gcs.token}
