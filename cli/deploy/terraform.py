@@ -33,6 +33,8 @@ LOCK_TIMEOUT = "-lock-timeout=5m"
 ENVIRONMENT = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "TF_WORKSPACE": "default", "TF_DATA_DIR": ".terraform"}
 """A deployment has a state of its own, whatever workspace or folder the user works in."""
 
+PLACE = re.compile(r"(?:with|on) |\d+:|├")
+"""How the lines begin that say where in the configuration an error is."""
 SHOWN_LINES = 4
 """Of an error."""
 
@@ -253,7 +255,7 @@ def to_variables(values: Mapping[str, object]) -> list[str]:
 
 
 def explain(done: Finished) -> str:
-    """Return the first error that the command names, and what it says to it; of several, one that waiting does not mend."""
+    """Return the first error that the command names, in some lines; of several, one that waiting does not mend."""
     found = sorted(_errors(done), key=_is_late)
     return " ".join(found[0][:SHOWN_LINES]) if found else done.last_error()
 
@@ -264,7 +266,7 @@ def _errors(done: Finished) -> list[list[str]]:
     for line in (line.strip(" \t│╷╵") for line in done.text.splitlines()):
         if line.startswith("Error:"):
             found.append([line.removeprefix("Error:").strip()])
-        elif found and line and not line.startswith(("with ", "on ")):
+        elif found and line and not PLACE.match(line):
             found[-1].append(line)
     return found
 

@@ -94,6 +94,7 @@ output "settings" {
     generate_length        = var.generate_length
     http_inputs            = var.http_inputs
     ingress                = var.ingress
+    input_bucket           = var.input_bucket
     input_days             = var.input_days
     input_prefix           = var.input_prefix
     invokers               = var.invokers
@@ -109,12 +110,16 @@ output "settings" {
     object_events          = var.object_events
     public_keys            = var.public_keys
     refresh_s              = var.refresh_s
+    registry_bucket        = var.registry_bucket
     result_days            = var.result_days
+    results_bucket         = var.results_bucket
     runtime                = var.runtime
     timeout_s              = var.timeout_s
     training               = var.training
     variant                = var.variant
     vpc_connector          = var.vpc_connector
     vpc_egress             = var.vpc_egress
+    vpc_network            = var.vpc_network
+    vpc_subnetwork         = var.vpc_subnetwork
   }
 }

@@ -182,6 +182,17 @@ def test_what_terraform_says_is_one_line(root: Path, step: str, monkeypatch: pyt
     )
 
 
+def test_what_a_condition_asks_for_is_told_and_not_where_it_stands() -> None:
+    text = (
+        '╷\n│ Error: Resource postcondition failed\n│\n│   on buckets.tf line 55, in data "google_storage_bucket":\n'
+        "│   55:       condition     = self.uniform\n│     ├────────────────\n│     │ self.uniform is false\n│ \n"
+        "│ registry_bucket: expected uniform bucket-level access.\n╵\n"
+    )
+    assert explain(Finished(1, text)) == (
+        "Resource postcondition failed self.uniform is false registry_bucket: expected uniform bucket-level access."
+    )
+
+
 def test_a_failure_that_is_no_error_of_terraforms_is_told_by_its_last_line() -> None:
     assert explain(Finished(1, "Killed\n")) == "Killed"
 

@@ -72,7 +72,18 @@ VALUES: dict[str, str] = {
     "vpc_connector": "projects/P/locations/R/connectors/C",
     "vpc_egress": "ALL_TRAFFIC",
 }
-"""Every variable of infra/gcp that a user may set, with a value that is not the default."""
+"""Variables of infra/gcp with a value that is not the default."""
+OTHERS: dict[str, str] = {
+    "input_bucket": "our-photos",
+    "registry_bucket": "our-models",
+    "results_bucket": "our-answers",
+    "vpc_network": "net",
+    "vpc_subnetwork": "sub",
+}
+"""The other variables: what they exclude must be empty."""
+EXISTING = {"data.google_storage_bucket": {"location": "EUROPE-WEST1", "uniform_bucket_level_access": True}}
+EXCLUDED = ("input_days", "result_days", "vpc_connector")
+ALL = VALUES | OTHERS
 
 STAND_IN = """
 resource "terraform_data" "everything" {{
@@ -147,13 +158,13 @@ def settings(gcs: FakeGcs, key: str = STATE, bucket: str = BUCKET) -> dict[str, 
 
 def test_every_variable_is_tried_and_every_one_is_kept_in_the_state() -> None:
     names = declared(GCP) - set(GIVEN)
-    assert set(VALUES) == names
+    assert set(ALL) == names
     text = (GCP / "outputs.tf").read_text().partition('output "settings"')[2]
     assert set(re.findall(r"(\w+) += var\.(\w+)", text)) == {(name, name) for name in names}
 
 
 def test_what_is_not_named_stays_as_it_is_from_another_checkout(root: Path, gcs: FakeGcs, tmp_path: Path) -> None:
-    deploy(gcp(root, others=VALUES))
+    deploy(gcp(root, others=ALL))
     before = settings(gcs)
     assert before["access"] == "keys"
     assert before["http_inputs"] == ["photos/", "${scans}/"]
@@ -165,17 +176,18 @@ def test_what_is_not_named_stays_as_it_is_from_another_checkout(root: Path, gcs:
     assert plan(gcp(root)) == []
 
 
+@pytest.mark.parametrize("values", [VALUES, {name: ALL[name] for name in ALL if name not in EXCLUDED}])
 def test_all_of_infra_gcp_stays_as_it_is_where_nothing_is_named(
-    gcs: FakeGcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gcs: FakeGcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, str]
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         shutil.copytree(GCP, folder / "infra/gcp", ignore=shutil.ignore_patterns(".*"))
         (folder / "package.zip").write_bytes(b"the functions")
-    with serving() as environment:
+    with serving(EXISTING) as environment:
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        deploy(gcp(first, others=VALUES))
+        deploy(gcp(first, others=values))
         assert settings(gcs)["access"] == "keys"
         assert plan(gcp(first)) == []
         assert plan(gcp(second)) == []
@@ -370,7 +382,7 @@ def test_a_state_without_settings_is_not_taken_for_the_defaults(root: Path, gcs:
     deploy(gcp(checkout(tmp_path / "former", has_settings=False), others={"access": "keys"}))
     with pytest.raises(SettingsError, match=r"made by an earlier onnxlet .* --set access= .* --set public_keys="):
         plan(gcp(root))
-    deploy(gcp(root, others=VALUES))
+    deploy(gcp(root, others=ALL))
     assert settings(gcs)["access"] == "keys"
     assert plan(gcp(root)) == []
 
