@@ -29,6 +29,7 @@ from hypothesis import Phase, settings
 from moto.server import ThreadedMotoServer
 
 from onnxlet.config import StorageSettings
+from tests import lambda_runtimes
 from tests.fake_gcs import FakeGcs
 
 BUCKET = "onnxlet-test"
@@ -46,6 +47,12 @@ def s3_endpoint() -> Iterator[str]:
     boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket=BUCKET)
     yield endpoint
     server.stop()
+
+
+@pytest.fixture(scope="session", params=lambda_runtimes.RUNTIMES)
+def start_function(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> lambda_runtimes.Start:
+    """What starts a function in each of Lambda's runtimes; behind AWS's emulator only in `make arm64`."""
+    return lambda_runtimes.start(request.param, tmp_path_factory.mktemp("runtime"))
 
 
 @pytest.fixture(scope="session")

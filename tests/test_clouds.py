@@ -5,7 +5,6 @@ import gzip
 import http.client
 import io
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from onnxlet.registry import Registry
 from onnxlet.store import open_store
 from tests import graphs
 from tests.fake_gcs import FakeGcs
+from tests.lambda_runtimes import BEHIND_THE_EMULATOR, Start
 from training.publish import publish
 
 
@@ -133,17 +133,20 @@ def send(url: str, exchange: Exchange) -> Answer:
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[Answer]]]:
-    """What each cloud answers to `EXCHANGES` and `WITHOUT_BODY`, with the registry removed once the functions run."""
-    root = tmp_path_factory.mktemp("clouds")
-    url = (root / "registry").as_uri()
+def registry(tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = (tmp_path_factory.mktemp("clouds") / "registry").as_uri()
     publish(Registry(open_store(url, create=True)), graphs.digits_candidate())
-    found = {}
+    return url
+
+
+@pytest.fixture(scope="module")
+def answers(registry: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Answer]]:
+    """What each cloud answers to `EXCHANGES` and `WITHOUT_BODY`."""
+    logs, found = tmp_path_factory.mktemp("logs"), {}
     for cloud in ("aws", "gcp"):
-        with serve(cloud, LocalSettings(url, "digits", 0), log=root / f"{cloud}.log") as server:
+        with serve(cloud, LocalSettings(registry, "digits", 0), log=logs / f"{cloud}.log") as server:
             found[cloud] = [send(server.url, exchange) for exchange in EXCHANGES + WITHOUT_BODY]
-    yield found
-    shutil.rmtree(root)
+    return found
 
 
 @pytest.mark.parametrize("index", range(len(EXCHANGES)), ids=lambda index: f"{EXCHANGES[index].path}-{index}")
@@ -163,6 +166,20 @@ def test_both_clouds_give_the_same_status_where_there_is_no_body(answers: dict[s
     for found in answers.values():
         status, _, body = found[len(EXCHANGES) + index]
         assert (status, body) == (WITHOUT_BODY[index].status, b"")
+
+
+@pytest.mark.parametrize("start_function", BEHIND_THE_EMULATOR, indirect=True)
+def test_behind_awss_own_emulator_the_bytes_are_the_same(
+    answers: dict[str, list[Answer]], registry: str, start_function: Start, tmp_path: Path
+) -> None:
+    environment = {"ONNXLET_REGISTRY": registry, "ONNXLET_MODEL": "digits"}
+    with (
+        (tmp_path / "log").open("wb") as log,
+        start_function("main.aws_http", environment, log) as function,
+        serve_function_url(function.invoke) as url,
+    ):
+        for exchange, expected in zip(EXCHANGES + WITHOUT_BODY, answers["aws"], strict=True):
+            assert send(url, exchange) == expected, exchange
 
 
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])

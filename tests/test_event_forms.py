@@ -17,13 +17,13 @@ import pytest
 from PIL import Image
 
 from cli.local.cloud_function import serve_cloud_function
-from cli.local.lambda_function import LambdaFunction
 from onnxlet.config import StorageSettings
 from onnxlet.errors import ObjectNotFoundError
 from onnxlet.registry import Registry
 from onnxlet.store import Store, open_store
 from tests import graphs
 from tests.fake_gcs import FakeGcs
+from tests.lambda_runtimes import Function, Start
 from training.publish import publish
 
 EVENTS = Path(__file__).parent / "events"
@@ -57,7 +57,7 @@ class Aws:
     """A bucket that keeps versions, and the function that answers its objects."""
 
     s3: Any
-    function: LambdaFunction
+    function: Function
     results: Store
 
     def put(self, key: str, data: bytes) -> str:
@@ -70,7 +70,9 @@ class Aws:
 
 
 @pytest.fixture(scope="module")
-def aws(registry: str, s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+def aws(
+    start_function: Start, registry: str, s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Aws]:
     s3 = boto3.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1")
     for bucket in (INPUT, "onnxlet-results"):
         s3.create_bucket(Bucket=bucket)
@@ -83,7 +85,7 @@ def aws(registry: str, s3_endpoint: str, tmp_path_factory: pytest.TempPathFactor
     }
     results = open_store("s3://onnxlet-results", StorageSettings(s3_endpoint))
     log = (tmp_path_factory.mktemp("aws") / "log").open("wb")
-    with log, LambdaFunction("main.aws_objects", environment, log) as function:
+    with log, start_function("main.aws_objects", environment, log) as function:
         yield Aws(s3, function, results)
 
 
@@ -328,17 +330,17 @@ def test_every_function_is_called_as_it_must_be_whatever_the_deployment_says(
 
 
 @pytest.fixture(scope="module")
-def aws_http(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LambdaFunction]:
+def aws_http(start_function: Start, registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Function]:
     environment = {"ONNXLET_REGISTRY": registry, "ONNXLET_MODEL": "digits"}
     log = (tmp_path_factory.mktemp("http") / "log").open("wb")
-    with log, LambdaFunction("main.aws_http", environment, log) as function:
+    with log, start_function("main.aws_http", environment, log) as function:
         yield function
 
 
 @pytest.mark.parametrize(
     "name", ["aws_function_url", "aws_http_api_stage", "aws_rest_api", "aws_alb", "aws_alb_multi_value"]
 )
-def test_every_form_of_http_is_answered_in_its_own_form(aws_http: LambdaFunction, name: str) -> None:
+def test_every_form_of_http_is_answered_in_its_own_form(aws_http: Function, name: str) -> None:
     event = json.loads((EVENTS / f"{name}.json").read_text().replace("@beta", "@live").replace("%40beta", "@live"))
     event["body"] = b64encode(png()).decode()
     answer = aws_http.invoke(event)
@@ -351,7 +353,7 @@ def test_every_form_of_http_is_answered_in_its_own_form(aws_http: LambdaFunction
         assert answer["headers"]["onnxlet-version"] == "1"
 
 
-def test_a_binary_answer_is_base64(aws_http: LambdaFunction) -> None:
+def test_a_binary_answer_is_base64(aws_http: Function) -> None:
     event = json.loads((EVENTS / "aws_function_url.json").read_text())
     event |= {"rawPath": "/v2/models/digits/infer", "body": b64encode(bytes(28 * 28 * 4)).decode()}
     event["headers"] = {"inference-header-content-length": "0"}
@@ -376,7 +378,7 @@ def test_a_binary_answer_is_base64(aws_http: LambdaFunction) -> None:
     ],
 )
 def test_a_direct_invocation_is_answered_with_the_document_alone(
-    aws_http: LambdaFunction, event: dict[str, Any], field: str
+    aws_http: Function, event: dict[str, Any], field: str
 ) -> None:
     answer = aws_http.invoke(event)
     assert field in answer

@@ -19,19 +19,20 @@ STOP_TIMEOUT_S = 5
 
 @contextmanager
 def running(
-    command: Sequence[str], environment: Mapping[str, str], log: IO[bytes] | None
+    command: Sequence[str], environment: Mapping[str, str], log: IO[bytes] | None, folder: Path = FUNCTIONS
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command in the functions' folder, in a process group of its own that ends with the context.
+    """Run a command in a process group of its own that ends with the context.
 
     Args:
         command: The program and its arguments; `python` stands for this interpreter.
         environment: Variables beside those of this process.
         log: Where its output goes; None lets it through to our own error stream.
+        folder: Where it runs.
     """
     output = log or sys.stderr.buffer
     process = subprocess.Popen(
         [sys.executable if word == "python" else word for word in command],
-        cwd=FUNCTIONS,
+        cwd=folder,
         env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
         stdin=subprocess.DEVNULL,
         stdout=output,
