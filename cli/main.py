@@ -216,12 +216,48 @@ def prefetch(
 
 @app.command()
 def promote(
-    name: Annotated[str, typer.Argument(help="The model.")],
-    version: Annotated[int, typer.Argument(min=1, help="The version that shall be live.")],
+    name: Annotated[str | None, typer.Argument(help="The model; with --from also NAME@ALIAS.")] = None,
+    version: Annotated[
+        int | None, typer.Argument(min=1, help="The version that shall be live; with --from by default what is live.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="STACK|URL", help="Copy the version from this registry.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--to", metavar="STACK|URL", help="With --from: to this one, and make it live there.")
+    ] = None,
+    cloud: Annotated[CloudName, typer.Option(help="Of the stacks: aws or gcp.")] = "aws",
+    region: Annotated[str | None, typer.Option(help="Of the stacks; by default the cloud's own setting.")] = None,
+    project: Annotated[str | None, typer.Option(help="Of the stacks, with --cloud gcp.")] = None,
+    stage: Annotated[bool, typer.Option("--stage", help="With --from: copy the version, and leave live.")] = False,
+    sign: SignOption = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a version live."""
+    """Make a version live; with --from and --to, copy it to another stack first, checked and with its signature."""
+    if (source is None) != (target is None):
+        raise InvalidRequestError("expected --from and --to together: a version goes from one registry to another")
+    if source is not None and target is not None:
+        from cli.promote import Where, between
+
+        console = output.progress()
+        done = between(
+            source,
+            target,
+            Where(cloud, region, project),
+            name,
+            version,
+            _sign(sign),
+            lambda line: console.print(line, highlight=False, markup=False),
+            is_staged=stage,
+        )
+        if json:
+            output.print_json({**_published(done.manifest, stage), "copied": done.is_new, "moved": done.is_moved})
+        else:
+            _print_published(done.manifest, [], stage)
+        return
+    if name is None or version is None:
+        raise InvalidRequestError("promote: expected NAME and VERSION, or --from and --to")
     _report_move(open_registry(registry).promote(name, version), json)
 
 

@@ -250,7 +250,8 @@ class Aws:
 
     def _to_deployed(self, found: Stack) -> Deployed:
         parameters = {**found.parameters, **self.options.others}
-        return Deployed(self._to_outputs(found), parameters.get("ModelName") or None, parameters.get("Variant") or None)
+        model, variant = parameters.get("ModelName") or None, parameters.get("Variant") or None
+        return Deployed(self._to_outputs(found), model, variant, parameters.get("PublicKeys", ""))
 
     def _to_outputs(self, found: Stack) -> Outputs:
         try:

@@ -57,6 +57,8 @@ class Deployed:
     """The default model."""
     variant: str | None
     """Which of its graphs."""
+    public_keys: str = ""
+    """The keys of the publishers whose versions alone are loaded, as `ONNXLET_PUBLIC_KEYS`; empty where all are."""
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,12 @@ def deploy(
             help="A parameter of template.yaml, or a variable of infra/gcp, whose default NAME= brings back.",
         ),
     ] = None,
+    stage_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--stage-file", metavar="FILE", help="NAME=VALUE as --set takes it, a line each; --set outranks it."
+        ),
+    ] = None,
     sign: Annotated[
         Path | None,
         typer.Option(metavar="KEY.pem", help="Sign what is published, where functions have ONNXLET_PUBLIC_KEYS."),
@@ -75,7 +81,8 @@ def deploy(
     from training.sign import load_sign
 
     target = deployment.find_cloud(
-        cloud, Options(stack, region, project, auth, memory, arch, python, _parse_settings(set_ or []), state)
+        cloud,
+        Options(stack, region, project, auth, memory, arch, python, _parse_settings(set_ or [], stage_file), state),
     )
     choice = deployment.Choice(model, registry, load_sign(sign) if sign else None)
     console = output.progress()
@@ -120,16 +127,35 @@ def destroy(
         summary.print_kept(kept)
 
 
-def _parse_settings(texts: list[str]) -> dict[str, str]:
-    """Settings by their names.
+def _parse_settings(texts: list[str], stage_file: Path | None) -> dict[str, str]:
+    """Return settings by their names: those of a stage's file, and of the command line, which outrank them.
+
+    Raises:
+        InvalidRequestError: one is not of the form NAME=VALUE, or a name is in the file twice.
+        OSError: the file cannot be read.
+    """
+    lines = [] if stage_file is None else stage_file.read_text(encoding="utf-8").splitlines()
+    numbered = [(f"{stage_file}:{number}:", line.strip()) for number, line in enumerate(lines, 1)]
+    filed: dict[str, str] = {}
+    for place, line in numbered:
+        if line and not line.startswith("#"):
+            name, value = _parse_setting(place, line)
+            if name in filed:
+                raise InvalidRequestError(f"{place} {name}: expected each name once, got it twice")
+            filed[name] = value
+    return filed | dict(_parse_setting("--set", text) for text in texts)
+
+
+def _parse_setting(place: str, text: str) -> tuple[str, str]:
+    """Return a setting's name and value.
 
     Raises:
         InvalidRequestError: not of the form NAME=VALUE.
     """
-    for text in texts:
-        if not re.match(r"[A-Za-z]\w*=", text):
-            raise InvalidRequestError(f"--set {text}: expected NAME=VALUE")
-    return {name: value for name, _, value in (text.partition("=") for text in texts)}
+    if not re.match(r"[A-Za-z]\w*=", text):
+        raise InvalidRequestError(f"{place} {text}: expected NAME=VALUE")
+    name, _, value = text.partition("=")
+    return name, value
 
 
 def _confirm(target: Cloud, *, is_agreed: bool) -> None:

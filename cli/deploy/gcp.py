@@ -143,7 +143,8 @@ class Gcp:
         self._remembered = settings.recall(found, self._named(), known)
         if "http_url" not in found.outputs:
             return None
-        return Deployed(_to_outputs(found.outputs), self._remembered.get("model"), variant=None)
+        keys = ",".join(self._remembered.get("public_keys") or ())
+        return Deployed(_to_outputs(found.outputs), self._remembered.get("model"), variant=None, public_keys=keys)
 
     def target(self) -> Target:
         """As `Cloud.target`."""

@@ -212,6 +212,25 @@ class Registry:
             self._move(manifest.model, alias, actions.PUBLISH, lambda _current: manifest)
         return manifest
 
+    def adopt(self, other: "Registry", name: str, version: int) -> Manifest:
+        """Store a version of another registry byte for byte, under its own number; its artifacts are stored already.
+
+        Its signature, which is of the number too, stays good. No alias names the version yet.
+
+        Returns:
+            The manifest.
+
+        Raises:
+            ModelNotFoundError: The other registry has no such version.
+            ConflictError: This registry has another version of this number.
+            StoreError: A store does not answer, or this one does not keep the conditions of writes.
+        """
+        manifest = other.version(name, version)
+        key = layout.version_key(name, version)
+        self.require_conditions()
+        self.store.put_if_absent(key, other.store.read(key).data)
+        return manifest
+
     def promote(self, name: str, version: int, alias: str = layout.LIVE) -> Manifest:
         """Make an alias name an existing version; returns that version's manifest, raises as `resolve` does."""
         manifest = self.version(name, version)

@@ -573,3 +573,54 @@ def test_only_the_first_version_of_a_model_tries_the_conditions() -> None:
     insisting.publish(MANIFEST, {})
     assert Registry(store).publish(MANIFEST, {}).version == 2
     assert store.probed == ()
+
+
+class TestAdopt:
+    """A version of another registry, under its own number."""
+
+    @pytest.fixture
+    def other(self, tmp_path: Path) -> Registry:
+        found = Registry(open_store((tmp_path / "other").as_uri(), create=True))
+        for seed in range(3):
+            publish(found, digits_candidate(seed))
+        return found
+
+    def test_it_is_stored_byte_for_byte_and_nothing_names_it(self, registry: Registry, other: Registry) -> None:
+        manifest = registry.adopt(other, "digits", 3)
+        assert manifest == other.version("digits", 3) == registry.version("digits", 3)
+        key = layout.version_key("digits", 3)
+        assert registry.store.read(key).data == other.store.read(key).data
+        assert registry.versions("digits") == [3]
+        assert registry.aliases("digits") == []
+
+    def test_a_second_time_changes_nothing(self, registry: Registry, other: Registry) -> None:
+        for _ in range(2):
+            assert registry.adopt(other, "digits", 2).version == 2
+        assert registry.versions("digits") == [2]
+
+    def test_another_version_of_the_number_stays(self, registry: Registry, other: Registry) -> None:
+        own = publish(registry, digits_candidate(7))
+        with pytest.raises(ConflictError):
+            registry.adopt(other, "digits", 1)
+        assert registry.version("digits", 1) == own
+
+    def test_the_next_publication_gets_the_next_number(self, registry: Registry, other: Registry) -> None:
+        registry.adopt(other, "digits", 3)
+        assert publish(registry, digits_candidate(7)).version == 4
+
+    def test_what_the_other_does_not_have_is_named(self, registry: Registry, other: Registry) -> None:
+        with pytest.raises(ModelNotFoundError, match="no version 9"):
+            registry.adopt(other, "digits", 9)
+        assert registry.models() == []
+
+    def test_a_store_without_conditions_is_refused(self, other: Registry) -> None:
+        class Careless(Store):
+            def missing_condition(self, key: str, data: bytes) -> str | None:
+                assert (key, data) == (layout.PROBE_KEY, layout.PROBE)
+                return "If-None-Match"
+
+        store = Careless("memory://careless", MemoryStore())
+        with pytest.raises(StoreError, match="ignores If-None-Match"):
+            Registry(store).adopt(other, "digits", 1)
+        assert Registry(store).models() == []
+        assert Registry(store, allows_unconditional_writes=True).adopt(other, "digits", 1).version == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from cli.deploy import command
 from cli.deploy.cloud import ROOT
 from tests.cli.deploy.tools import SAM, put_tool
 
@@ -34,9 +35,9 @@ def onnxlet(tmp_path: Path, tools: Path, s3_endpoint: str) -> Command:
 
     def run(*arguments: str, without: tuple[str, ...] = (), **others: str) -> "subprocess.CompletedProcess[str]":
         chosen = {name: value for name, value in {**environment, **others}.items() if name not in without}
-        command = [sys.executable, "-m", "cli.main", *arguments]
+        started = [sys.executable, "-m", "cli.main", *arguments]
         return subprocess.run(
-            command, cwd=tmp_path, env=chosen, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
+            started, cwd=tmp_path, env=chosen, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
         )
 
     return run
@@ -83,8 +84,8 @@ def test_with_a_model_that_is_not_there(onnxlet: Command) -> None:
 
 
 def test_with_an_unknown_cloud(onnxlet: Command) -> None:
-    for command in ("deploy", "destroy", "package", "serve"):
-        done = onnxlet(command, "--cloud", "azure")
+    for name in ("deploy", "destroy", "package", "serve"):
+        done = onnxlet(name, "--cloud", "azure")
         assert (done.returncode, done.stdout) == (2, "")
         assert "--cloud" in done.stderr
         assert "'azure' is not one of 'aws', 'gcp'" in done.stderr
@@ -101,6 +102,31 @@ def test_without_a_project(onnxlet: Command) -> None:
 
 def test_with_a_setting_of_another_form(onnxlet: Command) -> None:
     fails(onnxlet("deploy", "--set", "RefreshSeconds"), "--set RefreshSeconds: expected NAME=VALUE")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("RefreshSeconds=5\nLogDays\n", "stage.txt:2: LogDays: expected NAME=VALUE"),
+        ("\n# a comment\n1=2", "stage.txt:3: 1=2: expected NAME=VALUE"),
+        ("LogDays=7\nLogDays=14", "stage.txt:2: LogDays: expected each name once, got it twice"),
+    ],
+)
+def test_with_a_stage_file_of_another_form(onnxlet: Command, tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "stage.txt").write_text(text)
+    fails(onnxlet("deploy", "--stage-file", "stage.txt"), words)
+
+
+def test_without_its_stage_file(onnxlet: Command) -> None:
+    fails(onnxlet("deploy", "--stage-file", "nowhere.txt"), "nowhere.txt: No such file or directory")
+
+
+def test_a_stage_s_file_says_what_the_command_line_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "stage.txt"
+    path.write_text("# staging\n\nRefreshSeconds=5\n  LogDays=7  \nPublicKeys=a=,b=\nAlarmTopic=\n")
+    found = command._parse_settings(["LogDays=14"], path)
+    assert found == {"RefreshSeconds": "5", "LogDays": "14", "PublicKeys": "a=,b=", "AlarmTopic": ""}
+    assert command._parse_settings(["LogDays=14"], None) == {"LogDays": "14"}
 
 
 def test_what_is_not_there_cannot_be_removed(onnxlet: Command) -> None:
