@@ -96,7 +96,8 @@ def storage_variables(url: str) -> dict[str, str]:
             "AWS_USE_DUALSTACK_ENDPOINT": "true" if settings.has_dual_stack else None,
         }
     else:
-        found |= {"STORAGE_EMULATOR_HOST": storage_from_environment(os.environ).gcs_endpoint}
+        storage = storage_from_environment(os.environ)
+        found |= {"STORAGE_EMULATOR_HOST": storage.gcs_endpoint, "GOOGLE_BASE_URL": storage.gcs_base_url}
     return {name: value for name, value in found.items() if value}
 
 

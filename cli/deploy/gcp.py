@@ -72,6 +72,7 @@ class Gcp:
         self._remembered: dict[str, Any] = {}
         self._former: dict[str, Any] | None = None
         self._is_in_bucket = False
+        self._writer: str | None = None
 
     @cached_property
     def project(self) -> str:
@@ -115,8 +116,9 @@ class Gcp:
 
     @cached_property
     def terraform(self) -> Terraform:
-        """Terraform's command, or OpenTofu's."""
-        return Terraform(terraform.find_terraform(), self.root, self.bucket.deployment, self._variables_of_identity())
+        """Terraform's command, or OpenTofu's; of a state that is there, whichever has written it."""
+        executable = terraform.find_terraform(self._writer)
+        return Terraform(executable, self.root, self.bucket.deployment, self._variables_of_identity())
 
     def check(self) -> str:
         """As `Cloud.check`."""
@@ -125,11 +127,11 @@ class Gcp:
     def check_account(self) -> str:
         """As `Cloud.check_account`."""
         line = f'"{self.options.name}" in {self.region}, project {self.project}'
-        command = self.terraform
-        if not command.source.is_dir():
-            raise SettingsError(f"{command.source}: not there; run the command from a checkout of the repository")
+        source = self.root / terraform.FOLDER
+        if not source.is_dir():
+            raise SettingsError(f"{source}: not there; run the command from a checkout of the repository")
         self._begin()
-        return f"{line}, by {command.executable}, with its state in gs://{self.bucket.name}"
+        return f"{line}, by {self.terraform.executable}, with its state in gs://{self.bucket.name}"
 
     def find(self) -> Deployed | None:
         """As `Cloud.find`; reads the settings, too, that stay as they are."""
@@ -263,16 +265,21 @@ class Gcp:
         """
         exists = self.bucket.exists()
         stored = self.bucket.read() if exists else None
-        former = state.read_file(self.terraform.former_state)
+        former = state.read_file(self._former_path)
         self._former = former if state.holds_anything(former) else None
         if self._former is not None and state.holds_anything(stored):
             self._refuse_newer(self._former, stored or {})
             self._former = None
         self._is_in_bucket = exists and self._former is None
+        self._writer = state.written_by(self._former or stored)
         if self._is_in_bucket:
             self.terraform.begin(self.bucket.backend())
         else:
             self.terraform.begin({"local": {}}, self._former)
+
+    @property
+    def _former_path(self) -> Path:
+        return terraform.former_state(self.root, self.bucket.deployment)
 
     def _refuse_newer(self, former: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
         """See that this machine's own state is but what was moved to the bucket.
@@ -284,7 +291,7 @@ class Gcp:
             return
         place = f"gs://{self.bucket.name}/{self.bucket.prefix}/{state.STATE}"
         raise StoreError(
-            f"two states tell of this deployment: {self.terraform.former_state} and {place}; keep the one that tells "
+            f"two states tell of this deployment: {self._former_path} and {place}; keep the one that tells "
             "of what is there (`terraform show FILE`), and move the other away"
         )
 
@@ -302,7 +309,7 @@ class Gcp:
             report(f"state    {place} is made: Terraform's states are there, for whoever deploys from another machine")
         self.terraform.begin(self.bucket.backend())
         if self._former is not None:
-            path = self.terraform.former_state
+            path = self._former_path
             self.terraform.require("state", "push", str(path))
             path.rename(path.with_name(f"{path.name}.moved"))
             report(f"state    {path} is moved to {place}")

@@ -20,6 +20,9 @@ SUFFIX = "onnxlet-state"
 FOLDER = "onnxlet"
 STATE = "default.tfstate"
 
+REGISTRIES = {"tofu": "registry.opentofu.org/", "terraform": "registry.terraform.io/"}
+"""Where each command has its providers from."""
+
 KEPT_VERSIONS = 100
 """Earlier states that a bucket keeps: each change of a deployment writes some."""
 
@@ -159,6 +162,25 @@ def read_file(path: Path) -> dict[str, Any] | None:
 def holds_anything(state: Mapping[str, Any] | None) -> bool:
     """Whether a state, as Terraform writes it, tells of anything that is deployed."""
     return state is not None and bool(state.get("resources") or state.get("outputs") or "encrypted_data" in state)
+
+
+def written_by(state: Mapping[str, Any] | None) -> str | None:
+    """Return the command that has written a state, by where its providers come from; None where that does not say.
+
+    OpenTofu reads a state of Terraform's and makes it its own with the first change, after which Terraform wants
+    OpenTofu's providers; a state that OpenTofu has encrypted it cannot read at all.
+
+    Source: opentofu/opentofu #773, #1139; OpenTofu, "State and Plan Encryption".
+    """
+    if state is None:
+        return None
+    if "encrypted_data" in state:
+        return "tofu"
+    providers = {str(each.get("provider")) for each in state.get("resources") or []}
+    for command, registry in REGISTRIES.items():
+        if any(registry in provider for provider in providers):
+            return command
+    return None
 
 
 def _message(body: bytes) -> str:

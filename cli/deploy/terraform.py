@@ -45,7 +45,7 @@ COMMANDS = {
     "terraform": "https://developer.hashicorp.com/terraform/install",
     "tofu": "https://opentofu.org/docs/intro/install",
 }
-"""What is taken, the first that is there; and where it is had."""
+"""What a new deployment takes, the first that is there; and where it is had."""
 
 
 LATE = re.compile(
@@ -99,11 +99,6 @@ class Terraform:
     def folder(self) -> Path:
         """Where the command runs."""
         return self.root / COPIES / self.deployment
-
-    @property
-    def former_state(self) -> Path:
-        """Where an earlier onnxlet kept the state of this deployment, on this machine alone."""
-        return self.source / "terraform.tfstate.d" / self.deployment / LOCAL_STATE
 
     def begin(self, backend: Mapping[str, Any], state: Mapping[str, Any] | None = None) -> None:
         """Copy the configuration, and fetch the provider.
@@ -227,18 +222,31 @@ class Terraform:
         return found
 
 
-def find_terraform() -> str:
-    """The executable: Terraform's where both are there, since its states may be what OpenTofu cannot read.
+def find_terraform(writer: str | None = None) -> str:
+    """The executable: of what has written the state; of a new one Terraform's, or OpenTofu's where there is no other.
+
+    Args:
+        writer: The name of the command that has written the state.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: it is not there.
     """
-    found = next(filter(None, map(shutil.which, COMMANDS)), None)
-    if found is None:
+    names = [writer] if writer else list(COMMANDS)
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is not None:
+        return found
+    where = " or ".join(COMMANDS[name] for name in names)
+    if writer:
         raise SettingsError(
-            f"terraform: not on this machine, nor tofu; install it from {COMMANDS['terraform']} or {COMMANDS['tofu']}"
+            f"{writer}: not on this machine, and the state of this deployment was written by it, which another command "
+            f"would change for good: install it from {where}, or move the state first (infra/README.md)"
         )
-    return found
+    raise SettingsError(f"terraform: not on this machine, nor tofu; install one of them from {where}")
+
+
+def former_state(root: Path, deployment: str) -> Path:
+    """Return where an earlier onnxlet kept the state of a deployment, on this machine alone."""
+    return root / FOLDER / "terraform.tfstate.d" / deployment / LOCAL_STATE
 
 
 def to_state(document: Mapping[str, Any]) -> State:

@@ -14,9 +14,11 @@ from cli.local import inbox
 from cli.local.bucket import NAME, serve_bucket
 from cli.local.cloud_function import serve_cloud_function
 from cli.local.function_url import serve_function_url
+from cli.local.google_token import token_file
 from cli.local.lambda_function import LambdaFunction
 from cli.registry import open_place
 from onnxlet.errors import OnnxletError, SettingsError
+from training.google_identity import Identity, storage_of
 
 READY_TIMEOUT_S = 60
 EVENT_TIMEOUT_S = 60
@@ -73,6 +75,7 @@ def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Itera
         environment["ONNXLET_RESULTS"] = _prepare_results(settings.results)
     with ExitStack() as stack:
         output = stack.enter_context(_open_log(log)) if log else None
+        environment |= stack.enter_context(_google_token(settings))
         if settings.inbox is not None:
             outbox = _prepare_inbox(settings.inbox, settings, scheme)
             environment |= bucket_environment(stack.enter_context(serve_bucket(settings.inbox)))
@@ -82,6 +85,18 @@ def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Itera
         url = stack.enter_context(start_http(environment, settings.port, output))
         _await_ready(url)
         yield Server(url)
+
+
+@contextmanager
+def _google_token(settings: LocalSettings) -> Iterator[dict[str, str]]:
+    """Let functions that are on Cloud Storage have the user's own credentials; gives the variables for that."""
+    places = [place for place in (settings.registry, settings.results) if place and place.startswith("gs://")]
+    identity = storage_of(places[0]).gcs_credentials if places else None
+    if not isinstance(identity, Identity):
+        yield {}
+        return
+    with token_file(identity) as variables:
+        yield variables
 
 
 def wait() -> None:

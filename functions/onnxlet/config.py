@@ -194,6 +194,8 @@ class StorageSettings:
     gcs_credentials: Callable[[], dict[str, Any]] | None = None
     """Returns an access token and its end, as obstore takes it, in place of the credentials that obstore finds itself.
     Only the command sets it, for credentials that obstore cannot read."""
+    gcs_token_file: str | None = None
+    """`CLOUDSDK_AUTH_ACCESS_TOKEN_FILE`: a file with an access token, which somebody else renews (`onnxlet serve`)."""
     container: ContainerCredentials | None = None
     """In place of the environment's own credentials, where that has none."""
     s3_region: str | None = None
@@ -332,6 +334,7 @@ def storage_from_environment(environment: Mapping[str, str]) -> StorageSettings:
         s3_endpoint=environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or None,
         gcs_endpoint=gcs_endpoint,
         gcs_base_url=environment.get("GOOGLE_BASE_URL") or None,
+        gcs_token_file=environment.get("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE") or None,
         container=_parse_container(environment),
         s3_region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or None,
         has_fips=environment.get("AWS_USE_FIPS_ENDPOINT", "").lower() == "true",

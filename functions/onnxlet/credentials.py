@@ -10,7 +10,7 @@ provider"; Google Cloud, "About VM metadata" and "Application Default Credential
 import json
 import os
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +18,9 @@ from onnxlet.config import ContainerCredentials
 from onnxlet.errors import CredentialsError
 
 TIMEOUT_S = 5.0
+
+READ_AGAIN = timedelta(minutes=10)
+"""When a file's token is read again at the latest; obstore does that five minutes earlier."""
 
 GOOGLE_KEYS = (
     "GOOGLE_APPLICATION_CREDENTIALS",
@@ -62,6 +65,27 @@ def google_token() -> str:
         return str(document["access_token"])
     except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
         raise CredentialsError(f"http://{host}: expected a token of the service account, got {error!r}") from error
+
+
+class TokenFile:
+    """Reads an access token for Google from a file, which somebody else renews; obstore calls it again and again."""
+
+    def __init__(self, path: str) -> None:
+        """Take the file."""
+        self._path = path
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the token, as obstore takes it.
+
+        Raises:
+            CredentialsError: the file cannot be read.
+        """
+        try:
+            with open(self._path) as file:
+                token = file.read().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CredentialsError(f"{self._path}: expected an access token, got {error!r}") from error
+        return {"token": token, "expires_at": datetime.now(UTC) + READ_AGAIN}
 
 
 class ContainerCredentialProvider:

@@ -3,14 +3,20 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.deploy.http import send_to
+from cli.local.google_token import VARIABLE, token_file
+from cli.local.serve import LocalSettings, serve
 from cli.registry import open_place, open_registry
+from onnxlet.config import storage_from_environment
 from onnxlet.errors import CredentialsError
+from onnxlet.store import open_store
 from tests.fake_gcs import FakeGcs
 from tests.google_tokens import ACCOUNT, FEDERATED, KEY, MACHINE, USER, Google, impersonated, serving_google
 from training.google_identity import find_identity, require_identity, storage_of
@@ -117,6 +123,51 @@ def test_the_command_has_it_too(google: Google, tmp_path: Path) -> None:
             text=True,
         )
     assert (done.returncode, json.loads(done.stdout)) == (0, []), done.stderr
+    assert set(fake.tokens) == {fake.token}
+
+
+def test_functions_on_this_machine_have_it_too_and_go_on_having_it(google: Google, tmp_path: Path) -> None:
+    """A file of CI's credentials stands in the environment, which obstore alone would stumble over."""
+    variables = {FILE: a_file(tmp_path, google.external())}
+    identity = require_identity(variables)
+    fake = FakeGcs("models")
+    fake.token = FEDERATED
+    with fake.serving() as url, token_file(identity, renew_s=0.01) as found:
+        path = Path(found[VARIABLE])
+        assert path.parent.stat().st_mode & 0o077 == 0  # nobody else looks into its folder
+        storage = storage_from_environment({**variables, **found, "GOOGLE_BASE_URL": url})
+        store = open_store("gs://models/registry", storage)
+        store.put_if_absent("a", b"1")
+        assert store.read("a").data == b"1"
+        path.write_text("stale")
+        wait_until(lambda: path.read_text() == FEDERATED)
+    assert not path.exists()
+    assert set(fake.tokens) == {FEDERATED}
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if is_so():
+            return
+        time.sleep(0.01)
+    pytest.fail("it never came true")
+
+
+def test_a_token_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    storage = storage_from_environment({"CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(tmp_path / "none")})
+    with pytest.raises(CredentialsError, match="none: expected an access token"):
+        open_store("gs://models", storage).read("a")
+
+
+def test_serve_hands_it_to_the_functions(google: Google, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeGcs("models")
+    fake.token = impersonated(FEDERATED)
+    monkeypatch.setenv(FILE, a_file(tmp_path, google.external(is_impersonating=True)))
+    with fake.serving() as url:
+        monkeypatch.setenv("GOOGLE_BASE_URL", url)
+        with serve("gcp", LocalSettings("gs://models/registry", None, 0)) as server:
+            reply = send_to(f"{server.url}/v1/models/none", None, {})
+    assert (reply.status, json.loads(reply.body)["code"]) == (404, "model_not_found")
     assert set(fake.tokens) == {fake.token}
 
 

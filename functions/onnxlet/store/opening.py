@@ -131,7 +131,7 @@ def _open_gcs(place: str, settings: StorageSettings) -> Store:
             f'{{"gcs_base_url": "{settings.gcs_endpoint}", "disable_oauth": true, '
             '"client_email": "", "private_key": "", "private_key_id": ""}'
         )
-    credentials: Any = None if settings.gcs_endpoint else settings.gcs_credentials
+    credentials = None if settings.gcs_endpoint else _gcs_credentials(settings)
 
     def open_backend(client: Any) -> GCSStore:
         options: Any = {**client, "allow_http": root.startswith("http://")}
@@ -152,6 +152,15 @@ def _open_gcs(place: str, settings: StorageSettings) -> Store:
         return exact.read(f"{place}/{key}", request, at_most, None)
 
     return Store(place, open_backend(CLIENT), open_backend, read_exactly)
+
+
+def _gcs_credentials(settings: StorageSettings) -> Any:
+    """Return what gives a token where obstore shall not look for credentials itself; on Google's machines nothing."""
+    if settings.gcs_credentials is None and settings.gcs_token_file is not None:
+        from onnxlet.credentials import TokenFile  # only functions on a machine of the user's
+
+        return TokenFile(settings.gcs_token_file)
+    return settings.gcs_credentials
 
 
 def _join(prefix: str, key: str) -> str:

@@ -14,7 +14,7 @@ from cli.package.target import Target
 from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
 from tests.cli.deploy.recorder import Recorder, recording
 from tests.cli.deploy.tools import GCLOUD, TERRAFORM, put_tool
-from tests.fake_gcs import FakeGcs
+from tests.fake_gcs import Blob, FakeGcs
 
 GCP = Path(__file__).parents[3] / "infra/gcp"
 
@@ -26,7 +26,17 @@ def http() -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def root(tmp_path: Path, http: Recorder, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGcs]:
+    """A Cloud Storage, and what it asks for."""
+    fake = FakeGcs()
+    monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "a-token")
+    with fake.serving() as url:
+        monkeypatch.setenv("GOOGLE_BASE_URL", url)
+        yield fake
+
+
+@pytest.fixture
+def root(tmp_path: Path, http: Recorder, gcs: FakeGcs, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: ARG001
     """A checkout, with stand-ins for Terraform and gcloud, and a Cloud Storage."""
     put_tool(tmp_path / "bin", "terraform", TERRAFORM, monkeypatch)
     put_tool(tmp_path / "bin", "gcloud", GCLOUD)
@@ -38,10 +48,7 @@ def root(tmp_path: Path, http: Recorder, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setenv("TERRAFORM_CALLS", str(tmp_path / "calls.txt"))
     monkeypatch.setenv("HTTP_URL", http.url)
     monkeypatch.setenv("REGISTRY_URL", (tmp_path / "registry").as_uri())
-    monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "a-token")
-    with FakeGcs().serving() as url:
-        monkeypatch.setenv("GOOGLE_BASE_URL", url)
-        yield tmp_path
+    return tmp_path
 
 
 def gcp(root: Path, **options: str) -> Gcp:
@@ -216,8 +223,72 @@ def test_what_is_missing_is_asked_for(
 
 def test_without_terraform_it_is_said_where_it_is_had(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(root / "none"))
-    with pytest.raises(SettingsError, match="terraform: not on this machine, nor tofu; install it from"):
+    with pytest.raises(SettingsError, match="terraform: not on this machine, nor tofu; install one of them from"):
         gcp(root).check()
+
+
+def tools(root: Path, *names: str) -> None:
+    """Let a machine have these commands, and no other."""
+    (root / "bin/terraform").unlink(missing_ok=True)
+    for name in names:
+        put_tool(root / "bin", name, TERRAFORM)
+
+
+def write_state(gcs: FakeGcs, registry: str, **more: str) -> None:
+    """Put the state of a deployment into the bucket, whose providers are from a registry."""
+    resource = {"type": "google_storage_bucket", "provider": f'provider["{registry}/hashicorp/google"]'}
+    document = {"version": 4, "resources": [resource], **more}
+    gcs.buckets["project-1-onnxlet-state"] = {
+        "onnxlet/project-1-europe-west1-shop/default.tfstate": Blob(json.dumps(document).encode(), 1)
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"), [(("terraform", "tofu"), "terraform"), (("tofu",), "tofu"), (("terraform",), "terraform")]
+)
+def test_a_new_deployment_takes_terraform_and_else_opentofu(
+    root: Path, names: tuple[str, ...], taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(root / "bin"))
+    tools(root, *names)
+    assert f"by {root}/bin/{taken}, with" in gcp(root).check()
+    assert deployed(gcp(root)).model == "digits"
+
+
+@pytest.mark.parametrize(
+    ("registry", "writer"), [("registry.opentofu.org", "tofu"), ("registry.terraform.io", "terraform")]
+)
+def test_a_state_is_read_by_what_has_written_it_alone(
+    root: Path, gcs: FakeGcs, registry: str, writer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(root / "bin"))
+    write_state(gcs, registry)
+    tools(root, "terraform", "tofu")
+    assert f"by {root}/bin/{writer}, with" in gcp(root).check()
+    (root / "bin" / writer).unlink()
+    with pytest.raises(
+        SettingsError, match=f"{writer}: not on this machine, and the state of this deployment was written"
+    ):
+        gcp(root).check()
+
+
+def test_a_state_that_opentofu_has_encrypted_is_opentofu_s(
+    root: Path, gcs: FakeGcs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(root / "bin"))
+    tools(root, "terraform", "tofu")
+    write_state(gcs, "none", encrypted_data="abc")
+    assert f"by {root}/bin/tofu, with" in gcp(root).check()
+
+
+def test_a_state_on_this_machine_says_who_has_written_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(root / "bin"))
+    tools(root, "terraform", "tofu")
+    path = root / "infra/gcp/terraform.tfstate.d/project-1-europe-west1-shop/terraform.tfstate"
+    path.parent.mkdir(parents=True)
+    provider = 'provider["registry.opentofu.org/hashicorp/google"]'
+    path.write_text(json.dumps({"resources": [{"type": "google_storage_bucket", "provider": provider}]}))
+    assert f"by {root}/bin/tofu, with" in gcp(root).check()
 
 
 def test_without_credentials_it_is_said_how_to_get_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -387,6 +387,24 @@ def test_a_state_without_settings_is_not_taken_for_the_defaults(root: Path, gcs:
     assert plan(gcp(root)) == []
 
 
+def test_a_first_deployment_that_failed_half_way_goes_on_with_its_settings(root: Path, gcs: FakeGcs) -> None:
+    ready = root / "ready"
+    late = f"""
+resource "terraform_data" "late" {{
+  depends_on = [terraform_data.everything]
+  provisioner "local-exec" {{ command = "test -e {ready}" }}
+}}
+"""
+    with (root / "infra/gcp/main.tf").open("a") as file:
+        file.write(late)
+    with pytest.raises(StoreError, match="local-exec provisioner error"):
+        deploy(gcp(root, others=VALUES))
+    ready.touch()
+    deploy(gcp(root))
+    assert settings(gcs)["access"] == "keys"
+    assert plan(gcp(root, others=VALUES)) == []
+
+
 def test_what_was_removed_begins_anew(root: Path, gcs: FakeGcs) -> None:
     deploy(gcp(root, others={"access": "keys"}))
     cloud = gcp(root)
