@@ -304,8 +304,7 @@ class Gcp:
         if self._is_in_bucket:
             return
         place = f"gs://{self.bucket.name}"
-        if not self.bucket.exists():
-            self.bucket.create()
+        if not self.bucket.exists() and self.bucket.create():
             report(f"state    {place} is made: Terraform's states are there, for whoever deploys from another machine")
         self.terraform.begin(self.bucket.backend())
         if self._former is not None:

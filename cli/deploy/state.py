@@ -76,8 +76,8 @@ class StateBucket:
         found = self._ask(f"/storage/v1/b?{query}") or {}
         return [item["name"] for item in found.get("items", [])]
 
-    def create(self) -> None:
-        """Make the bucket: private whatever anybody grants, and with all earlier states.
+    def create(self) -> bool:
+        """Make the bucket: private whatever anybody grants, and with earlier states; False where another was faster.
 
         Raises:
             CredentialsError, StoreError: Google refuses.
@@ -94,7 +94,15 @@ class StateBucket:
                 "rule": [{"action": {"type": "Delete"}, "condition": {"numNewerVersions": KEPT_VERSIONS}}],
             },
         }
-        self._ask(f"/storage/v1/b?{urlencode({'project': self.project})}", json.dumps(body).encode())
+        path = f"/storage/v1/b?{urlencode({'project': self.project})}"
+        if self._ask(path, json.dumps(body).encode(), missing=(409,)) is not None:
+            return True
+        if not self.exists():
+            raise StoreError(
+                f"gs://{self.name}, the bucket of Terraform's state: the name is taken by another project: name "
+                "another bucket with --state gs://..."
+            )
+        return False
 
     def read(self) -> dict[str, Any] | None:
         """Return the state as Terraform has written it, or None; raises as `exists`."""

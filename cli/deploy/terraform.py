@@ -20,6 +20,7 @@ NOT_COPIED = ("*.tfstate*", "terraform.tfstate.d", ".terraform", "*.tfvars", "*.
 VALUES = ("terraform.tfvars", "terraform.tfvars.json", "*.auto.tfvars", "*.auto.tfvars.json")
 """Files of values that Terraform reads by itself where it runs."""
 
+VERSIONS, LOCK = "versions.tf", ".terraform.lock.hcl"
 BACKEND = "backend_override.tf.json"
 LOCAL_STATE = "terraform.tfstate"
 PLAN = "onnxlet.tfplan"
@@ -203,8 +204,13 @@ class Terraform:
         return [f"-var-file={each}" for each in files] + to_variables(named)
 
     def _copy(self) -> None:
-        """Copy the configuration; of an earlier copy only what `init` has fetched stays."""
+        """Copy the configuration; of an earlier copy only what `init` has fetched stays.
+
+        The lock that `init` has written goes where other providers are asked for, which it would refuse.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
+        if _text_of(self.folder / VERSIONS) != _text_of(self.source / VERSIONS):
+            (self.folder / LOCK).unlink(missing_ok=True)
         for path in self.folder.iterdir():
             if path.name.startswith("."):
                 continue
@@ -266,6 +272,10 @@ def explain(done: Finished) -> str:
     """Return the first error that the command names, in some lines; of several, one that waiting does not mend."""
     found = sorted(_errors(done), key=_is_late)
     return " ".join(found[0][:SHOWN_LINES]) if found else done.last_error()
+
+
+def _text_of(path: Path) -> str | None:
+    return path.read_text() if path.is_file() else None
 
 
 def _errors(done: Finished) -> list[list[str]]:

@@ -86,6 +86,29 @@ def test_what_is_looked_at_is_said(root: Path) -> None:
     assert calls(root) == [["init", "-reconfigure", "-input=false", "-no-color"]]
 
 
+def test_only_what_init_has_fetched_outlives_a_copy_of_the_configuration(root: Path) -> None:
+    source, copy = root / "infra/gcp", root / ".onnxlet/terraform/project-1-europe-west1-shop"
+    (source / "versions.tf").write_text("# 1")
+    (source / "old.tf").touch()
+    gcp(root).check()
+    for name in (".terraform.lock.hcl", "terraform.tfstate.backup"):
+        (copy / name).touch()
+    (copy / ".terraform").mkdir()
+    (source / "old.tf").unlink()
+    gcp(root).check()
+    assert {path.name for path in copy.iterdir()} == {
+        ".terraform",
+        ".terraform.lock.hcl",
+        "backend_override.tf.json",
+        "variables.tf",
+        "versions.tf",
+    }
+    (source / "versions.tf").write_text("# 2: other providers, which the lock would refuse")
+    gcp(root).check()
+    assert not (copy / ".terraform.lock.hcl").exists()
+    assert (copy / ".terraform").is_dir()
+
+
 def test_nothing_is_found_where_nothing_is(root: Path) -> None:
     cloud = gcp(root)
     cloud.check()

@@ -230,8 +230,21 @@ def test_the_state_may_be_in_a_bucket_of_ones_own(root: Path, gcs: FakeGcs) -> N
 def test_a_bucket_of_a_stranger_holds_no_state_of_ours(root: Path, gcs: FakeGcs) -> None:
     gcs.buckets[BUCKET] = {STATE: Blob(b'{"outputs": {"settings": {"value": {"access": "open"}}}}', 1)}
     gcs.foreign.add(BUCKET)
-    with pytest.raises(StoreError, match=r"409: .*not available.*name another bucket with --state"):
+    with pytest.raises(StoreError, match=r"the name is taken by another project: name another bucket with --state"):
         deploy(gcp(root))
+
+
+def test_of_two_first_deployments_one_makes_the_bucket(root: Path, gcs: FakeGcs) -> None:
+    cloud = gcp(root)
+    cloud.check()
+    gcs.foreign.add(BUCKET)  # it is not there when it is looked for, and there when it is made
+    gcs.buckets[BUCKET] = {}
+    with pytest.raises(StoreError, match="the name is taken by another project"):
+        cloud.bucket.create()
+    gcs.foreign.clear()
+    assert cloud.bucket.create() is False
+    del gcs.buckets[BUCKET]
+    assert cloud.bucket.create() is True
 
 
 @pytest.mark.parametrize("place", ["s3://bucket", "bucket", "file:///tmp"])
