@@ -4,5 +4,6 @@
 """
 
 from cli.cost.monthly import Estimate, estimate
+from cli.cost.offers import Extras
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["Estimate", "Extras", "estimate"]

@@ -9,7 +9,7 @@ import typer
 from cli import output
 from cli.cost import workload as workloads
 from cli.cost.compare import compare, to_document
-from cli.cost.prices import load_prices
+from cli.cost.prices import FILE, load_prices
 from cli.cost.report import print_report
 from cli.cost.workload import Workload
 from cli.options import finite
@@ -48,6 +48,9 @@ def cost(
     sizes: Annotated[str, typer.Option(metavar="MIB[,MIB]", help="The memory sizes to show.")] = SIZES,
     provisioned: Annotated[int, typer.Option(min=0, help="Environments of Lambda that are kept ready.")] = 0,
     free_tier: Annotated[bool, typer.Option("--free-tier", help="Take off what is free each month.")] = False,
+    prices: Annotated[
+        Path, typer.Option(metavar="FILE", help="Prices of another date or region, in the form of prices.json.")
+    ] = FILE,
     model: Annotated[str | None, typer.Option(help="With --bench: one of its models.")] = None,
     form: Annotated[str, typer.Option(help="With --bench: binary or json tensors.")] = "binary",
     chart: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw it into a PNG.")] = None,
@@ -63,7 +66,7 @@ def cost(
         found = replace(found, payload_bytes=payload_kb * 1000)
     requests = workloads.parse_numbers(requests_per_month, "--requests-per-month", 1, MOST_REQUESTS)
     sizes_mib = workloads.parse_numbers(sizes, "--sizes", 128, LARGEST_MIB)
-    comparison = compare(found, load_prices(has_free_tier=free_tier), requests, sizes_mib, provisioned)
+    comparison = compare(found, load_prices(prices, has_free_tier=free_tier), requests, sizes_mib, provisioned)
     if chart is not None:
         # Imported only here: few ask for a picture.
         from cli.bench.chart import require_chart

@@ -14,11 +14,18 @@ MOST_INSTANCES = 100
 
 BISECTIONS = 60
 
-NOT_INCLUDED = (
-    "storage, data that leave the region, an API Gateway or a load balancer in front, alarms and dashboards",
+NEVER_INCLUDED = (
+    "storage, data that leave the region, a load balancer or a firewall in front",
     "the registry's requests: a few for each cold start, at $0.40 a million",
-    "discounts, taxes, support; provisioned concurrency of others than Lambda",
+    "discounts, taxes, support",
 )
+"""Of an estimate for one deployment."""
+
+NOT_INCLUDED = (
+    *NEVER_INCLUDED,
+    "what a deployment adds: snapshots, an API Gateway, queues, alarms, minimum instances (`deploy --plan` shows it)",
+)
+"""Of the comparison."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cli.cost import offers
-from cli.cost.compare import NOT_INCLUDED
+from cli.cost.compare import NEVER_INCLUDED
+from cli.cost.offers import NO_EXTRAS, Extras
 from cli.cost.prices import load_prices
 from cli.cost.workload import DEFAULT_COLD_MILLISECONDS, DEFAULT_COLD_SHARE, Workload
 from onnxlet.errors import InvalidRequestError
@@ -18,7 +19,9 @@ class Estimate:
 
     monthly_usd: float
     parts_usd: Mapping[str, float]
-    """By what is billed: requests, duration, init, provisioned, logs, metrics."""
+    """By what is billed: requests, duration, init, provisioned, logs, metrics, and what each extra costs."""
+    idle_usd: float
+    """What of it is billed while nobody asks anything."""
     assumptions: tuple[str, ...]
     """What the figure rests on, a line each."""
 
@@ -32,7 +35,7 @@ def estimate(
     platform: str = "lambda",
     cold_milliseconds: float = DEFAULT_COLD_MILLISECONDS,
     cold_share: float = DEFAULT_COLD_SHARE,
-    provisioned: int = 0,
+    extras: Extras = NO_EXTRAS,
     has_free_tier: bool = False,
 ) -> Estimate:
     """What a function costs a month at list prices.
@@ -45,7 +48,7 @@ def estimate(
         platform: `lambda` or `cloud-run`.
         cold_milliseconds: Of the init phase.
         cold_share: Of the requests, how many start a process.
-        provisioned: How many environments of Lambda are kept ready.
+        extras: What the deployment turns on besides the function.
         has_free_tier: Whether what the cloud gives away each month is taken off.
 
     Raises:
@@ -59,13 +62,14 @@ def estimate(
     prices = load_prices(has_free_tier=has_free_tier)
     workload = Workload(milliseconds, "given", cold_milliseconds, cold_share)
     if platform == "lambda":
-        offer = offers.on_lambda(workload, prices, architecture, memory_mib, provisioned)
+        offer = offers.on_lambda(workload, prices, architecture, memory_mib, extras)
     else:
-        offer = offers.on_cloud_run(workload, prices, memory_mib)
+        offer = offers.on_cloud_run(workload, prices, memory_mib, extras)
     assumptions = (
         f"{milliseconds:g} ms a request on a full vCPU, {offer.milliseconds:.3g} ms at {memory_mib} MiB",
         f"{cold_share:.3g} of the requests start a process, in {cold_milliseconds:g} ms that are billed",
         f"list prices of {prices.date}, the monthly allowances {'taken off' if has_free_tier else 'left aside'}",
-        f"without {'; '.join(NOT_INCLUDED)}",
+        f"without {'; '.join(NEVER_INCLUDED)}",
     )
-    return Estimate(offer.monthly_usd(requests_per_month), offer.parts(requests_per_month), assumptions)
+    parts = offer.parts(requests_per_month)
+    return Estimate(offer.monthly_usd(requests_per_month), parts, sum(offer.fixed.values()), assumptions)

@@ -33,6 +33,36 @@ SAGEMAKER_STEP_MIB = 1024
 SAGEMAKER_MOST_MIB = 6144
 
 
+POLLERS = 5
+POLL_S = 20
+"""Lambda waits at a queue on five connections at least, and asks each again after 20 seconds without a message.
+
+Source: AWS Compute Blog, "Introducing maximum concurrency of AWS Lambda functions when using Amazon SQS as an event
+source"; AWS Lambda developer guide, "Understanding polling and batching behavior for Amazon SQS event source mappings".
+"""
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a deployment turns on besides the function that answers, much of it billed whatever the traffic."""
+
+    provisioned: int = 0
+    """Environments of Lambda that are kept ready."""
+    has_snapshots: bool = False
+    """Whether the function starts from a snapshot (SnapStart), whose published version is billed."""
+    has_api: bool = False
+    """Whether requests come through a REST API of API Gateway."""
+    queues: int = 0
+    """Queues that Lambda polls."""
+    alarms: int = 0
+    dashboards: int = 0
+    min_instances: int = 0
+    """Instances of Cloud Run that are kept ready."""
+
+
+NO_EXTRAS = Extras()
+
+
 @dataclass(frozen=True)
 class Meter:
     """One thing that is counted and billed."""
@@ -115,7 +145,7 @@ class AlwaysOn:
 def all_offers(workload: Workload, prices: Prices, sizes_mib: Sequence[int], provisioned: int = 0) -> list[Offer]:
     """Every serverless offer in every size that it has."""
     found = [
-        on_lambda(workload, prices, architecture, size, provisioned)
+        on_lambda(workload, prices, architecture, size, Extras(provisioned))
         for architecture in ARCHITECTURES
         for size in sizes_mib
     ]
@@ -129,35 +159,62 @@ def always_on(workload: Workload, prices: Prices, architecture: str) -> AlwaysOn
     return next(AlwaysOn(each, workload.milliseconds) for each in prices.instances if each.architecture == architecture)
 
 
-def on_lambda(workload: Workload, prices: Prices, architecture: str, memory_mib: int, provisioned: int = 0) -> Offer:
+def on_lambda(
+    workload: Workload, prices: Prices, architecture: str, memory_mib: int, extras: Extras = NO_EXTRAS
+) -> Offer:
     """Lambda: each request, and memory by time to the millisecond, init included; or so many environments kept ready.
 
-    All requests are then taken to find one that is ready, and the monthly allowance is not theirs.
+    With environments that are kept ready all requests are taken to find one, and the monthly allowance is not theirs.
+    From a snapshot a start is billed by memory, and no init is.
     """
     gb, milliseconds = memory_mib / 1024, workload.milliseconds_at(memory_mib)
     seconds = math.ceil(milliseconds) / 1000
     price = f"lambda_{architecture}"
-    request = Meter("requests", 1, prices.usd["lambda_request"], "lambda_request")
-    if provisioned:
-        duration = Meter("duration", gb * seconds, prices.usd[f"{price}_provisioned_duration_gb_second"])
-        ready_usd = provisioned * gb * SECONDS_PER_MONTH * prices.usd[f"{price}_provisioned_gb_second"]
-        busy, fixed = [duration], {"provisioned": ready_usd}
+    fixed = _standing(prices, extras)
+    if extras.provisioned:
+        busy = [Meter("duration", gb * seconds, prices.usd[f"{price}_provisioned_duration_gb_second"])]
+        ready = gb * SECONDS_PER_MONTH * prices.usd[f"{price}_provisioned_gb_second"]
+        fixed = {"provisioned": extras.provisioned * ready, **fixed}
     else:
         usd = prices.usd[f"{price}_gb_second"]
-        init_seconds = workload.cold_share * math.ceil(workload.cold_milliseconds) / 1000
-        duration = Meter("duration", gb * seconds, usd, "lambda_gb_second")
-        busy, fixed = [duration, Meter("init", gb * init_seconds, usd, "lambda_gb_second")], {}
-    meters = (request, *busy, *_cloudwatch(prices))
+        busy = [Meter("duration", gb * seconds, usd, "lambda_gb_second")]
+        if extras.has_snapshots:
+            busy.append(Meter("restores", gb * workload.cold_share, prices.usd["lambda_snapstart_restore_gb"]))
+            cached = gb * SECONDS_PER_MONTH * prices.usd["lambda_snapstart_cache_gb_second"]
+            fixed = {"snapshot": cached, **fixed}
+        else:
+            init_seconds = workload.cold_share * math.ceil(workload.cold_milliseconds) / 1000
+            busy.append(Meter("init", gb * init_seconds, usd, "lambda_gb_second"))
+    request = Meter("requests", 1, prices.usd["lambda_request"], "lambda_request")
+    api = [Meter("API Gateway", 1, prices.usd["api_gateway_rest_request"])] if extras.has_api else []
+    meters = (request, *busy, *api, *_cloudwatch(prices))
     return Offer("Lambda", architecture, memory_mib, milliseconds, meters, fixed, prices.free)
 
 
-def on_cloud_run(workload: Workload, prices: Prices, memory_mib: int) -> Offer:
+def _standing(prices: Prices, extras: Extras) -> dict[str, float]:
+    """What is billed on AWS while nobody asks anything, without the function itself."""
+    polls = extras.queues * POLLERS * SECONDS_PER_MONTH / POLL_S
+    units = {
+        "queue polling": (polls, "sqs_request"),
+        "alarms": (extras.alarms, "cloudwatch_alarm"),
+        "dashboards": (extras.dashboards, "cloudwatch_dashboard"),
+    }
+    return {
+        part: max(0.0, count - prices.free.get(name, 0.0)) * prices.usd[name]
+        for part, (count, name) in units.items()
+        if count
+    }
+
+
+def on_cloud_run(workload: Workload, prices: Prices, memory_mib: int, extras: Extras = NO_EXTRAS) -> Offer:
     """Cloud Run functions: vCPUs and memory while an instance starts or answers, one request at a time."""
     vcpus = next(vcpus for most_mib, vcpus in CLOUD_RUN_VCPUS if memory_mib <= most_mib)
     gib, cpu_usd = memory_mib / 1024, prices.usd["cloud_run_vcpu_second"]
     seconds = _stepped(workload.milliseconds) / 1000
     init_seconds = workload.cold_share * _stepped(workload.cold_milliseconds) / 1000
     memory_usd = prices.usd["cloud_run_gib_second"]
+    idle_usd = vcpus * prices.usd["cloud_run_idle_vcpu_second"] + gib * prices.usd["cloud_run_idle_gib_second"]
+    fixed = {"minimum instances": extras.min_instances * SECONDS_PER_MONTH * idle_usd} if extras.min_instances else {}
     meters = (
         Meter("requests", 1, prices.usd["cloud_run_request"], "cloud_run_request"),
         Meter("duration", vcpus * seconds, cpu_usd, "cloud_run_vcpu_second"),
@@ -165,7 +222,7 @@ def on_cloud_run(workload: Workload, prices: Prices, memory_mib: int) -> Offer:
         Meter("memory", gib * (seconds + init_seconds), memory_usd, "cloud_run_gib_second"),
         Meter("logs", LOG_BYTES / 1024**3, prices.usd["cloud_logging_gib"], "cloud_logging_gib"),
     )
-    return Offer("Cloud Run", "x86_64", memory_mib, workload.milliseconds, meters, allowances=prices.free)
+    return Offer("Cloud Run", "x86_64", memory_mib, workload.milliseconds, meters, fixed, prices.free)
 
 
 def on_sagemaker(workload: Workload, prices: Prices, memory_mib: int) -> Offer:

@@ -27,7 +27,7 @@ def notes(comparison: Comparison) -> list[str]:
     prices = comparison.prices
     allowances = "taken off" if prices.free else "left aside (--free-tier takes them off)"
     found = [
-        f"List prices in US dollars of {prices.date}, sources in cli/cost/prices.json; allowances {allowances}.",
+        f"List prices in US dollars of {prices.date}, sources in {prices.path}; allowances {allowances}.",
         f"An instance is taken to be busy {UTILISATION:.0%} of the time on average, and to be alone: two are safer.",
         "arm64 is taken to be as fast as x86_64, and SageMaker's CPU to grow with memory as Lambda's does.",
         "Cloud Run bills one request at a time in steps of 100 ms; SageMaker no start, but payloads (--payload-kb).",

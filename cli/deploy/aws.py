@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import boto3
 
 from cli import signature
+from cli.cost.offers import Extras
 from cli.deploy import sam, stack
 from cli.deploy.cloud import ROOT, Change, Deployed, Kept, Options, Outputs, Reply, Wanted
 from cli.deploy.http import send
@@ -26,6 +27,9 @@ from onnxlet.registry import Registry
 
 AUTHS = {"iam": "AWS_IAM", "none": "NONE", "api-key": "API_KEY"}
 """Who may call: whoever AWS's own permissions let in, anybody, or who knows a key; with the template's names."""
+
+QUEUES, ALARMS = 1, 10
+"""How many queues of the template Lambda polls, and how many alarms the template has: both are billed while idle."""
 
 FILE_MODE = 0o644
 FOLDER_MODE = 0o755
@@ -118,6 +122,22 @@ class Aws:
     def memory_mib(self) -> int:
         """As `Cloud.memory_mib`."""
         return int(self.options.others.get("MemorySize") or self.options.memory_mib or self._before("MemorySize", 1769))
+
+    def extras(self) -> Extras:
+        """As `Cloud.extras`."""
+
+        def chosen(name: str) -> str:
+            return self.options.others.get(name) or str(self._before(name, ""))
+
+        auth = AUTHS[self.options.auth] if self.options.auth else chosen("UrlAuth")
+        return Extras(
+            provisioned=int(chosen("ProvisionedConcurrency") or 0),
+            has_snapshots=chosen("SnapStart") == "true",
+            has_api=auth == "API_KEY",
+            queues=QUEUES,
+            alarms=ALARMS,
+            dashboards=1,
+        )
 
     def plan(self, wanted: Wanted, report: Report) -> list[Change]:
         """As `Cloud.plan`: a change set that is not executed, and deleted again."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cli.cost.monthly import Estimate, estimate
+from cli.cost.offers import Extras
 from cli.package.target import Target
 
 PLATFORMS = {"aws": "lambda", "gcp": "cloud-run"}
@@ -17,12 +18,13 @@ class Traffic:
     """Of a warm request on one full CPU; `onnxlet bench warm` measures it."""
 
 
-def expect(traffic: Traffic, target: Target, memory_mib: int) -> Estimate:
-    """What the HTTP function costs in a month."""
+def expect(traffic: Traffic, target: Target, memory_mib: int, extras: Extras) -> Estimate:
+    """What the HTTP function costs in a month, with what the deployment turns on besides."""
     return estimate(
         traffic.requests_per_month,
         milliseconds=traffic.milliseconds,
         memory_mib=memory_mib,
         architecture=target.arch,
         platform=PLATFORMS[target.cloud],
+        extras=extras,
     )

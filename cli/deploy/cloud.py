@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from cli.cost.offers import Extras
 from cli.deploy.process import Report
 from cli.local.process import FUNCTIONS
 from cli.package.target import Target
@@ -127,6 +128,9 @@ class Cloud(Protocol):
 
     def memory_mib(self) -> int:
         """Of the function, as it will be."""
+
+    def extras(self) -> Extras:
+        """What is billed besides the function, as it will be."""
 
     def plan(self, wanted: Wanted, report: Report) -> list[Change]:
         """What `apply` would change, changing nothing.

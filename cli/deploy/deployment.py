@@ -103,9 +103,8 @@ def plan(
     live = None if found is None else source.to_be_live(cloud.open_registry(found.outputs.registry_url))
     prefetch = None if found is None or live is None else model.expected(live, found.variant)
     changes = cloud.plan(Wanted(package.path, source.name, prefetch), report)
-    return Plan(
-        changes, package, source, found is None, traffic, bill.expect(traffic, cloud.target(), cloud.memory_mib())
-    )
+    costs = bill.expect(traffic, cloud.target(), cloud.memory_mib(), cloud.extras())
+    return Plan(changes, package, source, found is None, traffic, costs)
 
 
 def find_cloud(name: str, options: Options) -> Cloud:

@@ -11,6 +11,7 @@ from typing import Any
 import obstore
 import obstore.exceptions
 
+from cli.cost.offers import Extras
 from cli.deploy import settings, state, terraform
 from cli.deploy.cloud import ROOT, Change, Deployed, Kept, Options, Outputs, Reply, Wanted
 from cli.deploy.http import send_to
@@ -158,6 +159,11 @@ class Gcp:
         """As `Cloud.memory_mib`."""
         named = self.options.others.get("memory_mib") or self.options.memory_mib
         return int(named or self._remembered.get("memory_mib") or 1024)
+
+    def extras(self) -> Extras:
+        """As `Cloud.extras`."""
+        named = self.options.others.get("min_instances")
+        return Extras(min_instances=int(named or self._remembered.get("min_instances") or 0))
 
     def plan(self, wanted: Wanted, report: Report) -> list[Change]:
         """As `Cloud.plan`."""

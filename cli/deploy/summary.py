@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cli import output
+from cli.cost.report import usd
 from cli.deploy.cloud import Cloud, Kept, Outputs
 from cli.deploy.deployment import Deployment, Plan
 
@@ -32,6 +33,7 @@ def plan_document(cloud: Cloud, planned: Plan) -> dict[str, Any]:
         "changes": [asdict(change) for change in planned.changes],
         "requests_per_month": planned.traffic.requests_per_month,
         "monthly_usd": planned.bill.monthly_usd,
+        "idle_usd": planned.bill.idle_usd,
         "parts_usd": dict(planned.bill.parts_usd),
         "assumptions": list(planned.bill.assumptions),
     }
@@ -67,6 +69,8 @@ def print_plan(planned: Plan) -> None:
     output.print_line(f"{len(rows) or 'no'} change{'' if len(rows) == 1 else 's'}; nothing was changed")
     bill = planned.bill
     output.print_line(f"\n${bill.monthly_usd:,.2f} a month for {planned.traffic.requests_per_month:,} requests:")
+    output.print_line(f"  {', '.join(f'{part} {usd(amount)}' for part, amount in bill.parts_usd.items())}")
+    output.print_line(f"  {usd(bill.idle_usd)} of it is billed while nobody asks anything")
     for assumption in bill.assumptions:
         output.print_line(f"  {assumption}")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from cli.cost.prices import FILE
 from cli.cost.report import usd
 from cli.main import app
 from onnxlet.errors import InvalidRequestError
@@ -52,6 +53,18 @@ def test_machines_get_all_of_it(tmp_path: Path) -> None:
     assert (document["workload"]["cold_share"], document["workload"]["cold_milliseconds"]) == (0.05, 900)
     assert document["offers"][0]["monthly_usd"] == {"1000000": 0}
     assert chart.read_bytes().startswith(b"\x89PNG")
+
+
+def test_prices_of_another_date_are_named_and_used(tmp_path: Path) -> None:
+    document = json.loads(FILE.read_text())
+    document["date"] = "2027-01-31"
+    document["prices"]["lambda_request"]["usd"] = 200
+    (tmp_path / "mine.json").write_text(json.dumps(document))
+    text = onnxlet("--milliseconds", "20", "--prices", str(tmp_path / "mine.json"))
+    assert f"List prices in US dollars of 2027-01-31, sources in {tmp_path / 'mine.json'}" in " ".join(text.split())
+    assert "1,000,000 requests: requests $200.00" in text
+    with pytest.raises(InvalidRequestError, match=r"none\.json: cannot be read"):
+        onnxlet("--milliseconds", "20", "--prices", str(tmp_path / "none.json"))
 
 
 def test_memory_says_what_was_measured() -> None:

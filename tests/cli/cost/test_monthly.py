@@ -1,6 +1,6 @@
 import pytest
 
-from cli.cost import estimate
+from cli.cost import Extras, estimate
 from onnxlet.errors import InvalidRequestError
 
 
@@ -27,7 +27,7 @@ def test_what_the_figure_rests_on_is_told() -> None:
 
 def test_other_platforms_and_what_is_free() -> None:
     assert estimate(1_000_000, milliseconds=20, platform="cloud-run", has_free_tier=True).monthly_usd == 0
-    assert estimate(0, milliseconds=20, provisioned=1).monthly_usd == pytest.approx(
+    assert estimate(0, milliseconds=20, extras=Extras(provisioned=1)).monthly_usd == pytest.approx(
         730 * 3600 * 0.0000033334 * 1769 / 1024
     )
 
@@ -38,3 +38,46 @@ def test_what_is_not_known_is_refused(wrong: dict[str, str]) -> None:
         estimate(
             1, milliseconds=1, platform=wrong.get("platform", "lambda"), architecture=wrong.get("architecture", "arm64")
         )
+
+
+GB = 1769 / 1024
+MONTH_S = 730 * 3600
+
+
+def test_a_snapshot_is_billed_whether_it_is_used_or_not_and_each_start_from_it() -> None:
+    idle = estimate(0, milliseconds=20, extras=Extras(has_snapshots=True))
+    assert idle.parts_usd["snapshot"] == pytest.approx(GB * MONTH_S * 0.0000015046)
+    assert idle.monthly_usd == idle.idle_usd == pytest.approx(6.83, abs=0.01)
+    busy = estimate(1_000_000, milliseconds=20, extras=Extras(has_snapshots=True), cold_share=0.02)
+    assert busy.parts_usd["restores"] == pytest.approx(20_000 * GB * 0.0001397998)
+    assert "init" not in busy.parts_usd, "which a snapshot takes the place of"
+
+
+def test_an_api_is_billed_by_the_request() -> None:
+    found = estimate(2_000_000, milliseconds=20, extras=Extras(has_api=True))
+    assert found.parts_usd["API Gateway"] == pytest.approx(7.0)
+    assert found.idle_usd == 0
+
+
+def test_an_empty_queue_is_polled_all_month() -> None:
+    """Five connections that each ask again every 20 seconds: 657,000 requests."""
+    assert estimate(0, milliseconds=20, extras=Extras(queues=1)).parts_usd == pytest.approx(
+        {"queue polling": 0.2628, "requests": 0, "duration": 0, "init": 0, "logs": 0, "metrics": 0}
+    )
+    assert estimate(0, milliseconds=20, extras=Extras(queues=1), has_free_tier=True).idle_usd == 0
+    two = estimate(0, milliseconds=20, extras=Extras(queues=2), has_free_tier=True)
+    assert two.idle_usd == pytest.approx(0.314 * 0.40)
+
+
+def test_alarms_and_dashboards_are_billed_while_idle() -> None:
+    found = estimate(0, milliseconds=20, extras=Extras(alarms=10, dashboards=1))
+    assert found.parts_usd["alarms"] == pytest.approx(1.0)
+    assert found.parts_usd["dashboards"] == pytest.approx(3.0)
+    assert estimate(0, milliseconds=20, extras=Extras(alarms=10, dashboards=1), has_free_tier=True).idle_usd == 0
+
+
+@pytest.mark.parametrize(("memory_mib", "vcpus"), [(1024, 1), (8192, 2)])
+def test_minimum_instances_are_billed_at_the_idle_rate(memory_mib: int, vcpus: int) -> None:
+    found = estimate(0, milliseconds=20, memory_mib=memory_mib, platform="cloud-run", extras=Extras(min_instances=2))
+    assert found.idle_usd == pytest.approx(2 * MONTH_S * 0.0000025 * (vcpus + memory_mib / 1024))
+    assert found.parts_usd["minimum instances"] == found.monthly_usd

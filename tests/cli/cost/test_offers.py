@@ -36,7 +36,7 @@ class TestLambda:
         assert parts["init"] == pytest.approx(0.09214, abs=1e-5)
 
     def test_half_the_memory_takes_twice_as_long_and_costs_as_much(self, prices: Prices) -> None:
-        half, whole = (offers.on_lambda(WORKLOAD, prices, "x86_64", size, 0) for size in (885, 1770))
+        half, whole = (offers.on_lambda(WORKLOAD, prices, "x86_64", size) for size in (885, 1770))
         assert half.milliseconds == pytest.approx(39.98, abs=0.01)
         assert half.parts(1e6)["duration"] == pytest.approx(1e6 * 0.040 * 885 / 1024 * 0.0000166667)
         assert half.parts(1e6)["duration"] == pytest.approx(whole.parts(1e6)["duration"], rel=1e-3)
@@ -52,7 +52,7 @@ class TestLambda:
         assert offer.parts(1_000)["metrics"] == pytest.approx(1.20)
 
     def test_provisioned_concurrency_is_paid_all_month_and_starts_nothing(self, prices: Prices) -> None:
-        parts = offers.on_lambda(WORKLOAD, prices, "x86_64", 1024, provisioned=2).parts(1e6)
+        parts = offers.on_lambda(WORKLOAD, prices, "x86_64", 1024, offers.Extras(provisioned=2)).parts(1e6)
         milliseconds = 35  # 20 ms at 1,024 of 1,769 MiB, rounded up
         assert parts["provisioned"] == pytest.approx(2 * 730 * 3600 * 0.0000041667)
         assert parts["duration"] == pytest.approx(1e6 * milliseconds / 1000 * 0.0000097222)

@@ -1,9 +1,14 @@
+import copy
 import json
+from collections.abc import Callable
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.cost.prices import FILE, load_prices
+from onnxlet.errors import InvalidRequestError
 
 DOCUMENT = json.loads(FILE.read_text())
 
@@ -46,3 +51,70 @@ def test_allowances_are_taken_off_where_that_is_asked_for() -> None:
 def test_what_was_not_looked_up_is_told() -> None:
     remembered = {name for name, price in DOCUMENT["prices"].items() if price["status"] == "remembered"}
     assert set(load_prices().unverified) == remembered
+
+
+def written(folder: Path, change: Callable[[Any], object]) -> Path:
+    """A file of prices of another date, with a change."""
+    document = copy.deepcopy(DOCUMENT)
+    document["date"] = "2027-01-31"
+    change(document)
+    path = folder / "mine.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_a_file_of_another_date_is_read(tmp_path: Path) -> None:
+    def change(document: Any) -> None:
+        document["prices"]["lambda_request"] |= {"usd": 0.5, "per": 1000000}
+        document["prices"] |= {"instance_c9g.medium_hour": {"usd": 1, "per": 1, "source": "https://aws.amazon.com"}}
+        document["instances"] = {
+            "c9g.medium": {"architecture": "arm64", "vcpus": 1, "memory_mib": 2048},
+            "c7i.large": document["instances"]["c7i.large"],
+        }
+
+    found = load_prices(written(tmp_path, change))
+    assert (found.date, found.path.name) == ("2027-01-31", "mine.json")
+    assert found.usd["lambda_request"] == pytest.approx(5e-7)
+    assert [(each.name, each.usd_per_hour) for each in found.instances] == [("c9g.medium", 1), ("c7i.large", 0.08925)]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda each: each.pop("date"), "date: expected YYYY-MM-DD, got None"),
+        (lambda each: each.update(date="31.1.2027"), "date: expected YYYY-MM-DD, got '31.1.2027'"),
+        (lambda each: each.update(currency="EUR"), "currency: expected USD, got 'EUR'"),
+        (lambda each: each.pop("prices"), "prices: expected an object of objects"),
+        (lambda each: each.update(instances=[1]), "instances: expected an object of objects"),
+        (lambda each: each["prices"].update(lambda_request=3), "prices: expected an object of objects"),
+        (lambda each: each["prices"].pop("sqs_request"), "expected all that .* has, got none for sqs_request"),
+        (lambda each: each["prices"]["sqs_request"].pop("usd"), "sqs_request: usd: expected a number from 0 on, got N"),
+        (lambda each: each["prices"]["sqs_request"].update(usd="0.4"), "usd: expected a number from 0 on, got '0.4'"),
+        (lambda each: each["prices"]["sqs_request"].update(usd=-1), "usd: expected a number from 0 on, got -1"),
+        (lambda each: each["prices"]["sqs_request"].update(usd=float("nan")), "usd: expected a number .*, got nan"),
+        (lambda each: each["prices"]["sqs_request"].update(usd=True), "usd: expected a number from 0 on, got True"),
+        (lambda each: each["prices"]["sqs_request"].update(per=0), "sqs_request: per: expected more than 0"),
+        (lambda each: each["prices"]["sqs_request"].pop("source"), "sqs_request: source: expected where"),
+        (lambda each: each["free_each_month"]["sqs_request"].pop("amount"), "free_each_month: sqs_request: amount"),
+        (
+            lambda each: each["prices"].pop("instance_c7i.large_hour"),
+            "c7i.large: expected its price .* as instance_c7i",
+        ),
+        (lambda each: each["instances"].pop("c7g.medium"), "instances: expected one of arm64, got none"),
+        (lambda each: each["instances"]["c7i.large"].update(vcpus=0), "c7i.large: vcpus: expected 1 or more"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_by_name(tmp_path: Path, change: Callable[[Any], object], words: str) -> None:
+    path = written(tmp_path, change)
+    with pytest.raises(InvalidRequestError, match=words) as caught:
+        load_prices(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", "[" * 100_000, "\xff"])
+def test_a_file_that_is_none_of_prices_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mine.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InvalidRequestError, match=r"mine\.json: expected a"):
+        load_prices(tmp_path / "mine.json")
+    with pytest.raises(InvalidRequestError, match=r"none\.json: cannot be read: No such file"):
+        load_prices(tmp_path / "none.json")

@@ -7,6 +7,7 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
+from cli.cost.offers import Extras
 from cli.deploy.cloud import Change, Deployed, Kept, Outputs, Reply, Wanted
 from cli.deploy.process import Report
 from cli.local.function_url import from_result, to_event
@@ -46,6 +47,9 @@ class FakeCloud:
 
     def memory_mib(self) -> int:
         return 512
+
+    def extras(self) -> Extras:
+        return Extras(has_snapshots=True)
 
     def plan(self, wanted: Wanted, report: Report) -> list[Change]:
         self._step("plan")

@@ -1,13 +1,16 @@
+import re
 import stat
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
 import pytest
 
+from cli.cost import Extras
 from cli.deploy.aws import Aws, unpack
-from cli.deploy.cloud import Deployed, Options, Wanted
+from cli.deploy.cloud import ROOT, Deployed, Options, Wanted
 from cli.deploy.process import silent
 from cli.package.target import Target
 from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
@@ -94,6 +97,8 @@ def test_what_is_not_said_stays_as_it_was(root: Path, package: Path) -> None:
         "ModelName": "digits",
         "Prefetch": "y",
         "RefreshSeconds": "60",
+        "SnapStart": "false",
+        "ProvisionedConcurrency": "0",
         "Runtime": "python3.12",
         "UrlAuth": "NONE",
         "Variant": "",
@@ -103,6 +108,26 @@ def test_what_is_not_said_stays_as_it_was(root: Path, package: Path) -> None:
 def test_any_parameter_of_the_template_can_be_set(root: Path, package: Path) -> None:
     options = Options("others", REGION, others={"Variant": "int8", "RefreshSeconds": "5"})
     assert deployed(Aws(options, root), package).variant == "int8"
+
+
+def test_what_a_stack_turns_on_is_billed_with_it(root: Path, package: Path) -> None:
+    template = (ROOT / "template.yaml").read_text()
+    always = Extras(
+        queues=len(re.findall(r"^ +Type: SQS$", template, re.MULTILINE)),
+        alarms=template.count("Type: AWS::CloudWatch::Alarm"),
+        dashboards=template.count("Type: AWS::CloudWatch::Dashboard"),
+    )
+    assert aws(root, "extras").extras() == always
+    set_ = {"SnapStart": "true", "ProvisionedConcurrency": "3"}
+    asking = Aws(Options("extras", REGION, auth="api-key", others=set_), root)
+    assert asking.extras() == replace(always, has_snapshots=True, provisioned=3, has_api=True)
+    deployed(asking, package)
+    later = aws(root, "extras")
+    later.find()
+    assert later.extras() == replace(always, has_snapshots=True, provisioned=3, has_api=True), "what is not named stays"
+    off = Aws(Options("extras", REGION, auth="iam", others={"SnapStart": "false", "ProvisionedConcurrency": "0"}), root)
+    off.find()
+    assert off.extras() == always
 
 
 def test_a_registry_there_is_written_with_the_same_credentials(root: Path, package: Path) -> None:

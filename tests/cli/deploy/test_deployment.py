@@ -4,7 +4,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from cli.deploy import deployment, model
+from cli.deploy import deployment, model, summary
 from cli.deploy.cloud import Options
 from cli.deploy.deployment import Choice, Deployment, Plan
 from cli.deploy.process import silent
@@ -163,6 +163,18 @@ def test_a_plan_changes_nothing(cloud: FakeCloud, local: Registry) -> None:
     assert planned.is_new
     assert planned.bill.monthly_usd > 0
     assert cloud.steps == ["check", "plan"]
+
+
+def test_a_plan_says_what_the_deployment_turns_on_costs(
+    cloud: FakeCloud, local: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned = plan(cloud, local)
+    assert planned.bill.parts_usd["snapshot"] == planned.bill.idle_usd
+    summary.print_plan(planned)
+    told = capsys.readouterr().out
+    assert f"snapshot ${planned.bill.idle_usd:,.2f}" in told
+    assert f"${planned.bill.idle_usd:,.2f} of it is billed while nobody asks anything" in told
+    assert summary.plan_document(cloud, planned)["idle_usd"] == planned.bill.idle_usd
 
 
 def test_a_plan_of_what_is_deployed_already_has_no_changes(cloud: FakeCloud, local: Registry) -> None:

@@ -160,6 +160,17 @@ def test_any_variable_of_the_configuration_can_be_set(root: Path) -> None:
     assert "-var=alert_email=a@b.c" in last(root, "plan")
 
 
+def test_minimum_instances_are_billed(root: Path) -> None:
+    assert gcp(root).extras().min_instances == 0
+    asking = Gcp(Options("shop", "europe-west1", "project-1", others={"min_instances": "2"}), root)
+    assert asking.extras().min_instances == 2
+    deployed(asking)
+    later = gcp(root)
+    later.check()
+    later.find()
+    assert later.extras().min_instances == 2, "what is not named stays"
+
+
 def test_a_plan_changes_nothing(root: Path) -> None:
     cloud = gcp(root)
     cloud.check()

@@ -32,6 +32,7 @@ name = options[options.index("--stack-name") + 1]
 texts = options[options.index("--parameter-overrides") + 1 :]
 given = dict(re.fullmatch(r'(\w+)="(.*)"', each, re.S).groups() for each in texts)
 defaults = {"Prefetch": "", "UrlAuth": "AWS_IAM", "MemorySize": "1769", "Variant": "", "RefreshSeconds": "60"}
+defaults |= {"SnapStart": "false", "ProvisionedConcurrency": "0"}
 parameters = {key: {"Type": "String", "Default": value} for key, value in defaults.items()}
 parameters |= {key: {"Type": "String"} for key in ("ModelName", "Architecture", "Runtime")}
 buckets = {key: {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain"} for key in ("Models", "Input", "Results")}
