@@ -291,7 +291,7 @@ def onnx_runtimes(requirements: str, constraints: str, project: str) -> list[str
 
 
 def test_no_onnx_runtime_is_older_than_those_that_start_on_lambdas_arm64() -> None:
-    """Without /sys/devices/system/cpu, which Lambda does not have, the older ones crash when they are loaded."""
+    """Without /sys/devices/system/cpu, which Lambda does not have, the Python package of the older ones aborts."""
     files = (FUNCTIONS / "requirements.txt", ROOT / "constraints.txt", ROOT / "pyproject.toml")
     versions = onnx_runtimes(*(file.read_text() for file in files))
     assert len(versions) >= len(files)

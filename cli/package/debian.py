@@ -58,19 +58,19 @@ Acquire::Languages "none";
 """The settings of an apt that knows one suite of one architecture, and has installed nothing."""
 
 
-def main(mirror: str | None) -> None:
-    """Install the emulator, and make sure that it runs as `make arm64` needs it.
+def main(folder: Path = EMULATION, mirror: str | None = None) -> None:
+    """Install the emulator into a folder, and make sure that it runs as `make arm64` needs it.
 
     Raises:
         SettingsError: this machine cannot emulate arm64, or hides nothing from a process without root.
     """
     if not can_emulate(Target("aws", "arm64", DEFAULT_PYTHON)):
         raise SettingsError(f"expected Linux on x86_64, got {platform.system()} on {platform.machine()}")
-    install(EMULATION, mirror)
+    install(folder, mirror)
     for version in EMULATED:
-        if not emulated(version, has_cpu_files=True).runs():
-            raise SettingsError(f"the emulated Python {version} does not run: remove {EMULATION} and try again")
-        if not emulated(version, has_cpu_files=False).runs():
+        if not emulated(version, folder, has_cpu_files=True).runs():
+            raise SettingsError(f"the emulated Python {version} does not run: remove {folder} and try again")
+        if not emulated(version, folder, has_cpu_files=False).runs():
             raise SettingsError(f"only root can hide {CPU_FILES} from a process on this machine: run it as root")
 
 
@@ -182,6 +182,6 @@ def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1] if len(sys.argv) > 1 else None)
+        main(EMULATION, *sys.argv[1:])
     except OnnxletError as error:
         sys.exit(f"make arm64: {error}")

@@ -26,7 +26,7 @@ CPU = "neoverse-n1"
 """The core of Graviton2, as QEMU names it."""
 
 CPU_FILES = "/sys/devices/system/cpu"
-"""Lambda has no such folder, for which ONNX Runtime before 1.26 crashes there (onnxruntime #10038)."""
+"""Lambda has no such folder, without which ONNX Runtime's Python package before 1.26 aborts (onnxruntime #10038)."""
 
 HIDE = 'if [ -d "$0" ]; then mount -t tmpfs -o ro none "$0"; fi; exec "$@"'
 """A script that hides what is in its first argument, a folder, from the command that the others are."""

@@ -17,12 +17,15 @@ import pytest
 from cli.bench import payloads
 from cli.bench.models import load_model
 from cli.bench.stage import MEAN, STD
+from cli.package import wheels
 from cli.package.build import Options, Package, build
 from cli.package.interpreter import CPU_FILES, EMULATED, Interpreter, emulated
 from cli.package.proof import ask
 from cli.package.target import Target
+from cli.package.wheels import Pin
 from cli.registry import open_registry
 from onnxlet.contract.manifest import Classification, ImagePreprocess
+from onnxlet.errors import ArtifactError
 from tests.cli.package.installed import copy_installed
 from training.onnx_file import read_onnx
 from training.publish import Candidate, publish
@@ -40,6 +43,9 @@ PHOTOGRAPHED = "mobile"
 
 MAX_DIFFERENCE = 1e-5
 """Between the processors: each adds in another order."""
+
+CRASHES = Pin("onnxruntime", "1.25.1", ("fa7d4daa78a18b8f3b410e31e82dab8580363c85cac644179a853f2748618e89",))
+"""An older ONNX Runtime, with its wheel for Python 3.11 on arm64."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +154,18 @@ print(json.dumps({{"machine": platform.machine(), "has_cpu_files": os.path.exist
     done = subprocess.run(command, env={}, capture_output=True, text=True, check=True, timeout=60)
     found: dict[str, object] = json.loads(done.stdout)
     return found
+
+
+def test_a_package_that_crashes_on_lambda_is_refused(tmp_path: Path) -> None:
+    """ONNX Runtime 1.25 aborts where there is no /sys/devices/system/cpu (onnxruntime #10038)."""
+
+    def fetch_older(pins: Sequence[Pin], target: Target, folder: Path) -> None:
+        wheels.fetch([CRASHES if pin.name == CRASHES.name else pin for pin in pins], target, folder)
+
+    options = Options(Target("aws", "arm64", "3.11"), tmp_path, engine="python")
+    with pytest.raises(ArtifactError, match=r"the package does not run by itself: .*Aborted"):
+        build(options, lambda _: None, fetch_older)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_this_machine_still_has_its_own_cpus() -> None:

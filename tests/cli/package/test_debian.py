@@ -1,6 +1,9 @@
 import os
+import platform
 import shutil
 import subprocess
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,9 @@ DPKG_DEB = f"""
 mkdir -p "$3/usr/bin" "$3/usr/lib"
 touch "$3/usr/bin/{QEMU}"
 """
+
+HIDES_NOTHING = 'while [ "$1" != -ec ]; do shift; done; shift 3; exec "$@"'
+"""An unshare that runs its command with nothing hidden."""
 
 
 @pytest.fixture
@@ -95,6 +101,28 @@ def test_a_missing_tool_is_an_error_that_names_it(tools: Path, tmp_path: Path, m
     (tools / "keys.gpg").unlink()
     with pytest.raises(SettingsError, match="install debian-archive-keyring"):
         debian.install(tmp_path / "emulation")
+
+
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="arm64 is emulated on x86_64 Linux only"
+)
+@pytest.mark.parametrize(
+    ("emulator", "unshare", "error"),
+    [
+        ("exit 1", HIDES_NOTHING, r"the emulated Python 3\.11 does not run: remove .* and try again"),
+        ("exit 0", "exit 1", "only root can hide /sys/devices/system/cpu .*: run it as root"),
+        ("exit 0", HIDES_NOTHING, None),
+    ],
+)
+def test_make_arm64_says_what_keeps_it_from_running(
+    tools: Path, tmp_path: Path, emulator: str, unshare: str, error: str | None
+) -> None:
+    folder = tmp_path / "emulation"
+    debian.install(folder)
+    write_command(folder / QEMU, emulator)
+    write_command(tools / "unshare", unshare)
+    with nullcontext() if error is None else pytest.raises(SettingsError, match=error):
+        debian.main(folder)
 
 
 @pytest.mark.skipif(shutil.which("apt-config") is None, reason="apt is not on this machine")
