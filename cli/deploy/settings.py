@@ -22,7 +22,13 @@ VARIABLE = re.compile(r'^variable "(\w+)"', re.MULTILINE)
 FUNCTION = "google_cloudfunctions2_function.http"
 EVERYBODY = "google_cloud_run_v2_service_iam_member.everybody"
 BUCKET = "google_storage_bucket"
-STAYS = (BUCKET, "google_project_service", "google_kms_crypto_key_iam_member")
+STAYS = (
+    BUCKET,
+    "google_kms_crypto_key_iam_member",
+    "google_project_service",
+    "google_project_service_identity",
+    "time_sleep",
+)
 """What is left while a bucket is not empty: it, and what it was made with."""
 
 Values = Mapping[str, Any]

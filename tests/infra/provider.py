@@ -34,6 +34,9 @@ IN_LIST = 2
 
 TIMEOUT_S = 120
 
+NOT_EMPTY = "Error trying to delete bucket photos containing objects without `force_destroy` set to true"
+"""What Google's provider says of a bucket with objects in it; here every bucket has some."""
+
 TYPES = read_types()
 
 REQUIRED = {"project": "my-project", "region": "europe-west1", "source_zip": "onnxlet-gcp.zip"}
@@ -205,6 +208,8 @@ class _Provider:
 
     def on_ApplyResourceChange(self, request: Fields) -> bytes:
         kind, planned = request[1][0].decode(), _value(request, 3)
+        if kind == "google_storage_bucket" and planned is None and not _value(request, 2)["force_destroy"]:
+            return _message((1, request[2][0]), (3, _message((1, 1), (2, NOT_EMPTY))))
         if planned is not None:
             named = planned.get("name") or planned.get("account_id") or planned.get("role") or kind
             planned = _fill(self.types[kind], planned, lambda path, of: _make_up(path, of, named))

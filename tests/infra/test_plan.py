@@ -1,5 +1,6 @@
 """infra/gcp planned and applied by Terraform itself, with the providers' published types and no cloud behind them."""
 
+import json
 import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from cli.cost.offers import CLOUD_RUN_VCPUS
+from cli.deploy.settings import STAYS
 from tests import keys
-from tests.infra.provider import TERRAFORM, Deployment, prepare, serving
+from tests.infra.provider import NOT_EMPTY, TERRAFORM, Deployment, prepare, serving
 from tests.infra.terraform import Module, read_module
 
 GCP = Path(__file__).parents[2] / "infra/gcp"
@@ -167,7 +169,6 @@ def test_every_function_waits_for_every_right_that_it_is_built_and_triggered_wit
     of_others = {name for name in rights - WAITS["time_sleep.rights"] if not WAITS[name] & functions}
     assert of_others == {
         # None of these is needed before there is a first request, object or message.
-        "google_artifact_registry_repository_iam_member.training_pulls",
         "google_project_iam_member.training_logs",
         "google_pubsub_topic_iam_member.batch_publishes",
         "google_pubsub_topic_iam_member.pubsub_writes_dead_letters",
@@ -275,6 +276,21 @@ def test_a_build_reads_the_copy_of_its_source_with_a_key_too(
     number = number or "number of data.google_project"
     name = f"projects/_/buckets/{bucket.replace('NUMBER', number)}/objects/http/function-source.zip"
     assert any(name.startswith(prefix) for prefix in prefixes) == is_ours
+
+
+def test_a_destroy_that_leaves_data_leaves_only_what_the_command_takes_for_that(new: Deployment) -> None:
+    """`onnxlet destroy` is content with buckets that are not empty, and with what they were made with."""
+    new.apply(kms_key=KEY, training=True)
+    done = new.run("destroy", "-auto-approve", "-input=false", kms_key=KEY, training=True)
+    assert done.returncode == 1
+    assert NOT_EMPTY in re.sub(r"[\s│]+", " ", done.stderr)
+    shown = new.run("show", "-json")
+    left = {
+        item["type"]
+        for item in json.loads(shown.stdout)["values"]["root_module"]["resources"]
+        if item["mode"] == "managed"
+    }
+    assert left == set(STAYS)
 
 
 # ---------------------------------------------------------------------- Buckets that exist already
