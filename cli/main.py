@@ -229,6 +229,9 @@ def promote(
     cloud: Annotated[CloudName, typer.Option(help="Of the stacks: aws or gcp.")] = "aws",
     region: Annotated[str | None, typer.Option(help="Of the stacks; by default the cloud's own setting.")] = None,
     project: Annotated[str | None, typer.Option(help="Of the stacks, with --cloud gcp.")] = None,
+    state: Annotated[
+        str | None, typer.Option(metavar="gs://BUCKET", help="Of the stacks, with --cloud gcp, as deploy takes it.")
+    ] = None,
     stage: Annotated[bool, typer.Option("--stage", help="With --from: copy the version, and leave live.")] = False,
     sign: SignOption = None,
     registry: RegistryOption = None,
@@ -244,7 +247,7 @@ def promote(
         done = between(
             source,
             target,
-            Where(cloud, region, project),
+            Where(cloud, region, project, state),
             name,
             version,
             _sign(sign),

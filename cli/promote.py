@@ -35,6 +35,8 @@ class Where:
     cloud: str
     region: str | None
     project: str | None
+    state: str | None = None
+    """Of GCP: where Terraform's state is."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def find_stage(option: str, text: str, where: Where) -> Stage:
     """
     if "/" in text:
         return Stage(open_registry(text), public_keys=parse_public_keys(os.environ.get("ONNXLET_PUBLIC_KEYS")))
-    target = find_cloud(where.cloud, Options(text, where.region, where.project))
+    target = find_cloud(where.cloud, Options(text, where.region, where.project, state=where.state))
     target.check_account()
     found = target.find()
     if found is None:

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
+from cli.promote import Where, find_stage
 from cli.registry import open_registry
 from onnxlet.contract import layout, signature
 from onnxlet.errors import OnnxletError
@@ -266,3 +267,12 @@ class TestStacks:
         name = f"a{uuid.uuid4()}"
         stacks(name)
         assert "--to nothing: expected a deployed stack" in str(self.run("--from", name, "--to", "nothing").exception)
+
+
+def test_a_state_is_only_for_stacks_of_gcp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "a-token")
+    arguments = ["promote", "--from", "staging", "--to", "production", "--state", "gs://bucket"]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=True)
+    assert "--state: AWS keeps the state of a stack by itself" in str(result.exception)
+    with pytest.raises(OnnxletError, match="--state s3://bucket: expected gs://"):
+        find_stage("--from", "staging", Where("gcp", "europe-west1", "project-1", "s3://bucket"))
