@@ -1,7 +1,8 @@
 """The variables of infra/gcp as a deployment has them: read from Terraform's state, so that nothing has to be repeated.
 
 The configuration writes all of its variables into the state, as the output `settings`. The state of a deployment that
-an earlier onnxlet made has none: there each variable is read from what it has made.
+an earlier onnxlet made has none, nor has one whose removal failed half-way: there each variable is read from what it
+has made.
 """
 
 import re
@@ -114,8 +115,8 @@ def _read_former(state: State, named: Mapping[str, str]) -> dict[str, Any]:
     missing = [name for name in missing if name not in named]
     if missing:
         raise SettingsError(
-            "what is deployed was made by an earlier onnxlet and is not complete, and says nothing of some settings: "
-            f"name each as it was, or its default with {_as_options(missing)}"
+            "what is deployed was made by an earlier onnxlet, or is left of a removal, and does not say all of its "
+            f"settings: name each as it was, or its default with {_as_options(missing)}"
         )
     return found
 
@@ -207,10 +208,37 @@ def _prefix(state: State) -> str:
     return (found[0].get("object_name_prefix") or "") if found else ""
 
 
+def _bucket_of(variable: str, own: str) -> Callable[[State], str | None]:
+    """Return what reads which existing bucket the HTTP function uses, where the deployment has not made its own."""
+
+    def read(state: State) -> str | None:
+        url = (_config(state).get("environment_variables") or {}).get(variable)
+        return None if state.all(f"{BUCKET}.{own}") or not url else url.split("/")[2]
+
+    return read
+
+
+def _input_bucket(state: State) -> str | None:
+    found = state.all("google_storage_notification.inputs")
+    return found[0]["bucket"] if found and not state.all(f"{BUCKET}.inputs") else None
+
+
+def _interface(attribute: str) -> Callable[[State], str | None]:
+    """Return what reads the network that the HTTP function sends through without a connector."""
+
+    def read(state: State) -> str | None:
+        found = _config(state).get("direct_vpc_network_interface") or [{}]
+        return found[0].get(attribute) or None
+
+    return read
+
+
 def _egress(state: State) -> str:
-    """Return the default where nothing is sent through a connector, whatever Google has filled in."""
+    """Return the default where nothing is sent through a network, whatever Google has filled in."""
     config = _config(state)
     found = config.get("vpc_connector_egress_settings") if config.get("vpc_connector") else None
+    if config.get("direct_vpc_network_interface"):
+        found = str(config["direct_vpc_egress"]).removeprefix("VPC_EGRESS_")
     return found or "PRIVATE_RANGES_ONLY"
 
 
@@ -237,6 +265,7 @@ FORMER: dict[str, Callable[[State], Any]] = {
     "generate_length": _environment("ONNXLET_GENERATE_LENGTH", 1024, _number),
     "http_inputs": _environment("ONNXLET_INPUTS", [], _inputs),
     "ingress": lambda state: _config(state)["ingress_settings"],
+    "input_bucket": _input_bucket,
     "input_days": _days("inputs"),
     "input_prefix": _prefix,
     "invokers": lambda state: (
@@ -258,12 +287,17 @@ FORMER: dict[str, Callable[[State], Any]] = {
     "object_events": lambda state: "eventarc" if state.all("google_cloudfunctions2_function.objects") else "pubsub",
     "public_keys": _environment("ONNXLET_PUBLIC_KEYS", [], _list),
     "refresh_s": _environment("ONNXLET_REFRESH_S", 60, _number),
+    "registry_bucket": _bucket_of("ONNXLET_REGISTRY", "registry"),
     "result_days": _days("results"),
+    "results_bucket": _bucket_of("ONNXLET_RESULTS", "results"),
     "runtime": lambda state: state.values(FUNCTION)["build_config"][0]["runtime"],
     "timeout_s": lambda state: _config(state)["timeout_seconds"],
     "training": lambda state: bool(state.all("google_service_account.training")),
     "variant": _environment("ONNXLET_VARIANT"),
     "vpc_connector": lambda state: _config(state).get("vpc_connector") or None,
     "vpc_egress": _egress,
+    "vpc_network": _interface("network"),
+    "vpc_subnetwork": _interface("subnetwork"),
 }
-"""How each variable is read from what it has made, in the deployments of onnxlet before 30 November 2026."""
+"""How each variable is read from what it has made: in the deployments of onnxlet before 30 November 2026, and where a
+removal that failed half-way has taken all outputs, but not the functions."""

@@ -393,7 +393,7 @@ def test_a_deployment_whose_state_is_elsewhere_is_not_made_a_second_time(root: P
 
 def test_a_state_without_settings_is_not_taken_for_the_defaults(root: Path, gcs: FakeGcs, tmp_path: Path) -> None:
     deploy(gcp(checkout(tmp_path / "former", has_settings=False), others={"access": "keys"}))
-    with pytest.raises(SettingsError, match=r"made by an earlier onnxlet .* --set access= .* --set public_keys="):
+    with pytest.raises(SettingsError, match=r"made by an earlier onnxlet.* --set access= .* --set public_keys="):
         plan(gcp(root))
     deploy(gcp(root, others=ALL))
     assert settings(gcs)["access"] == "keys"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.deploy.settings import FORMER, GIVEN, State, declared, recall
+from cli.deploy.settings import BUCKET, FORMER, GIVEN, State, declared, recall
 from onnxlet.errors import SettingsError
 from tests import keys
 
@@ -55,6 +55,7 @@ DEFAULTS: dict[str, Any] = {
     "variant": None,
     "vpc_connector": None,
     "vpc_egress": "PRIVATE_RANGES_ONLY",
+    **dict.fromkeys(("input_bucket", "registry_bucket", "results_bucket", "vpc_network", "vpc_subnetwork")),
 }
 """What infra/gcp had for its defaults then, with a model; one CPU is None, which means the same now."""
 
@@ -99,6 +100,7 @@ SET: dict[str, Any] = {
     "variant": "int8",
     "vpc_connector": "projects/P/locations/R/connectors/C",
     "vpc_egress": "ALL_TRAFFIC",
+    **dict.fromkeys(("input_bucket", "registry_bucket", "results_bucket", "vpc_network", "vpc_subnetwork")),
 }
 
 
@@ -106,6 +108,8 @@ def deployed(settings: dict[str, Any]) -> State:
     """The state of a deployment with these settings, as Google's provider 6.50 keeps what infra/gcp asked it for."""
     one = settings
     environment = {
+        "ONNXLET_REGISTRY": "gs://p-shop-registry/registry",
+        "ONNXLET_RESULTS": "gs://p-shop-results/answers",
         "ONNXLET_MODEL": one["model"],
         "ONNXLET_VARIANT": one["variant"],
         "ONNXLET_PUBLIC_KEYS": ",".join(one["public_keys"]),
@@ -205,12 +209,27 @@ def thresholds(*values: float) -> list[dict[str, Any]]:
 
 def test_every_setting_of_then_is_read() -> None:
     assert set(FORMER) == set(DEFAULTS) == set(SET)
-    assert set(FORMER) <= declared(GCP)
+    assert set(FORMER) == declared(GCP) - set(GIVEN)
 
 
 @pytest.mark.parametrize("settings", [DEFAULTS, SET], ids=["defaults", "all set"])
 def test_the_settings_of_a_former_deployment_are_read_from_what_it_made(settings: dict[str, Any]) -> None:
     assert recall(deployed(settings), {}, declared(GCP)) == settings
+
+
+def test_existing_buckets_and_a_network_are_read_too() -> None:
+    """As they are left where a removal failed before it came to the functions."""
+    state = deployed(DEFAULTS)
+    resources = {name: dict(item) for name, item in state.resources.items() if not name.startswith(BUCKET)}
+    service = resources["google_cloudfunctions2_function.http"]["values"]["service_config"][0]
+    service["environment_variables"] |= {"ONNXLET_REGISTRY": "gs://ours/registry", "ONNXLET_RESULTS": "gs://r/answers"}
+    service["direct_vpc_network_interface"] = [{"network": "net", "subnetwork": "sub", "tags": []}]
+    service["direct_vpc_egress"] = "VPC_EGRESS_ALL_TRAFFIC"
+    resources["google_storage_notification.inputs[0]"]["values"]["bucket"] = "photos"
+    named = {"delete_data": "", "input_days": "", "result_days": ""}
+    found = recall(State({}, resources), named, declared(GCP))
+    names = ("registry_bucket", "results_bucket", "input_bucket", "vpc_network", "vpc_subnetwork", "vpc_egress")
+    assert [found[name] for name in names] == ["ours", "r", "photos", "net", "sub", "ALL_TRAFFIC"]
 
 
 def test_what_is_named_need_not_be_known() -> None:
