@@ -13,14 +13,11 @@ import pytest
 from botocore import xform_name
 
 from cli.cost import Extras, estimate
-from tests import aws_model
+from tests import aws_model, gcloud_commands
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("infra/*.md")])
-GCLOUD = json.loads(Path(__file__).with_name("gcloud_commands.json").read_text())
-"""The options of the commands of gcloud that the documentation uses, by gcloud's own tree of commands.
-
-`gcloud_completions.py` lies in the SDK's `data/cli`: its `STATIC_COMPLETION_CLI_TREE` has all commands."""
+GCLOUD = gcloud_commands.load()
 
 AWS_NAMES = {"s3api": "s3"}
 """The services that AWS's command calls otherwise than its library."""
@@ -198,8 +195,15 @@ def test_awss_command_takes_what_is_written(page: str, words: list[str]) -> None
     ("page", "words"), [pytest.param(*each, id=" ".join(each[1][1:5])) for each in all_commands("gcloud")]
 )
 def test_googles_command_takes_what_is_written(page: str, words: list[str]) -> None:
-    command = next(name for name in GCLOUD["commands"] if words[1 : 1 + len(name.split())] == name.split())
-    assert options(words).keys() <= {*GCLOUD["commands"][command], *GCLOUD["everywhere"]}, page
+    known = [name for name in GCLOUD["commands"] if words[1 : 1 + len(name.split())] == name.split()]
+    assert known, f"{page}: no command of gcloud, or a new one: see {gcloud_commands.__name__}"
+    assert options(words).keys() <= {*GCLOUD["commands"][known[-1]], *GCLOUD["everywhere"]}, page
+
+
+@pytest.mark.parametrize("line", ["gcloud compute addresses create a --globl", "gcloud compute adresses create a"])
+def test_a_wrong_command_of_googles_is_found(line: str) -> None:
+    with pytest.raises(AssertionError, match="page"):
+        test_googles_command_takes_what_is_written("page", shlex.split(line))
 
 
 def test_the_commands_that_are_checked_are_all_that_are_meant() -> None:
