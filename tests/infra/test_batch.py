@@ -369,6 +369,7 @@ def test_both_ways_to_name_objects_are_answered_alike() -> None:
 def test_how_large_how_many_and_how_much_may_fail_is_the_runs_input_or_the_stacks() -> None:
     states = read_definition()["States"]
     given = set(states["Defaults"]["Parameters"]["defaults"])
+    assert set(states["Defaults"]["Parameters"]["bounds"]) == {"most_concurrency.$"}
     used = set(re.findall(r'"\$\.(\w+)"', json.dumps([states["AnswerPrefix"], states["AnswerManifest"]])))
     assert used - {"Payload", "map", "manifest"} == {name.removesuffix(".$") for name in given}
     for name in re.findall(r"\$\{(\w+)\}", DEFINITION.read_text()):
@@ -378,6 +379,45 @@ def test_how_large_how_many_and_how_much_may_fail_is_the_runs_input_or_the_stack
 def test_a_failed_run_can_be_redriven() -> None:
     """A `Catch` would end it in another state, and a redrive begins with the state that failed."""
     assert all("Catch" not in state for state in read_definition()["States"].values())
+
+
+def to_maps(world: World) -> dict[str, Any]:
+    """A definition that ends where it has decided how to answer, and gives that."""
+    definition = read_definition()
+    for name in ("AnswerPrefix", "AnswerManifest"):
+        definition["States"][name] = {"Type": "Pass", "End": True}
+    for name in ("Count", "Summarise"):
+        del definition["States"][name]
+    assert world.client is not None
+    return definition
+
+
+@pytest.mark.parametrize(
+    ("asked", "bounded"), [(None, 4), (1, 1), (4, 4), (5, 4), (10_000, 4), (0, 4), (-1, 4), ("2", 4)]
+)
+def test_no_run_takes_more_environments_than_the_stack_gives_it(world: World, asked: Any, bounded: int) -> None:
+    """Step Functions takes 0 for as many as there are: HTTP would have none in a small account."""
+    given = {} if asked is None else {"max_concurrency": asked}
+    found = world.run(to_maps(world), {**given, "prefix": "batch/cats/", "most_concurrency": 1000})
+    assert found["status"] == "SUCCEEDED", (found.get("error"), found.get("cause"))
+    answer = json.loads(found["output"])
+    assert (answer["max_concurrency"], answer["prefix"]) == (bounded, "batch/cats/")
+
+
+@pytest.mark.parametrize("name", ["AnswerPrefix", "AnswerManifest"])
+def test_an_item_batch_that_is_throttled_is_tried_for_most_of_its_five_minutes(name: str) -> None:
+    """Each wait is a random part of its delay, on average half: so counts the mean, which leaves 60 s for the call."""
+    retriers = read_definition()["States"][name]["ItemProcessor"]["States"]["Answer"]["Retry"]
+    (retrier,) = [item for item in retriers if item["ErrorEquals"] == ["Lambda.TooManyRequestsException"]]
+    assert retriers.index(retrier) < retriers.index(
+        next(item for item in retriers if "States.ALL" in item["ErrorEquals"])
+    )
+    delays = [
+        min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** count, retrier["MaxDelaySeconds"])
+        for count in range(retrier["MaxAttempts"])
+    ]
+    assert retrier["JitterStrategy"] == "FULL"
+    assert 150 <= sum(delays) / 2 <= 300 - 60
 
 
 def test_an_item_batch_ends_within_the_five_minutes_of_an_express_execution() -> None:

@@ -38,6 +38,9 @@ ROLES = {
     "SummaryRole": "SummaryFunction",
 }
 
+SERVICES = {"BatchRole": "states.amazonaws.com", "ShiftRole": "codedeploy.amazonaws.com"}
+"""By whom a role is taken, where not by Lambda."""
+
 PREFIXES = {
     "Models": ("registry", "registry-of-others", ""),
     "Inputs": ("in", "inside", "batch", "batches", "manifests", ""),
@@ -85,6 +88,8 @@ GIVEN: tuple[dict[str, str], ...] = (
     {},
     {"KmsKeyArn": KEY},
     {"VpcSubnetIds": "subnet-1", "VpcSecurityGroupIds": "sg-1"},
+    # Named as the stack's own are here, so that each question is the same.
+    {"RegistryBucket": "<Models>", "InputBucket": "<Inputs>", "ResultsBucket": "<Results>"},
 )
 
 
@@ -143,8 +148,12 @@ def places() -> Iterator[tuple[str, str]]:
     yield "SomebodyElses", "registry"
 
 
+def bucket_arn(bucket: str) -> str:
+    return f"arn:aws:s3:::<{bucket}>"
+
+
 def object_arn(bucket: str, prefix: str) -> str:
-    return f"<{bucket}.Arn>/{prefix}/a/b.png" if prefix else f"<{bucket}.Arn>/b.png"
+    return f"{bucket_arn(bucket)}/{prefix}/a/b.png" if prefix else f"{bucket_arn(bucket)}/b.png"
 
 
 def parse_place(url: str) -> tuple[str, str]:
@@ -188,13 +197,13 @@ def check(asked: list[dict[str, Any]], reads: Places, writes: Places, lists: Pla
         for actions, allowed in ((READ, reads), (WRITE, writes), (NEVER, frozenset[tuple[str, str]]())):
             for action in actions:
                 yield from check_one(asked, action, object_arn(bucket, prefix), expected=place in allowed)
-                yield from check_one(asked, action, f"<{bucket}.Arn>", expected=False)
+                yield from check_one(asked, action, bucket_arn(bucket), expected=False)
         if place not in reads:
             yield from check_one(asked, "s3:GetObjectVersion", object_arn(bucket, prefix), expected=False)
         for listed in (f"{prefix}/", f"{prefix}/a/b.png") if prefix else ("", "b.png"):
             context = {"s3:prefix": listed}
-            yield from check_one(asked, "s3:ListBucket", f"<{bucket}.Arn>", context, expected=place in lists)
-        yield from check_one(asked, "s3:ListBucket", f"<{bucket}.Arn>", expected=False)
+            yield from check_one(asked, "s3:ListBucket", bucket_arn(bucket), context, expected=place in lists)
+        yield from check_one(asked, "s3:ListBucket", bucket_arn(bucket), expected=False)
 
 
 def check_one(
@@ -223,7 +232,7 @@ def wildcards(asked: list[dict[str, Any]]) -> Iterator[str]:
 def is_ours(resource: str) -> bool:
     """Whether a resource is one of the stack's own, or the key that was given to it."""
     head = resource.partition("*")[0]
-    return resource == KEY or bool(re.match(r"<\w+", head)) or ":stack-batch" in head
+    return resource == KEY or bool(re.match(r"(arn:aws:s3:::)?<\w+", head)) or ":stack-batch" in head
 
 
 @pytest.mark.parametrize("given", GIVEN)
@@ -249,9 +258,9 @@ def test_only_the_functions_of_objects_may_read_versions() -> None:
 
 
 def test_a_role_is_taken_by_its_own_service_alone() -> None:
-    for name, role in stack().of_type("AWS::IAM::Role").items():
+    for name, role in stack({"CanaryDeployment": "true"}).of_type("AWS::IAM::Role").items():
         (statement,) = statements(role["AssumeRolePolicyDocument"])
-        service = "states.amazonaws.com" if name == "BatchRole" else "lambda.amazonaws.com"
+        service = SERVICES.get(name, "lambda.amazonaws.com")
         assert statement["Principal"] == {"Service": service}
 
 
@@ -264,6 +273,24 @@ def test_a_key_is_used_through_s3_alone() -> None:
             assert not is_allowed(asked, action, KEY)
             assert not is_allowed(asked, action, f"{KEY}-of-others", {"kms:ViaService": "s3.us-east-1.amazonaws.com"})
         assert not any("kms" in action for each in policies(stack(), role) for action in each["Action"])
+
+
+def test_in_china_a_key_is_used_through_s3_by_the_name_that_it_has_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"Partition": "aws-cn", "Region": "cn-north-1", "URLSuffix": "amazonaws.com.cn"}.items():
+        monkeypatch.setitem(template.PSEUDO, f"AWS::{name}", value)
+    found = template.translate(KmsKeyArn=KEY)
+    assert is_allowed(
+        policies(found, "MapRole"), "kms:Decrypt", KEY, {"kms:ViaService": "s3.cn-north-1.amazonaws.com.cn"}
+    )
+
+
+def test_every_role_has_the_boundary_that_the_account_requires() -> None:
+    boundary = "arn:aws:iam::account:policy/boundary"
+    given = {"PermissionsBoundary": boundary, "CanaryDeployment": "true"}
+    roles = stack(given).of_type("AWS::IAM::Role")
+    assert roles.keys() == {*ROLES, "BatchRole", "ShiftRole"}, "SAM adds none"
+    assert {item["PermissionsBoundary"] for item in roles.values()} == {boundary}
+    assert all("PermissionsBoundary" not in item for item in stack().of_type("AWS::IAM::Role").values())
 
 
 def test_the_state_machine_calls_its_two_functions_and_starts_itself_alone() -> None:
@@ -289,21 +316,33 @@ def test_the_queue_is_the_functions_for_objects_alone() -> None:
 
 
 PLANTED: list[tuple[str, dict[str, Any], str]] = [
-    ("HttpRole", {"Action": "s3:GetObject", "Resource": "<Inputs.Arn>/*"}, "GetObject on <Inputs.Arn>/batch"),
-    ("HttpRole", {"Action": "s3:GetObject", "Resource": "<Models.Arn>/registry*"}, "registry-of-others"),
-    ("HttpRole", {"Action": "s3:PutObject", "Resource": "<Models.Arn>/registry/*"}, "PutObject on <Models.Arn>"),
-    ("ObjectRole", {"Action": "s3:DeleteObject", "Resource": "<Inputs.Arn>/in/*"}, "DeleteObject on <Inputs.Arn>"),
+    (
+        "HttpRole",
+        {"Action": "s3:GetObject", "Resource": "arn:aws:s3:::<Inputs>/*"},
+        "GetObject on arn:aws:s3:::<Inputs>/batch",
+    ),
+    ("HttpRole", {"Action": "s3:GetObject", "Resource": "arn:aws:s3:::<Models>/registry*"}, "registry-of-others"),
+    (
+        "HttpRole",
+        {"Action": "s3:PutObject", "Resource": "arn:aws:s3:::<Models>/registry/*"},
+        "PutObject on arn:aws:s3:::<Models>",
+    ),
     (
         "ObjectRole",
-        {"Action": "s3:ListBucket", "Resource": "<Inputs.Arn>"},
-        "s3:ListBucket on <Inputs.Arn>: expected denied",
+        {"Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::<Inputs>/in/*"},
+        "DeleteObject on arn:aws:s3:::<Inputs>",
     ),
-    ("MapRole", {"Action": "s3:*", "Resource": "<Results.Arn>/batch/*"}, "s3:*: a wildcard action"),
-    ("MapRole", {"Action": "s3:Get*", "Resource": "<Inputs.Arn>/batch/*"}, "s3:Get*: a wildcard action"),
+    (
+        "ObjectRole",
+        {"Action": "s3:ListBucket", "Resource": "arn:aws:s3:::<Inputs>"},
+        "s3:ListBucket on arn:aws:s3:::<Inputs>: expected denied",
+    ),
+    ("MapRole", {"Action": "s3:*", "Resource": "arn:aws:s3:::<Results>/batch/*"}, "s3:*: a wildcard action"),
+    ("MapRole", {"Action": "s3:Get*", "Resource": "arn:aws:s3:::<Inputs>/batch/*"}, "s3:Get*: a wildcard action"),
     ("SummaryRole", {"Action": "s3:GetObject", "Resource": "*"}, "s3:GetObject on *"),
     ("SummaryRole", {"Action": "s3:GetObject", "Resource": "arn:aws:s3:::*"}, "s3:GetObject on arn:aws:s3:::*"),
     ("BatchRole", {"Action": "lambda:InvokeFunction", "Resource": "*"}, "lambda:InvokeFunction on *"),
-    ("BatchRole", {"NotAction": "iam:CreateUser", "Resource": "<Models.Arn>/*"}, "allows all but something"),
+    ("BatchRole", {"NotAction": "iam:CreateUser", "Resource": "arn:aws:s3:::<Models>/*"}, "allows all but something"),
 ]
 
 

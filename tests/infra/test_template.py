@@ -3,6 +3,7 @@
 import ast
 import functools
 import json
+import math
 import os
 import re
 import shutil
@@ -68,12 +69,49 @@ CHANGES: dict[str, dict[str, str]] = {
     "LogDays": {"LogDays": "90"},
     "KmsKeyArn": {"KmsKeyArn": "arn:aws:kms:us-east-1:account:key/name"},
     "VpcSubnetIds": {"VpcSubnetIds": "subnet-1,subnet-2", "VpcSecurityGroupIds": "sg-1"},
-    "VpcSecurityGroupIds": {},  # does nothing by itself
+    "VpcSecurityGroupIds": {"VpcSubnetIds": "subnet-1,subnet-2", "VpcSecurityGroupIds": "sg-1,sg-2"},
+    "RegistryBucket": {"RegistryBucket": "my-models"},
+    "InputBucket": {"InputBucket": "my-inputs"},
+    "ResultsBucket": {"ResultsBucket": "my-results"},
+    "PermissionsBoundary": {"PermissionsBoundary": "arn:aws:iam::account:policy/boundary"},
+    "Revision": {"Revision": "0123456789"},
     "AlarmTopic": {"AlarmTopic": "arn:aws:sns:us-east-1:account:topic"},
     "SlowMilliseconds": {"SlowMilliseconds": "20"},
     "CanaryDeployment": {"CanaryDeployment": "true"},
 }
 """For each parameter, another value than its default."""
+
+LONGEST = {
+    "ModelName": "m" * 63,
+    "Variant": "v" * 24,
+    "Prefetch": f"{'a' * expectation.NAME_DIGITS}=;".ljust(2048, "b"),
+    "RefreshSeconds": "86400",
+    "PublicKeys": f"{keys.text(1)},{keys.text(2)}",
+    "CaptureShare": "0.00001",
+    "CaptureInputs": "1",
+    "Access": "keys",
+    "Edge": "1",
+    "BasePath": f"/{'b' * 11}",
+    "ExplainRuns": "10000",
+    "GenerateLength": "4096",
+    "Runtime": "python3.14",
+    "MemorySize": "10240",
+    "Timeout": "300",
+    "RegistryBucket": "r" * 63,
+    "InputBucket": "i" * 63,
+    "ResultsBucket": "o" * 63,
+    "VpcSubnetIds": ",".join(f"subnet-{number:017}" for number in range(16)),
+    "VpcSecurityGroupIds": ",".join(f"sg-{number:017}" for number in range(5)),
+    "Revision": "0123456789",
+}
+"""For each parameter that a function depends on, as long a value as it takes, and as `onnxlet deploy` gives it."""
+
+MAX_DESCRIPTION = 256
+"""Characters. Source: Lambda's API, `Description` of PublishVersion and CreateFunction."""
+
+MAX_VARIABLES = 4096
+"""Bytes. Lambda measures all variables of a function as one JSON document. Source: Lambda quotas; its error, "exceeded
+the 4KB limit. String measured: {...}"."""
 
 UNVERSIONED = ("ReservedConcurrentExecutions", "Tags")
 """Of a function's properties, those that are no part of a version."""
@@ -88,6 +126,16 @@ def environment(found: Stack, function: str) -> dict[str, str]:
     """A function's variables, with bucket names in place of references."""
     variables = found.of_type("AWS::Lambda::Function")[function]["Environment"]["Variables"]
     return {name: re.sub(r"<(\w+)>", lambda match: match[1].lower(), value) for name, value in variables.items()}
+
+
+def is_valid(declared: dict[str, Any], value: str) -> bool:
+    """Whether CloudFormation takes a value for a parameter."""
+    if "AllowedValues" in declared:
+        return value in map(str, declared["AllowedValues"])
+    if declared["Type"] == "Number":
+        return bool(declared.get("MinValue", -math.inf) <= float(value) <= declared.get("MaxValue", math.inf))
+    fits = bool(len(value) <= declared.get("MaxLength", 4096))
+    return fits and re.fullmatch(declared.get("AllowedPattern", ".*"), value, re.DOTALL) is not None
 
 
 def settings_read() -> set[str]:
@@ -207,23 +255,47 @@ class TestVersions:
         is_changed = properties(before) != properties(after)
         assert (self.version(before, function) != self.version(after, function)) == is_changed
 
-    def test_a_description_is_never_too_long(self) -> None:
-        longest = {
-            "ModelName": "m" * 63,
-            "Variant": "v" * 24,
-            "ExplainRuns": "10000",
-            "GenerateLength": "4096",
-            "Prefetch": f"{'a' * expectation.NAME_DIGITS}=;avx512_vnni={'a' * 64}:1",
-            "PublicKeys": f"{keys.text(1)},{keys.text(2)}",
-            "RefreshSeconds": "86400",
-            "CaptureShare": "0.001",
-            "Access": "keys",
-            "BasePath": f"/{'b' * 11}",
-            "MemorySize": "10240",
-            "VpcSubnetIds": f"subnet-{'0' * 17},subnet-{'1' * 17}",
-        }
-        for function in FUNCTIONS:
-            assert len(self.version(stack(**longest, SnapStart="true", Timeout="300"), function)[1]) <= 256
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"VpcSecurityGroupIds": "sg-2"},
+            {"VpcSecurityGroupIds": "sg-1,sg-2"},
+            {"VpcSubnetIds": "subnet-1,subnet-3"},
+            {"RegistryBucket": "my-registry-2"},
+            {"ResultsBucket": "my-results-2"},
+        ],
+    )
+    def test_no_change_of_a_list_or_a_bucket_is_silent(self, change: dict[str, str], function: str) -> None:
+        given = {"VpcSubnetIds": "subnet-1,subnet-2", "VpcSecurityGroupIds": "sg-1", "ResultsBucket": "my-results"}
+        assert self.version(stack(**given), function) != self.version(stack(**{**given, **change}), function)
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_a_revision_is_new_in_the_version_and_in_the_function_that_it_publishes(self, function: str) -> None:
+        """CloudFormation compares the version's description, and Lambda whether the function is another."""
+        found = [stack(Revision=word) for word in ("0000000001", "0000000002")]
+        assert len({self.version(each, function) for each in found}) == 2
+        assert len({each.of_type("AWS::Lambda::Function")[function]["Description"] for each in found}) == 2
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    @pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+    @pytest.mark.parametrize("snap_start", ["true", "false"])
+    def test_no_description_is_ever_too_long(self, function: str, architecture: str, snap_start: str) -> None:
+        found = stack(**{**LONGEST, "Architecture": architecture, "SnapStart": snap_start})
+        assert len(self.version(found, function)[1]) <= MAX_DESCRIPTION
+        assert len(found.of_type("AWS::Lambda::Function")[function]["Description"]) <= MAX_DESCRIPTION
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_the_variables_always_fit_into_a_function(self, function: str) -> None:
+        variables = stack(**LONGEST).of_type("AWS::Lambda::Function")[function]["Environment"]["Variables"]
+        assert len(json.dumps(variables, separators=(",", ":"))) <= MAX_VARIABLES
+
+    def test_the_longest_is_allowed_and_no_longer_one_is(self) -> None:
+        for name, declared in template.read()["Parameters"].items():
+            value = LONGEST.get(name, str(declared.get("Default", "")))
+            assert is_valid(declared, value), (name, value)
+            if name in LONGEST and declared["Type"] == "String" and "AllowedValues" not in declared:
+                assert not any(is_valid(declared, f"{value}{more}") for more in ("0", "a", "=", "/a", ".a")), name
 
 
 class TestBuckets:

@@ -68,6 +68,22 @@ def test_cfn_lint_finds_nothing() -> None:
     assert lint_file(TEMPLATE) == []
 
 
+def test_the_role_has_the_boundary_that_the_account_requires(s3_endpoint: str) -> None:
+    boundary = "arn:aws:iam::123456789012:policy/boundary"
+    client = boto3.client("cloudformation", endpoint_url=s3_endpoint, region_name="us-east-1")
+    given = {**PARAMETERS, "PermissionsBoundary": boundary, "RepositoryName": "bounded"}
+    client.create_stack(
+        StackName="bounded",
+        TemplateBody=TEMPLATE.read_text(),
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()],
+    )
+    resources = client.describe_stack_resources(StackName="bounded")["StackResources"]
+    (name,) = [each["PhysicalResourceId"] for each in resources if each["LogicalResourceId"] == "Role"]
+    role = boto3.client("iam", endpoint_url=s3_endpoint, region_name="us-east-1").get_role(RoleName=name)["Role"]
+    client.delete_stack(StackName="bounded")
+    assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == boundary
+
+
 def test_a_job_touches_only_its_own_prefixes(statements: list[dict[str, Any]]) -> None:
     found: dict[str, set[str]] = {}
     for statement in statements:
