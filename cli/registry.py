@@ -53,12 +53,13 @@ def to_url(text: str) -> str:
     return text if text.startswith(SCHEMES) or "://" in text else Path(text).absolute().as_uri()
 
 
-def open_s3(url: str, region: str | None = None) -> Store:
+def open_s3(url: str, region: str | None = None, session: Any = None) -> Store:
     """Open a place in S3 as the AWS command line would: by profiles and single sign-on, too, which obstore cannot read.
 
     Args:
         url: The root URL.
         region: The region, in place of that of the environment or the profile.
+        session: botocore's, with credentials that are found already; by default one that finds them.
 
     Raises:
         CredentialsError: there are no credentials, or no such profile.
@@ -67,7 +68,7 @@ def open_s3(url: str, region: str | None = None) -> Store:
     import botocore.session
     from obstore.auth.boto3 import Boto3CredentialProvider
 
-    session = botocore.session.get_session()
+    session = session or botocore.session.get_session()
     with _aws_errors(url):
         settings = storage_of_profile(session)
         provider = Boto3CredentialProvider(session)

@@ -5,6 +5,7 @@ import shutil
 import zipfile
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,16 +14,17 @@ import boto3
 
 from cli import signature
 from cli.cost.offers import Extras
-from cli.deploy import sam, stack
+from cli.deploy import buckets, concurrency, credentials, parameters, sam, stack, versions
 from cli.deploy.cloud import ROOT, Change, Deployed, Kept, Options, Outputs, Reply, Wanted
 from cli.deploy.http import send
+from cli.deploy.parameters import Parameter
 from cli.deploy.process import Finished, Report
 from cli.deploy.sam import Sam
 from cli.deploy.stack import Stack, aws_errors
 from cli.package.target import DEFAULT_PYTHON, Target, parse_target
 from cli.registry import open_s3, to_registry
 from onnxlet import places
-from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
+from onnxlet.errors import CredentialsError, InvalidRequestError, OnnxletError, SettingsError, StoreError
 from onnxlet.registry import Registry
 
 AUTHS = {"iam": "AWS_IAM", "none": "NONE", "api-key": "API_KEY"}
@@ -51,8 +53,18 @@ class Aws:
             raise InvalidRequestError(f"--auth {options.auth}: expected one of {', '.join(AUTHS)}")
         self.options = options
         self.root = root
-        self._account = ""
         self._stack: Stack | None = None
+        self._fitted: dict[str, str] = {}
+        """What the account's concurrency makes lower than it was, or would be by default."""
+
+    @cached_property
+    def identity(self) -> Any:
+        """The caller, as a session of botocore, found once for this command and for SAM's.
+
+        Raises:
+            CredentialsError: there are no credentials, or they will not last.
+        """
+        return credentials.freeze()
 
     @cached_property
     def session(self) -> Any:
@@ -60,11 +72,11 @@ class Aws:
 
         Raises:
             SettingsError: no region.
-            CredentialsError: a profile that does not exist.
+            CredentialsError: as `identity`.
         """
         region = self.options.region or os.environ.get("AWS_REGION") or None  # boto3 reads AWS_DEFAULT_REGION alone
         with aws_errors("AWS"):
-            session = boto3.Session(region_name=region)
+            session = boto3.Session(region_name=region, botocore_session=self.identity)
         if session.region_name is None:
             raise SettingsError("no AWS region: give --region, or set AWS_REGION")
         return session
@@ -82,22 +94,36 @@ class Aws:
     @cached_property
     def sam(self) -> Sam:
         """SAM's command."""
-        return Sam(sam.find_sam(self.root), self.root, self.options.name, self.region)
+        environment = credentials.to_environment(self.identity)
+        return Sam(sam.find_sam(self.root), self.root, self.options.name, self.region, environment)
+
+    @cached_property
+    def s3(self) -> Any:
+        """S3's client."""
+        return self.session.client("s3")
+
+    @cached_property
+    def declared(self) -> dict[str, Parameter]:
+        """The template's parameters."""
+        return parameters.read_parameters(self.root / sam.TEMPLATE)
 
     def check(self) -> str:
-        """As `Cloud.check`."""
+        """As `Cloud.check`: also that the account can give what the parameters ask for."""
         sam.require_template(self.root)
+        parameters.check_parameters(self.options.others, self.declared)
+        stack.check_tags(self.options.tags)
         line = self.check_account()
-        return f"{line}, by {self.sam.executable}"
+        self._stack = stack.find_stack(self.cloudformation, self.options.name)
+        values = self._values({})
+        buckets.check(self.s3, values, self.region, values["KmsKeyArn"])
+        return f"{line}, by {self.sam.executable}{self._fit(values)}"
 
     def check_account(self) -> str:
         """Look whether there is a region, and an account that knows us."""
         region = self.region
-        if self.session.get_credentials() is None:
-            raise CredentialsError("no AWS credentials: run `aws configure` or `aws sso login`, or set AWS_PROFILE")
         with aws_errors(f"the region {region}"):
-            self._account = self.session.client("sts").get_caller_identity()["Account"]
-        return f'stack "{self.options.name}" in {region}, account {self._account}'
+            account = self.session.client("sts").get_caller_identity()["Account"]
+        return f'stack "{self.options.name}" in {region}, account {account}'
 
     def find(self) -> Deployed | None:
         """As `Cloud.find`."""
@@ -142,7 +168,7 @@ class Aws:
     def plan(self, wanted: Wanted, report: Report) -> list[Change]:
         """As `Cloud.plan`: a change set that is not executed, and deleted again."""
         unpack(wanted.package, self.sam.code)
-        done = self.sam.deploy(self._parameters(wanted), report, is_executed=False)
+        done = self.sam.deploy(self._parameters(wanted), report, tags=self._tags(), is_executed=False)
         if not done.is_ok:
             raise StoreError(self._why(done))
         found = sam.CHANGE_SET.search(done.text)
@@ -156,18 +182,21 @@ class Aws:
         """As `Cloud.apply`."""
         self._clear(report)
         unpack(wanted.package, self.sam.code)
-        done = self.sam.deploy(self._parameters(wanted), report)
+        before = self._input_bucket()
+        done = self.sam.deploy(self._parameters(wanted), report, tags=self._tags())
         if not done.is_ok:
             raise StoreError(self._why(done))
         self._stack = found = stack.find_stack(self.cloudformation, self.options.name)
         if found is None:
             raise StoreError(f'stack "{self.options.name}" is not there after its deployment: {done.last_error()}')
         report(f"deploy   {'nothing has changed' if sam.NO_CHANGE in done.text else found.status}")
-        return self._to_deployed(found)
+        deployed = self._to_deployed(found)
+        self._announce(found, before, report)
+        return deployed
 
     def open_registry(self, url: str) -> Registry:
         """As `Cloud.open_registry`."""
-        return to_registry(open_s3(url, self.region))
+        return to_registry(open_s3(url, self.region, self.identity))
 
     def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | None:
         """As `Cloud.send`: signed, or with the key, where that is asked for."""
@@ -196,6 +225,14 @@ class Aws:
         with aws_errors(url):
             self.session.resource("s3").Bucket(bucket).object_versions.filter(Prefix=f"{folder}/").delete()
 
+    def tidy(self, report: Report) -> None:
+        """As `Cloud.tidy`: old versions of the functions."""
+        try:
+            with aws_errors("old versions of the functions"):
+                self._remove_versions(report)
+        except OnnxletError as error:
+            report(f"versions not removed: {error}")
+
     def kept(self) -> list[Kept]:
         """As `Cloud.kept`."""
         return stack.read_kept(self.cloudformation, self._require_stack().id)
@@ -203,9 +240,12 @@ class Aws:
     def remove(self, report: Report) -> list[Kept]:
         """As `Cloud.remove`."""
         found = self._require_stack()
+        self._stack = found
         kept = stack.read_kept(self.cloudformation, found.id)
+        bucket, queues = self._input_bucket(), stack.find_resources(self.cloudformation, found.id, "AWS::SQS::Queue")
         stack.delete_stack(self.cloudformation, found, self.options.name)
         report(f'removed  stack "{self.options.name}"')
+        self._silence(bucket, queues.get("Queue"), report)
         self._remove_uploads(report)
         return kept
 
@@ -241,17 +281,45 @@ class Aws:
         is_made = self._stack is not None and self._stack.is_made
         return self._stack.parameters.get(parameter, otherwise) if self._stack is not None and is_made else otherwise
 
+    def _values(self, chosen: Mapping[str, str]) -> dict[str, str]:
+        """All parameters as they will be: by default, as they are, as they must be, and as the user says."""
+        defaults = {name: parameter.default for name, parameter in self.declared.items()}
+        is_made = self._stack is not None and self._stack.is_made
+        before = self._stack.parameters if self._stack is not None and is_made else {}
+        return {**defaults, **before, **self._fitted, **chosen, **self.options.others}
+
+    def _fit(self, values: Mapping[str, str]) -> str:
+        """Fit the stack to the account's concurrency; gives what is to be said of that."""
+        try:
+            account = concurrency.read_account(self.session.client("lambda"))
+        except (CredentialsError, StoreError) as error:
+            return f"; its concurrency is unknown ({error})"
+        held = int(self._before("ReservedConcurrency", "0"))
+        self._fitted = concurrency.fit(concurrency.Demand.of(values), self.options.others, account, held)
+        lowered = " and ".join(f"{name} {value}" for name, value in self._fitted.items())
+        where = f"the account has {account.limit} environments at a time, {account.unreserved} of them not reserved"
+        return f"; {lowered} in place of more, for {where}" if lowered else ""
+
+    def _tags(self) -> dict[str, str]:
+        """All of the stack's tags: those that it has, and those that are named."""
+        return {**(self._stack.tags if self._stack is not None else {}), **self.options.tags}
+
     def _parameters(self, wanted: Wanted) -> dict[str, str]:
         target = self.target()
+        prefetch = wanted.prefetch
+        if prefetch is not None and len(prefetch) > parameters.MAX_PREFETCH:
+            prefetch = ""  # a cold start is one request longer; a function without room for its variables is none
         chosen = {
             "ModelName": wanted.model,
             "Architecture": target.arch,
             "Runtime": f"python{target.python}",
-            "Prefetch": wanted.prefetch,
+            "Prefetch": prefetch,
             "UrlAuth": AUTHS[self.options.auth] if self.options.auth else None,
             "MemorySize": str(self.options.memory_mib) if self.options.memory_mib else None,
         }
-        return {**{name: value for name, value in chosen.items() if value is not None}, **self.options.others}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        revision = parameters.to_revision(self._values(given))
+        return {**given, **self._fitted, "Revision": revision, **self.options.others}
 
     def _clear(self, report: Report) -> None:
         """Remove what is left of a stack that never was: it would refuse the next deployment."""
@@ -308,6 +376,49 @@ class Aws:
         with aws_errors("API Gateway"):
             found = self.session.client("apigateway").get_api_key(apiKey=outputs.others["ApiKeyId"], includeValue=True)
         return str(found["value"])
+
+    def _input_bucket(self) -> str | None:
+        """The bucket that objects are put into, as the stack is now."""
+        url = self._stack.outputs.get("InputUrl") if self._stack is not None else None
+        return urlsplit(url).netloc if url else None
+
+    def _announce(self, found: Stack, before: str | None, report: Report) -> None:
+        """Have the objects of an existing bucket announced, which no template can, and no more those of another."""
+        bucket = self._input_bucket()
+        if found.parameters.get("InputBucket") and bucket is not None:
+            name = f"onnxlet-{self.options.name}"
+            if buckets.announce(self.s3, bucket, found.outputs["QueueArn"], name):
+                report(f"announce objects under s3://{bucket}/{buckets.PREFIX} to the queue")
+        if before is not None and before != bucket:
+            queues = stack.find_resources(self.cloudformation, found.id, "AWS::SQS::Queue")
+            self._silence(before, queues.get("Queue"), report)
+
+    def _silence(self, bucket: str | None, queue: str | None, report: Report) -> None:
+        """Take the queue out of a bucket's notifications; what fails is reported."""
+        if bucket is None or queue is None:
+            return
+        try:
+            if buckets.silence(self.s3, bucket, queue.rpartition("/")[2]):
+                report(f"removed  the notification of s3://{bucket} to the stack's queue")
+        except OnnxletError as error:
+            report(f"announce s3://{bucket} still names the stack's queue: {error}")
+
+    def _remove_versions(self, report: Report) -> None:
+        found = self._require_stack()
+        groups = stack.find_resources(self.cloudformation, found.id, "AWS::CodeDeploy::DeploymentGroup")
+        applications = stack.find_resources(self.cloudformation, found.id, "AWS::CodeDeploy::Application")
+        for application, group in product(applications.values(), groups.values()):
+            if versions.is_shifting(self.session.client("codedeploy"), application, group):
+                report("versions not removed: CodeDeploy still moves traffic from one to another")
+                return
+        client = self.session.client("lambda")
+        functions = stack.find_resources(self.cloudformation, found.id, "AWS::Lambda::Function")
+        removals = [versions.remove_old(client, name) for name in functions.values()]
+        count = sum(len(removal.removed) for removal in removals)
+        if count:
+            report(f"removed  {count} old version{'' if count == 1 else 's'} of the functions")
+        for failure in (line for removal in removals for line in removal.failures):
+            report(f"versions not removed: {failure}")
 
     def _curl_options(self) -> str:
         """How curl is let in."""

@@ -35,6 +35,8 @@ class Options:
     """Parameters of the template, or variables of Terraform, by their names."""
     state: str | None = None
     """Of GCP: where Terraform's state is, as `gs://bucket`."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Of AWS: what the stack and all in it is labelled with, beside the tags that it has."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,9 @@ class Cloud(Protocol):
         Raises:
             StoreError: not all of them could be deleted.
         """
+
+    def tidy(self, report: Report) -> None:
+        """Remove what earlier deployments left, where it costs and nobody needs it; report failures, raise none."""
 
     def kept(self) -> list[Kept]:
         """What `remove` would keep."""

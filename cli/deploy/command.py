@@ -63,6 +63,10 @@ def deploy(
             "--stage-file", metavar="FILE", help="NAME=VALUE as --set takes it, a line each; --set outranks it."
         ),
     ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="With --cloud aws: label the stack and all in it; others stay."),
+    ] = None,
     sign: Annotated[
         Path | None,
         typer.Option(metavar="KEY.pem", help="Sign what is published, where functions have ONNXLET_PUBLIC_KEYS."),
@@ -80,9 +84,10 @@ def deploy(
     from cli.deploy.bill import Traffic
     from training.sign import load_sign
 
+    others = _parse_settings(set_ or [], stage_file)
     target = deployment.find_cloud(
         cloud,
-        Options(stack, region, project, auth, memory, arch, python, _parse_settings(set_ or [], stage_file), state),
+        Options(stack, region, project, auth, memory, arch, python, others, state, _parse_tags(tag or [])),
     )
     choice = deployment.Choice(model, registry, load_sign(sign) if sign else None)
     console = output.progress()
@@ -156,6 +161,18 @@ def _parse_setting(place: str, text: str) -> tuple[str, str]:
         raise InvalidRequestError(f"{place} {text}: expected NAME=VALUE")
     name, _, value = text.partition("=")
     return name, value
+
+
+def _parse_tags(texts: list[str]) -> dict[str, str]:
+    """Return tags by their keys.
+
+    Raises:
+        InvalidRequestError: a text is not of the form KEY=VALUE.
+    """
+    for text in texts:
+        if not re.match(r"[^=]+=", text):
+            raise InvalidRequestError(f"--tag {text}: expected KEY=VALUE")
+    return {key: value for key, _, value in (text.partition("=") for text in texts)}
 
 
 def _confirm(target: Cloud, *, is_agreed: bool) -> None:

@@ -88,6 +88,7 @@ def deploy(cloud: Cloud, choice: Choice, report: Report, build_package: Build | 
     report(f"ask      {_verdict(answer)}")
     found_object = objects.ask(cloud, deployed.outputs, registry, published.live, report)
     report(f"object   {_object_verdict(found_object, published.live)}")
+    cloud.tidy(report)
     return Deployment(deployed.outputs, package, published, answer, found_object)
 
 

@@ -66,6 +66,8 @@ class Gcp:
         for name, option in OPTIONS.items():
             if name in options.others:
                 raise InvalidRequestError(f"--set {name}: expected {option}")
+        if options.tags:
+            raise InvalidRequestError("--tag: AWS has tags; with --cloud gcp set the variable labels")
         self.options = options
         self.root = root
         self.pauses_s = pauses_s
@@ -217,6 +219,9 @@ class Gcp:
                 obstore.delete(place.backend, key)
             except (OSError, ValueError, obstore.exceptions.BaseError) as error:
                 raise translate(error, f"{place.url}/{key}", is_write=True) from error
+
+    def tidy(self, report: Report) -> None:
+        """As `Cloud.tidy`: Cloud Run's revisions cost nothing while no request goes to them."""
 
     def kept(self) -> list[Kept]:
         """As `Cloud.kept`: what holds data."""

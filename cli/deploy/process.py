@@ -41,25 +41,26 @@ def silent(_line: str) -> None:
 
 
 def run_tool(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None, on_line: Report = silent
+    command: Sequence[str], folder: Path, environment: Mapping[str, str | None] | None = None, on_line: Report = silent
 ) -> Finished:
     """Run a tool to its end.
 
     Args:
         command: The executable and its arguments.
         folder: Where it runs.
-        environment: Variables beside those of this process.
+        environment: Variables beside those of this process; None takes one of these out.
         on_line: Takes each line as it comes.
 
     Raises:
         SettingsError: there is no such executable, or it cannot be run.
     """
     lines = []
+    variables: dict[str, str | None] = {**os.environ, "COLUMNS": str(WIDTH_COLUMNS), **(environment or {})}
     try:
         process = subprocess.Popen(
             list(command),
             cwd=folder,
-            env={**os.environ, "COLUMNS": str(WIDTH_COLUMNS), **(environment or {})},
+            env={name: value for name, value in variables.items() if value is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,14 +1,15 @@
 """A stack of CloudFormation: its state, its outputs, why it failed, and what stays when it is deleted."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import botocore.exceptions
 
 from cli.deploy.cloud import Change, Kept
-from onnxlet.errors import CredentialsError, SettingsError, StoreError
+from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
 
 IN_REVIEW = "REVIEW_IN_PROGRESS"
 """A stack that is only a change set, which nobody has executed."""
@@ -22,6 +23,11 @@ GOES_ANYWAY = ("AWS::Lambda::Version",)
 REFUSED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 UNKNOWN = ("InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException", "AuthFailure")
 EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
+
+TAG_KEY = re.compile(r"[\w .:/=+@-]{1,128}")
+TAG_VALUE = re.compile(r"[\w .:/=+@-]{0,256}")
+MAX_TAGS = 50
+"""What AWS takes as a tag, and how many of them. Source: CloudFormation's API, `Tag`; IAM's guide, "Tagging"."""
 
 MAX_EVENTS = 1000
 """That are searched for the cause of a failure."""
@@ -38,6 +44,7 @@ class Stack:
     status: str
     outputs: Mapping[str, str]
     parameters: Mapping[str, str]
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_busy(self) -> bool:
@@ -88,7 +95,40 @@ def find_stack(client: Any, name: str) -> Stack | None:
         return None
     outputs = {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])}
     parameters = {item["ParameterKey"]: item.get("ParameterValue", "") for item in found.get("Parameters", [])}
-    return Stack(found["StackId"], found["StackStatus"], outputs, parameters)
+    tags = {item["Key"]: item["Value"] for item in found.get("Tags", [])}
+    return Stack(found["StackId"], found["StackStatus"], outputs, parameters, tags)
+
+
+def find_resources(client: Any, name: str, kind: str) -> dict[str, str]:
+    """Return what a stack has of one type: physical names by logical ones.
+
+    Raises:
+        CredentialsError, StoreError: CloudFormation does not tell.
+    """
+    with aws_errors("CloudFormation"):
+        pages = client.get_paginator("list_stack_resources").paginate(StackName=name)
+        found = [item for page in pages for item in page["StackResourceSummaries"]]
+    return {
+        item["LogicalResourceId"]: item["PhysicalResourceId"]
+        for item in found
+        if item["ResourceType"] == kind and item.get("PhysicalResourceId")
+    }
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Refuse tags that AWS would refuse in the middle of a deployment.
+
+    Raises:
+        InvalidRequestError: a tag is not one, or there are too many.
+    """
+    for key, value in tags.items():
+        if not TAG_KEY.fullmatch(key) or key.lower().startswith("aws:") or not TAG_VALUE.fullmatch(value):
+            raise InvalidRequestError(
+                f"--tag {key}={value}: expected KEY=VALUE of letters, digits, spaces and _.:/=+-@, a key of 1 to 128 "
+                "that does not begin with aws:, and a value of at most 256"
+            )
+    if len(tags) > MAX_TAGS:
+        raise InvalidRequestError(f"--tag: expected at most {MAX_TAGS}, got {len(tags)}")
 
 
 def why_failed(client: Any, name: str) -> str | None:

@@ -83,6 +83,9 @@ class FakeCloud:
     def remove_objects(self, url: str) -> None:
         raise AssertionError(url)
 
+    def tidy(self, report: Report) -> None:
+        self._step("tidy")
+
     def kept(self) -> list[Kept]:
         return [Kept("bucket", "registry", "rm -r registry")]
 

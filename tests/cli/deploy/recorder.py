@@ -1,8 +1,10 @@
-"""A server that remembers each request, and answers all of them with 200."""
+"""A server that remembers each request, and answers all of them with 200 and, by its path, a document."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from cli.local.http import Handler, serving
 
@@ -16,8 +18,8 @@ class Recorder:
 
 
 @contextmanager
-def recording() -> Iterator[Recorder]:
-    """Serve on a free port of this machine."""
+def recording(answers: Mapping[str, Any] | None = None) -> Iterator[Recorder]:
+    """Serve on a free port of this machine; what has no answer gets an empty document."""
     recorder = Recorder()
 
     class Recording(Handler):
@@ -25,7 +27,7 @@ def recording() -> Iterator[Recorder]:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
             recorder.requests.append((self.command, self.path, headers, body))
-            self.reply(200, b"{}", {})
+            self.reply(200, json.dumps((answers or {}).get(self.path, {})).encode(), {})
 
         do_POST = do_GET
 

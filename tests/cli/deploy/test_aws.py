@@ -1,5 +1,9 @@
+import json
 import re
+import shutil
 import stat
+import sys
+import uuid
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,14 +32,31 @@ def http() -> Iterator[Recorder]:
         yield found
 
 
+LIMITS = {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 900}
+
+
 @pytest.fixture
-def root(tmp_path: Path, s3_endpoint: str, http: Recorder, monkeypatch: pytest.MonkeyPatch) -> Path:
+def account() -> dict[str, int]:
+    """The account's limits, as Lambda tells them; moto's Lambda does not know of any."""
+    return dict(LIMITS)
+
+
+@pytest.fixture
+def limits(account: dict[str, int]) -> Iterator[str]:
+    """Where Lambda is asked for them."""
+    with recording({"/2016-08-19/account-settings": {"AccountLimit": account}}) as found:
+        yield found.url
+
+
+@pytest.fixture
+def root(tmp_path: Path, s3_endpoint: str, http: Recorder, limits: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout, with moto as AWS and a stand-in for SAM's command."""
-    for service in ("CLOUDFORMATION", "S3", "STS", "API_GATEWAY"):
+    for service in ("CLOUDFORMATION", "S3", "STS", "API_GATEWAY", "SQS"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", s3_endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", limits)
     monkeypatch.setenv("HTTP_URL", f"{http.url}/")
     put_tool(tmp_path / "bin", "sam", SAM, monkeypatch)
-    (tmp_path / "template.yaml").touch()
+    shutil.copy(ROOT / "template.yaml", tmp_path)
     return tmp_path
 
 
@@ -91,6 +112,7 @@ def test_what_is_not_said_stays_as_it_was(root: Path, package: Path) -> None:
     assert again.target() == Target("aws", "x86_64", "3.12")
     stack = boto3.client("cloudformation", region_name=REGION).describe_stacks(StackName="stays")["Stacks"][0]
     parameters = {item["ParameterKey"]: item["ParameterValue"] for item in stack["Parameters"]}
+    assert len(parameters.pop("Revision")) == 10
     assert parameters == {
         "Architecture": "x86_64",
         "MemorySize": "512",
@@ -228,6 +250,162 @@ def test_options_of_the_other_cloud_are_refused(root: Path) -> None:
         aws(root, "x", project="p")
     with pytest.raises(InvalidRequestError, match="--auth key: expected one of iam, none, api-key"):
         aws(root, "x", auth="key")
+
+
+def test_a_parameter_that_the_template_lacks_is_refused_before_anything_is_asked(root: Path) -> None:
+    options = Options("typo", REGION, others={"RefreshSecond": "5"})
+    with pytest.raises(InvalidRequestError, match=r"--set RefreshSecond: template\.yaml has no such parameter"):
+        Aws(options, root).check()
+
+
+def parameters_of(name: str) -> dict[str, str]:
+    stack = boto3.client("cloudformation", region_name=REGION).describe_stacks(StackName=name)["Stacks"][0]
+    return {item["ParameterKey"]: item["ParameterValue"] for item in stack["Parameters"]}
+
+
+def test_each_parameter_of_a_function_makes_another_revision_and_no_other_does(root: Path, package: Path) -> None:
+    revisions = []
+    groups = {"VpcSubnetIds": "subnet-1", "VpcSecurityGroupIds": "sg-1"}
+    for others in ({}, {}, {"LogDays": "7"}, groups, {"VpcSecurityGroupIds": "sg-2"}):
+        cloud = Aws(Options("revisions", REGION, others=others), root)
+        for _ in range(2):  # as a first deployment does, before and after it knows what to expect
+            deployed(cloud, package, "x")
+        revisions.append(parameters_of("revisions")["Revision"])
+    same, again, logs, network, moved = revisions
+    assert same == again == logs
+    assert len({same, network, moved}) == 3
+
+
+def test_an_expectation_that_no_function_has_room_for_is_left_out(root: Path, package: Path) -> None:
+    deployed(aws(root, "long"), package, "x" * 2049)
+    assert parameters_of("long")["Prefetch"] == ""
+
+
+class TestConcurrency:
+    def test_a_new_account_gets_no_more_than_it_can_run(
+        self, root: Path, package: Path, account: dict[str, int]
+    ) -> None:
+        account |= {"ConcurrentExecutions": 10, "UnreservedConcurrentExecutions": 10}
+        cloud = aws(root, "new")
+        assert cloud.check().endswith(
+            "; BatchConcurrency 5 and ObjectConcurrency 2 in place of more, for the account has 10 environments at a "
+            "time, 10 of them not reserved"
+        )
+        deployed(cloud, package)
+        found = parameters_of("new")
+        assert (found["BatchConcurrency"], found["ObjectConcurrency"]) == ("5", "2")
+
+    def test_what_a_new_account_cannot_reserve_is_refused_before_anything_is_deployed(
+        self, root: Path, account: dict[str, int]
+    ) -> None:
+        account |= {"ConcurrentExecutions": 10, "UnreservedConcurrentExecutions": 10}
+        cloud = Aws(Options("reserves", REGION, others={"ReservedConcurrency": "5"}), root)
+        with pytest.raises(InvalidRequestError, match="ReservedConcurrency: expected at most 0, got 5: all functions"):
+            cloud.check()
+
+    def test_credentials_that_may_not_ask_for_it_deploy_all_the_same(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", "http://127.0.0.1:9")
+        assert "; its concurrency is unknown (lambda:GetAccountSettings: " in aws(root, "unknown").check()
+
+
+class TestTags:
+    def test_tags_are_the_stacks_and_those_that_are_not_named_stay(self, root: Path, package: Path) -> None:
+        for memory, tags in ((512, {"team": "vision", "cost": "1"}), (513, {"cost": "2"}), (514, {})):
+            # moto takes no update of tags alone
+            deployed(Aws(Options("tagged", REGION, memory_mib=memory, tags=tags), root), package)
+        stack = boto3.client("cloudformation", region_name=REGION).describe_stacks(StackName="tagged")["Stacks"][0]
+        assert {item["Key"]: item["Value"] for item in stack["Tags"]} == {"team": "vision", "cost": "2"}
+
+    @pytest.mark.parametrize(
+        ("key", "value"), [("aws:x", "1"), ("k" * 129, ""), ("k", "v" * 257), ("k", 'a"b'), ("", "")]
+    )
+    def test_what_aws_takes_for_no_tag_is_refused(self, root: Path, key: str, value: str) -> None:
+        with pytest.raises(InvalidRequestError, match=r"--tag .*expected KEY=VALUE of letters"):
+            Aws(Options("x", REGION, tags={key: value}), root).check()
+
+    def test_more_than_aws_takes_are_refused(self, root: Path) -> None:
+        with pytest.raises(InvalidRequestError, match="--tag: expected at most 50, got 51"):
+            Aws(Options("x", REGION, tags={str(number): "" for number in range(51)}), root).check()
+
+
+class TestExistingBuckets:
+    @pytest.fixture
+    def bucket(self, root: Path) -> str:
+        assert root.exists()  # with which S3 is moto's
+        name = f"photos-{uuid.uuid4()}"
+        place = {"LocationConstraint": REGION}
+        boto3.client("s3", region_name=REGION).create_bucket(Bucket=name, CreateBucketConfiguration=place)
+        return name
+
+    @staticmethod
+    def announced(bucket: str) -> list[str]:
+        found = boto3.client("s3", region_name=REGION).get_bucket_notification_configuration(Bucket=bucket)
+        return [each["QueueArn"].rpartition(":")[2] for each in found.get("QueueConfigurations", [])]
+
+    def test_its_objects_are_announced_until_another_is_named_or_the_stack_goes(
+        self, root: Path, package: Path, bucket: str
+    ) -> None:
+        lines: list[str] = []
+        for place, names in ((bucket, ["announced-Queue"]), ("", [])):
+            cloud = Aws(Options("announced", REGION, others={"InputBucket": place}), root)
+            cloud.check()
+            cloud.find()
+            cloud.apply(Wanted(package, "digits", None), lines.append)
+            assert self.announced(bucket) == names
+        assert f"announce objects under s3://{bucket}/in/ to the queue" in lines
+        assert f"removed  the notification of s3://{bucket} to the stack's queue" in lines
+        cloud = Aws(Options("announced", REGION, others={"InputBucket": bucket}), root)
+        deployed(cloud, package)
+        assert self.announced(bucket) == ["announced-Queue"]
+        aws(root, "announced").remove(silent)
+        assert self.announced(bucket) == []
+
+    def test_a_notification_that_cannot_be_removed_stops_nothing(self, root: Path, package: Path, bucket: str) -> None:
+        deployed(Aws(Options("stays-on", REGION, others={"InputBucket": bucket}), root), package)
+        boto3.client("s3", region_name=REGION).delete_bucket(Bucket=bucket)
+        lines: list[str] = []
+        aws(root, "stays-on").remove(lines.append)
+        assert any(line.startswith(f"announce s3://{bucket} still names the stack's queue: ") for line in lines)
+
+    def test_one_that_is_not_there_is_refused_before_anything_is_deployed(self, root: Path) -> None:
+        with pytest.raises(InvalidRequestError, match="RegistryBucket=nowhere-at-all: there is no such bucket"):
+            Aws(Options("x", REGION, others={"RegistryBucket": "nowhere-at-all"}), root).check()
+
+
+def test_sam_is_the_caller_that_this_command_is(
+    root: Path, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a profile that says its region, too, and that a process is asked for once."""
+    tool, config, calls = tmp_path / "tool.py", tmp_path / "config", tmp_path / "calls"
+    answer = {"Version": 1, "AccessKeyId": "ASIA", "SecretAccessKey": "secret", "SessionToken": "token"}
+    tool.write_text(f"open({str(calls)!r}, 'a').write('x')\nprint({json.dumps(answer)!r})")
+    config.write_text(f"[profile work]\nregion = eu-west-3\ncredential_process = {sys.executable} {tool}\n")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.delenv(name)
+    for name, value in {"CONFIG_FILE": str(config), "PROFILE": "work", "DEFAULT_REGION": "eu-west-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("SAM_SAYS", str(tmp_path / "says.json"))
+    cloud = Aws(Options("caller", REGION), root)
+    cloud.check()
+    cloud.open_registry(deployed(cloud, package).outputs.registry_url).models()
+    said = json.loads((tmp_path / "says.json").read_text())
+    assert "AWS_PROFILE" not in said
+    assert (said["AWS_ACCESS_KEY_ID"], said["AWS_SESSION_TOKEN"]) == ("ASIA", "token")
+    assert {said["AWS_REGION"], said["AWS_DEFAULT_REGION"]} == {REGION}
+    assert calls.read_text() == "x", "by this command, by the registry and by SAM together"
+
+
+def test_old_versions_that_cannot_be_looked_at_are_reported_and_no_more(root: Path, package: Path) -> None:
+    cloud = aws(root, "tidy")
+    deployed(cloud, package)
+    lines: list[str] = []
+    cloud.tidy(lines.append)
+    assert lines == [], "there are none"
+    boto3.client("cloudformation", region_name=REGION).delete_stack(StackName="tidy")
+    cloud.tidy(lines.append)
+    assert lines == ['versions not removed: no stack "tidy" in eu-central-1: nothing is deployed under this name']
 
 
 def test_an_unpacked_package_can_be_read_by_lambdas_user_and_holds_nothing_of_an_earlier_one(

@@ -79,7 +79,7 @@ def test_a_new_local_version_is_published_before_the_functions_are_told_of_it(
     publish(local, graphs.digits_candidate(seed=1))
     cloud.steps.clear()
     assert run(cloud, registry=local).published.live.version == 2
-    assert cloud.steps == ["check", "registry", "apply", "send"]
+    assert cloud.steps == ["check", "registry", "apply", "send", "tidy"]
 
 
 def test_a_deployment_never_takes_live_back(cloud: FakeCloud, local: Registry) -> None:

@@ -1,5 +1,6 @@
 """Stacks that failed, of which moto has none: CloudFormation's answers for them, over HTTP."""
 
+import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from cli.deploy.aws import Aws
-from cli.deploy.cloud import Options, Wanted
+from cli.deploy.cloud import ROOT, Options, Wanted
 from cli.deploy.process import silent
 from cli.local.http import Handler, serving
 from onnxlet.errors import StoreError
@@ -94,6 +95,7 @@ def package(tmp_path: Path) -> Path:
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     put_tool(tmp_path / "bin", "sam", SAM, monkeypatch)
+    shutil.copy(ROOT / "template.yaml", tmp_path)
     return tmp_path
 
 

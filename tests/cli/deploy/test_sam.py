@@ -31,8 +31,19 @@ def test_the_template_is_deployed_as_one_stack_with_its_parameters(tmp_path: Pat
     assert arguments[0] == "deploy"
     for name, value in {"--stack-name": "shop", "--region": "eu-central-1", "--s3-prefix": "shop"}.items():
         assert arguments[arguments.index(name) + 1] == value
+    assert arguments[arguments.index("--config-env") + 1] == "onnxlet-deploy", "a profile of samconfig.toml is not read"
+    assert "--resolve-s3" in arguments, "template.yaml is larger than CloudFormation takes without a bucket"
     assert arguments[-2:] == ['Prefetch="cpu=ab:1,cd:2;*=ef:3"', 'ModelName=""']
     assert "--no-execute-changeset" not in arguments
+
+
+def test_tags_are_given_as_sam_splits_them(tmp_path: Path) -> None:
+    command = Sam(str(put_tool(tmp_path / "bin", "sam", ECHO)), tmp_path, "shop", "eu-central-1")
+    tags = {"team name": "a b", "query": "a=b", "empty": ""}
+    arguments = json.loads(command.deploy({}, tags=tags).text)["arguments"]
+    place = arguments.index("--tags")
+    assert arguments[place + 1 : place + 4] == ["team name=a b", '"query"="a=b"', "empty="]
+    assert arguments[place + 4] == "--parameter-overrides"
 
 
 def test_a_plan_executes_nothing(tmp_path: Path) -> None:

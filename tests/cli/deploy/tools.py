@@ -29,34 +29,42 @@ if os.environ.get("SAM_FAILS"):
     raise SystemExit(1)
 options = sys.argv[1:]
 name = options[options.index("--stack-name") + 1]
-texts = options[options.index("--parameter-overrides") + 1 :]
-given = dict(re.fullmatch(r'(\w+)="(.*)"', each, re.S).groups() for each in texts)
+end = options.index("--parameter-overrides")
+given = dict(re.fullmatch(r'(\w+)="(.*)"', each, re.S).groups() for each in options[end + 1 :])
+pairs = options[options.index("--tags") + 1 : end] if "--tags" in options else []
+tags = [dict(zip(("Key", "Value"), each.split("=", 1))) for each in pairs]
+if os.environ.get("SAM_SAYS"):
+    with open(os.environ["SAM_SAYS"], "w") as file:
+        json.dump({each: value for each, value in os.environ.items() if each.startswith("AWS_")}, file)
+client = boto3.client("cloudformation", region_name=options[options.index("--region") + 1])
+try:
+    found = client.describe_stacks(StackName=name)["Stacks"][0]
+    before = {item["ParameterKey"]: item["ParameterValue"] for item in found["Parameters"]}
+except ClientError:
+    found = before = None
 defaults = {"Prefetch": "", "UrlAuth": "AWS_IAM", "MemorySize": "1769", "Variant": "", "RefreshSeconds": "60"}
 defaults |= {"SnapStart": "false", "ProvisionedConcurrency": "0"}
-parameters = {key: {"Type": "String", "Default": value} for key, value in defaults.items()}
-parameters |= {key: {"Type": "String"} for key in ("ModelName", "Architecture", "Runtime")}
+after = {**defaults, **(before or {}), **given}
+parameters = {key: {"Type": "String"} for key in after}
 buckets = {key: {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain"} for key in ("Models", "Input", "Results")}
-queue = {"Type": "AWS::SQS::Queue", "Properties": {"Tags": [{"Key": "memory", "Value": {"Ref": "MemorySize"}}]}}
+memory = [{"Key": "memory", "Value": {"Ref": "MemorySize"}}]
+queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name + "-Queue", "Tags": memory}}
 urls = {"RegistryUrl": "Models", "InputUrl": "Input", "ResultsUrl": "Results"}
 outputs = {key: {"Value": {"Fn::Sub": "s3://${" + bucket + "}"}} for key, bucket in urls.items()}
+if after.get("InputBucket"):
+    outputs["InputUrl"] = {"Value": "s3://" + after["InputBucket"] + "/in"}
+outputs["QueueArn"] = {"Value": {"Fn::GetAtt": ["Queue", "Arn"]}}
 outputs["HttpUrl"] = {"Value": os.environ["HTTP_URL"]}
 outputs["ApiKeyId"] = {"Value": os.environ.get("API_KEY_ID", "none")}
 template = json.dumps({"Parameters": parameters, "Resources": {**buckets, "Queue": queue}, "Outputs": outputs})
-client = boto3.client("cloudformation", region_name=options[options.index("--region") + 1])
-try:
-    found = client.describe_stacks(StackName=name)["Stacks"][0]["Parameters"]
-    before = {item["ParameterKey"]: item["ParameterValue"] for item in found}
-except ClientError:
-    before = None
-after = {**defaults, **(before or {}), **given}
 chosen = [{"ParameterKey": key, "ParameterValue": value} for key, value in after.items()]
 if before is None:
-    client.create_stack(StackName=name, TemplateBody=template, Parameters=chosen)
+    client.create_stack(StackName=name, TemplateBody=template, Parameters=chosen, Tags=tags)
     print("CREATE_COMPLETE      AWS::S3::Bucket        Models       -")
-elif before == after:
+elif before == after and tags == found.get("Tags", []):
     print("\nNo changes to deploy. Stack is up to date")
 else:
-    client.update_stack(StackName=name, TemplateBody=template, Parameters=chosen)
+    client.update_stack(StackName=name, TemplateBody=template, Parameters=chosen, Tags=tags)
     print("UPDATE_COMPLETE      AWS::SQS::Queue        Queue")
 '''
 """What the real command does as far as a deployment sees it; tests/infra runs the real one."""
