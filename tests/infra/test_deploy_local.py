@@ -9,17 +9,20 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.exceptions
 import numpy as np
 import onnx
 import pytest
@@ -78,14 +81,32 @@ class Aws:
     def deploy(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Deploy, and see what is deployed."""
         local = (self.folder / "local").as_uri()
-        done = self.onnxlet("deploy", "--stack", STACK, "--registry", local, *HERE, "--json", *arguments)
+        with self.mending():
+            done = self.onnxlet("deploy", "--stack", STACK, "--registry", local, *HERE, "--json", *arguments)
         assert done.returncode == 0, done.stderr
         document = json.loads(done.stdout)
         self.package = document.get("package", {})
         places = document.get("outputs", {})
         self.outputs = {**places, **places.get("others", {})}
-        self.mend_mappings()
         return done
+
+    @contextmanager
+    def mending(self) -> Iterator[None]:
+        """Mend the mappings while a deployment makes and changes them, which puts an object at its end."""
+        is_over = threading.Event()
+
+        def mend() -> None:
+            while not is_over.wait(2):
+                with suppress(botocore.exceptions.ClientError):  # it is being changed
+                    self.mend_mappings()
+
+        thread = threading.Thread(target=mend)
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join()
 
     def mend_mappings(self) -> None:
         """Make the queue be read.
@@ -95,7 +116,8 @@ class Aws:
         """
         client = self.client("lambda")
         for mapping in client.list_event_source_mappings()["EventSourceMappings"]:
-            client.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": 10})
+            if isinstance(mapping.get("ScalingConfig", {}).get("MaximumConcurrency"), str):
+                client.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": 10})
 
     def client(self, service: str) -> Any:
         return boto3.client(service, endpoint_url=self.url, region_name="us-east-1")
@@ -141,7 +163,9 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     with pytest.MonkeyPatch.context() as patch, ministack.running(folder) as url:
         patch.setenv("AWS_ENDPOINT_URL", url)
         found = Aws(url, folder)
-        done = found.deploy("--set", "RefreshSeconds=1", "--set", "LogDays=7")
+        done = found.deploy(
+            "--set", "RefreshSeconds=1", "--set", "LogDays=7", "--tag", "team=vision", "--tag", "query=a=b"
+        )
         assert "it gives the golden answer" in done.stderr  # by a signed request
         yield found
 
@@ -212,6 +236,67 @@ def test_who_may_call_is_changed_by_deploying_again_and_the_rest_stays(aws: Aws)
     parameters = {item["ParameterKey"]: item["ParameterValue"] for item in stack["Parameters"]}
     assert (parameters["UrlAuth"], parameters["RefreshSeconds"], parameters["LogDays"]) == ("NONE", "1", "7")
     assert aws.get("/v2/health/live")[0] == 200
+
+
+def test_tags_are_on_the_stack_and_on_what_it_holds_and_stay(aws: Aws) -> None:
+    """Two deployments later, which have named none."""
+    stack = aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+    assert {item["Key"]: item["Value"] for item in stack["Tags"]} == {"team": "vision", "query": "a=b"}
+    found = aws.client("lambda").get_function(FunctionName=aws.outputs["HttpFunction"])["Tags"]
+    assert found.items() >= {"team": "vision", "query": "a=b"}.items()
+
+
+def test_old_versions_are_removed_and_two_stay_beside_the_one_that_answers(aws: Aws) -> None:
+    before = versions(aws)
+    for runs in ("100", "101", "102", "103"):
+        aws.deploy("--set", f"ExplainRuns={runs}")
+    after = versions(aws)
+    live = aws.client("lambda").get_alias(FunctionName=aws.outputs["HttpFunction"], Name="live")["FunctionVersion"]
+    assert int(live) >= int(before[-1]) + 4, "each parameter has published one"
+    assert after == [str(int(live) - 2), str(int(live) - 1), live]
+    assert aws.get("/v2/health/live")[0] == 200
+
+
+def test_whatever_the_function_depends_on_reaches_what_answers(aws: Aws) -> None:
+    aws.deploy("--set", "VpcSubnetIds=subnet-1,subnet-2", "--set", "VpcSecurityGroupIds=sg-1")
+    aws.deploy("--set", "VpcSecurityGroupIds=sg-2")
+    client = aws.client("lambda")
+    live = client.get_function_configuration(FunctionName=aws.outputs["HttpFunction"], Qualifier="live")
+    assert live["VpcConfig"]["SecurityGroupIds"] == ["sg-2"]
+    aws.deploy("--set", "VpcSubnetIds=", "--set", "VpcSecurityGroupIds=")
+
+
+def versions(aws: Aws) -> list[str]:
+    """The published versions of the HTTP function, the oldest first."""
+    found = aws.client("lambda").list_versions_by_function(FunctionName=aws.outputs["HttpFunction"])["Versions"]
+    return sorted((item["Version"] for item in found if item["Version"] != "$LATEST"), key=int)
+
+
+def test_buckets_that_exist_already_are_used_and_left_as_they_were(aws: Aws) -> None:
+    s3 = aws.client("s3")
+    names = {"RegistryBucket": "our-models", "InputBucket": "our-inputs", "ResultsBucket": "our-results"}
+    for bucket in names.values():
+        s3.create_bucket(Bucket=bucket)
+    before = dict(aws.outputs), dict(aws.package)
+    chosen = [word for name, bucket in names.items() for word in ("--set", f"{name}={bucket}")]
+    aws.deploy("--stack", "ours", *chosen)
+    assert [aws.outputs[name] for name in ("registry_url", "input_url", "results_url")] == [
+        "s3://our-models/registry",
+        "s3://our-inputs/in",
+        "s3://our-results/objects",
+    ]
+    source = aws.put("photo.png", png(90))
+    assert eventually(lambda: aws.results().get(source))["model"] == "digits"
+    done = aws.onnxlet("destroy", "--stack", "ours", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["kept"] == []
+    assert "QueueConfigurations" not in s3.get_bucket_notification_configuration(Bucket="our-inputs")
+    for bucket in names.values():
+        assert s3.list_objects_v2(Bucket=bucket).get("Contents"), "what lies in it stays"
+        for item in s3.list_objects_v2(Bucket=bucket)["Contents"]:
+            s3.delete_object(Bucket=bucket, Key=item["Key"])
+        s3.delete_bucket(Bucket=bucket)
+    aws.outputs, aws.package = before
 
 
 def test_the_function_url_answers_nvidias_client(aws: Aws) -> None:
@@ -287,6 +372,8 @@ def test_a_removed_deployment_leaves_what_is_kept_on_purpose_and_nothing_else(aw
     assert kept == {urlsplit(url).netloc for url in urls}
     buckets = {item["Name"] for item in aws.client("s3").list_buckets()["Buckets"]}
     assert {name for name in buckets if not name.startswith("aws-sam-cli-managed")} == kept
+    inputs = urlsplit(aws.outputs["input_url"]).netloc
+    assert "QueueConfigurations" not in aws.client("s3").get_bucket_notification_configuration(Bucket=inputs)
     (uploads,) = buckets - kept
     assert aws.client("s3").list_objects_v2(Bucket=uploads).get("Contents", []) == []
     assert left(aws) == {}
