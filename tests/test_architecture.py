@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "errors": set(),
     "contract": {"errors"},
     "places": {"errors"},
-    "config": {"contract", "errors", "places"},
+    "cors": {"errors"},
+    "config": {"contract", "cors", "errors", "places"},
     "http": {"config", "errors", "memory"},
     "deadline": {"errors"},
     "multipart": {"config", "errors"},
@@ -112,6 +113,7 @@ MAY_IMPORT = {
     "app": {
         "config",
         "contract",
+        "cors",
         "deadline",
         "endpoints",
         "errors",

@@ -258,6 +258,7 @@ FORMER: dict[str, Callable[[State], Any]] = {
     "capture_inputs": _environment("ONNXLET_CAPTURE_INPUTS", default=False, convert=lambda text: text == "1"),
     "capture_share": _environment("ONNXLET_CAPTURE", 0, _number),
     "concurrency": _concurrency,
+    "cors_origins": _environment("ONNXLET_CORS_ORIGINS", [], _list),
     "cpu": _cpu,
     "delete_data": lambda state: bool(state.values(f"{BUCKET}.registry").get("force_destroy")),
     "edge": _environment("ONNXLET_EDGE", default=False, convert=lambda text: text == "1"),

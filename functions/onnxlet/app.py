@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -31,12 +31,18 @@ from onnxlet.prefetch import Prefetch
 from onnxlet.routes import Route, Router
 from onnxlet.service import Service
 
+if TYPE_CHECKING:
+    from onnxlet.cors import Cors
+
 logger = logging.getLogger("onnxlet")
 
 ROUTER = Router(ROUTES)
 
 MAX_RESPONSE_BYTES = {"lambda": 6 * 1024 * 1024 - 64 * 1024, "cloud-run": 32 * 1024 * 1024, "other": 32 * 1024 * 1024}
 """What a platform sends back at most; of Lambda's 6 MiB some are left for the document around the body."""
+
+PREFLIGHT = "(preflight)"
+"""The route of a browser's question before a request, whatever its path, in the log."""
 
 SPILLED = "responses"
 """The prefix under the results for answers that are too large to send."""
@@ -77,6 +83,7 @@ class App:
         """
         self.service = Service(settings, prefetched)
         self.write_line = write_line
+        self._cors = _open_cors(settings)
         self._is_cold = True
 
     @classmethod
@@ -126,6 +133,10 @@ class App:
         exchange = Exchange(self.service)
         try:
             exchange.request = sent = below(to_request(event), self.settings.base_path)
+            allowed = self._cors and self._cors.preflight(sent.method, sent.headers)
+            if allowed:
+                exchange.route = PREFLIGHT
+                return self._finish(exchange, Response(204, b"", headers=allowed))
             if self.service.gate is not None and not is_page(exchange.request):
                 exchange.key = self.service.gate.admit(exchange.request)
             route, arguments = ROUTER.find(exchange.request.method, exchange.request.path)
@@ -159,10 +170,14 @@ class App:
         text = f"the answer takes {size_bytes} bytes, more than the {limit_bytes} that can be sent back"
         if self.settings.results is None:
             raise TooLargeError(f"{text}: ask for fewer rows or outputs, or for binary data, or set ONNXLET_RESULTS")
-        return self._spill(response, text)
+        return self._spill(response, text, request)
 
-    def _spill(self, response: Response, text: str) -> Response:
-        """Store a response, and answer where it is."""
+    def _spill(self, response: Response, text: str, request: Request) -> Response:
+        """Store a response, and answer where it is.
+
+        A page of another origin gets no redirect: its browser would follow it as the origin `null`, and show the page
+        nothing at all. It reads the URL in the document.
+        """
         results = self.service.results
         key = f"{SPILLED}/{os.urandom(16).hex()}"
         results.put_if_absent(key, response.body)
@@ -180,7 +195,8 @@ class App:
             "content_type": response.content_type,
             "headers": response.headers,
         }
-        location = {} if url is None else {"location": url}
+        is_foreign = self._cors is not None and self._cors.allows(request.headers)
+        location = {} if url is None or is_foreign else {"location": url}
         return replace(to_json(document, 303), headers=location)
 
     def _ask_shadow(self, exchange: Exchange, route: Route, arguments: dict[str, str], answer: Response) -> None:
@@ -279,7 +295,18 @@ class App:
             headers |= UNSNIFFED
         if self.service.gate is not None and "cache-control" not in response.headers:
             headers |= UNCACHED
+        if self._cors is not None:
+            headers |= self._cors.headers(request.headers, response.headers)
         return Response(response.status, response.body, response.content_type, {**response.headers, **headers})
+
+
+def _open_cors(settings: Settings) -> "Cors | None":
+    """Return what lets pages of other origins read the answers; None where no origin is named."""
+    if not settings.cors_origins:
+        return None
+    from onnxlet.cors import Cors  # few functions are called from pages of other origins
+
+    return Cors(settings.cors_origins)
 
 
 def _to_error(error: Exception) -> tuple[OnnxletError, Response]:

@@ -244,6 +244,8 @@ class Settings:
     """`ONNXLET_PUBLIC_KEYS`: of the publishers whose versions alone are loaded, with spaces or commas between them."""
     edge: bool = False
     """`ONNXLET_EDGE`: `1` lets whoever may ask a model fetch its graphs too, to run them in a browser."""
+    cors_origins: tuple[str, ...] = ()
+    """`ONNXLET_CORS_ORIGINS`: the origins whose pages may read the answers, with spaces or commas between, or `*`."""
     base_path: str = ""
     """`ONNXLET_BASE_PATH`: what a domain's mapping or a load balancer's rule puts in front of every path, as `/ml`."""
     explain_runs: int = DEFAULT_EXPLAIN_RUNS
@@ -303,6 +305,7 @@ class Settings:
             prefetch=environment.get("ONNXLET_PREFETCH") or None,
             public_keys=parse_public_keys(environment.get("ONNXLET_PUBLIC_KEYS")),
             edge=_parse_flag("ONNXLET_EDGE", environment.get("ONNXLET_EDGE")),
+            cors_origins=_parse_cors_origins(environment.get("ONNXLET_CORS_ORIGINS")),
             base_path=_parse_base_path(environment.get("ONNXLET_BASE_PATH")),
             explain_runs=_parse_explain_runs(environment.get("ONNXLET_EXPLAIN_RUNS")),
             generate_length=_parse_generate_length(environment.get("ONNXLET_GENERATE_LENGTH")),
@@ -377,6 +380,17 @@ def parse_public_keys(text: str | None) -> tuple[bytes, ...]:
     if not keys:
         raise SettingsError(f"ONNXLET_PUBLIC_KEYS: expected at least one key, got {text!r}")
     return keys
+
+
+def _parse_cors_origins(text: str | None) -> tuple[str, ...]:
+    if not text:
+        return ()
+    from onnxlet import cors  # few functions are called from pages of other origins
+
+    try:
+        return cors.parse_origins(text)
+    except SettingsError as error:
+        raise SettingsError(f"ONNXLET_CORS_ORIGINS: {error}") from error
 
 
 def _parse_base_path(text: str | None) -> str:

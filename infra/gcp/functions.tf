@@ -27,6 +27,7 @@ locals {
   http_settings = {
     ONNXLET_ACCESS          = var.access == "open" ? null : var.access
     ONNXLET_BASE_PATH       = var.base_path
+    ONNXLET_CORS_ORIGINS    = join(",", var.cors_origins)
     ONNXLET_EDGE            = var.edge ? "1" : null
     ONNXLET_EXPLAIN_RUNS    = tostring(var.explain_runs)
     ONNXLET_GENERATE_LENGTH = tostring(var.generate_length)

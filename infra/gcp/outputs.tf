@@ -87,6 +87,7 @@ output "settings" {
     capture_inputs         = var.capture_inputs
     capture_share          = var.capture_share
     concurrency            = var.concurrency
+    cors_origins           = var.cors_origins
     cpu                    = var.cpu
     delete_data            = var.delete_data
     edge                   = var.edge

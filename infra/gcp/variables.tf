@@ -283,6 +283,23 @@ variable "edge" {
   default     = false
 }
 
+variable "cors_origins" {
+  description = "The origins whose pages may read the HTTP function's answers, such as https://app.example.com, or * alone for all (ONNXLET_CORS_ORIGINS). A browser's preflight has no identity token: it reaches the function with allow_unauthenticated alone, so have API keys asked for by `access`."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for origin in var.cors_origins : origin == "*" || can(regex("^[a-z][a-z0-9+.-]*://[a-z0-9_.:\\[\\]-]+$", origin))])
+    error_message = "cors_origins: expected origins as browsers spell them, such as https://app.example.com: a scheme, a host and perhaps a port, in small letters and without a slash at the end; or * alone."
+  }
+
+  validation {
+    condition     = !contains(var.cors_origins, "*") || length(var.cors_origins) == 1
+    error_message = "cors_origins: expected * alone, for every page, or a list of origins."
+  }
+}
+
 variable "base_path" {
   description = "What a load balancer's rule puts in front of every path, such as /ml; the function answers as if that were the root (ONNXLET_BASE_PATH)."
   type        = string

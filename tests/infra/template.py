@@ -137,6 +137,7 @@ class Stack:
             "Sub": self._substitute,
             "If": lambda branches: self.resolve(branches[1] if self.holds(branches[0]) else branches[2]),
             "Not": lambda conditions: not self.resolve(conditions[0]),
+            "And": lambda conditions: all(self.resolve(condition) for condition in conditions),
             "Equals": lambda pair: str(self.resolve(pair[0])) == str(self.resolve(pair[1])),
             "Join": lambda parts: parts[0].join(self.resolve(parts[1])),
             "Select": lambda choice: self.resolve(choice[1])[int(choice[0])],

@@ -48,6 +48,7 @@ EVERYTHING: dict[str, Any] = {
     "access": "keys",
     "edge": True,
     "base_path": "/ml",
+    "cors_origins": ["https://app.example.com"],
     "ingress": "ALLOW_INTERNAL_AND_GCLB",
     "vpc_connector": "projects/p/locations/r/connectors/c",
     "vpc_egress": "ALL_TRAFFIC",

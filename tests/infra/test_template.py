@@ -15,6 +15,7 @@ import pytest
 
 from onnxlet.config import Settings
 from onnxlet.contract import expectation
+from onnxlet.errors import SettingsError
 from tests import keys
 from tests.infra import template
 from tests.infra.template import ROOT, Stack, statements
@@ -50,6 +51,7 @@ CHANGES: dict[str, dict[str, str]] = {
     "Access": {"Access": "keys"},
     "Edge": {"Edge": "1"},
     "BasePath": {"BasePath": "/ml"},
+    "CorsOrigins": {"CorsOrigins": "https://app.example.com"},
     "ExplainRuns": {"ExplainRuns": "0"},
     "GenerateLength": {"GenerateLength": "4096"},
     "ApiRequestsPerSecond": {"ApiRequestsPerSecond": "5"},
@@ -92,6 +94,7 @@ LONGEST = {
     "Access": "keys",
     "Edge": "1",
     "BasePath": f"/{'b' * 11}",
+    "CorsOrigins": "https://app.example.com".ljust(512, "m"),
     "ExplainRuns": "10000",
     "GenerateLength": "4096",
     "Runtime": "python3.14",
@@ -361,6 +364,53 @@ class TestHttp:
             # without these anybody could call Invoke itself
             assert item.get("FunctionUrlAuthType") == "NONE" or item.get("InvokedViaFunctionUrl") is True
             assert item["FunctionName"] == "<HttpFunctionAliaslive>"
+
+    def test_a_preflight_needs_no_key_of_the_api_where_origins_are_listed_and_only_there(self) -> None:
+        for given in ({}, {"CorsOrigins": "*"}, {"UrlAuth": "API_KEY"}):
+            found = stack(**given)
+            methods = found.of_type("AWS::ApiGateway::Method").values()
+            assert all(item["HttpMethod"] == "ANY" and item["ApiKeyRequired"] for item in methods)
+        listed = stack(UrlAuth="API_KEY", CorsOrigins="https://a.example,http://localhost:3000")
+        methods = listed.of_type("AWS::ApiGateway::Method").values()
+        open_to_all = {item["ResourceId"]: item for item in methods if not item["ApiKeyRequired"]}
+        assert open_to_all.keys() == {"<Api.RootResourceId>", "<ApiPath>"}
+        for item in open_to_all.values():
+            assert item["HttpMethod"] == "OPTIONS"
+            (same,) = [each for each in methods if each["ResourceId"] == item["ResourceId"] and each["ApiKeyRequired"]]
+            assert (item["Integration"], same["HttpMethod"]) == (same["Integration"], "ANY")
+
+    def test_the_stage_serves_a_deployment_that_was_made_after_its_methods(self) -> None:
+        """A deployment is a snapshot: one of before would not have the preflights' methods."""
+        for given, name in (({}, "ApiDeployment"), ({"CorsOrigins": "*"}, "ApiPreflightDeployment")):
+            found = stack(UrlAuth="API_KEY", **given)
+            (stage,) = found.of_type("AWS::ApiGateway::Stage").values()
+            assert stage["DeploymentId"] == f"<{name}>"
+            assert set(found.of_type("AWS::ApiGateway::Method")) == set(found.resources[name]["DependsOn"])
+
+    @pytest.mark.parametrize(
+        ("text", "is_allowed"),
+        [
+            ("", True),
+            ("*", True),
+            ("https://app.example.com", True),
+            ("https://app.example.com,http://localhost:3000 http://[::1]:8080", True),
+            ("* https://app.example.com", False),
+            ("https://app.example.com/", False),
+            ("https://*.example.com", False),
+            ("app.example.com", False),
+            ("https://App.example.com", False),
+        ],
+    )
+    def test_origins_are_refused_by_cloudformation_where_no_function_would_start(
+        self, text: str, is_allowed: bool
+    ) -> None:
+        assert is_valid(template.read()["Parameters"]["CorsOrigins"], text) == is_allowed
+        given = {"ONNXLET_REGISTRY": "s3://b", "ONNXLET_CORS_ORIGINS": text}
+        if is_allowed:
+            assert Settings.from_environment(given).cors_origins == tuple(text.replace(",", " ").split())
+        else:
+            with pytest.raises(SettingsError):
+                Settings.from_environment(given)
 
     def test_keys_come_with_an_api_and_without_a_url(self) -> None:
         found = stack(UrlAuth="API_KEY")

@@ -66,6 +66,10 @@ def evaluate(deployment: Deployment) -> Evaluate:
         ("invokers", ["allAuthenticatedUsers"]),
         ("invokers", ["ada@example.com"]),
         ("access", "key"),
+        ("cors_origins", ["app.example.com"]),
+        ("cors_origins", ["https://app.example.com/"]),
+        ("cors_origins", ["https://*.example.com"]),
+        ("cors_origins", ["*", "https://app.example.com"]),
         ("ingress", "NONE"),
         ("object_events", "both"),
         ("max_delivery_attempts", 4),
@@ -120,6 +124,7 @@ def test_what_is_said_is_set_as_the_functions_take_it(evaluate: Evaluate) -> Non
         "http_inputs": ["photos/", "scans/2026/"],
         "access": "keys",
         "base_path": "/ml",
+        "cors_origins": ["https://app.example.com", "http://[::1]:3000"],
         "edge": True,
         "explain_runs": 0,
         "generate_length": 4096,
@@ -130,6 +135,7 @@ def test_what_is_said_is_set_as_the_functions_take_it(evaluate: Evaluate) -> Non
     assert settings.public_keys == (keys.public_key(1), keys.public_key(2))
     assert settings.has_gate
     assert settings.base_path == "/ml"
+    assert settings.cors_origins == ("https://app.example.com", "http://[::1]:3000")
     assert settings.edge
     assert (settings.explain_runs, settings.generate_length) == (0, 4096)
     assert settings.timeout_s == 90

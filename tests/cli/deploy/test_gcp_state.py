@@ -39,6 +39,7 @@ VALUES: dict[str, str] = {
     "alert_p99_ms": "2500",
     "allow_unauthenticated": "true",
     "base_path": "/ml",
+    "cors_origins": json.dumps(["https://app.example.com"]),
     "capture_inputs": "true",
     "capture_share": "0.125",
     "concurrency": "3",
