@@ -58,6 +58,13 @@ def test_loading_and_running_a_model_imports_nothing_heavy_either(tmp_path: Path
     assert modules.isdisjoint(HEAVY)
 
 
+def test_what_answers_pages_of_other_origins_is_imported_only_where_some_are_listed() -> None:
+    for origins, is_imported in (("", False), ("https://app.example.com", True)):
+        done = import_main(ONNXLET_REGISTRY="memory://import", ONNXLET_CORS_ORIGINS=origins)
+        assert done.returncode == 0, done.stderr
+        assert ("onnxlet.cors" in done.stderr) == is_imported
+
+
 def test_without_a_registry_it_says_what_is_missing() -> None:
     done = import_main()
     assert done.returncode == 1
