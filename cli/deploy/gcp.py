@@ -133,6 +133,7 @@ class Gcp:
         source = self.root / terraform.FOLDER
         if not source.is_dir():
             raise SettingsError(f"{source}: not there; run the command from a checkout of the repository")
+        terraform.find_terraform()  # before Google is asked for anything
         self._begin()
         return f"{line}, by {self.terraform.executable}, with its state in gs://{self.bucket.name}"
 
