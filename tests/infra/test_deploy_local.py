@@ -3,6 +3,7 @@
 The tests are steps: each goes on where the one before it has stopped.
 """
 
+import http.client
 import io
 import json
 import os
@@ -16,7 +17,8 @@ import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from email.message import Message
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -46,6 +48,9 @@ pytestmark = [
 ]
 
 STACK = "onnxlet-local"
+PRODUCTION = "onnxlet-production"
+ORIGINS = "https://app.example.com,http://localhost:3000"
+"""Whose pages may read the answers."""
 ARCH = next(name for name, machine in MACHINES.items() if machine == platform.machine())
 PYTHON = "{}.{}".format(*sys.version_info)
 HERE = ("--arch", ARCH, "--python", PYTHON)
@@ -336,7 +341,7 @@ def test_a_new_version_goes_live_without_a_redeploy_and_back(aws: Aws) -> None:
     registry = aws.outputs["registry_url"]
     more = ("--labels", str(aws.folder / "labels.txt"), "--preprocess", str(aws.folder / "preprocess.json"))
     done = aws.onnxlet("publish", str(path), "--name", "digits", *more, "--registry", registry)
-    assert done.stdout == "digits version 2 is live\n", done.stderr
+    assert done.stdout.splitlines()[-1] == "digits version 2 is live", done.stderr
     eventually(lambda: answering(aws) == "2")
     source = aws.put("second.png", png(91))
     assert eventually(lambda: aws.results().get(source))["version"] == 2
@@ -354,6 +359,70 @@ def answering(aws: Aws) -> str:
     with urllib.request.urlopen(request, timeout=60) as reply:
         version: str = json.loads(reply.read())["model_version"]
         return version
+
+
+def test_the_deployment_itself_asks_one_object_and_leaves_nothing_of_it(aws: Aws) -> None:
+    done = aws.deploy("--set", f"CorsOrigins={ORIGINS}")
+    assert "object   its result is the golden answer" in done.stderr
+    s3 = aws.client("s3")
+    for name in ("input_url", "results_url"):
+        found = s3.list_object_versions(Bucket=urlsplit(aws.outputs[name]).netloc)
+        keys = [item["Key"] for kind in ("Versions", "DeleteMarkers") for item in found.get(kind, [])]
+        assert not [key for key in keys if "onnxlet-deploy-" in key]
+
+
+def test_a_browser_s_preflight_is_answered_for_listed_origins_alone(aws: Aws) -> None:
+    """MiniStack answers a few paths itself, with a `*` of its own; no other origin may ever be named."""
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,x-api-key"}
+    for origin in ORIGINS.split(","):
+        status, headers = ask_as_page(aws, "OPTIONS", "/v2/models/digits/infer", {"Origin": origin, **asked})
+        assert (status, origin in headers.get_all("access-control-allow-origin", [])) == (204, True)
+        assert "content-type,x-api-key" in headers.get_all("access-control-allow-headers", [])
+        status, headers = ask_as_page(aws, "GET", "/v2/models/nope", {"Origin": origin})
+        assert (status, origin in headers.get_all("access-control-allow-origin", [])) == (404, True)
+    for method, path in (("OPTIONS", "/v2/models/digits/infer"), ("GET", "/v2/models/nope")):
+        _, headers = ask_as_page(aws, method, path, {"Origin": "https://evil.example", **asked})
+        assert set(headers.get_all("access-control-allow-origin", [])) <= {"*"}
+
+
+def ask_as_page(aws: Aws, method: str, path: str, headers: dict[str, str]) -> tuple[int, Message]:
+    """Ask the Function URL as a browser does for a page; gives the status and the headers."""
+    connection = http.client.HTTPConnection(urlsplit(aws.url).netloc, timeout=60)
+    connection.request(method, path, headers={"Host": aws.host, **headers})
+    reply = connection.getresponse()
+    reply.read()
+    connection.close()
+    return reply.status, reply.headers
+
+
+def test_a_version_is_promoted_from_one_stack_to_another_byte_for_byte(aws: Aws) -> None:
+    stage = aws.folder / "production.txt"
+    stage.write_text("# production\nRefreshSeconds=1\nLogDays=14\nUrlAuth=NONE\n")
+    local = (aws.folder / "local").as_uri()
+    with aws.mending():
+        more = ("--registry", local, "--stage-file", str(stage), *HERE, "--json")
+        deployed = aws.onnxlet("deploy", "--stack", PRODUCTION, *more)
+    assert deployed.returncode == 0, deployed.stderr
+    outputs = json.loads(deployed.stdout)["outputs"]
+    stack = aws.client("cloudformation").describe_stacks(StackName=PRODUCTION)["Stacks"][0]
+    parameters = {item["ParameterKey"]: item["ParameterValue"] for item in stack["Parameters"]}
+    assert (parameters["RefreshSeconds"], parameters["LogDays"], parameters["UrlAuth"]) == ("1", "14", "NONE")
+    production = open_registry(outputs["registry_url"])
+    for is_new in (True, False):
+        done = aws.onnxlet("promote", "digits", "2", "--from", STACK, "--to", PRODUCTION, "--json")
+        assert done.returncode == 0, done.stderr
+        assert "gives the golden answer" in done.stderr
+        expected = {"model": "digits", "version": 2, "live": True, "copied": is_new, "moved": is_new}
+        assert json.loads(done.stdout) == expected
+    assert production.resolve("digits") == aws.registry().version("digits", 2)
+    there = replace(aws, outputs={**outputs, **outputs["others"]})
+    eventually(lambda: answering(there) == "2")
+    kept = aws.onnxlet("destroy", "--stack", PRODUCTION, "--yes", "--json")
+    assert kept.returncode == 0, kept.stderr
+    for item in json.loads(kept.stdout)["kept"]:
+        bucket = boto3.resource("s3", endpoint_url=aws.url, region_name="us-east-1").Bucket(item["name"])
+        bucket.object_versions.delete()
+        bucket.delete()
 
 
 def test_a_removed_deployment_leaves_what_is_kept_on_purpose_and_nothing_else(aws: Aws) -> None:
