@@ -259,7 +259,14 @@ def test_what_a_function_depends_on_is_published_and_old_versions_are_removed(aw
         aws.deploy(*change)
         answering.append(client.get_alias(FunctionName=name, Name="live")["FunctionVersion"])
     assert len(set(answering)) == 4, "each change has published one, also that of a security group alone"
-    assert versions(aws) == answering[-3:], "those before are removed"
+    live = answering[-1]
+    assert versions(aws) == [live], "CloudFormation itself deletes what a new description replaces"
+    for text in ("one", "two", "three", "four"):  # as new code leaves them, which SAM retains
+        client.update_function_configuration(FunctionName=name, Description=text)
+        client.publish_version(FunctionName=name)
+    left = [version for version in versions(aws) if version != live]
+    assert "removed  2 old versions of the functions" in aws.deploy().stderr
+    assert versions(aws) == [live, *left[-2:]]
     assert aws.get("/v2/health/live")[0] == 200
 
 
