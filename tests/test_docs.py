@@ -50,8 +50,9 @@ BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: Path) -> list[str]:
-    """The blocks of code of a page, each command on one line."""
-    return [re.sub(r" *\\\n *", " ", block) for block in BLOCK.findall(page.read_text())]
+    """The blocks of code of a page, each command on one line, documents in quotes included."""
+    joined = [re.sub(r" *\\\n *", " ", block) for block in BLOCK.findall(page.read_text())]
+    return [re.sub(r"'\{[^']*\}'", lambda found: " ".join(found[0].split()), block) for block in joined]
 
 
 def inline(page: Path, tool: str) -> list[str]:
@@ -147,7 +148,8 @@ def parsed(value: str | None, shape: Any, page: str) -> Any:
     if value is None:
         return True
     if value.startswith("file://"):
-        return written(page, value.removeprefix("file://"))
+        document = written(page, value.removeprefix("file://"))
+        return json.dumps(document) if shape.type_name == "string" else document
     value = PLACEHOLDER.sub(lambda match: SAMPLES[match[0]], value)
     if value.startswith("{"):
         return json.loads(value) if shape.type_name == "structure" else value
@@ -165,7 +167,9 @@ def member(shape: Any, name: str) -> Any:
 
 
 def written(page: str, name: str) -> Any:
-    """The JSON document that a page shows next after it has told its name."""
+    """The JSON document of a file of ours, or the one that a page shows next after it has told its name."""
+    if (ROOT / name).is_file():
+        return json.loads((ROOT / name).read_text())
     (path,) = [each for each in PAGES if each.name == page and f"`{name}`" in each.read_text()]
     text = path.read_text().partition(f"`{name}`")[2]
     return json.loads(text.partition("```json\n")[2].partition("```")[0])
