@@ -222,8 +222,7 @@ class Aws:
     def remove_objects(self, url: str) -> None:
         """As `Cloud.remove_objects`: with all versions."""
         _, bucket, folder = places.split(url)
-        with aws_errors(url):
-            self.session.resource("s3").Bucket(bucket).object_versions.filter(Prefix=f"{folder}/").delete()
+        buckets.remove(self.session.resource("s3").Bucket(bucket), f"{folder}/")
 
     def tidy(self, report: Report) -> None:
         """As `Cloud.tidy`: old versions of the functions."""
@@ -433,9 +432,7 @@ class Aws:
         bucket = None if managed is None else managed.outputs.get("SourceBucket")
         if bucket is None:
             return
-        with aws_errors(f"s3://{bucket}"):
-            versions = self.session.resource("s3").Bucket(bucket).object_versions
-            versions.filter(Prefix=f"{self.options.name}/").delete()
+        buckets.remove(self.session.resource("s3").Bucket(bucket), f"{self.options.name}/")
         report(f"removed  s3://{bucket}/{self.options.name}/, what was uploaded for it")
 
 

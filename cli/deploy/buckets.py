@@ -95,6 +95,26 @@ def silence(client: Any, bucket: str, queue: str) -> bool:
     return True
 
 
+def remove(bucket: Any, prefix: str) -> None:
+    """Delete all objects under a prefix with all their versions.
+
+    Args:
+        bucket: boto3's resource.
+        prefix: What their keys begin with.
+
+    Raises:
+        CredentialsError, StoreError: S3 refuses, or leaves some objects, for which boto3 raises no error.
+    """
+    with aws_errors(f"s3://{bucket.name}/{prefix}"):
+        replies = bucket.object_versions.filter(Prefix=prefix).delete()
+    failures = [failure for reply in replies for failure in reply.get("Errors", [])]
+    if failures:
+        raise StoreError(
+            f"s3://{bucket.name}/{failures[0]['Key']}: S3 does not delete it: {failures[0].get('Message', '')} "
+            f"({len(failures)} left)"
+        )
+
+
 def _read(client: Any, bucket: str) -> dict[str, Any]:
     found = client.get_bucket_notification_configuration(Bucket=bucket)
     return {name: value for name, value in found.items() if name != "ResponseMetadata"}

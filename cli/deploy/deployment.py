@@ -173,4 +173,4 @@ def _object_verdict(answer: ObjectAnswer | None, live: Manifest) -> str:
         what = f"it has a result of version {answer.version}, not compared: version {live.version} is live"
     else:
         what = "it has a result, not compared: the version has no golden example that an object can ask"
-    return f"{what} ({answer.seconds:.1f} s); both are removed"
+    return f"{what} ({answer.seconds:.1f} s)"

@@ -40,6 +40,8 @@ REPORT_S = 30
 """Between two lines that say that nothing has come yet."""
 AGAIN_S = 60
 """After so long the object is put once more: what happened before a notification worked is never told."""
+SETTLE_S = 15
+"""How long to wait for the results of the objects that were put again; those that were lost have none."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,12 @@ class Errand:
                 report(f"wait     no result of {self.url} after {waited_s:.0f} of at most {patience_s:.0f} s")
             time.sleep(pause_s)
 
+    def settle(self, pause_s: float) -> None:
+        """Wait for the results of all objects that were put, so that none is written after they are removed."""
+        puts, ends = len(self.inputs.children(self.folder)), time.monotonic() + SETTLE_S
+        while len(self.results.children(self.place)) < puts and time.monotonic() < ends:
+            time.sleep(pause_s)
+
 
 def ask(
     cloud: Cloud,
@@ -154,6 +162,7 @@ def ask(
     with _removed(cloud, errand, report):
         url, document = errand.wait(question.body, report, patience_s, pause_s)
         seconds, is_golden = time.monotonic() - started, False
+        errand.settle(pause_s)
         if question.golden is not None and document["version"] == manifest.version:
             is_golden = _check(registry, manifest, question.golden, document, f"{url}{errand.remedy}")
         return ObjectAnswer(url, seconds, document["version"], is_golden)

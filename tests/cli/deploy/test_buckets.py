@@ -152,3 +152,22 @@ def test_the_events_are_those_of_the_template() -> None:
     assert json.dumps(queue["Filter"]) == json.dumps(
         {"S3Key": {"Rules": [{"Name": "prefix", "Value": buckets.PREFIX}]}}
     )
+
+
+def test_all_versions_under_a_prefix_go_and_no_other_object(client: Any, bucket: str, s3_endpoint: str) -> None:
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for key in ("ours/a", "ours/a", "ours/b", "ours-too"):
+        client.put_object(Bucket=bucket, Key=key)
+    buckets.remove(boto3.resource("s3", endpoint_url=s3_endpoint, region_name=REGION).Bucket(bucket), "ours/")
+    assert [item["Key"] for item in client.list_object_versions(Bucket=bucket)["Versions"]] == ["ours-too"]
+
+
+def test_an_object_that_s3_leaves_is_an_error_though_the_request_is_none(
+    client: Any, bucket: str, s3_endpoint: str
+) -> None:
+    client.put_object(Bucket=bucket, Key="ours/a")
+    place = f"arn:aws:s3:::{bucket}/*"
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": place}
+    client.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    with pytest.raises(StoreError, match=f"s3://{bucket}/ours/a: S3 does not delete it: Access Denied \\(1 left\\)"):
+        buckets.remove(boto3.resource("s3", endpoint_url=s3_endpoint, region_name=REGION).Bucket(bucket), "ours/")

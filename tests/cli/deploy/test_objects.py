@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -274,6 +275,24 @@ def scripted(deployed: Deployed, document: dict[str, Any]) -> Deliver:
         results.put_if_absent(f"{key}.m-1.0123456789abcdef.json", json.dumps(document).encode())
 
     return deliver
+
+
+def test_no_result_of_an_object_that_was_put_again_comes_after_all_is_removed(
+    aws: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "AGAIN_S", 0.5)
+    manifest = aws.publish(named(graphs.identity(TensorProto.FLOAT16)))
+    answer = scripted(aws, {"model": "m", "version": 1, "error": "empty", "code": "invalid_request"})
+
+    def deliver(key: str) -> None:
+        if key.endswith("/1.json"):  # the first event is late, and the second one later
+            answer(key.replace("/1.json", "/0.json"))
+            time.sleep(0.5)
+            answer(key)
+
+    with aws.delivering(deliver):
+        aws.ask(manifest)
+    aws.require_clean()
 
 
 def test_an_object_that_cannot_be_answered_is_an_error_with_its_reason(deployed: Deployed) -> None:
