@@ -15,7 +15,7 @@ import boto3
 from cli import signature
 from cli.cost.offers import Extras
 from cli.deploy import buckets, concurrency, credentials, parameters, sam, stack, versions
-from cli.deploy.cloud import ROOT, Change, Deployed, Kept, Options, Outputs, Reply, Wanted
+from cli.deploy.cloud import ROOT, Change, Deployed, Kept, Options, Outputs, Reply, Wanted, require_registry
 from cli.deploy.http import send
 from cli.deploy.parameters import Parameter
 from cli.deploy.process import Finished, Report
@@ -137,7 +137,11 @@ class Aws:
                 f'stack "{self.options.name}" is {found.status}: run `aws cloudformation continue-update-rollback '
                 f"--region {self.region} --stack-name {self.options.name}`, then try again"
             )
-        return self._to_deployed(found)
+        deployed = self._to_deployed(found)
+        bucket = self.options.others.get("RegistryBucket")
+        if bucket not in (None, found.parameters.get("RegistryBucket", "")):
+            require_registry(deployed.outputs, f"RegistryBucket={bucket}", f"s3://{bucket}/registry")
+        return deployed
 
     def target(self) -> Target:
         """As `Cloud.target`: what was not said stays as it is."""

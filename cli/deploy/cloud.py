@@ -9,6 +9,7 @@ from cli.cost.offers import Extras
 from cli.deploy.process import Report
 from cli.local.process import FUNCTIONS
 from cli.package.target import Target
+from onnxlet.errors import InvalidRequestError
 from onnxlet.registry import Registry
 
 DEFAULT_NAME = "onnxlet"
@@ -186,3 +187,22 @@ class Cloud(Protocol):
 
     def document(self) -> dict[str, Any]:
         """Where it is deployed, for machines."""
+
+
+def require_registry(outputs: Outputs, setting: str, url: str | None) -> None:
+    """Refuse another registry for functions that run: it would have neither their models nor their API keys.
+
+    Args:
+        outputs: The places of what is deployed.
+        setting: The setting that names the registry's bucket, with its new value.
+        url: The URL of the registry that the setting leads to; None if that cannot be the deployed one.
+
+    Raises:
+        InvalidRequestError: It is another registry than the deployed one.
+    """
+    if url != outputs.registry_url:
+        raise InvalidRequestError(
+            f"{setting}: expected the registry of what is deployed, {outputs.registry_url}, whose models and API keys "
+            "the functions would lose: deploy another stack with that bucket (--stack NAME), and copy the models there "
+            "(`onnxlet promote --from STACK --to NAME`)"
+        )

@@ -13,7 +13,7 @@ import obstore.exceptions
 
 from cli.cost.offers import Extras
 from cli.deploy import settings, state, terraform
-from cli.deploy.cloud import ROOT, Change, Deployed, Kept, Options, Outputs, Reply, Wanted
+from cli.deploy.cloud import ROOT, Change, Deployed, Kept, Options, Outputs, Reply, Wanted, require_registry
 from cli.deploy.http import send_to
 from cli.deploy.process import Report, run_tool
 from cli.deploy.settings import BUCKET, State
@@ -149,8 +149,12 @@ class Gcp:
         self._remembered = settings.recall(found, self._named(), known)
         if "http_url" not in found.outputs:
             return None
+        outputs = _to_outputs(found.outputs)
+        bucket = self.options.others.get("registry_bucket")
+        if recorded and bucket not in (None, recorded.get("registry_bucket") or ""):
+            require_registry(outputs, f"registry_bucket={bucket}", None)  # Terraform would delete one that it has made
         keys = ",".join(self._remembered.get("public_keys") or ())
-        return Deployed(_to_outputs(found.outputs), self._remembered.get("model"), variant=None, public_keys=keys)
+        return Deployed(outputs, self._remembered.get("model"), variant=None, public_keys=keys)
 
     def target(self) -> Target:
         """As `Cloud.target`."""

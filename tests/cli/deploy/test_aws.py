@@ -373,6 +373,17 @@ class TestExistingBuckets:
         with pytest.raises(InvalidRequestError, match="RegistryBucket=nowhere-at-all: there is no such bucket"):
             Aws(Options("x", REGION, others={"RegistryBucket": "nowhere-at-all"}), root).check()
 
+    @pytest.mark.parametrize(("former", "named"), [("", "theirs"), ("ours", "theirs"), ("ours", "")])
+    def test_functions_that_run_keep_the_registry_that_has_their_models(
+        self, root: Path, package: Path, former: str, named: str
+    ) -> None:
+        name = f"keeps-{uuid.uuid4().hex[:8]}"
+        applied = deployed(Aws(Options(name, REGION, others={"RegistryBucket": former}), root), package)
+        with pytest.raises(InvalidRequestError, match=f"RegistryBucket={named}: expected the registry of what is depl"):
+            Aws(Options(name, REGION, others={"RegistryBucket": named}), root).find()
+        same = former or applied.outputs.registry_url.split("/")[2]
+        assert Aws(Options(name, REGION, others={"RegistryBucket": same}), root).find() == applied
+
 
 def test_sam_is_the_caller_that_this_command_is(
     root: Path, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -160,6 +160,21 @@ def test_any_variable_of_the_configuration_can_be_set(root: Path) -> None:
     assert "-var=alert_email=a@b.c" in last(root, "plan")
 
 
+@pytest.mark.parametrize(("former", "named"), [("", "theirs"), ("ours", "theirs"), ("ours", "")])
+def test_functions_that_run_keep_the_registry_that_has_their_models(root: Path, former: str, named: str) -> None:
+    before = {"registry_bucket": former} if former else {}
+    applied = deployed(gcp(root, others=before))  # type: ignore[arg-type]
+    cloud = gcp(root, others={"registry_bucket": named})  # type: ignore[arg-type]
+    cloud.check()
+    with pytest.raises(InvalidRequestError, match=f"registry_bucket={named}: expected the registry of what"):
+        cloud.find()
+    same = gcp(root, others={"registry_bucket": former})  # type: ignore[arg-type]
+    same.check()
+    found = same.find()
+    assert found is not None
+    assert found.outputs == applied.outputs
+
+
 def test_minimum_instances_are_billed(root: Path) -> None:
     assert gcp(root).extras().min_instances == 0
     asking = Gcp(Options("shop", "europe-west1", "project-1", others={"min_instances": "2"}), root)

@@ -51,6 +51,9 @@ memory = [{"Key": "memory", "Value": {"Ref": "MemorySize"}}]
 queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name + "-Queue", "Tags": memory}}
 urls = {"RegistryUrl": "Models", "InputUrl": "Input", "ResultsUrl": "Results"}
 outputs = {key: {"Value": {"Fn::Sub": "s3://${" + bucket + "}"}} for key, bucket in urls.items()}
+outputs["RegistryUrl"]["Value"]["Fn::Sub"] += "/registry"
+if after.get("RegistryBucket"):
+    outputs["RegistryUrl"] = {"Value": "s3://" + after["RegistryBucket"] + "/registry"}
 if after.get("InputBucket"):
     outputs["InputUrl"] = {"Value": "s3://" + after["InputBucket"] + "/in"}
 outputs["QueueArn"] = {"Value": {"Fn::GetAtt": ["Queue", "Arn"]}}
