@@ -23,6 +23,9 @@ from tests.infra.template import ROOT, as_list, statements
 
 POLICY = ROOT / "infra/aws/deployer-policy.json"
 
+STAGES = re.findall(r"--stack (\S+)", (ROOT / "docs/github/deploy-aws.yml").read_text())
+"""The stacks of the workflow in the documentation, which is given this policy."""
+
 MOST_CHARACTERS = 6144
 """Of a managed policy, without spaces. Source: IAM's quotas."""
 
@@ -189,6 +192,21 @@ def test_what_is_not_the_stacks_is_out_of_reach(action: str, resource: str) -> N
     for each in statements(json.loads(POLICY.read_text())):
         is_meant = any(fnmatchcase(action, pattern) for pattern in each["Action"])
         assert not (is_meant and any(fnmatchcase(resource, pattern) for pattern in each["Resource"])), each["Sid"]
+
+
+@pytest.mark.parametrize("stack", ["onnxlet", *STAGES])
+def test_every_stack_whose_name_begins_so_is_in_reach(stack: str) -> None:
+    (stacks,) = [each for each in statements(json.loads(POLICY.read_text())) if each["Sid"] == "Stacks"]
+    place = f"arn:aws:cloudformation:eu-west-1:1:stack/{stack}/0a1b"
+    assert any(fnmatchcase(place, pattern) for pattern in stacks["Resource"])
+
+
+def test_the_deployers_own_roles_are_out_of_reach() -> None:
+    """Or one stage's deployer gives itself more, and lets itself into another stage's."""
+    roles = set(re.findall(r"--role-name (\S+)", (ROOT / "docs/ci.md").read_text()))
+    assert roles
+    for role in roles:
+        test_what_is_not_the_stacks_is_out_of_reach("iam:UpdateAssumeRolePolicy", f"arn:aws:iam::1:role/{role}")
 
 
 def test_all_resources_are_meant_for_what_only_looks_alone() -> None:
