@@ -15,7 +15,18 @@ import boto3
 from cli import signature
 from cli.cost.offers import Extras
 from cli.deploy import buckets, concurrency, credentials, parameters, sam, stack, versions
-from cli.deploy.cloud import ROOT, Change, Deployed, Kept, Options, Outputs, Reply, Wanted, require_registry
+from cli.deploy.cloud import (
+    ROOT,
+    Change,
+    Deployed,
+    Kept,
+    Options,
+    Outputs,
+    Reply,
+    Wanted,
+    check_named_once,
+    require_registry,
+)
 from cli.deploy.http import send
 from cli.deploy.parameters import Parameter
 from cli.deploy.process import Finished, Report
@@ -29,6 +40,9 @@ from onnxlet.registry import Registry
 
 AUTHS = {"iam": "AWS_IAM", "none": "NONE", "api-key": "API_KEY"}
 """Who may call: whoever AWS's own permissions let in, anybody, or who knows a key; with the template's names."""
+
+FIELDS = {"UrlAuth": "auth", "MemorySize": "memory_mib", "Architecture": "arch", "Runtime": "python"}
+"""The template's parameters that options of the command name as well."""
 
 QUEUES, ALARMS = 1, 10
 """How many queues of the template Lambda polls, and how many alarms the template has: both are billed while idle."""
@@ -51,6 +65,7 @@ class Aws:
             raise InvalidRequestError("--project: AWS has none; it is for --cloud gcp")
         if options.auth is not None and options.auth not in AUTHS:
             raise InvalidRequestError(f"--auth {options.auth}: expected one of {', '.join(AUTHS)}")
+        check_named_once(options, FIELDS)
         self.options = options
         self.root = root
         self._stack: Stack | None = None
@@ -145,24 +160,20 @@ class Aws:
 
     def target(self) -> Target:
         """As `Cloud.target`: what was not said stays as it is."""
-        arch = self.options.arch or self._before("Architecture", None)
-        python = self.options.python or self._before("Runtime", DEFAULT_PYTHON).removeprefix("python")
+        arch = self.options.arch or self._chosen("Architecture", None)
+        python = self.options.python or self._chosen("Runtime", DEFAULT_PYTHON).removeprefix("python")
         return parse_target("aws", arch, python)
 
     def memory_mib(self) -> int:
         """As `Cloud.memory_mib`."""
-        return int(self.options.others.get("MemorySize") or self.options.memory_mib or self._before("MemorySize", 1769))
+        return int(self.options.memory_mib or self._chosen("MemorySize", 1769))
 
     def extras(self) -> Extras:
         """As `Cloud.extras`."""
-
-        def chosen(name: str) -> str:
-            return self.options.others.get(name) or str(self._before(name, ""))
-
-        auth = AUTHS[self.options.auth] if self.options.auth else chosen("UrlAuth")
+        auth = AUTHS[self.options.auth] if self.options.auth else self._chosen("UrlAuth", "AWS_IAM")
         return Extras(
-            provisioned=int(chosen("ProvisionedConcurrency") or 0),
-            has_snapshots=chosen("SnapStart") == "true",
+            provisioned=int(self._chosen("ProvisionedConcurrency", 0)),
+            has_snapshots=self._chosen("SnapStart", "false") == "true",
             has_api=auth == "API_KEY",
             queues=QUEUES,
             alarms=ALARMS,
@@ -202,7 +213,7 @@ class Aws:
         """As `Cloud.open_registry`."""
         return to_registry(open_s3(url, self.region, self.identity))
 
-    def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | None:
+    def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
         """As `Cloud.send`: signed, or with the key, where that is asked for."""
         url = f"{outputs.http_url.rstrip('/')}{path}"
         auth = self._auth()
@@ -283,6 +294,10 @@ class Aws:
         """A parameter of what is deployed."""
         is_made = self._stack is not None and self._stack.is_made
         return self._stack.parameters.get(parameter, otherwise) if self._stack is not None and is_made else otherwise
+
+    def _chosen(self, parameter: str, otherwise: Any) -> Any:
+        """Return a parameter as `--set` names it, or as it is in what is deployed."""
+        return self.options.others.get(parameter) or self._before(parameter, otherwise)
 
     def _values(self, chosen: Mapping[str, str]) -> dict[str, str]:
         """All parameters as they will be: by default, as they are, as they must be, and as the user says."""

@@ -40,6 +40,22 @@ class Options:
     """Of AWS: what the stack and all in it is labelled with, beside the tags that it has."""
 
 
+def check_named_once(options: Options, fields: Mapping[str, str]) -> None:
+    """Refuse a setting that an option names, and `--set` or a stage's file as well: which one counts would be a guess.
+
+    Args:
+        options: What the user said.
+        fields: The fields of the options, by the settings that say the same.
+
+    Raises:
+        InvalidRequestError: a setting is named twice.
+    """
+    for name, field_name in fields.items():
+        if name in options.others and getattr(options, field_name) is not None:
+            option = f"--{field_name.partition('_')[0]}"
+            raise InvalidRequestError(f"--set {name}: expected it or {option}, which name the same setting, got both")
+
+
 @dataclass(frozen=True)
 class Outputs:
     """The places of what is deployed."""
@@ -93,6 +109,13 @@ class Reply:
     headers: Mapping[str, str]
     """By lower-case names."""
     body: bytes
+
+
+@dataclass(frozen=True)
+class Unasked:
+    """A request that was not sent, or reached no function, since this machine cannot be a caller."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -152,8 +175,8 @@ class Cloud(Protocol):
     def open_registry(self, url: str) -> Registry:
         """A registry there, with the credentials that deploy."""
 
-    def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | None:
-        """Send a request as a caller who is let in; None where this machine cannot be one.
+    def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | Unasked:
+        """Send a request as a caller who is let in, if this machine can be one.
 
         Raises:
             OSError: nothing answers.

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -125,6 +126,25 @@ def test_what_is_not_said_stays_as_it_was(root: Path, package: Path) -> None:
         "UrlAuth": "NONE",
         "Variant": "",
     }
+
+
+def test_the_package_is_made_for_the_architecture_and_the_runtime_that_are_set(root: Path) -> None:
+    cloud = Aws(Options("set", REGION, others={"Architecture": "x86_64", "Runtime": "python3.12"}), root)
+    assert cloud.target() == Target("aws", "x86_64", "3.12")
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "named"),
+    [
+        ("UrlAuth", "--auth", {"auth": "iam"}),
+        ("MemorySize", "--memory", {"memory_mib": 512}),
+        ("Architecture", "--arch", {"arch": "arm64"}),
+        ("Runtime", "--python", {"python": "3.13"}),
+    ],
+)
+def test_a_setting_is_named_once(root: Path, name: str, option: str, named: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError, match=f"--set {name}: expected it or {option}, which .* got both"):
+        Aws(Options("set", REGION, others={name: "NONE"}, **named), root)
 
 
 def test_any_parameter_of_the_template_can_be_set(root: Path, package: Path) -> None:
