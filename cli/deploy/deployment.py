@@ -7,7 +7,7 @@ from pathlib import Path
 from cli.cost.monthly import Estimate
 from cli.deploy import bill, model, objects, smoke
 from cli.deploy.bill import Traffic
-from cli.deploy.cloud import ROOT, Change, Cloud, Deployed, Options, Outputs, Wanted
+from cli.deploy.cloud import ROOT, Change, Cloud, Deployed, Options, Outputs, Unasked, Wanted
 from cli.deploy.model import Published, Source
 from cli.deploy.objects import ObjectAnswer
 from cli.deploy.process import Report
@@ -49,8 +49,7 @@ class Deployment:
     outputs: Outputs
     package: Package
     published: Published
-    answer: Answer | None
-    """None where this machine may not call."""
+    answer: Answer | Unasked
     object_answer: ObjectAnswer | None
     """None where no function answers objects."""
 
@@ -155,9 +154,9 @@ def _live_models(cloud: Cloud, found: Deployed | None) -> list[str]:
     return [] if found is None else cloud.open_registry(found.outputs.registry_url).models()
 
 
-def _verdict(answer: Answer | None) -> str:
-    if answer is None:
-        return "not asked: this machine has no way to sign a request (gcloud is not there)"
+def _verdict(answer: Answer | Unasked) -> str:
+    if isinstance(answer, Unasked):
+        return f"not asked: {answer.reason}"
     what = "it gives the golden answer" if answer.is_golden else "the model is ready"
     if answer.random:
         what += f", {', '.join(answer.random)} not compared, since the model draws random numbers"

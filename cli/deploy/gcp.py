@@ -13,7 +13,19 @@ import obstore.exceptions
 
 from cli.cost.offers import Extras
 from cli.deploy import settings, state, terraform
-from cli.deploy.cloud import ROOT, Change, Deployed, Kept, Options, Outputs, Reply, Wanted, require_registry
+from cli.deploy.cloud import (
+    ROOT,
+    Change,
+    Deployed,
+    Kept,
+    Options,
+    Outputs,
+    Reply,
+    Unasked,
+    Wanted,
+    check_named_once,
+    require_registry,
+)
 from cli.deploy.http import send_to
 from cli.deploy.process import Report, run_tool
 from cli.deploy.settings import BUCKET, State
@@ -33,8 +45,14 @@ AUTHS = {"iam": False, "none": True}
 OPTIONS = {"project": "--project", "region": "--region", "name": "--stack", "source_zip": "nothing: it is made"}
 """Variables that say which deployment is meant, and the options that say so in place of `--set`."""
 
+FIELDS = {"allow_unauthenticated": "auth", "memory_mib": "memory_mib", "runtime": "python"}
+"""Variables that options of the command name as well."""
+
 NOT_EMPTY = "force_destroy"
 """What Google's provider names when it refuses to delete a bucket that holds objects."""
+
+ALLOW_ALL = "ALLOW_ALL"
+"""The ingress setting with which requests come from anywhere."""
 
 PAUSES_S = (30, 60, 60, 90, 120, 120, 120)
 """Ten minutes in all. Google says "a few minutes" of its service agents' rights, and seven of IAM's changes at most.
@@ -66,6 +84,7 @@ class Gcp:
         for name, option in OPTIONS.items():
             if name in options.others:
                 raise InvalidRequestError(f"--set {name}: expected {option}")
+        check_named_once(options, FIELDS)
         if options.tags:
             raise InvalidRequestError("--tag: AWS has tags; with --cloud gcp set the variable labels")
         self.options = options
@@ -198,11 +217,19 @@ class Gcp:
         """As `Cloud.open_registry`."""
         return open_registry(url)
 
-    def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | None:
-        """As `Cloud.send`: with an identity token of gcloud's."""
+    def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | Unasked:
+        """As `Cloud.send`: with an identity token of gcloud's, unless everybody may call."""
         url = outputs.http_url.rstrip("/")
-        token = self._token(url)
-        return None if token is None else send_to(f"{url}{path}", body, {**headers, "authorization": f"Bearer {token}"})
+        if not self._state.all(settings.EVERYBODY):
+            token = self._token(url)
+            if token is None:
+                return Unasked("this machine has no identity token (gcloud is not there, or not logged in)")
+            headers = {**headers, "authorization": f"Bearer {token}"}
+        reply = send_to(f"{url}{path}", body, headers)
+        ingress = (self._state.outputs.get(settings.OUTPUT) or {}).get("ingress") or ALLOW_ALL
+        if ingress != ALLOW_ALL and _is_kept_out(reply):
+            return Unasked(f"ingress {ingress} keeps requests from this machine out (status {reply.status})")
+        return reply
 
     def look(self, outputs: Outputs) -> list[str]:
         """As `Cloud.look`: the dead letters, and the function's log."""
@@ -353,9 +380,9 @@ class Gcp:
         """The settings that the user has named; empty ones go back to their default."""
         named = dict(self.options.others)
         if self.options.memory_mib is not None:
-            named.setdefault("memory_mib", str(self.options.memory_mib))
+            named["memory_mib"] = str(self.options.memory_mib)
         if self.options.auth is not None:
-            named.setdefault("allow_unauthenticated", "true" if AUTHS[self.options.auth] else "false")
+            named["allow_unauthenticated"] = "true" if AUTHS[self.options.auth] else "false"
         return named
 
     def _variables(self, wanted: Wanted) -> list[str]:
@@ -440,6 +467,19 @@ def _to_outputs(outputs: Mapping[str, Any]) -> Outputs:
         )
     except KeyError as error:
         raise StoreError(f"terraform gives no output {error}: what is deployed is older than this checkout") from error
+
+
+def _is_kept_out(reply: Reply) -> bool:
+    """Return whether a reply may be Cloud Run's own for a request that the ingress setting does not let in.
+
+    It is a page in HTML, of the status 404, in earlier years 403. The function's replies are JSON.
+
+    Source: Cloud Run, "Restrict network ingress"; ahmetb/runsd #40.
+    """
+    is_of_function = reply.headers.get("content-type", "").startswith("application/json")
+    return not is_of_function and (
+        reply.status == 404 or (reply.status == 403 and b"Access is forbidden" in reply.body)
+    )
 
 
 def _action(actions: list[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cli import access
-from cli.deploy.cloud import Cloud, Outputs, Reply
+from cli.deploy.cloud import Cloud, Outputs, Reply, Unasked
 from onnxlet.contract import tensors
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import Manifest
@@ -47,11 +47,8 @@ def ask(
     manifest: Manifest,
     patience_s: float = PATIENCE_S,
     pause_s: float = PAUSE_S,
-) -> Answer | None:
-    """Send the golden request of a version, until it is answered.
-
-    Returns:
-        None where this machine cannot be a caller.
+) -> Answer | Unasked:
+    """Send the golden request of a version, until it is answered, or this machine turns out not to be a caller.
 
     Raises:
         ArtifactError: the answer is another one.
@@ -63,8 +60,8 @@ def ask(
     while True:
         started = time.perf_counter()
         reply = _send(cloud, outputs, path, body, headers)
-        if reply is None:
-            return None
+        if isinstance(reply, Unasked):
+            return reply
         milliseconds = (time.perf_counter() - started) * 1000
         if isinstance(reply, Reply) and reply.status == 200:
             if golden is not None:
@@ -169,7 +166,7 @@ def describe(reply: Reply | OSError) -> str:
 
 def _send(
     cloud: Cloud, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]
-) -> Reply | OSError | None:
+) -> Reply | OSError | Unasked:
     try:
         return cloud.send(outputs, path, body, access.with_key(headers))
     except OSError as error:

@@ -8,6 +8,7 @@ from cli import output
 from cli.cost.report import usd
 from cli.deploy.cloud import Cloud, Kept, Outputs
 from cli.deploy.deployment import Deployment, Plan
+from cli.deploy.smoke import Answer
 
 
 def document(cloud: Cloud, done: Deployment) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def document(cloud: Cloud, done: Deployment) -> dict[str, Any]:
         "package": {"path": str(done.package.path), "sha256": done.package.sha256},
         "model": done.published.live.model,
         "version": done.published.live.version,
-        "answer": None if done.answer is None else asdict(done.answer),
+        "answer": asdict(done.answer) if isinstance(done.answer, Answer) else None,
         "object": None if done.object_answer is None else asdict(done.object_answer),
     }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.cost.offers import Extras
-from cli.deploy.cloud import Change, Deployed, Kept, Outputs, Reply, Wanted
+from cli.deploy.cloud import Change, Deployed, Kept, Outputs, Reply, Unasked, Wanted
 from cli.deploy.process import Report
 from cli.local.function_url import from_result, to_event
 from cli.package.build import Package
@@ -65,10 +65,10 @@ class FakeCloud:
         self._step("registry")
         return Registry(open_store(url))
 
-    def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | None:
+    def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | Unasked:
         self._step("send")
         if not self.has_callers:
-            return None
+            return Unasked("this machine is a stranger")
         app = App.start(Settings(outputs.registry_url, model=self.applied[-1].model))
         message = Message()
         for name, value in headers.items():

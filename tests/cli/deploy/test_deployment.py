@@ -5,9 +5,10 @@ import onnx
 import pytest
 
 from cli.deploy import deployment, model, summary
-from cli.deploy.cloud import Options
+from cli.deploy.cloud import Options, Unasked
 from cli.deploy.deployment import Choice, Deployment, Plan
-from cli.deploy.process import silent
+from cli.deploy.process import Report, silent
+from cli.deploy.smoke import Answer
 from cli.package.target import Target
 from onnxlet.contract import expectation
 from onnxlet.errors import (
@@ -38,10 +39,12 @@ def local(tmp_path: Path) -> Registry:
     return registry
 
 
-def run(cloud: FakeCloud, wanted: str | None = None, registry: Registry | None = None) -> Deployment:
+def run(
+    cloud: FakeCloud, wanted: str | None = None, registry: Registry | None = None, report: Report = silent
+) -> Deployment:
     url = registry.store.url if registry else (cloud.folder / "empty").as_uri()
     (cloud.folder / "empty").mkdir(exist_ok=True)
-    return deployment.deploy(cloud, Choice(wanted, url), silent, built(cloud.folder))
+    return deployment.deploy(cloud, Choice(wanted, url), report, built(cloud.folder))
 
 
 def plan(cloud: FakeCloud, registry: Registry) -> Plan:
@@ -60,7 +63,7 @@ def test_a_first_deployment_makes_the_registry_publishes_and_then_says_what_to_e
     live = there(cloud).resolve("digits")
     assert cloud.applied[1].prefetch == expectation.to_text(live, None, model.deployed_runtime())
     assert live.artifacts == local.resolve("digits").artifacts
-    assert done.answer is not None
+    assert isinstance(done.answer, Answer)
     assert done.answer.is_golden
 
 
@@ -116,7 +119,9 @@ def test_the_variant_that_is_served_is_the_one_that_is_expected(tmp_path: Path) 
 
 def test_what_cannot_be_called_from_here_is_deployed_all_the_same(cloud: FakeCloud, local: Registry) -> None:
     cloud.has_callers = False
-    assert run(cloud, registry=local).answer is None
+    lines: list[str] = []
+    assert run(cloud, registry=local, report=lines.append).answer == Unasked("this machine is a stranger")
+    assert "ask      not asked: this machine is a stranger" in lines
 
 
 def test_nothing_is_deployed_when_a_check_fails(cloud: FakeCloud, local: Registry) -> None:

@@ -2,14 +2,16 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cli.deploy.cloud import Deployed, Options, Wanted
+from cli.deploy.cloud import Deployed, Options, Reply, Unasked, Wanted
 from cli.deploy.gcp import PAUSES_S, Gcp
 from cli.deploy.process import Finished, silent
 from cli.deploy.settings import declared
 from cli.deploy.terraform import explain
+from cli.local.http import Handler, serving
 from cli.package.target import Target
 from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
 from tests.cli.deploy.recorder import Recorder, recording
@@ -175,6 +177,19 @@ def test_functions_that_run_keep_the_registry_that_has_their_models(root: Path, 
     assert found.outputs == applied.outputs
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "named"),
+    [
+        ("allow_unauthenticated", "--auth", {"auth": "iam"}),
+        ("memory_mib", "--memory", {"memory_mib": 512}),
+        ("runtime", "--python", {"python": "3.13"}),
+    ],
+)
+def test_a_setting_is_named_once(root: Path, name: str, option: str, named: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError, match=f"--set {name}: expected it or {option}, which .* got both"):
+        Gcp(Options("shop", "europe-west1", "project-1", others={name: "true"}, **named), root)
+
+
 def test_minimum_instances_are_billed(root: Path) -> None:
     assert gcp(root).extras().min_instances == 0
     asking = Gcp(Options("shop", "europe-west1", "project-1", others={"min_instances": "2"}), root)
@@ -200,7 +215,7 @@ def test_a_plan_changes_nothing(root: Path) -> None:
 def test_a_request_has_an_identity_token(root: Path, http: Recorder) -> None:
     cloud = gcp(root)
     reply = cloud.send(deployed(cloud).outputs, "/v2/health/live", None, {})
-    assert reply is not None
+    assert isinstance(reply, Reply)
     assert reply.status == 200
     assert http.requests[0][2]["authorization"] == "Bearer a-token"
 
@@ -209,7 +224,59 @@ def test_without_gcloud_nobody_is_asked(root: Path, monkeypatch: pytest.MonkeyPa
     cloud = gcp(root)
     outputs = deployed(cloud).outputs
     monkeypatch.setenv("PATH", str(root / "none"))
-    assert cloud.send(outputs, "/v2/health/live", None, {}) is None
+    found = cloud.send(outputs, "/v2/health/live", None, {})
+    assert found == Unasked("this machine has no identity token (gcloud is not there, or not logged in)")
+
+
+def test_what_everybody_may_call_is_asked_without_a_token(
+    root: Path, http: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = gcp(root, auth="none")
+    outputs = deployed(cloud).outputs
+    monkeypatch.setenv("PATH", str(root / "none"))
+    assert isinstance(cloud.send(outputs, "/v2/health/live", None, {}), Reply)
+    assert "authorization" not in http.requests[0][2]
+
+
+@pytest.mark.parametrize(
+    ("ingress", "status", "kind", "body", "is_kept_out"),
+    [
+        ("ALLOW_INTERNAL_AND_GCLB", 404, "text/html; charset=UTF-8", b"<title>Error: Page not found</title>", True),
+        ("ALLOW_INTERNAL_ONLY", 403, "text/html; charset=UTF-8", b"<h2>Access is forbidden.</h2>", True),
+        (
+            "ALLOW_INTERNAL_ONLY",
+            403,
+            "text/html; charset=UTF-8",
+            b"<h2>Your client may not</h2>",
+            False,
+        ),
+        ("ALLOW_INTERNAL_ONLY", 404, "application/json", b"{}", False),
+        ("ALLOW_ALL", 404, "text/html; charset=UTF-8", b"<title>Error: Page not found</title>", False),
+    ],
+)
+def test_a_machine_that_the_ingress_setting_keeps_out_is_no_caller(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    ingress: str,
+    status: int,
+    kind: str,
+    body: bytes,
+    is_kept_out: bool,
+) -> None:
+    class Refusing(Handler):
+        def do_GET(self) -> None:
+            self.reply(status, body, {"content-type": kind})
+
+    with serving(Refusing) as url:
+        monkeypatch.setenv("HTTP_URL", url)
+        cloud = Gcp(Options("shop", "europe-west1", "project-1", others={"ingress": ingress}), root)
+        found = cloud.send(deployed(cloud).outputs, "/v2/health/live", None, {})
+    if is_kept_out:
+        assert found == Unasked(f"ingress {ingress} keeps requests from this machine out (status {status})")
+    else:
+        assert isinstance(found, Reply)
+        assert found.status == status
 
 
 def test_a_bucket_that_holds_data_is_kept_and_named(root: Path) -> None:

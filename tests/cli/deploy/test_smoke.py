@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.deploy import smoke
-from cli.deploy.cloud import Outputs, Reply, Wanted
+from cli.deploy.cloud import Outputs, Reply, Unasked, Wanted
 from cli.deploy.http import send
 from cli.deploy.process import silent
 from cli.local.serve import LocalSettings, serve
@@ -20,7 +20,7 @@ from tests import graphs
 from tests.cli.deploy.fake_cloud import FakeCloud
 from training.publish import publish, publish_all
 
-Answer = Callable[[], Reply | None]
+Answer = Callable[[], Reply | Unasked]
 
 
 class Scripted(FakeCloud):
@@ -28,7 +28,7 @@ class Scripted(FakeCloud):
 
     replies: list[Reply | OSError]
 
-    def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | None:
+    def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | Unasked:
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         if isinstance(reply, OSError):
             raise reply
@@ -40,7 +40,7 @@ def registry(tmp_path: Path) -> Registry:
     return Registry(open_store((tmp_path / "registry").as_uri(), create=True))
 
 
-def ask(cloud: FakeCloud, registry: Registry, manifest: Manifest, patience_s: float = 0) -> smoke.Answer | None:
+def ask(cloud: FakeCloud, registry: Registry, manifest: Manifest, patience_s: float = 0) -> smoke.Answer | Unasked:
     outputs = Outputs("http://function", registry.store.url, "", "")
     return smoke.ask(cloud, outputs, registry, manifest, patience_s, pause_s=0)
 
@@ -59,11 +59,13 @@ def test_real_functions_give_the_golden_answer(name: str, tmp_path: Path, regist
     with serve("aws", LocalSettings(registry.store.url, "digits", 0), log=tmp_path / "log") as server:
 
         class Local(FakeCloud):
-            def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | None:
+            def send(
+                self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]
+            ) -> Reply | Unasked:
                 return send(f"{server.url}{path}", body, headers)
 
         answer = ask(Local(tmp_path), registry, registry.resolve(name))
-    assert answer is not None
+    assert isinstance(answer, smoke.Answer)
     assert answer.is_golden
 
 
@@ -75,7 +77,7 @@ def test_a_model_without_a_golden_example_is_asked_whether_it_is_ready(tmp_path:
     others = tuple(artifact for artifact in manifest.artifacts if artifact.role != "golden")
     without = replace(manifest, artifacts=others)
     answer = ask(cloud, registry, without)
-    assert answer is not None
+    assert isinstance(answer, smoke.Answer)
     assert (answer.path, answer.is_golden) == ("/v2/models/gather/versions/1/ready", False)
 
 
@@ -85,7 +87,7 @@ def test_what_the_cloud_does_not_carry_is_asked_whether_it_is_ready(
 ) -> None:
     manifest = publish(registry, graphs.digits_candidate())
     answer = ask(scripted(tmp_path, Reply(status, {}, b""), Reply(200, {}, b"{}")), registry, manifest)
-    assert answer is not None
+    assert isinstance(answer, smoke.Answer)
     assert (answer.path, answer.is_golden) == ("/v2/models/digits/versions/1/ready", False)
 
 
@@ -96,7 +98,7 @@ def test_a_golden_example_that_cannot_be_read_is_not_asked(tmp_path: Path, regis
     others = [artifact for artifact in manifest.artifacts if artifact.role != "golden"]
     broken = registry.publish(replace(manifest, artifacts=(*others, golden)), {golden.sha256: data})
     answer = ask(scripted(tmp_path, Reply(200, {}, b"{}")), registry, broken)
-    assert answer is not None
+    assert isinstance(answer, smoke.Answer)
     assert (answer.path, answer.is_golden) == ("/v2/models/digits/versions/2/ready", False)
 
 
@@ -105,7 +107,7 @@ def test_random_numbers_are_not_compared(tmp_path: Path, registry: Registry) -> 
     cloud = FakeCloud(tmp_path)
     cloud.apply(Wanted(tmp_path, "noise", None), silent)
     answer = ask(cloud, registry, manifest)
-    assert answer is not None
+    assert isinstance(answer, smoke.Answer)
     assert (answer.path, answer.is_golden, answer.random) == ("/v2/models/noise/versions/1/infer", False, ("y",))
 
 
@@ -114,11 +116,11 @@ def test_what_comes_up_slowly_is_asked_again(tmp_path: Path, registry: Registry)
     ready = FakeCloud(tmp_path)
     ready.apply(Wanted(tmp_path, "digits", None), silent)
     good = ready.send(Outputs("", registry.store.url, "", ""), *_question(registry, manifest))
-    assert good is not None
+    assert isinstance(good, Reply)
     slow = scripted(
         tmp_path, OSError("no such host"), Reply(403, {}, b'{"Message": "Forbidden"}'), Reply(502, {}, b""), good
     )
-    assert ask(slow, registry, manifest, patience_s=10) is not None
+    assert isinstance(ask(slow, registry, manifest, patience_s=10), smoke.Answer)
 
 
 def test_what_never_answers_is_an_error_with_what_it_said(tmp_path: Path, registry: Registry) -> None:
@@ -142,7 +144,7 @@ def test_what_asks_for_a_key_is_shown_one_or_says_how_to_get_it(
     shown: list[Mapping[str, str]] = []
 
     class Keyless(FakeCloud):
-        def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | None:
+        def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | Unasked:
             shown.append(headers)
             return Reply(401, {}, b'{"error":"expected an API key","code":"unauthenticated"}')
 
@@ -173,7 +175,7 @@ def test_another_answer_is_an_error(tmp_path: Path, registry: Registry) -> None:
     cloud = FakeCloud(tmp_path / "other")
     cloud.apply(Wanted(tmp_path, "digits", None), silent)
     reply = cloud.send(Outputs("", other.store.url, "", ""), *_question(registry, manifest))
-    assert reply is not None
+    assert isinstance(reply, Reply)
     with pytest.raises(ArtifactError, match=r"golden request .* off"):
         ask(scripted(tmp_path, reply), registry, manifest)
 
