@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ PLACE = re.compile(r"(?:with|on) |\d+:|├")
 """How the lines begin that say where in the configuration an error is."""
 SHOWN_LINES = 4
 """Of an error."""
+
+FORMAT = "format_version"
+"""The field that each document of `show -json` has, and no line of a log.
+
+Source: Terraform, "JSON Output Format"."""
 
 DONE = (": Creation complete", ": Modifications complete", ": Destruction complete")
 """What a line says when a resource has changed."""
@@ -222,10 +228,18 @@ class Terraform:
         shutil.copytree(self.source, self.folder, ignore=ignored, dirs_exist_ok=True)
 
     def _document(self, *arguments: str) -> dict[str, Any]:
-        """Run it and read the one line of JSON that it writes; warnings may stand around that."""
-        lines = self.require(*arguments).splitlines()
-        found: dict[str, Any] = json.loads(next((line for line in lines if line.startswith("{")), "{}"))
-        return found
+        """Run it and read the one line of JSON that it writes; warnings and logs may stand around that.
+
+        Raises:
+            StoreError: the line is not there, which must not pass for a state of nothing: settings would be forgotten.
+        """
+        text = self.require(*arguments)
+        for line in text.splitlines():
+            with suppress(ValueError):
+                found = json.loads(line)
+                if isinstance(found, dict) and FORMAT in found:
+                    return found
+        raise StoreError(f"{self.name} {arguments[0]}: expected JSON with {FORMAT}, got {text[:200]!r}")
 
 
 def find_terraform(writer: str | None = None) -> str:

@@ -135,6 +135,23 @@ def test_the_variables_are_those_that_the_configuration_knows(root: Path) -> Non
     assert given <= declared(GCP)
 
 
+def test_a_state_is_found_among_the_lines_of_a_log(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    applied = deployed(gcp(root))
+    monkeypatch.setenv("TF_LOG", "JSON")
+    again = gcp(root)
+    again.check()
+    assert again.find() == applied
+
+
+def test_a_state_that_is_not_shown_does_not_pass_for_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed(gcp(root))
+    monkeypatch.setenv("TERRAFORM_IS_SILENT", "1")
+    again = gcp(root)
+    again.check()
+    with pytest.raises(StoreError, match="terraform show: expected JSON with format_version, got 'Warning: a line"):
+        again.find()
+
+
 def test_the_same_again_changes_nothing_and_says_so(root: Path) -> None:
     lines: list[str] = []
     for _ in range(2):

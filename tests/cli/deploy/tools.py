@@ -128,7 +128,7 @@ if command == "plan":
     action = "no-op" if not changed else "update" if state else "create"
     change = {"address": "google_cloudfunctions2_function.http", "type": "google_cloudfunctions2_function"}
     before = state.get("outputs", {}).get("settings")
-    planned = {"resource_changes": [{**change, "change": {"actions": [action]}}], "variables": variables}
+    planned = {"format_version": "1.2", "resource_changes": [{**change, "change": {"actions": [action]}}], "variables": variables}
     planned["output_changes"] = {"settings": {"before": before}}
     pathlib.Path(next(each for each in options if each.startswith("-out="))[5:]).write_text(json.dumps(planned))
 elif command == "apply":
@@ -147,12 +147,16 @@ elif command == "apply":
     print(f"Apply complete! Resources: {0 if same else 7} added, 0 changed, 0 destroyed.")
 elif command == "show":
     print("Warning: a line of the kind that Terraform writes before all else")
+    if os.environ.get("TF_LOG") == "JSON":
+        print(json.dumps({"@level": "info", "@message": "Terraform version: 1.14.0"}))
+    if os.environ.get("TERRAFORM_IS_SILENT"):
+        raise SystemExit(0)
     if options[-1].endswith("plan"):
         print(pathlib.Path(options[-1]).read_text())
     else:
         outputs = {key: {"value": value} for key, value in state.get("outputs", {}).items()}
         values = {"outputs": outputs, "root_module": {"resources": state.get("resources", [])}}
-        print(json.dumps({"values": values} if state else {}))
+        print(json.dumps({"format_version": "1.0", **({"values": values} if state else {})}))
 elif command == "destroy":
     assert pathlib.Path(variables["source_zip"]).exists()
     kept = [each for each in state["resources"] if each["address"] == "google_storage_bucket.registry"]
