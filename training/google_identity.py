@@ -163,7 +163,7 @@ def _of_text(text: str, name: str) -> Identity:
     """Return the identity of one of Terraform's own variables: a file's path, or its text."""
     if text.lstrip().startswith("{"):
         return Identity(_load(text, name), name, {CREDENTIALS[0]: text})
-    path = Path(text).expanduser().absolute()
+    path = _named_file(Path(text).expanduser(), name)
     return Identity(_load(_read(path), name), name, {CREDENTIALS[0]: str(path)})
 
 
@@ -177,15 +177,25 @@ def _credential_file(environment: Mapping[str, str]) -> Path | None:
     """
     named = environment.get(FILE)
     if named:
-        path = Path(named).absolute()
-        if not path.is_file():
-            raise CredentialsError(f"{FILE}: {named}: no such file")
-        return path
+        return _named_file(Path(named), FILE)
     folder = environment.get("CLOUDSDK_CONFIG") or Path.home() / ".config/gcloud"
     if os.name == "nt" and not environment.get("CLOUDSDK_CONFIG"):
         folder = Path(environment.get("APPDATA", "")) / "gcloud"
     path = Path(folder).absolute() / "application_default_credentials.json"
     return path if path.is_file() else None
+
+
+def _named_file(path: Path, name: str) -> Path:
+    """Return the whole path of the file that a variable names.
+
+    Raises:
+        CredentialsError: it is not there. The text shows only what must be a path: a key that was put into the
+            variable, as JSON or as base64, must not end up in a log.
+    """
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where the "path" is a whole key
+        shown = f"{path}: " if path.suffix == ".json" else ""
+        raise CredentialsError(f"{name}: {shown}no such file; expected the path of a credential file")
+    return path.absolute()
 
 
 def _of_this_machine() -> Identity | None:
