@@ -360,18 +360,23 @@ class Gcp:
     def _look_elsewhere(self) -> None:
         """See that a deployment of which there is no state is not there all the same.
 
+        Every deployment has a bucket of its own for the source; a registry is left where one was removed. Buckets that
+        the user names are used as they are.
+
         Raises:
-            StoreError: its registry is there.
+            StoreError: a bucket of its is there.
         """
         if self._state.resources or self._state.outputs:
             return
-        registry = f"{self.project}-{self.options.name}-registry"
-        if registry in self.bucket.buckets(registry):
-            raise StoreError(
-                f"gs://{registry} is there, and no state of this deployment in gs://{self.bucket.name}: if it was "
-                "deployed with another --state, name that; if from another machine by an earlier onnxlet, deploy once "
-                "more from there, which moves the state; else take another --stack"
-            )
+        for kind in ("registry", "source"):
+            bucket = f"{self.project}-{self.options.name}-{kind}"
+            if bucket != self.options.others.get("registry_bucket") and bucket in self.bucket.buckets(bucket):
+                raise StoreError(
+                    f"gs://{bucket} is there, and no state of this deployment in gs://{self.bucket.name}: if it was "
+                    "deployed with another --state, or in another --region, name that; if from another machine by an "
+                    "earlier onnxlet, deploy once more from there, which moves the state; if only its models are left, "
+                    f"use them with --set registry_bucket={bucket}; else take another --stack"
+                )
 
     def _place(self) -> dict[str, str]:
         return {"project": self.project, "region": self.region, "name": self.options.name}

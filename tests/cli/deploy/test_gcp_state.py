@@ -383,13 +383,20 @@ def test_of_two_states_none_is_taken_at_a_guess(root: Path, gcs: FakeGcs) -> Non
         gcp(root).check()
 
 
-def test_a_deployment_whose_state_is_elsewhere_is_not_made_a_second_time(root: Path, gcs: FakeGcs) -> None:
-    gcs.buckets["project-1-shop-registry"] = {}
-    with pytest.raises(
-        StoreError, match=r"gs://project-1-shop-registry is there, and no state .* with another --state"
-    ):
-        deploy(gcp(root))
+@pytest.mark.parametrize(("kind", "others"), [("registry", {}), ("source", {"registry_bucket": "models"})])
+def test_a_deployment_whose_state_is_elsewhere_is_not_made_a_second_time(
+    root: Path, gcs: FakeGcs, kind: str, others: dict[str, str]
+) -> None:
+    gcs.buckets[f"project-1-shop-{kind}"] = {}
+    with pytest.raises(StoreError, match=f"gs://project-1-shop-{kind} is there, and no state .* with another --state"):
+        deploy(gcp(root, others=others))
     assert BUCKET not in gcs.buckets
+
+
+def test_the_models_that_a_removed_deployment_has_left_are_taken_up_by_their_bucket(root: Path, gcs: FakeGcs) -> None:
+    gcs.buckets["project-1-shop-registry"] = {}
+    deploy(gcp(root, others={"registry_bucket": "project-1-shop-registry"}))
+    assert settings(gcs)["registry_bucket"] == "project-1-shop-registry"
 
 
 def test_a_state_without_settings_is_not_taken_for_the_defaults(root: Path, gcs: FakeGcs, tmp_path: Path) -> None:
