@@ -256,10 +256,10 @@ def test_a_file_that_is_not_there_is_named(name: str) -> None:
 @pytest.mark.parametrize("name", [FILE, "GOOGLE_CREDENTIALS"])
 @pytest.mark.parametrize("length", [60, 5000])
 def test_a_key_in_place_of_a_path_is_never_shown(name: str, length: int) -> None:
+    words = f"^{name}: no such file; expected the path of a credential file$"
     for key in ("c2VjcmV0" * (length // 8), '\ufeff{"private_key": "c2VjcmV0' + "a" * length):
-        with pytest.raises(CredentialsError, match=f"^{name}: no such file; expected the path of a credential file$") as caught:
+        with pytest.raises(CredentialsError, match=words):
             find_identity({name: key})
-        assert "c2VjcmV0" not in str(caught.value)
 
 
 def test_what_google_refuses_is_told_in_a_line(google: Google, tmp_path: Path) -> None:

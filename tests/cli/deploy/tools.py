@@ -128,7 +128,8 @@ if command == "plan":
     action = "no-op" if not changed else "update" if state else "create"
     change = {"address": "google_cloudfunctions2_function.http", "type": "google_cloudfunctions2_function"}
     before = state.get("outputs", {}).get("settings")
-    planned = {"format_version": "1.2", "resource_changes": [{**change, "change": {"actions": [action]}}], "variables": variables}
+    planned = {"resource_changes": [{**change, "change": {"actions": [action]}}], "variables": variables}
+    planned["format_version"] = "1.2"
     planned["output_changes"] = {"settings": {"before": before}}
     pathlib.Path(next(each for each in options if each.startswith("-out="))[5:]).write_text(json.dumps(planned))
 elif command == "apply":
