@@ -61,6 +61,14 @@ Source: IAM, "Access change propagation"; terraform-provider-google #25294."""
 
 MAX_PLANS = 4
 
+BACKENDS = tuple(
+    f"GOOGLE_BACKEND_{name}"
+    for name in ("CREDENTIALS", "IMPERSONATE_SERVICE_ACCOUNT", "OAUTH_ACCESS_TOKEN", "STORAGE_CUSTOM_ENDPOINT")
+)
+"""Variables by which the state alone would be read as somebody else, or elsewhere.
+
+Source: Terraform, "Backend Type: gcs"."""
+
 ACTIONS: dict[tuple[str, ...], str | None] = {
     ("no-op",): None,
     ("read",): None,
@@ -439,11 +447,11 @@ class Gcp:
                 report(f"wait     {error.why}: that takes Google some minutes; applied again in {pause_s:.0f} s")
                 time.sleep(pause_s)
 
-    def _variables_of_identity(self) -> dict[str, str]:
-        """Variables by which Terraform is who we are, and asks the same Cloud Storage."""
+    def _variables_of_identity(self) -> dict[str, str | None]:
+        """Return variables by which Terraform, for its state too, is who we are, and asks the same Cloud Storage."""
         base = storage_from_environment(os.environ).gcs_base_url
         endpoint = {"GOOGLE_STORAGE_CUSTOM_ENDPOINT": f"{base.rstrip('/')}/storage/v1/"} if base else {}
-        return {**endpoint, **self.identity.variables}
+        return {**dict.fromkeys(BACKENDS), **endpoint, **self.identity.variables}
 
     def _kept(self, found: State) -> list[Kept]:
         """What holds data: buckets, unless they are empty, and the bucket of the states."""

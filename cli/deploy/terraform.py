@@ -94,8 +94,8 @@ class Terraform:
     root: Path
     """Of the checkout."""
     deployment: str
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables for the command: the identity that it shall have."""
+    environment: Mapping[str, str | None] = field(default_factory=dict)
+    """Variables for the command: the identity that it must have; None takes a variable of this process out."""
 
     @property
     def source(self) -> Path:

@@ -453,6 +453,8 @@ def test_terraform_is_whoever_the_command_is(
     """The store takes one token only: Terraform must come to the same one as we do, by itself."""
     monkeypatch.delenv("GOOGLE_OAUTH_ACCESS_TOKEN")
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    for name in ("CREDENTIALS", "IMPERSONATE_SERVICE_ACCOUNT", "STORAGE_CUSTOM_ENDPOINT"):  # of the state alone
+        monkeypatch.setenv(f"GOOGLE_BACKEND_{name}", "somebody-else")
     path = tmp_path / "application_default_credentials.json"
     with serving_google(tmp_path) as google:
         if kind == "a key elsewhere":  # where Terraform would not look
