@@ -139,7 +139,8 @@ def promote(
     _require_trusted(manifest, target.public_keys, sign)
     report(f"check    {_check_golden(source, manifest)}")
     earlier = _find(target.registry, manifest, sign)
-    stored = earlier or _copy(source, manifest, target.registry, sign, report)
+    _copy_blobs(source, manifest, target.registry, report)  # of an earlier version, too: one may have been deleted
+    stored = earlier or _store(source, manifest, target.registry, sign)
     report(f"{'there' if earlier else 'copied':<8} {stored.model} version {stored.version}{_signer(stored)}")
     return Promoted(stored, earlier is None, not is_staged and _make_live(target.registry, stored))
 
@@ -200,14 +201,18 @@ def _find(target: Registry, manifest: Manifest, sign: Sign | None) -> Manifest |
     return find_published(target, manifest.model, publication)
 
 
-def _copy(source: Registry, manifest: Manifest, target: Registry, sign: Sign | None, report: Report) -> Manifest:
-    """Store a version under its own number if that is free, or else under the next free one, live for nobody yet."""
+def _copy_blobs(source: Registry, manifest: Manifest, target: Registry, report: Report) -> None:
+    """Store a version's artifacts that the target lacks."""
     for artifact in manifest.artifacts:
         try:
             target.artifacts.read(artifact)  # an earlier attempt, or another version, has brought it
         except ArtifactError:
             report(f"copy     {artifact.role} {artifact.variant}, {artifact.size_bytes} bytes")
             _put(target, layout.blob_key(artifact.sha256), bytes(source.artifacts.read(artifact)))
+
+
+def _store(source: Registry, manifest: Manifest, target: Registry, sign: Sign | None) -> Manifest:
+    """Store a version under its own number if that is free, or else under the next free one, live for nobody yet."""
     if sign is None and manifest.version not in target.versions(manifest.model):
         return target.adopt(source, manifest.model, manifest.version)
     return copy_version(source, manifest, target, alias=None, sign=sign)

@@ -79,6 +79,15 @@ def test_a_second_time_changes_nothing(two: Two) -> None:
     assert everything(two.target) == before
 
 
+def test_a_blob_that_was_deleted_in_the_target_is_brought_again(two: Two, tmp_path: Path) -> None:
+    two.done("digits")
+    before = everything(two.target)
+    artifact = two.source.resolve("digits").artifacts[0]
+    (tmp_path / "production" / layout.blob_key(artifact.sha256)).unlink()
+    assert not two.done("digits")["copied"]
+    assert everything(two.target) == before
+
+
 def test_a_number_or_an_alias_may_be_named_and_live_may_stay(two: Two) -> None:
     two.source.promote("digits", 1, "beta")
     assert two.done("digits@beta", "--stage")["version"] == 1
