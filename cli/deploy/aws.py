@@ -131,6 +131,9 @@ class Aws:
         self._stack = stack.find_stack(self.cloudformation, self.options.name)
         values = self._values({})
         buckets.check(self.s3, values, self.region, values["KmsKeyArn"])
+        if values["InputBucket"]:
+            queue = self._stack.outputs.get("QueueArn") if self._stack else None
+            buckets.check_announcing(self.s3, values["InputBucket"], queue, self._notification)
         return f"{line}, by {self.sam.executable}{self._fit(values)}"
 
     def check_account(self) -> str:
@@ -395,6 +398,11 @@ class Aws:
             found = self.session.client("apigateway").get_api_key(apiKey=outputs.others["ApiKeyId"], includeValue=True)
         return str(found["value"])
 
+    @property
+    def _notification(self) -> str:
+        """The name of the stack's notification among those of a bucket that exists already."""
+        return f"onnxlet-{self.options.name}"
+
     def _input_bucket(self) -> str | None:
         """The bucket that objects are put into, as the stack is now."""
         url = self._stack.outputs.get("InputUrl") if self._stack is not None else None
@@ -402,11 +410,9 @@ class Aws:
 
     def _announce(self, found: Stack, before: str | None, report: Report) -> None:
         """Have the objects of an existing bucket announced, which no template can, and no more those of another."""
-        bucket = self._input_bucket()
-        if found.parameters.get("InputBucket") and bucket is not None:
-            name = f"onnxlet-{self.options.name}"
-            if buckets.announce(self.s3, bucket, found.outputs["QueueArn"], name):
-                report(f"announce objects under s3://{bucket}/{buckets.PREFIX} to the queue")
+        bucket, existing = self._input_bucket(), found.parameters.get("InputBucket")
+        if existing and buckets.announce(self.s3, existing, found.outputs["QueueArn"], self._notification):
+            report(f"announce objects under s3://{existing}/{buckets.PREFIX} to the queue")
         if before is not None and before != bucket:
             queues = stack.find_resources(self.cloudformation, found.id, "AWS::SQS::Queue")
             self._silence(before, queues.get("Queue"), report)

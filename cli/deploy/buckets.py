@@ -17,6 +17,15 @@ EVENTS = ["s3:ObjectCreated:*"]
 PREFIX = "in/"
 """What the template announces of its own bucket; what lies under batch/ waits for a run."""
 
+TARGETS = {
+    "QueueConfigurations": "QueueArn",
+    "TopicConfigurations": "TopicArn",
+    "LambdaFunctionConfigurations": "LambdaFunctionArn",
+}
+"""The kinds of notifications that S3 lets no two of be for the same objects, and what names their targets.
+
+Source: Amazon S3's guide, "Configuring event notifications using object key name filtering"."""
+
 MISSING = ("404", "NoSuchBucket", "NotFound")
 FORBIDDEN = ("403", "AccessDenied", "Forbidden")
 
@@ -41,6 +50,30 @@ def check(client: Any, named: Mapping[str, str], region: str, key: str) -> None:
             _check_key(client, parameter, bucket, key)
 
 
+def check_announcing(client: Any, bucket: str, queue: str | None, name: str) -> None:
+    """See that the objects of a bucket can be announced to the stack's queue: S3 tells of an object once.
+
+    Args:
+        client: S3's.
+        bucket: The bucket's name.
+        queue: The ARN of the stack's queue; None if it is not made yet.
+        name: The name of the stack's notification.
+
+    Raises:
+        InvalidRequestError: The bucket announces new objects under the prefix to somebody else.
+        CredentialsError, StoreError: S3 refuses to tell.
+    """
+    with aws_errors(f"the notifications of s3://{bucket}"):
+        found = _read(client, bucket)
+    for kind, field in TARGETS.items():
+        for each in found.get(kind, []):
+            if _overlaps(each) and each["Id"] != name and each[field] != queue:
+                raise InvalidRequestError(
+                    f"InputBucket={bucket}: it announces new objects under {PREFIX} to {each[field]} already, and S3 "
+                    f"announces an object once: remove that notification ({each['Id']}), or take another bucket"
+                )
+
+
 def announce(client: Any, bucket: str, queue: str, name: str) -> bool:
     """Have the objects of a bucket announced to a queue, beside all that is announced of it already.
 
@@ -63,7 +96,8 @@ def announce(client: Any, bucket: str, queue: str, name: str) -> bool:
         queues = found.get("QueueConfigurations", [])
         if any(_is_same(each, wanted) for each in queues):
             return False
-        found["QueueConfigurations"] = [*(each for each in queues if each["Id"] != name), wanted]
+        others = [each for each in queues if each["Id"] != name and not (each["QueueArn"] == queue and _overlaps(each))]
+        found["QueueConfigurations"] = [*others, wanted]
         client.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=found)
     return True
 
@@ -125,6 +159,13 @@ def _is_same(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return all(found.get(name) == wanted[name] for name in ("Id", "QueueArn", "Events")) and _rules(found) == _rules(
         wanted
     )
+
+
+def _overlaps(notification: Mapping[str, Any]) -> bool:
+    """Return whether a notification is of objects that the stack's is of, too."""
+    is_created = any(event.startswith("s3:ObjectCreated:") for event in notification["Events"])
+    prefix = dict(_rules(notification)).get("prefix", "")
+    return is_created and (prefix.startswith(PREFIX) or PREFIX.startswith(prefix))
 
 
 def _rules(notification: Mapping[str, Any]) -> list[tuple[str, str]]:

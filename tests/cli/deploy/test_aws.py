@@ -382,6 +382,12 @@ class TestExistingBuckets:
         aws(root, "announced").remove(silent)
         assert self.announced(bucket) == []
 
+    def test_a_second_stack_is_refused_the_inputs_of_the_first(self, root: Path, package: Path, bucket: str) -> None:
+        deployed(Aws(Options("first-of-two", REGION, others={"InputBucket": bucket}), root), package)
+        Aws(Options("first-of-two", REGION), root).check()
+        with pytest.raises(InvalidRequestError, match=r"announces new objects under in/ to .*first-of-two-Queue"):
+            Aws(Options("second-of-two", REGION, others={"InputBucket": bucket}), root).check()
+
     def test_a_notification_that_cannot_be_removed_stops_nothing(self, root: Path, package: Path, bucket: str) -> None:
         deployed(Aws(Options("stays-on", REGION, others={"InputBucket": bucket}), root), package)
         boto3.client("s3", region_name=REGION).delete_bucket(Bucket=bucket)

@@ -62,6 +62,39 @@ def test_a_queue_that_was_made_again_takes_the_place_of_the_old_one(client: Any,
     assert announced(client, bucket) == [("onnxlet-shop", QUEUE)]
 
 
+def test_the_stacks_own_notification_of_a_bucket_that_it_made_is_replaced(client: Any, bucket: str) -> None:
+    """S3 refuses two notifications of the same objects, even to one queue; moto takes them."""
+    buckets.announce(client, bucket, QUEUE, "whatever CloudFormation called it")
+    assert buckets.announce(client, bucket, QUEUE, "onnxlet-shop")
+    assert announced(client, bucket) == [("onnxlet-shop", QUEUE)]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "event", "is_free"),
+    [
+        ("theirs/", "s3:ObjectCreated:*", True),
+        ("in/", "s3:ObjectRemoved:*", True),
+        ("", "s3:ObjectCreated:Put", False),
+        ("i", "s3:ObjectCreated:*", False),
+        ("in/photos/", "s3:ObjectCreated:*", False),
+    ],
+)
+def test_a_bucket_that_tells_somebody_else_of_its_inputs_is_refused(prefix: str, event: str, is_free: bool) -> None:
+    client = boto3.client("s3", region_name=REGION)
+    rules = [{"Name": "Prefix", "Value": prefix}, {"Name": "Suffix", "Value": ".png"}]
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:theirs"
+    other = {"Id": "other", "LambdaFunctionArn": arn, "Events": [event], "Filter": {"Key": {"FilterRules": rules}}}
+    ours = {"Id": "onnxlet-shop", "QueueArn": OTHERS, "Events": buckets.EVENTS}
+    found = {"LambdaFunctionConfigurations": [other], "QueueConfigurations": [ours, {**ours, "QueueArn": QUEUE}]}
+    with Stubber(client) as stubber:
+        stubber.add_response("get_bucket_notification_configuration", found)
+        if is_free:
+            buckets.check_announcing(client, "b", QUEUE, "onnxlet-shop")
+        else:
+            with pytest.raises(InvalidRequestError, match="InputBucket=b: it announces new objects under in/ to arn"):
+                buckets.check_announcing(client, "b", QUEUE, "onnxlet-shop")
+
+
 def test_just_the_queue_that_goes_is_taken_out(client: Any, bucket: str) -> None:
     configure(client, bucket)
     buckets.announce(client, bucket, QUEUE, "whatever the template calls it")
