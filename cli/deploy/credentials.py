@@ -73,5 +73,9 @@ def _resolve(found: Any) -> Any:
 
 def _profile_settings(session: Any, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return what the profile says of the connection: a child without the profile must be told."""
-    bundle = session.get_config_variable("ca_bundle")
-    return {"AWS_CA_BUNDLE": str(bundle)} if bundle and "AWS_CA_BUNDLE" not in environ else {}
+    found = {
+        "AWS_CA_BUNDLE": session.get_config_variable("ca_bundle"),
+        "AWS_USE_FIPS_ENDPOINT": "true" if session.get_config_variable("use_fips_endpoint") else None,
+        "AWS_USE_DUALSTACK_ENDPOINT": "true" if session.get_config_variable("use_dualstack_endpoint") else None,
+    }
+    return {name: str(value) for name, value in found.items() if value and name not in environ}

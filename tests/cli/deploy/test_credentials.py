@@ -28,7 +28,7 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
             answer["Expiration"] = when.isoformat()
         tool.write_text(f"open({str(calls)!r}, 'a').write('x')\n{fails}\nprint({json.dumps(answer)!r})")
         config.write_text(
-            f"[profile work]\nregion = eu-central-1\nca_bundle = /etc/corporation.pem\n"
+            f"[profile work]\nregion = eu-central-1\nca_bundle = /etc/corporation.pem\nuse_fips_endpoint = true\n"
             f"credential_process = {sys.executable} {tool}\n"
         )
         monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
@@ -58,6 +58,8 @@ def test_a_child_is_the_same_caller_and_reads_no_profile(configure: Configure, m
     }
     assert all(told[name] is None for name in credentials.OTHERS)
     assert told["AWS_CA_BUNDLE"] == "/etc/corporation.pem", "which the profile had said"
+    assert told["AWS_USE_FIPS_ENDPOINT"] == "true", "likewise"
+    assert "AWS_USE_DUALSTACK_ENDPOINT" not in told
 
 
 def test_a_token_of_an_earlier_session_is_taken_from_the_child() -> None:
