@@ -469,7 +469,8 @@ class Gcp:
         for more in ([], [f"--audiences={url}"]):
             done = run_tool([executable, "auth", "print-identity-token", "--quiet", *more], self.root)
             if done.is_ok:
-                return done.text.strip().splitlines()[-1]
+                words = [line for line in done.text.splitlines() if line and " " not in line]  # warnings have spaces
+                return words[-1] if words else None
         return None
 
 

@@ -170,5 +170,7 @@ elif command == "destroy":
 
 GCLOUD = r"""
 import sys
-print("a-token" if "print-identity-token" in sys.argv else "access")
+print("WARNING: This command is using service account impersonation.")
+print("a-token" if "print-identity-token" in sys.argv else "access", flush=True)
+print("Updates are available for some Google Cloud CLI components.", file=sys.stderr)
 """
