@@ -4,13 +4,13 @@ A reference to a resource becomes `<Models>`, one to its attribute `<Models.Arn>
 """
 
 import copy
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -75,8 +75,9 @@ def translate(**given: object) -> "Stack":
     template["Globals"]["Function"]["CodeUri"] = "s3://code/package.zip"
     template["Resources"]["Batch"]["Properties"]["DefinitionUri"] = "s3://code/batch.asl.json"
     values = parameters(**given)
-    os.environ.setdefault("AWS_DEFAULT_REGION", PSEUDO["AWS::Region"])  # the translator asks boto3 for the partition
-    translated = transform(template, dict(values), _NoPolicies())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_DEFAULT_REGION", PSEUDO["AWS::Region"])  # the translator asks boto3 for the partition
+        translated = transform(template, dict(values), _NoPolicies())
     return Stack(translated, values)
 
 

@@ -248,7 +248,6 @@ def test_a_stack_of_somebody_else_is_left_alone(root: Path) -> None:
 
 def test_without_a_region_it_is_said_how_to_name_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_REGION")
-    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)  # which the tests of the template set
     with pytest.raises(SettingsError, match="no AWS region: give --region, or set AWS_REGION"):
         Aws(Options(), root).check()
 
