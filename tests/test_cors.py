@@ -9,9 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from typer.testing import CliRunner
 
-from cli.local.cloud_function import serve_cloud_function
-from cli.local.function_url import serve_function_url
-from cli.local.lambda_function import LambdaFunction
+from cli.local.serve import serve_http
 from cli.main import app
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
@@ -58,16 +56,8 @@ def function(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         "ONNXLET_BASE_PATH": "/ml",
         "ONNXLET_CORS_ORIGINS": f"http://localhost:3000 {LISTED}",
     }
-    with (folder / "log").open("wb") as log:
-        if request.param == "gcp":
-            with serve_cloud_function("gcp_http", environment, log=log) as url:
-                yield Deployed(url, key)
-        else:
-            with (
-                LambdaFunction("main.aws_http", environment, log) as runtime,
-                serve_function_url(runtime.invoke) as url,
-            ):
-                yield Deployed(url, key)
+    with (folder / "log").open("wb") as log, serve_http(request.param, environment, log) as url:
+        yield Deployed(url, key)
 
 
 @pytest.mark.parametrize("path", [INFER, f"/ml{INFER}", "/ml/elsewhere", "/"])

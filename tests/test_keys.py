@@ -14,9 +14,7 @@ from tritonclient.http import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 from typer.testing import CliRunner
 
-from cli.local.cloud_function import serve_cloud_function
-from cli.local.function_url import serve_function_url
-from cli.local.lambda_function import LambdaFunction
+from cli.local.serve import serve_http
 from cli.main import app
 from onnxlet.registry import Registry
 from onnxlet.store import open_store
@@ -60,16 +58,8 @@ def function(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         "ONNXLET_ACCESS": "keys",
         "ONNXLET_REFRESH_S": str(REFRESH_S),
     }
-    with (folder / "log").open("wb") as log:
-        if request.param == "gcp":
-            with serve_cloud_function("gcp_http", environment, log=log) as url:
-                yield Deployed(url, registry)
-        else:
-            with (
-                LambdaFunction("main.aws_http", environment, log) as runtime,
-                serve_function_url(runtime.invoke) as url,
-            ):
-                yield Deployed(url, registry)
+    with (folder / "log").open("wb") as log, serve_http(request.param, environment, log) as url:
+        yield Deployed(url, registry)
     text = (folder / "log").read_text()
     assert '"code":"unauthenticated"' in text
     assert "onnxlet_" not in text, "a key"

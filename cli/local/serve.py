@@ -5,7 +5,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -67,7 +67,7 @@ def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Itera
     """
     if cloud not in CLOUDS:
         raise SettingsError(f"cloud {cloud!r}: expected one of {', '.join(CLOUDS)}")
-    start_http, start_objects, bucket_environment, scheme = CLOUDS[cloud]
+    _, start_objects, bucket_environment, scheme = CLOUDS[cloud]
     environment = {"ONNXLET_REGISTRY": settings.registry, "ONNXLET_EDGE": str(int(settings.edge))}
     if settings.model is not None:
         environment["ONNXLET_MODEL"] = settings.model
@@ -82,9 +82,24 @@ def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Itera
             environment |= {"ONNXLET_INPUTS": f"{scheme}{NAME}", "ONNXLET_RESULTS": outbox.absolute().as_uri()}
             deliver = stack.enter_context(start_objects(settings.inbox, environment, output))
             stack.enter_context(inbox.watching(settings.inbox, deliver))
-        url = stack.enter_context(start_http(environment, settings.port, output))
+        url = stack.enter_context(serve_http(cloud, environment, output, settings.port))
         _await_ready(url)
         yield Server(url)
+
+
+def serve_http(
+    cloud: str, environment: dict[str, str], log: IO[bytes] | None = None, port: int = 0
+) -> AbstractContextManager[str]:
+    """Run a cloud's HTTP function with nothing but these variables while the context lasts; gives its URL.
+
+    Args:
+        cloud: `aws` or `gcp`.
+        environment: The function's variables.
+        log: Where its output goes; None lets it through.
+        port: 0 takes a free one.
+    """
+    start, *_ = CLOUDS[cloud]
+    return start(environment, port, log)
 
 
 @contextmanager
