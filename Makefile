@@ -40,14 +40,14 @@ jax: setup ## Add JAX, by which Keras's recipes share a job among machines (KERA
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt jax
 
 demo: setup ## Train on real digits, publish, and ask both clouds' runtimes on this machine
-	$(BIN)/python -m cli.demo
+	$(BIN)/python -m onnxlet_cli.commands.demo
 
 test: setup ## Run the tests (no network, GPU or Docker needed)
 	$(BIN)/python -m pytest -m "not gpu and not kserve and not perf and not deploy and not faults and not soak and not browser and not arm64 and not rie"
 
 # Unpacks QEMU and arm64 Pythons of Debian into .arm64; it installs nothing, and leaves this machine's apt as it is.
 arm64: setup .venv-deploy ## Run the package for arm64 under emulation, and events under AWS's own emulator (needs root; MIRROR=URL)
-	$(BIN)/python -m cli.package.debian $(MIRROR)
+	$(BIN)/python -m onnxlet_cli.package.debian $(MIRROR)
 	$(BIN)/python -m pytest -m "arm64 or rie"
 
 browser: setup ## Test the playground in a real browser (needs Chromium: CHROMIUM=/usr/bin/chromium)

@@ -28,9 +28,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 from hypothesis import Phase, settings
 from moto.server import ThreadedMotoServer
 
-from onnxlet.config import StorageSettings
-from tests import lambda_runtimes
-from tests.fake_gcs import FakeGcs
+from onnxlet.storage.connection import StorageSettings
+from tests.helpers import lambda_runtimes
+from tests.helpers.fake_gcs import FakeGcs
 
 BUCKET = "onnxlet-test"
 

@@ -1,228 +1,82 @@
-"""The arrows between the rooms, read from the imports: who may import whom, inside and outside."""
+"""The layers of `functions/`, the direction among the import packages, and what is pinned for the functions."""
 
 import ast
 import re
-import sys
 from collections.abc import Iterator
 from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
 
-from cli.doctor.libraries import OLDEST_ONNXRUNTIME, parse_version
-from cli.package.slim import ASKED_FOR
-from cli.package.wheels import read_pins
+from onnxlet_cli.doctor.libraries import OLDEST_ONNXRUNTIME, parse_version
+from onnxlet_cli.package.slim import ASKED_FOR
+from onnxlet_cli.package.wheels import read_pins
+from tests.helpers.architecture import (
+    FUNCTIONS,
+    IMPORT_PACKAGES,
+    PACKAGE,
+    PAGE,
+    ROOT,
+    arrows,
+    imported,
+    layer_of,
+    layers,
+    page,
+    violations,
+)
 
-ROOT = Path(__file__).parents[1]
-FUNCTIONS = ROOT / "functions"
-PACKAGE = FUNCTIONS / "onnxlet"
-
-MAY_IMPORT = {
-    "onnxlet": set(),
-    "errors": set(),
-    "contract": {"errors"},
-    "places": {"errors"},
-    "cors": {"errors"},
-    "config": {"contract", "cors", "errors", "places"},
-    "http": {"config", "errors", "memory"},
-    "deadline": {"errors"},
-    "multipart": {"config", "errors"},
-    "credentials": {"config", "errors"},
-    "store": {"config", "credentials", "deadline", "errors", "places"},
-    "disk_cache": {"contract", "errors"},
-    "artifacts": {"contract", "deadline", "disk_cache", "errors", "store"},
-    "registry": {"artifacts", "config", "contract", "disk_cache", "errors", "store"},
-    "session": {"contract", "deadline", "errors"},
-    "prefetch": {"artifacts", "config", "contract", "errors", "registry", "session", "store"},
-    "model": {"contract", "errors", "images", "registry", "session"},
-    "memory": {"config", "deadline", "errors"},
-    "models": {"contract", "deadline", "errors", "memory", "model", "registry", "session"},
-    "traffic": {"contract", "deadline", "errors", "model", "models", "store"},
-    "batches": {"config", "contract", "errors", "model"},
-    "image_files": {"config", "errors"},
-    "images": {"contract", "errors", "image_files", "memory"},
-    "npy": {"config", "contract", "errors"},
-    "media": {"images", "npy"},
-    "instances": {"batches", "config", "contract", "deadline", "errors", "images", "media", "memory", "model", "npy"},
-    "payloads": {
-        "batches",
-        "config",
-        "contract",
-        "deadline",
-        "errors",
-        "http",
-        "images",
-        "instances",
-        "media",
-        "model",
-        "multipart",
-    },
-    "generate": {"config", "contract", "errors", "images", "model"},
-    "explain": {"batches", "config", "contract", "deadline", "errors", "images", "instances", "model", "payloads"},
-    "references": {"config", "errors", "http", "store"},
-    "v2": {"config", "contract", "deadline", "errors", "http", "onnxlet"},
-    "triton": {"contract"},
-    "capture": {"batches", "contract", "model", "store"},
-    "quota": {"contract", "deadline", "errors", "store"},
-    "access": {"contract", "deadline", "errors", "http", "quota", "store"},
-    "service": {
-        "access",
-        "batches",
-        "capture",
-        "config",
-        "contract",
-        "disk_cache",
-        "errors",
-        "memory",
-        "model",
-        "models",
-        "prefetch",
-        "references",
-        "registry",
-        "session",
-        "store",
-        "traffic",
-        "triton",
-    },
-    "exchange": {"batches", "config", "contract", "errors", "http", "model", "service", "traffic"},
-    "edge": {"contract", "errors", "http", "service", "store"},
-    "playground": {"errors", "http"},
-    "openapi": {"config", "contract", "onnxlet", "media", "routes"},
-    "endpoints": {
-        "batches",
-        "config",
-        "contract",
-        "edge",
-        "errors",
-        "exchange",
-        "explain",
-        "generate",
-        "http",
-        "instances",
-        "media",
-        "model",
-        "openapi",
-        "payloads",
-        "playground",
-        "routes",
-        "triton",
-        "v2",
-    },
-    "routes": {"config", "errors", "http"},
-    "telemetry": {"config", "errors"},
-    "app": {
-        "config",
-        "contract",
-        "cors",
-        "deadline",
-        "endpoints",
-        "errors",
-        "exchange",
-        "http",
-        "model",
-        "prefetch",
-        "routes",
-        "service",
-        "telemetry",
-    },
-    "sources": {"errors"},
-    "events": {
-        "batches",
-        "config",
-        "contract",
-        "deadline",
-        "endpoints",
-        "errors",
-        "memory",
-        "model",
-        "payloads",
-        "places",
-        "references",
-        "service",
-        "sources",
-        "telemetry",
-    },
-    "summary": {"contract", "service"},
-    "aws": {"config", "errors", "http", "sources"},
-    "gcp": {"config", "errors", "http", "sources"},
-    "snapshot": {"app"},
-    "main": {"app", "aws", "config", "events", "gcp", "prefetch", "snapshot", "summary"},
-}
-"""The rooms of `functions/`, and all that each may import of the others."""
-
-LIBRARIES = {
-    "contract": {"orjson"},
-    "store": {"obstore"},
-    "session": {"numpy", "onnxruntime"},  # the native engine neither
-    "images": {"PIL"},
-    "explain": {"PIL"},
-    "snapshot": {"snapshot_restore_py"},  # of Lambda's own runtime
-    "http": {"orjson"},
-    "telemetry": {"orjson"},
-    "aws": {"orjson"},
-    "app": {"orjson"},
-}
-"""What each room may import beside the standard library: anything else costs every cold start."""
-
-READS_ENVIRONMENT = {"main", "session", "credentials"}
-"""`main` hands the environment to `config`; `session` switches ONNX Runtime's telemetry off; `credentials` reads what
-obstore reads by itself."""
-
-NEVER_IN_TRAINING = {"main", "onnxlet.aws", "onnxlet.gcp", "cli"}
-
-
-def imported(source: str) -> Iterator[str]:
-    """The dotted names that a module imports, at its top and inside its functions."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def violations(room: str, source: str) -> list[str]:
-    """What is wrong with a module of `functions/`: one line for each import that its room may not make."""
-    if room not in MAY_IMPORT:
-        return [f"{room}: not in the table of rooms"]
-    found = []
-    for name in imported(source):
-        top, _, rest = name.partition(".")
-        if top == "onnxlet":
-            other = rest.partition(".")[0]
-            other = other if other in MAY_IMPORT else "onnxlet"
-            if other != room and other not in MAY_IMPORT[room]:
-                found.append(f"{room} imports {name}")
-        elif not is_standard(top) and top not in LIBRARIES.get(room, set()):
-            found.append(f"{room} imports {name}")
-    if room not in READS_ENVIRONMENT and any(map(is_environment, ast.walk(ast.parse(source)))):
-        found.append(f"{room} reads the environment")
-    return found
-
-
-def is_environment(node: ast.AST) -> bool:
-    """Whether a node names the process's environment: as an attribute of `os`, or imported from there."""
-    name = node.attr if isinstance(node, ast.Attribute) else node.name if isinstance(node, ast.alias) else ""
-    return name in {"environ", "environb", "getenv", "putenv"}
-
-
-def is_standard(top: str) -> bool:
-    return top in sys.stdlib_module_names
-
-
-def room_of(path: Path) -> str:
-    parts = path.relative_to(FUNCTIONS).with_suffix("").parts
-    if parts == ("onnxlet", "__init__"):
-        return "onnxlet"
-    return parts[0] if parts[0] != "onnxlet" else parts[1]
+FOLDERS = dict(zip(IMPORT_PACKAGES, ("functions", "publishing", "training", "cli"), strict=True))
+MAX_ENTRIES = 22
+MAX_ARROWS = 120
 
 
 @pytest.mark.parametrize("path", sorted(FUNCTIONS.rglob("*.py")), ids=lambda path: str(path.relative_to(FUNCTIONS)))
-def test_a_room_imports_only_what_its_arrows_allow(path: Path) -> None:
-    assert violations(room_of(path), path.read_text()) == []
+def test_a_module_imports_only_from_its_own_layer_and_those_below(path: Path) -> None:
+    assert violations(layer_of(path), path.read_text()) == []
+
+
+def test_the_map_names_exactly_the_layers_that_exist() -> None:
+    assert sorted(layers()) == sorted({layer_of(path) for path in PACKAGE.rglob("*.py")} - {"onnxlet"})
+
+
+def test_the_package_is_small_enough_to_know() -> None:
+    entries = [path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= MAX_ENTRIES
+    assert sum(map(len, arrows().values())) <= MAX_ARROWS
+
+
+def test_the_page_on_the_architecture_is_the_one_that_the_code_gives() -> None:
+    assert PAGE.read_text() == page(), "write it again: python -m tests.helpers.architecture"
+
+
+@pytest.mark.parametrize(
+    ("layer", "source"),
+    [
+        ("contract", "from onnxlet.registry.registry import Registry"),
+        ("contract", "import onnxlet.storage"),
+        ("registry", "from onnxlet.web import app"),
+        ("session", "from onnxlet.web.app import App"),
+        ("clouds", "import boto3"),
+        ("clouds", "import flask"),
+        ("models", "def f():\n    import numpy"),
+        ("protocols", "from onnxlet_publishing.graphs import preprocess_graph"),
+        ("protocols", "from onnxlet import service"),
+        ("web", "from onnxlet.events import objects"),
+        ("web", "import os\nos.environ['X']"),
+        ("registry", "import os\nos.getenv('X')"),
+        ("registry", "from os import environ"),
+        ("models", "from os import getenv as get"),
+        ("registry", "from . import app"),
+        ("session", "if TYPE_CHECKING:\n    import torch"),
+        ("newcomer", ""),
+    ],
+)
+def test_a_planted_violation_is_found(layer: str, source: str) -> None:
+    assert len(violations(layer, source)) == 1
 
 
 def runs_a_session(source: str) -> bool:
-    """Whether a module runs one of a model's graphs itself."""
+    """Return whether a module runs one of a model's graphs itself."""
     return any(
         isinstance(node, ast.Attribute)
         and node.attr == "run"
@@ -235,50 +89,25 @@ def runs_a_session(source: str) -> bool:
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_only_a_model_runs_its_graphs(path: Path) -> None:
     """So that each tensor is compared with its declaration: ONNX Runtime does not survive all of them."""
-    assert runs_a_session(path.read_text()) == (path == PACKAGE / "model.py")
+    assert runs_a_session(path.read_text()) == (path == PACKAGE / "models/model.py")
 
 
-def test_the_table_has_no_cycle() -> None:
-    left = dict(MAY_IMPORT)
-    while left:
-        free = {room for room, others in left.items() if not others & left.keys()}
-        assert free, f"a cycle among {sorted(left)}"
-        left = {room: others for room, others in left.items() if room not in free}
+def wrong_direction(package: str, source: str) -> set[str]:
+    """Return the import packages that a module of this one must not import, but does."""
+    later = IMPORT_PACKAGES[IMPORT_PACKAGES.index(package) + 1 :]
+    return {name.partition(".")[0] for name in imported(source)} & {*later}
 
 
-def test_the_table_names_no_room_that_is_gone() -> None:
-    assert set(MAY_IMPORT) == {room_of(path) for path in FUNCTIONS.rglob("*.py")}
+@pytest.mark.parametrize("package", IMPORT_PACKAGES)
+def test_the_import_packages_depend_on_each_other_in_one_direction(package: str) -> None:
+    modules = sorted((ROOT / FOLDERS[package] / package).rglob("*.py"))
+    assert modules
+    assert {str(path): found for path in modules if (found := wrong_direction(package, path.read_text()))} == {}
 
 
-@pytest.mark.parametrize(
-    ("room", "source"),
-    [
-        ("contract", "from onnxlet.registry import Registry"),
-        ("contract", "import onnxlet.store"),
-        ("registry", "from onnxlet import app"),
-        ("session", "from onnxlet.app import App"),
-        ("aws", "import boto3"),
-        ("gcp", "import flask"),
-        ("models", "def f():\n    import numpy"),
-        ("payloads", "from training.graphs import preprocess_graph"),
-        ("app", "import os\nos.environ['X']"),
-        ("store", "import os\nos.getenv('X')"),
-        ("registry", "from os import environ"),
-        ("models", "from os import getenv as get"),
-        ("registry", "from . import app"),
-        ("config", "from onnxlet import newcomer"),
-        ("session", "if TYPE_CHECKING:\n    import torch"),
-        ("newcomer", ""),
-    ],
-)
-def test_a_planted_violation_is_found(room: str, source: str) -> None:
-    assert len(violations(room, source)) == 1
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "training").rglob("*.py")), ids=lambda path: path.stem)
-def test_training_knows_no_cloud_and_no_command(path: Path) -> None:
-    found = {name for name in imported(path.read_text()) if name.startswith(tuple(NEVER_IN_TRAINING))}
-    assert found == set()
+def test_a_planted_import_in_the_wrong_direction_is_found() -> None:
+    assert wrong_direction("onnxlet_publishing", "from onnxlet_training.run import run") == {"onnxlet_training"}
+    assert wrong_direction("onnxlet_training", "import onnxlet_cli.main") == {"onnxlet_cli"}
 
 
 def test_deployed_and_tested_versions_are_the_same() -> None:

@@ -9,11 +9,11 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from onnxlet.contract import layout
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
-from tests.ungated import publish
-from training.publish import Candidate
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_publishing.publish import Candidate
+from tests.helpers import graphs
+from tests.helpers.ungated import publish
 
 MODELS = 200
 HELD = 20
@@ -23,8 +23,8 @@ MODEL_MIB = 3
 ASK_ALL = """
 import json, random, sys
 from pathlib import Path
-from onnxlet.app import App
-from onnxlet.config import Settings
+from onnxlet.web.app import App
+from onnxlet.settings import Settings
 from onnxlet.http import Request
 
 registry, models, bound_bytes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])

@@ -16,19 +16,19 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
-from cli.local.cloud_function import serve_cloud_function
-from cli.local.function_url import serve_function_url
-from cli.local.lambda_function import LambdaFunction
-from cli.local.serve import LocalSettings, serve
 from onnxlet import session
-from onnxlet.config import StorageSettings
 from onnxlet.contract import layout
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
-from tests.fake_gcs import FakeGcs
-from tests.lambda_runtimes import BEHIND_THE_EMULATOR, Start
-from training.publish import publish
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet.storage.connection import StorageSettings
+from onnxlet_cli.local.cloud_function import serve_cloud_function
+from onnxlet_cli.local.function_url import serve_function_url
+from onnxlet_cli.local.lambda_function import LambdaFunction
+from onnxlet_cli.local.serve import LocalSettings, serve
+from onnxlet_publishing.publish import publish
+from tests.helpers import graphs
+from tests.helpers.fake_gcs import FakeGcs
+from tests.helpers.lambda_runtimes import BEHIND_THE_EMULATOR, Start
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 import pytest
 from typer.testing import CliRunner
 
-from cli.local.serve import serve_http
-from cli.main import app
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
-from tests.damage import damage
-from training.publish import publish_all
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.local.serve import serve_http
+from onnxlet_cli.main import app
+from onnxlet_publishing.publish import publish_all
+from tests.helpers import graphs
+from tests.helpers.damage import damage
 
 LISTED = "https://app.example.com"
 INFER = "/v2/models/two/infer"

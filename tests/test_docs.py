@@ -12,8 +12,8 @@ import botocore.loaders
 import pytest
 from botocore import xform_name
 
-from cli.cost import Extras, estimate
-from tests import aws_model, gcloud_commands
+from onnxlet_cli.cost import Extras, estimate
+from tests.helpers import aws_model, gcloud_commands
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("infra/*.md")])

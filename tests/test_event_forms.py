@@ -16,15 +16,15 @@ import boto3
 import pytest
 from PIL import Image
 
-from cli.local.cloud_function import serve_cloud_function
-from onnxlet.config import StorageSettings
 from onnxlet.errors import ObjectNotFoundError
-from onnxlet.registry import Registry
-from onnxlet.store import Store, open_store
-from tests import graphs
-from tests.fake_gcs import FakeGcs
-from tests.lambda_runtimes import Function, Start
-from training.publish import publish
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import Store, open_store
+from onnxlet.storage.connection import StorageSettings
+from onnxlet_cli.local.cloud_function import serve_cloud_function
+from onnxlet_publishing.publish import publish
+from tests.helpers import graphs
+from tests.helpers.fake_gcs import FakeGcs
+from tests.helpers.lambda_runtimes import Function, Start
 
 EVENTS = Path(__file__).parent / "events"
 INPUT, KEY = "onnxlet-input", "in/a photo of 100% café+1.png"

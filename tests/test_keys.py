@@ -14,12 +14,12 @@ from tritonclient.http import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 from typer.testing import CliRunner
 
-from cli.local.serve import serve_http
-from cli.main import app
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
-from training.publish import publish_all
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.local.serve import serve_http
+from onnxlet_cli.main import app
+from onnxlet_publishing.publish import publish_all
+from tests.helpers import graphs
 
 REFRESH_S = 0.5
 QUOTA = 3

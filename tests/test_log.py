@@ -13,23 +13,25 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from onnxlet import aws, events
-from onnxlet.app import App
-from onnxlet.config import Settings, StorageSettings
-from onnxlet.contract import access, layout
-from onnxlet.contract.access import Key, Keys
+from onnxlet.clouds import aws
+from onnxlet.contract import api_keys, layout
 from onnxlet.contract.alias import SHADOW
-from onnxlet.endpoints import ROUTES
+from onnxlet.contract.api_keys import Key, Keys
 from onnxlet.errors import OnnxletError
+from onnxlet.events import objects
+from onnxlet.events.sources import Inline, Message
 from onnxlet.http import HEADER_LENGTH, Request
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.service import Service
-from onnxlet.sources import Inline, Message
-from onnxlet.store import Store, open_store
-from tests import graphs
+from onnxlet.settings import Settings
+from onnxlet.storage import Store, open_store
+from onnxlet.storage.connection import StorageSettings
+from onnxlet.web.app import App
+from onnxlet.web.endpoints import ROUTES
+from onnxlet_publishing.publish import publish, publish_all
 from tests.conftest import BUCKET
+from tests.helpers import graphs
 from tests.test_openapi import filled
-from training.publish import publish, publish_all
 
 MARKER = "m4rk3r"
 """In whatever a client sends."""
@@ -48,8 +50,8 @@ def store() -> Store:
 
 @pytest.fixture
 def key(store: Store) -> str:
-    key_id, text = access.generate()
-    found = Key(key_id, "Ada", access.digest(text), datetime.now(UTC))
+    key_id, text = api_keys.generate()
+    found = Key(key_id, "Ada", api_keys.digest(text), datetime.now(UTC))
     store.backend.put(layout.ACCESS_DOCUMENT, Keys([found]).to_json())
     return text
 
@@ -160,9 +162,9 @@ def test_neither_is_one_in_an_object_or_a_message(logged: Callable[[list[Any]], 
     lines: list[Any] = []
     message = Message("1", (Inline("topic/messages/1", "messages/1", MARKER.encode(), f"text/{MARKER}"),))
     service = Broken(Settings("memory://x", "text", f"memory://{uuid.uuid4()}"))
-    assert events.answer(service, [message], lines.append) == ["1"]
+    assert objects.answer(service, [message], lines.append) == ["1"]
     with pytest.raises(OnnxletError, match="its log says more"):
-        events.tally(service, message.sources, lines.append)
+        objects.tally(service, message.sources, lines.append)
     assert [line["code"] for line in lines] == ["internal", "internal"]
     text = logged(lines)
     assert MARKER not in text
@@ -174,11 +176,11 @@ def test_no_part_of_a_message_is_in_the_log(store: Store, logged: Callable[[list
     lines: list[Any] = []
     service = Service(Settings(store.url, "digits", f"memory://{uuid.uuid4()}"))
     for media_type in MEDIA_TYPES:
-        events.answer(
+        objects.answer(
             service, [Message("1", (Inline("topic/messages/1", "messages/1", body, media_type),))], lines.append
         )
     unreadable = {"Records": [{"eventSource": "aws:sqs", "messageId": "1", "body": body.decode("latin-1")}]}
-    events.answer(service, aws.to_messages(unreadable), lines.append)
+    objects.answer(service, aws.to_messages(unreadable), lines.append)
     assert MARKER not in logged(lines)
 
 

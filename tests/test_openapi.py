@@ -26,19 +26,19 @@ from PIL import Image
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
-from onnxlet.app import App
-from onnxlet.config import Settings
-from onnxlet.contract import access, layout
-from onnxlet.contract.access import Key, Keys
-from onnxlet.endpoints import ROUTES, explain, generate, infer, invoke, predict, predict_v1, repository_index
+from onnxlet.contract import api_keys, layout
+from onnxlet.contract.api_keys import Key, Keys
 from onnxlet.http import HEADER_LENGTH, Request, Response
-from onnxlet.media import MULTIPART, NPY, TEXT
-from onnxlet.openapi import BINARY, JSON, SCHEMAS, describe
-from onnxlet.registry import Registry
-from onnxlet.routes import Endpoint, Route
-from onnxlet.store import open_store
-from tests import graphs
-from training.publish import publish_all
+from onnxlet.media.media_types import MULTIPART, NPY, TEXT
+from onnxlet.registry.registry import Registry
+from onnxlet.settings import Settings
+from onnxlet.storage import open_store
+from onnxlet.web.app import App
+from onnxlet.web.endpoints import ROUTES, explain, generate, infer, invoke, predict, predict_v1, repository_index
+from onnxlet.web.openapi import BINARY, JSON, SCHEMAS, describe
+from onnxlet.web.routes import Endpoint, Route
+from onnxlet_publishing.publish import publish_all
+from tests.helpers import graphs
 
 DOCUMENTS = [route for route in ROUTES if route.method == "GET" and route.gives != "File"]
 """The routes that give documents; files are looked at in test_playground and test_edge."""
@@ -272,13 +272,13 @@ class TestDescription:
         check_answer(route, response)
 
 
-KEY_ID, KEY = access.generate()
+KEY_ID, KEY = api_keys.generate()
 
 
 def ask_gated(app: App, path: str, key: str) -> bytes:
     """The answer of a function that asks for a key."""
     store = app.service.traffic.models.registry.store
-    keys = Keys([Key(KEY_ID, "Ada", access.digest(KEY), datetime.now(UTC))])
+    keys = Keys([Key(KEY_ID, "Ada", api_keys.digest(KEY), datetime.now(UTC))])
     store.backend.put(layout.ACCESS_DOCUMENT, keys.to_json())
     gated = App(Settings(store.url, "digits", has_gate=True), write_line=lambda _line: None)
     return gated.handle(Request("GET", path, b"", {"x-api-key": key})).body

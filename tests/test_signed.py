@@ -10,12 +10,12 @@ import pytest
 
 from onnxlet.contract import layout
 from onnxlet.contract.alias import CANARY, SHADOW
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs, keys
-from tests.damage import resealed
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_publishing.publish import publish
+from tests.helpers import graphs, keys
+from tests.helpers.damage import resealed
 from tests.test_clouds import PNG, Exchange, png, send, started
-from training.publish import publish
 
 
 @pytest.fixture

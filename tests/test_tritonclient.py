@@ -10,12 +10,12 @@ import pytest
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
-from cli.local.serve import LocalSettings, serve
 from onnxlet.contract.tensors import DATATYPES
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
-from training.publish import publish_all
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.local.serve import LocalSettings, serve
+from onnxlet_publishing.publish import publish_all
+from tests.helpers import graphs
 
 NAMES = {row.name: f"identity-{row.name.lower()}" for row in DATATYPES.values()}
 VALUES: dict[str, Any] = {

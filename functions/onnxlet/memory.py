@@ -13,19 +13,15 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from onnxlet import deadline
-from onnxlet.config import MAX_REQUEST_PIXELS, MIB
 from onnxlet.errors import BusyError, TooLargeError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from onnxlet.config import Settings
+from onnxlet.limits import MAX_REQUEST_PIXELS, MIB
 
 RESERVED_BYTES = 128 * MIB
 """What is neither for models nor for what requests become: Python, the libraries, bodies on their way, and answers."""
@@ -55,10 +51,10 @@ class Budget:
         """Who has the budget alone, or waits until the others have given back what they hold."""
 
     @classmethod
-    def of(cls, settings: Settings) -> Budget:
+    def of(cls, function_bytes: int | None, models_bytes: int | None) -> Budget:
         """Return the budget of a function: what its models and its libraries leave of its memory."""
-        total_bytes = settings.function_bytes or system_bytes()
-        models_bytes = settings.memory_bytes or total_bytes // 2
+        total_bytes = function_bytes or system_bytes()
+        models_bytes = models_bytes or total_bytes // 2
         return cls(max(total_bytes // MIN_SHARE, total_bytes - models_bytes - RESERVED_BYTES))
 
     def run(self, work: Callable[[], Result]) -> Result:

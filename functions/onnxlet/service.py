@@ -9,22 +9,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from onnxlet import memory, session
-from onnxlet.batches import Batch, Outputs
-from onnxlet.config import Settings
 from onnxlet.contract import layout
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InvalidNameError, InvalidRequestError, ModelNotFoundError, SettingsError
-from onnxlet.model import Model
-from onnxlet.models import Models, run_ahead
-from onnxlet.prefetch import Prefetch
-from onnxlet.references import References
-from onnxlet.registry import Registry
-from onnxlet.store import Store, open_store
-from onnxlet.traffic import Routed, Traffic
-from onnxlet.triton import Statistics
+from onnxlet.models.batches import Batch, Outputs
+from onnxlet.models.cache import Models, run_ahead
+from onnxlet.models.model import Model
+from onnxlet.models.traffic import Routed, Traffic
+from onnxlet.observe.statistics import Statistics
+from onnxlet.registry.prefetch import Prefetch
+from onnxlet.registry.registry import Registry
+from onnxlet.settings import Settings
+from onnxlet.storage import Store, open_store
+from onnxlet.storage.allowed_objects import References
 
 if TYPE_CHECKING:
-    from onnxlet.access import Gate
+    from onnxlet.access.api_keys import Gate
 
 logger = logging.getLogger("onnxlet")
 
@@ -71,7 +71,7 @@ class Service:
         """What requests and objects may take of the memory together."""
         with self._opening:
             if self._budget is None:
-                self._budget = memory.Budget.of(self.settings)
+                self._budget = memory.Budget.of(self.settings.function_bytes, self.settings.memory_bytes)
             return self._budget
 
     @property
@@ -121,7 +121,7 @@ class Service:
         if random.random() >= self.settings.capture:  # noqa: S311 - a sample, not a secret
             return
         try:
-            from onnxlet import capture  # most functions keep nothing
+            from onnxlet.observe import capture  # most functions keep nothing
 
             capture.write(self.results, model, asked, outputs, has_inputs=self.settings.capture_inputs)
         except Exception as error:  # the answer itself is there
@@ -143,7 +143,7 @@ class Service:
         """What lets requests in, where not everybody may ask."""
         if not self.settings.has_gate:
             return None
-        from onnxlet.access import Gate  # most functions ask nobody for a key
+        from onnxlet.access.api_keys import Gate  # most functions ask nobody for a key
 
         return Gate(lambda: self.traffic.models.registry.store, lambda: self.results, self.settings.refresh_s)
 

@@ -12,19 +12,19 @@ pytest.importorskip("playwright", reason="make browser installs it")
 from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 
-from cli.edge import npm, runtime
-from cli.local.cloud_function import serve_cloud_function
-from cli.local.serve import LocalSettings, serve
-from onnxlet.contract import access, layout
-from onnxlet.contract.access import Key, Keys
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
+from onnxlet.contract import api_keys, layout
+from onnxlet.contract.api_keys import Key, Keys
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.edge import npm, runtime
+from onnxlet_cli.local.cloud_function import serve_cloud_function
+from onnxlet_cli.local.serve import LocalSettings, serve
+from onnxlet_publishing.publish import publish_all
+from onnxlet_training.recipe import Options
+from onnxlet_training.recipes import find_recipe
+from onnxlet_training.run import run
 from tests.browser.playground import Playground
-from training.publish import publish_all
-from training.recipe import Options
-from training.recipes import find_recipe
-from training.run import run
+from tests.helpers import graphs
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
@@ -67,8 +67,8 @@ def served(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(scope="session")
 def gated(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Functions that ask for a key, and one that is good."""
-    key_id, key = access.generate()
-    keys = Keys([Key(key_id, "a browser", access.digest(key), datetime.now(UTC))])
+    key_id, key = api_keys.generate()
+    keys = Keys([Key(key_id, "a browser", api_keys.digest(key), datetime.now(UTC))])
     registry.store.put_if_absent(layout.ACCESS_DOCUMENT, keys.to_json())
     environment = {"ONNXLET_REGISTRY": registry.store.url, "ONNXLET_ACCESS": "keys", "ONNXLET_EDGE": "1"}
     log = (tmp_path_factory.mktemp("log") / "gated").open("wb")

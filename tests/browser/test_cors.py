@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli.local.cloud_function import serve_cloud_function
-from cli.local.http import Handler, serving
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
-from training.publish import publish_all
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.local.cloud_function import serve_cloud_function
+from onnxlet_cli.local.http import Handler, serving
+from onnxlet_publishing.publish import publish_all
+from tests.helpers import graphs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
-from cli.edge.export import export
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
+from onnxlet_cli.edge.export import export
 from tests.browser.playground import LOADING_MS, ONE, Playground
 
 pytestmark = pytest.mark.browser

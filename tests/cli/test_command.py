@@ -17,15 +17,15 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from cli import output
-from cli.main import app
 from onnxlet.contract.document import MAX_DOCUMENT_BYTES, MAX_REPAIR_BYTES
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs, keys
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli import output
+from onnxlet_cli.main import app
+from onnxlet_publishing.publish import publish_all
 from tests.conftest import BUCKET
-from tests.damage import resealed
-from training.publish import publish_all
+from tests.helpers import graphs, keys
+from tests.helpers.damage import resealed
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -43,7 +43,7 @@ def onnxlet(tmp_path: Path, onnxlet_environment: dict[str, str]) -> Command:
     """Run the command in an empty folder."""
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "cli.main", *arguments]
+        command = [sys.executable, "-m", "onnxlet_cli.main", *arguments]
         done = subprocess.run(
             command, cwd=tmp_path, env={**onnxlet_environment, **more}, capture_output=True, text=True, timeout=60
         )
@@ -291,7 +291,7 @@ def test_a_bucket_is_a_registry_too(onnxlet: Command, tmp_path: Path, s3_endpoin
 
 
 def test_serve_stops_what_it_started(onnxlet_environment: dict[str, str], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "cli.main", "serve", "--cloud", "aws", "--port", "0"]
+    command = [sys.executable, "-m", "onnxlet_cli.main", "serve", "--cloud", "aws", "--port", "0"]
     with subprocess.Popen(
         command, cwd=tmp_path, env=onnxlet_environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
@@ -322,7 +322,7 @@ def test_served_functions_write_results_into_a_folder(
     places = {"absolute": str(tmp_path / "kept/results"), "file": (tmp_path / "kept/results").as_uri()}
     place = places.get(results, results)
     environment = {**onnxlet_environment, "ONNXLET_RESULTS": place, "ONNXLET_CAPTURE": "1"}
-    command = [sys.executable, "-m", "cli.main", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "onnxlet_cli.main", "serve", "--port", "0"]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
@@ -414,7 +414,7 @@ class Said:
 
 def run_here(capsys: pytest.CaptureFixture[str], *arguments: str) -> Said:
     """Run the command in this process, which takes less time than another one."""
-    from cli.main import app
+    from onnxlet_cli.main import app
 
     capsys.readouterr()
     code = app(list(arguments), standalone_mode=False)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
 from onnxlet.errors import OnnxletError
+from onnxlet_cli.main import app
 from tests.cli.test_command import write_classifier
 
 DOCUMENTS: dict[str, object] = {

@@ -11,17 +11,17 @@ import orjson
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.main import app
-from cli.promote import Where, find_stage
-from cli.registry import open_registry
 from onnxlet.contract import layout, signature
 from onnxlet.errors import OnnxletError
-from onnxlet.registry import Registry
-from tests import graphs, keys
+from onnxlet.registry.registry import Registry
+from onnxlet_cli.main import app
+from onnxlet_cli.promote import Where, find_stage
+from onnxlet_cli.registry import open_registry
+from onnxlet_publishing.publish import publish
+from onnxlet_publishing.sign import load_sign
 from tests.conftest import BUCKET
-from tests.damage import damage, resealed
-from training.publish import publish
-from training.sign import load_sign
+from tests.helpers import graphs, keys
+from tests.helpers.damage import damage, resealed
 
 
 class Two:

@@ -9,14 +9,14 @@ import pytest
 from onnx import TensorProto, helper
 from typer.testing import CliRunner, Result
 
-from cli.main import app
 from onnxlet.contract.manifest import Classification
 from onnxlet.errors import ArtifactError
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
-from tests.training.test_heads import INDEPENDENT, LOGITS, PROBABILITIES
-from tests.training.test_rewrite import normalizer, texts
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.main import app
+from tests.helpers import graphs
+from tests.publishing.test_heads import INDEPENDENT, LOGITS, PROBABILITIES
+from tests.publishing.test_rewrite import normalizer, texts
 
 Publish = Callable[..., Result]
 

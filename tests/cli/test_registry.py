@@ -6,14 +6,14 @@ from pathlib import Path
 import botocore.session
 import pytest
 
-from cli.doctor import registry as registries
-from cli.doctor.versions import Examination
-from cli.local.http import Handler, serving
-from cli.registry import open_place, open_registry, storage_of_profile
 from onnxlet.errors import CredentialsError, InvalidNameError, StoreError
-from tests import graphs
-from tests.functions.test_store import etag_of
-from training.publish import publish
+from onnxlet_cli.doctor import registry as registries
+from onnxlet_cli.doctor.versions import Examination
+from onnxlet_cli.local.http import Handler, serving
+from onnxlet_cli.registry import open_place, open_registry, storage_of_profile
+from onnxlet_publishing.publish import publish
+from tests.functions.storage.test_store import etag_of
+from tests.helpers import graphs
 
 Configure = Callable[[str], None]
 

@@ -13,10 +13,10 @@ import onnxruntime
 from rich.console import Console
 from rich.markup import escape
 
-from cli.local.serve import CLOUDS
+from onnxlet_cli.local.serve import CLOUDS
 from tests.conformance.cases import load_tests
 from tests.conformance.comparison import ASK, Report, compare
-from tests.wheel import without_library
+from tests.helpers.wheel import without_library
 
 
 def main() -> int:

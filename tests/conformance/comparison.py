@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.progress import track
 
-from cli.local.serve import LocalSettings, serve
 from onnxlet.errors import OnnxletError
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.local.serve import LocalSettings, serve
+from onnxlet_publishing.onnx_file import read_onnx
+from onnxlet_publishing.publish import Candidate, publish
 from tests.conformance.cases import LeftOutError, to_case
 from tests.conformance.client import AnswerError, ask_in_binary, ask_in_json
-from training.onnx_file import read_onnx
-from training.publish import Candidate, publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

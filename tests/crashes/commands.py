@@ -13,12 +13,19 @@ from typing import Any
 
 import onnx
 
-from tests import graphs
+from tests.helpers import graphs
 
 # Each command is a new process, forked from one that has imported what takes a second, and used none of it.
 forkserver = multiprocessing.get_context("forkserver")
 forkserver.set_forkserver_preload(
-    ["cli.main", "cli.brought", "training.publish", "boto3", "obstore.auth.boto3", "tests.crashes.commands"]
+    [
+        "onnxlet_cli.main",
+        "onnxlet_publishing.importers.plain",
+        "onnxlet_publishing.publish",
+        "boto3",
+        "obstore.auth.boto3",
+        "tests.crashes.commands",
+    ]
 )
 
 NAMES = ("a", "b")
@@ -77,7 +84,7 @@ def start(folder: Path, environment: Mapping[str, str], done: Done) -> tuple[Any
 def run(folder: Path, environment: dict[str, str], first: int, staged: int, told: Connection) -> None:
     os.chdir(folder)
     os.environ.update(environment)
-    from cli.main import app
+    from onnxlet_cli.main import app
 
     for step in STEPS[first:]:
         output = io.StringIO()

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Literal
 from urllib.parse import urlsplit
 
-from cli.local.http import Handler, serving
-from onnxlet.config import StorageSettings
+from onnxlet.storage.connection import StorageSettings
+from onnxlet_cli.local.http import Handler, serving
 
 Moment = Literal["before", "during", "after"]
 """The write's head has come and nothing else; half of it has, and a store keeps nothing of that; it is stored, and its

@@ -7,7 +7,7 @@ import urllib.request
 from typing import Any
 from urllib.parse import quote_plus
 
-from cli.local.lambda_function import LambdaFunction
+from onnxlet_cli.local.lambda_function import LambdaFunction
 from tests.conftest import BUCKET
 
 TIMEOUT_S = 60

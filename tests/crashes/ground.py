@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from tests.crashes.commands import STEPS, Done, finish, start
 from tests.crashes.laws import check_kept, check_whole
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 
 from onnxlet.contract import layout
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from tests.crashes.commands import NAMES, Done
 
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from onnxlet.config import CacheSettings, Settings
 from onnxlet.contract.golden import MAX_DIFFERENCE
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.service import Service
-from onnxlet.store import open_store
-from tests import graphs
+from onnxlet.settings import CacheSettings, Settings
+from onnxlet.storage import open_store
+from onnxlet_publishing.publish import publish
 from tests.crashes.commands import forkserver
 from tests.crashes.folder_watch import watching
-from training.publish import publish
+from tests.helpers import graphs
 
 WIDTH = 700
 """Of the model's square matrix: 2 MB, which take a millisecond to write."""

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from cli.local.lambda_function import LambdaFunction
-from cli.local.runtime_api import FunctionError
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.local.lambda_function import LambdaFunction
+from onnxlet_cli.local.runtime_api import FunctionError
+from onnxlet_publishing.publish import publish
 from tests.conftest import BUCKET
 from tests.crashes.front import MOMENTS, Front, Moment
 from tests.crashes.functions import s3_event, send_signal
+from tests.helpers import graphs
 from tests.test_clouds import png
-from training.publish import publish
 
 OBJECTS = 4
 NEVER = 10**6

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
 from tests.crashes.commands import STEPS, write_models
 from tests.crashes.folder_watch import watching
 from tests.crashes.ground import Ground

@@ -18,19 +18,19 @@ from pathlib import Path
 
 import pytest
 
-from cli.local.cloud_function import serve_cloud_function
-from cli.local.function_url import serve_function_url
-from cli.local.http import Handler, serving
-from cli.local.lambda_function import LambdaFunction
-from cli.local.process import FUNCTIONS
-from onnxlet.registry import Registry
-from onnxlet.store import STALL_S, open_store
-from tests import graphs
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import STALL_S, open_store
+from onnxlet_cli.local.cloud_function import serve_cloud_function
+from onnxlet_cli.local.function_url import serve_function_url
+from onnxlet_cli.local.http import Handler, serving
+from onnxlet_cli.local.lambda_function import LambdaFunction
+from onnxlet_cli.local.process import FUNCTIONS
+from onnxlet_publishing.publish import publish
 from tests.conftest import BUCKET
 from tests.crashes.front import DEATHS, Death, Front
 from tests.crashes.functions import post, s3_event, send_signal
+from tests.helpers import graphs
 from tests.test_clouds import png
-from training.publish import publish
 
 LONGEST_S = 29
 """How long API Gateway waits for an answer; a dead connection that is waited for until obstore gives up takes 30."""

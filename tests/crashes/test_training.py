@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
 from tests.crashes.laws import check_whole
 
 pytestmark = [pytest.mark.faults, pytest.mark.training]
@@ -19,7 +19,7 @@ TIMEOUT_S = 600
 
 
 def train(folder: Path, registry: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "cli.main", "train", "digits", "--fast", "--epochs", "3", "--compress"]
+    command = [sys.executable, "-m", "onnxlet_cli.main", "train", "digits", "--fast", "--epochs", "3", "--compress"]
     options = ["--out", str(folder), "--registry", str(folder.with_name(registry))]
     return subprocess.Popen([*command, *options], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 

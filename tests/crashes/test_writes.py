@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
 from tests.conftest import BUCKET
 from tests.crashes.commands import write_models
 from tests.crashes.front import MOMENTS, Front, Moment

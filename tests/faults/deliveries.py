@@ -11,8 +11,9 @@ from urllib.parse import quote_plus
 
 from cloudevents.http import CloudEvent
 
-from onnxlet import aws, events, gcp
+from onnxlet.clouds import aws, gcp
 from onnxlet.errors import OnnxletError
+from onnxlet.events import objects
 from onnxlet.service import Service
 
 EVENTS = Path(__file__).parents[1] / "events"
@@ -89,7 +90,7 @@ def deliver(service: Service, deliveries: Sequence[Delivery]) -> list[Delivery]:
     """Hand messages to a function, as their cloud does; gives those that failed."""
     if deliveries[0].item.scheme == "s3":
         event = {"Records": [sqs_record(delivery) for delivery in deliveries]}
-        failed = set(events.answer(service, aws.to_messages(event), write_nothing))
+        failed = set(objects.answer(service, aws.to_messages(event), write_nothing))
         return [delivery for delivery in deliveries if delivery.id in failed]
     return [delivery for delivery in deliveries if not is_answered(service, delivery)]
 
@@ -97,7 +98,7 @@ def deliver(service: Service, deliveries: Sequence[Delivery]) -> list[Delivery]:
 def is_answered(service: Service, delivery: Delivery) -> bool:
     """Eventarc's way: one event at a time, again where the function raises."""
     try:
-        events.answer(service, [gcp.to_object(cloud_event(delivery.item))], write_nothing)
+        objects.answer(service, [gcp.to_object(cloud_event(delivery.item))], write_nothing)
     except OnnxletError:
         return False
     return True

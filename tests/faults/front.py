@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from cli.bench.storage import NOT_RELAYED
-from cli.local.http import Handler, serving
-from onnxlet.config import StorageSettings
+from onnxlet.storage.connection import StorageSettings
+from onnxlet_cli.bench.storage import NOT_RELAYED
+from onnxlet_cli.local.http import Handler, serving
 from tests.faults import plan
 from tests.faults.plan import Asked, Plan
 

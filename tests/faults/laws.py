@@ -11,7 +11,7 @@ from typing import Any
 from onnxlet.contract import layout
 from onnxlet.contract.alias import PROMOTE, PUBLISH, Alias, Move
 from onnxlet.contract.manifest import Manifest
-from onnxlet.store import Store
+from onnxlet.storage import Store
 from tests.faults import models
 from tests.faults.deliveries import NewObject, Queue
 from tests.faults.front import World, Write

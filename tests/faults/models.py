@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from tests import graphs
-from training.publish import Passed, pass_gate
+from onnxlet_publishing.publish import Passed, pass_gate
+from tests.helpers import graphs
 
 WIDTH = 16
 INPUT = [float(number) for number in range(WIDTH)]

@@ -16,23 +16,24 @@ import boto3
 import obstore
 from moto.server import ThreadedMotoServer
 
-from onnxlet.app import App
-from onnxlet.config import Settings, StorageSettings
 from onnxlet.contract import layout
 from onnxlet.contract.alias import CANARY, PROMOTE, PUBLISH, ROLLBACK
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import OnnxletError
 from onnxlet.http import Request
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.service import Service
-from onnxlet.store import Store, open_store
-from tests.fake_gcs import FakeGcs
+from onnxlet.settings import Settings
+from onnxlet.storage import Store, open_store
+from onnxlet.storage.connection import StorageSettings
+from onnxlet.web.app import App
+from onnxlet_publishing.publish import store_all
 from tests.faults import models
 from tests.faults.deliveries import NewObject, Queue, work_off, write_nothing
 from tests.faults.front import Client, Front, World, serving_front
 from tests.faults.laws import INPUTS, NAME, REGISTRY, RESULTS, STEADY, Acknowledged, Answer, Evidence, violations
 from tests.faults.plan import Asked, Chance, Plan, calm
-from training.publish import store_all
+from tests.helpers.fake_gcs import FakeGcs
 
 BUCKET = "onnxlet-faults"
 SCHEMES = ("s3", "gs")

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 import obstore
 
-from onnxlet.config import Settings
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.service import Service
-from onnxlet.store import open_store
+from onnxlet.settings import Settings
+from onnxlet.storage import open_store
+from onnxlet_publishing.publish import store_all
 from tests.faults import models
 from tests.faults.deliveries import NewObject, Queue, work_off
 from tests.faults.front import Front, World
 from tests.faults.laws import INPUTS, REGISTRY, RESULTS, STEADY, Evidence, every_object_has_one_outcome
 from tests.faults.plan import LATE, TRICKLE, Chance
 from tests.faults.run import BUCKET, serving_fronts
-from training.publish import store_all
 
 COPIES = 3
 POISON_EVERY = 100

@@ -7,14 +7,14 @@ import pytest
 
 from onnxlet.contract import layout
 from onnxlet.errors import ArtifactError, ManifestError, OnnxletError, StoreError
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_publishing.publish import store_all
 from tests.faults import models, plan
 from tests.faults.front import Front, World
 from tests.faults.laws import NAME, REGISTRY
 from tests.faults.plan import Asked, Chance, Plan, Script
 from tests.faults.run import BUCKET
-from training.publish import store_all
 
 NOTICED = (*plan.STATUSES[2:], plan.ERROR_INSIDE)
 """Of reads: what obstore does not try again by itself."""

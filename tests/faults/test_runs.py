@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from onnxlet.config import StorageSettings
 from onnxlet.contract.alias import ROLLBACK
-from onnxlet.store import open_store
+from onnxlet.storage import open_store
+from onnxlet.storage.connection import StorageSettings
 from tests.faults import __main__ as command
 from tests.faults.front import Front, World
 from tests.faults.laws import LAWS, REGISTRY, RESULTS, Acknowledged, Answer, Evidence, violations

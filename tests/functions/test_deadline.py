@@ -7,23 +7,24 @@ from types import ModuleType
 
 import pytest
 
-from cli.local.function_url import serve_function_url
-from cli.local.lambda_function import LambdaFunction
-from onnxlet import deadline, events
-from onnxlet.app import App
-from onnxlet.artifacts import Fetch
-from onnxlet.config import Settings
+from onnxlet import deadline
 from onnxlet.contract.artifact import Artifact
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import DeadlineError
+from onnxlet.events import objects
+from onnxlet.events.sources import Inline, Message
 from onnxlet.http import Request, Response
-from onnxlet.registry import Registry
+from onnxlet.registry.artifacts import Fetch
+from onnxlet.registry.registry import Registry
 from onnxlet.session import native, python
-from onnxlet.sources import Inline, Message
-from onnxlet.store import Store, open_store
-from tests import graphs
+from onnxlet.settings import Settings
+from onnxlet.storage import Store, open_store
+from onnxlet.web.app import App
+from onnxlet_cli.local.function_url import serve_function_url
+from onnxlet_cli.local.lambda_function import LambdaFunction
+from onnxlet_publishing.publish import publish
+from tests.helpers import graphs
 from tests.test_clouds import png
-from training.publish import publish
 
 LONG = 10**12
 
@@ -182,7 +183,7 @@ class TestEvents:
         app = App(Settings(root, model="loop", results=results), write_line=lambda _line: None)
         app.warm_up()
         messages = [message("short", 3), message("long", LONG)]
-        failed = events.answer(app.service, messages, lambda _line: None, remaining_s=3.0)
+        failed = objects.answer(app.service, messages, lambda _line: None, remaining_s=3.0)
         assert failed == ["long"]
         (key,) = open_store(results).keys("")
         assert json.loads(open_store(results).read(key).data)["predictions"] == [3]
@@ -190,7 +191,7 @@ class TestEvents:
     def test_no_time_at_all_fails_every_message_and_leaves_no_result(self, root: str, tmp_path: Path) -> None:
         app = App(Settings(root, model="digits", results=tmp_path.as_uri()), write_line=lambda _line: None)
         source = Inline("x", "x", png(), "image/png")
-        assert events.answer(app.service, [Message("1", (source,))], lambda _line: None, remaining_s=0.1) == ["1"]
+        assert objects.answer(app.service, [Message("1", (source,))], lambda _line: None, remaining_s=0.1) == ["1"]
         assert list(open_store(tmp_path.as_uri()).keys("")) == []
 
 

@@ -16,16 +16,17 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from onnxlet.app import App
-from onnxlet.config import DEFAULT_EXPLAIN_RUNS, MAX_EXPLAIN_MS, MAX_EXPLAIN_NUMBERS, Settings
 from onnxlet.contract.manifest import Classification, ImagePreprocess
 from onnxlet.http import Request, Response
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs, real_digits
-from tests.deletion import deletion
-from training.publish import Candidate, publish_all
-from training.tasks.classification import to_png
+from onnxlet.limits import DEFAULT_EXPLAIN_RUNS, MAX_EXPLAIN_MS, MAX_EXPLAIN_NUMBERS
+from onnxlet.registry.registry import Registry
+from onnxlet.settings import Settings
+from onnxlet.storage import open_store
+from onnxlet.web.app import App
+from onnxlet_publishing.publish import Candidate, publish_all
+from onnxlet_training.tasks.classification import to_png
+from tests.helpers import graphs, real_digits
+from tests.helpers.deletion import deletion
 
 WEIGHTS = np.array([[0.5, -0.25, 0.125, 0.0]], np.float32).T
 """Of the second class; the first has what is left to 1."""
@@ -266,16 +267,16 @@ class TestImages:
 
 
 def test_a_function_that_explains_and_captures_nothing_imports_nothing_of_it() -> None:
-    rooms = "{'onnxlet.explain', 'onnxlet.capture', 'onnxlet.contract.reference', 'PIL'}"
-    program = f"import sys, onnxlet.app, onnxlet.events; assert not sys.modules.keys() & {rooms}"
+    rooms = "{'onnxlet.explain', 'onnxlet.observe.capture', 'onnxlet.contract.training_statistics', 'PIL'}"
+    program = f"import sys, onnxlet.web.app, onnxlet.events.objects; assert not sys.modules.keys() & {rooms}"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
 WITHOUT_PILLOW = """
 import sys
 sys.modules["PIL"] = None  # as in a package that was made without it
-from onnxlet.app import App
-from onnxlet.config import Settings
+from onnxlet.web.app import App
+from onnxlet.settings import Settings
 from onnxlet.http import Request
 app = App(Settings(sys.argv[1]), write_line=lambda _line: None)
 headers = {"content-type": "application/x-npy"}

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from onnxlet.config import MAX_BODY_BYTES, MAX_CODINGS, MAX_GZIP_MEMBERS, MAX_INFLATED_BYTES
 from onnxlet.errors import InvalidJsonError, OnnxletError, TooLargeError, UnsupportedMediaError
-from onnxlet.http import Request, Response, compressed, decompressed, parse_json
+from onnxlet.http import Request, Response, compressed, decompressed
+from onnxlet.limits import MAX_BODY_BYTES, MAX_CODINGS, MAX_GZIP_MEMBERS, MAX_INFLATED_BYTES
+from onnxlet.media.json_body import parse_json
 
 BODY = b"some body" * 1000
 

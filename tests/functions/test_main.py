@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 import onnxlet
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
-from training.publish import publish
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_publishing.publish import publish
+from tests.helpers import graphs
 
 FUNCTIONS = Path(onnxlet.__file__).parents[1]
 HEAVY = (
@@ -62,7 +62,7 @@ def test_what_answers_pages_of_other_origins_is_imported_only_where_some_are_lis
     for origins, is_imported in (("", False), ("https://app.example.com", True)):
         done = import_main(ONNXLET_REGISTRY="memory://import", ONNXLET_CORS_ORIGINS=origins)
         assert done.returncode == 0, done.stderr
-        assert ("onnxlet.cors" in done.stderr) == is_imported
+        assert ("onnxlet.access.cors" in done.stderr) == is_imported
 
 
 def test_without_a_registry_it_says_what_is_missing() -> None:

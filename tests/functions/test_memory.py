@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from onnxlet import deadline, memory
-from onnxlet.config import MAX_REQUEST_PIXELS, MIB, Settings
 from onnxlet.errors import BusyError, DeadlineError, TooLargeError
+from onnxlet.limits import MAX_REQUEST_PIXELS, MIB
 from onnxlet.memory import MIN_SHARE, RESERVED_BYTES, Budget, Share
+from onnxlet.settings import Settings
 
 WAIT_S = 20
 """For another thread, which needs none of it."""
@@ -60,19 +61,26 @@ class TestSize:
         settings = Settings.from_environment(
             {"ONNXLET_REGISTRY": "memory://x", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769"}
         )
-        assert Budget.of(settings).size_bytes == 1769 * MIB - 1769 * MIB // 2 - RESERVED_BYTES
+        assert (
+            Budget.of(settings.function_bytes, settings.memory_bytes).size_bytes
+            == 1769 * MIB - 1769 * MIB // 2 - RESERVED_BYTES
+        )
 
     def test_it_follows_what_the_models_may_take(self) -> None:
         settings = Settings("memory://x", function_bytes=1024 * MIB, memory_bytes=100 * MIB)
-        assert Budget.of(settings).size_bytes == 1024 * MIB - 100 * MIB - RESERVED_BYTES
+        assert (
+            Budget.of(settings.function_bytes, settings.memory_bytes).size_bytes
+            == 1024 * MIB - 100 * MIB - RESERVED_BYTES
+        )
 
     def test_a_part_is_left_where_models_may_take_everything(self) -> None:
         settings = Settings("memory://x", function_bytes=512 * MIB, memory_bytes=512 * MIB)
-        assert Budget.of(settings).size_bytes == 512 * MIB // MIN_SHARE
+        budget = Budget.of(settings.function_bytes, settings.memory_bytes)
+        assert budget.size_bytes == 512 * MIB // MIN_SHARE
 
     def test_elsewhere_it_is_of_what_the_system_gives(self) -> None:
         total_bytes = memory.system_bytes()
-        assert Budget.of(Settings("memory://x")).size_bytes == max(
+        assert Budget.of(None, None).size_bytes == max(
             total_bytes // MIN_SHARE, total_bytes - total_bytes // 2 - RESERVED_BYTES
         )
 

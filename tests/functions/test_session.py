@@ -21,8 +21,8 @@ from onnxlet import memory, session
 from onnxlet.contract.tensors import DATATYPES, MAX_STRINGS, Tensor, pack_strings
 from onnxlet.errors import ArtifactError, InferenceError, TooLargeError
 from onnxlet.session import library, native, python
-from tests import graphs
-from tests.wheel import without_library
+from tests.helpers import graphs
+from tests.helpers.wheel import without_library
 
 if TYPE_CHECKING:
     from onnxlet.session import Session

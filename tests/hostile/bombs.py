@@ -18,7 +18,7 @@ from pathlib import Path
 from PIL import Image
 
 from onnxlet.http import Request
-from tests import graphs
+from tests.helpers import graphs
 
 MIB = 2**20
 NPY_ROWS = 1_000_000

@@ -28,16 +28,16 @@ import onnx
 from onnx import TensorProto, helper
 from PIL import Image
 
-from cli.local import inbox
-from cli.local.bucket import serve_bucket
-from cli.local.cloud_function import serve_cloud_function
-from cli.local.function_url import serve_function_url
-from cli.local.lambda_function import LambdaFunction
 from onnxlet.contract.manifest import Classification, ImagePreprocess
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
-from training.publish import publish
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.local import inbox
+from onnxlet_cli.local.bucket import serve_bucket
+from onnxlet_cli.local.cloud_function import serve_cloud_function
+from onnxlet_cli.local.function_url import serve_function_url
+from onnxlet_cli.local.lambda_function import LambdaFunction
+from onnxlet_publishing.publish import publish
+from tests.helpers import graphs
 
 MIB = 2**20
 SIZES_MIB = (512, 1024, 1769)

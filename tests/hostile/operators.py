@@ -23,14 +23,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from cli.local.serve import CLOUDS
 from onnxlet.contract.tensors import pack_strings
 from onnxlet.http import HEADER_LENGTH
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.local.serve import CLOUDS
+from onnxlet_publishing.publish import publish
+from tests.helpers import graphs
 from tests.soak.clients import require_loopback
-from training.publish import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

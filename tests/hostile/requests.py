@@ -22,20 +22,20 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from onnxlet import aws
-from onnxlet.app import App
-from onnxlet.config import Settings
+from onnxlet.clouds import aws
 from onnxlet.contract import layout
-from onnxlet.endpoints import ROUTES
 from onnxlet.http import Request
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
+from onnxlet.registry.registry import Registry
+from onnxlet.settings import Settings
+from onnxlet.storage import open_store
+from onnxlet.web.app import App
+from onnxlet.web.endpoints import ROUTES
+from onnxlet_publishing.publish import publish
+from tests.helpers import graphs
 from tests.hostile.bombs import object_bombs, peak_kib, pixel_and_decompression_bombs
 from tests.hostile.mutation import TEXTS, mutate, mutate_document, mutate_text
 from tests.hostile.operators import OPERATORS
 from tests.test_clouds import png
-from training.publish import publish
 
 SIDE = graphs.SIDE_PIXELS
 LENGTH = "inference-header-content-length"

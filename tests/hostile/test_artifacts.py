@@ -13,18 +13,18 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from onnxlet.app import App
-from onnxlet.config import CacheSettings, Settings
 from onnxlet.contract import layout
 from onnxlet.contract.blob import MIN_RANGE_BYTES
 from onnxlet.contract.manifest import Manifest
 from onnxlet.http import Request
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
+from onnxlet.registry.registry import Registry
+from onnxlet.settings import CacheSettings, Settings
+from onnxlet.storage import open_store
+from onnxlet.web.app import App
+from onnxlet_publishing.optimize import Graph, optimize
+from onnxlet_publishing.publish import publish
+from tests.helpers import graphs
 from tests.test_clouds import png
-from training.optimize import Graph, optimize
-from training.publish import publish
 
 ARTIFACTS = 200
 SHORT, LONG = 60, 1000
@@ -133,7 +133,7 @@ from pathlib import Path
 from onnxlet import session
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import ArtifactError, InferenceError
-from tests.graphs import SIDE_PIXELS as SIDE
+from tests.helpers.graphs import SIDE_PIXELS as SIDE
 from tests.hostile.mutation import mutate
 
 data, is_ort = Path(sys.argv[1]).read_bytes(), sys.argv[2] == "ort"

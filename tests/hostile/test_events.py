@@ -11,20 +11,22 @@ from typing import Any
 
 import pytest
 
-from onnxlet import aws, gcp, npy, summary
-from onnxlet.config import Settings
+from onnxlet.clouds import aws, gcp
 from onnxlet.contract import expectation, layout
 from onnxlet.contract.alias import Alias
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InvalidNameError, InvalidRequestError, ManifestError, OnnxletError
-from onnxlet.references import References
-from onnxlet.registry import Registry
+from onnxlet.events import summary
+from onnxlet.media import npy
+from onnxlet.registry.registry import Registry
 from onnxlet.service import Service
-from onnxlet.store import open_store
-from tests import graphs
+from onnxlet.settings import Settings
+from onnxlet.storage import open_store
+from onnxlet.storage.allowed_objects import References
+from onnxlet_publishing.publish import publish
+from tests.helpers import graphs
 from tests.hostile.mutation import TEXTS, mutate, mutate_document, mutate_text
-from training.publish import publish
 
 EVENTS = Path(__file__).parents[1] / "events"
 SHORT, LONG = 300, 10_000

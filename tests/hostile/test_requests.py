@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from onnxlet.app import App
-from onnxlet.endpoints import ROUTES
+from onnxlet.web.app import App
+from onnxlet.web.endpoints import ROUTES
 from tests.hostile.requests import SEEDS, serve
 
 SHORT, LONG = 4_000, 100_000

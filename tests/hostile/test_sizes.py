@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from onnxlet import events
-from onnxlet.app import App
-from onnxlet.config import Settings
+from onnxlet.events import objects
+from onnxlet.events.sources import Inline, Message
 from onnxlet.http import HEADER_LENGTH, Request
-from onnxlet.registry import Registry
+from onnxlet.registry.registry import Registry
 from onnxlet.service import Service
-from onnxlet.sources import Inline, Message
-from onnxlet.store import open_store
-from tests import graphs
-from training.publish import publish
+from onnxlet.settings import Settings
+from onnxlet.storage import open_store
+from onnxlet.web.app import App
+from onnxlet_publishing.publish import publish
+from tests.helpers import graphs
 
 NPY = {"content-type": "application/x-npy"}
 
@@ -141,7 +141,7 @@ def test_an_empty_object_does_not_hide_among_the_rows_of_others(root: str, tmp_p
         ),
     )
     lines: list[Any] = []
-    events.answer(Service(Settings(root, "doubled", results)), [message], lines.append)
+    objects.answer(Service(Settings(root, "doubled", results)), [message], lines.append)
     assert {line["source"]: line["code"] for line in lines} == {
         "topic/good": None,
         "topic/evil": "invalid_tensor",
@@ -152,8 +152,8 @@ def test_an_empty_object_does_not_hide_among_the_rows_of_others(root: str, tmp_p
 LIMITED = """
 import json, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30,) * 2)
-from onnxlet.app import App
-from onnxlet.config import Settings
+from onnxlet.web.app import App
+from onnxlet.settings import Settings
 from tests.hostile.test_sizes import EMPTY
 app = App(Settings(sys.argv[1], timeout_s=3), write_line=lambda line: None)
 print(json.dumps([app.handle(request).status for request in EMPTY.values()]))

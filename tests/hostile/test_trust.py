@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from onnxlet.errors import ArtifactError
 from onnxlet.session import native, python
-from tests import graphs
+from tests.helpers import graphs
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 

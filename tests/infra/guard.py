@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from cli.local.http import serving
+from onnxlet_cli.local.http import serving
 from tests.crashes.front import Front, FrontHandler
 
 Asks = Callable[[str, str, Mapping[str, str]], bool]

@@ -29,13 +29,13 @@ import pytest
 from moto.core.config import default_user_config
 from PIL import Image
 
-from onnxlet.config import StorageSettings
-from onnxlet.registry import Registry
-from onnxlet.store import Store, open_store
-from tests import graphs
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import Store, open_store
+from onnxlet.storage.connection import StorageSettings
+from onnxlet_publishing.publish import publish
+from tests.helpers import graphs
 from tests.infra import template
 from tests.infra.template import ROOT
-from training.publish import publish
 
 DEFINITION = ROOT / "infra/aws/batch.asl.json"
 

@@ -31,14 +31,14 @@ import pytest
 from PIL import Image
 from tritonclient.http import InferenceServerClient, InferInput
 
-from cli.package.target import MACHINES
-from cli.registry import open_registry
 from onnxlet import session
 from onnxlet.contract import expectation
-from onnxlet.registry import Registry
-from tests import graphs
+from onnxlet.registry.registry import Registry
+from onnxlet_cli.package.target import MACHINES
+from onnxlet_cli.registry import open_registry
+from onnxlet_publishing.publish import publish
+from tests.helpers import graphs
 from tests.infra import ministack
-from training.publish import publish
 
 pytestmark = [
     pytest.mark.deploy,
@@ -73,7 +73,7 @@ class Aws:
     def onnxlet(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run the command."""
         done = subprocess.run(
-            [sys.executable, "-m", "cli.main", *arguments],
+            [sys.executable, "-m", "onnxlet_cli.main", *arguments],
             cwd=ministack.ROOT,
             env={**os.environ, "AWS_ENDPOINT_URL": self.url},
             capture_output=True,

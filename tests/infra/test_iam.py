@@ -18,18 +18,18 @@ from typing import Any
 import pytest
 from cfnlint.decode import decode
 
-from onnxlet.config import StorageSettings
 from onnxlet.contract import layout
 from onnxlet.errors import StoreError
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet.storage.connection import StorageSettings
+from onnxlet_publishing.publish import publish
+from onnxlet_publishing.quality import check_may_publish
 from tests.conftest import BUCKET
+from tests.helpers import graphs
 from tests.infra import template
 from tests.infra.guard import guarding
 from tests.infra.template import Stack, as_list, statements
-from training.gate import check_may_publish
-from training.publish import publish
 
 ROLES = {
     "HttpRole": "HttpFunction",

@@ -19,10 +19,12 @@ from typing import Any
 
 import pytest
 
-from cli.drift.command import drift
-from onnxlet import app, capture, quota
+from onnxlet.access import quota
 from onnxlet.contract import layout
-from onnxlet.places import split
+from onnxlet.observe import capture
+from onnxlet.storage.urls import split
+from onnxlet.web import app
+from onnxlet_cli.commands.drift import drift
 from tests.infra import template
 from tests.infra.provider import TERRAFORM, prepare, serving
 from tests.infra.template import Stack

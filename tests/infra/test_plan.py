@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from cli.cost.offers import CLOUD_RUN_VCPUS
-from cli.deploy.settings import STAYS
-from tests import keys
+from onnxlet_cli.cost.offers import CLOUD_RUN_VCPUS
+from onnxlet_cli.deploy.settings import STAYS
+from tests.helpers import keys
 from tests.infra.provider import NOT_EMPTY, TERRAFORM, Deployment, prepare, serving
 from tests.infra.terraform import Module, read_module
 

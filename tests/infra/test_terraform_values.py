@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests import keys
+from tests.helpers import keys
 from tests.infra.provider import TERRAFORM, Deployment, prepare, serving
 from tests.infra.terraform import read_module
 
@@ -112,7 +112,7 @@ def test_what_is_not_said_is_not_set(evaluate: Evaluate) -> None:
 
 
 def test_what_is_said_is_set_as_the_functions_take_it(evaluate: Evaluate) -> None:
-    from onnxlet.config import Settings
+    from onnxlet.settings import Settings
 
     said = {
         "model": "digits",

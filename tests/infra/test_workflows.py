@@ -13,7 +13,7 @@ import pytest
 import typer.main
 import yaml
 
-from cli.main import app
+from onnxlet_cli.main import app
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs/ci.md"
@@ -204,7 +204,7 @@ def test_files_that_the_guide_names_are_there() -> None:
 
 
 def test_a_stage_s_example_is_what_the_command_reads(tmp_path: Path) -> None:
-    from cli.deploy.command import _parse_settings
+    from onnxlet_cli.commands.deploy import _parse_settings
 
     (text,) = [text for text in blocks("") if text.startswith("# stages/")]
     path = tmp_path / "stage.txt"

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from cli.local.serve import LocalSettings, serve
 from onnxlet.contract.tensors import DATATYPES
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
-from training.publish import publish_all
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.local.serve import LocalSettings, serve
+from onnxlet_publishing.publish import publish_all
+from tests.helpers import graphs
 
 PYTHON = Path(__file__).parents[2] / ".venv-kserve/bin/python"
 

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from cli.local.serve import CLOUDS
+from onnxlet_cli.local.serve import CLOUDS
 from tests.soak import catalogue
 from tests.soak.drive import MAX_CLIENTS, MAX_SECONDS, Plan, drive
 from tests.soak.report import draw, print_report, problems, to_document

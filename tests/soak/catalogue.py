@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import TensorProto, helper
 
-from tests import graphs
-from training.publish import pass_gate
+from onnxlet_publishing.publish import pass_gate
+from tests.helpers import graphs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from training.publish import Candidate, Passed
+    from onnxlet_publishing.publish import Candidate, Passed
 
 ROW = 512
 """Numbers that a row model takes."""

@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cli.local.serve import CLOUDS
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.local.serve import CLOUDS
 from tests.soak import memory
 from tests.soak.catalogue import DIGITS, Ledger, prepare
 from tests.soak.clients import Client, Tally

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from cli.bench.payloads import v2_binary, v2_json, v2_path
-from onnxlet.app import App
-from onnxlet.config import Settings
 from onnxlet.http import HEADER_LENGTH, JSON, Request
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
+from onnxlet.registry.registry import Registry
+from onnxlet.settings import Settings
+from onnxlet.storage import open_store
+from onnxlet.web.app import App
+from onnxlet_cli.bench.payloads import v2_binary, v2_json, v2_path
+from onnxlet_publishing.publish import store_all
 from tests.soak.catalogue import CHAR, DIGITS, LARGE, LARGE_ROW, ROW
-from training.publish import store_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

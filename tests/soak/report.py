@@ -6,9 +6,9 @@ from dataclasses import asdict
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from cli import output
-from cli.bench import machine
-from cli.bench.chart import DPI, FAINT, OURS, THEIRS, require_matplotlib
+from onnxlet_cli import output
+from onnxlet_cli.bench import machine
+from onnxlet_cli.bench.chart import DPI, FAINT, OURS, THEIRS, require_matplotlib
 from tests.soak import memory
 
 if TYPE_CHECKING:

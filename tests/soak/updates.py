@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 from onnxlet.contract import layout
 from onnxlet.contract.alias import CANARY, SHADOW
 from onnxlet.errors import ModelNotFoundError
-from tests import graphs
-from tests.damage import damage
+from onnxlet_publishing.publish import publish, store_all
+from tests.helpers import graphs
+from tests.helpers.damage import damage
 from tests.soak.catalogue import DIGITS
-from training.publish import publish, store_all
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from onnxlet.registry import Registry
+    from onnxlet.registry.registry import Registry
     from tests.soak.catalogue import Catalogue, Ledger
 
 WEIGHTS = (0.1, 0.5)

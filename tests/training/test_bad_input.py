@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from onnxlet.errors import InvalidRequestError
+from onnxlet_training import data
+from onnxlet_training.recipe import Options
+from onnxlet_training.recipes import find_recipe
 from tests.training import sets
-from training import data
-from training.recipe import Options
-from training.recipes import find_recipe
 
 pytestmark = pytest.mark.training
 
@@ -187,7 +187,7 @@ def test_a_run_that_cannot_begin_is_refused_in_one_line(tmp_path: Path, argument
 
 
 def refused(folder: Path, arguments: list[str], words: str) -> None:
-    command = [sys.executable, "-m", "cli.main", "train", "--fast", *arguments]
+    command = [sys.executable, "-m", "onnxlet_cli.main", "train", "--fast", *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1, done.stderr
     line = done.stderr.strip().splitlines()[-1]

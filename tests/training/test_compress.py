@@ -11,20 +11,20 @@ import numpy as np
 import onnx
 import pytest
 
-from onnxlet.app import App
-from onnxlet.config import Settings
 from onnxlet.contract.artifact import ONNX
 from onnxlet.http import Request
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
-from training import data
-from training.compare import Variant, compare, measure_original
-from training.compress import Budget, compress, with_variants
-from training.graphs import Graph
-from training.recipe import Array, Dataset, Exportable, Options, Split
-from training.recipes.digits import RECIPE
-from training.tasks.classification import ClassificationTask, to_png
+from onnxlet.registry.registry import Registry
+from onnxlet.settings import Settings
+from onnxlet.storage import open_store
+from onnxlet.web.app import App
+from onnxlet_publishing.graphs import Graph
+from onnxlet_training import data
+from onnxlet_training.compare import Variant, compare, measure_original
+from onnxlet_training.compress import Budget, compress, with_variants
+from onnxlet_training.recipe import Array, Dataset, Exportable, Options, Split
+from onnxlet_training.recipes.digits import RECIPE
+from onnxlet_training.tasks.classification import ClassificationTask, to_png
+from tests.helpers import graphs
 
 pytestmark = pytest.mark.training
 
@@ -139,7 +139,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compress")
     arguments = ["train", "digits", "--fast", "--compress", "--max-accuracy-drop", "0.9", "--out", "run"]
     done = subprocess.run(
-        [sys.executable, "-m", "cli.main", *arguments], cwd=folder, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", "onnxlet_cli.main", *arguments], cwd=folder, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return folder

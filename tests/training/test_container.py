@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-import training
-from cli.jobs import check_places
-from cli.local.http import Handler, serving
-from onnxlet.config import StorageSettings
+import onnxlet_training
 from onnxlet.errors import OnnxletError
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet.storage.connection import StorageSettings
+from onnxlet_cli.jobs import check_places
+from onnxlet_cli.local.http import Handler, serving
+from onnxlet_training.jobs import sagemaker as sagemaker_api
+from onnxlet_training.jobs.job import Job
 from tests.conftest import BUCKET
-from training.jobs import sagemaker as sagemaker_api
-from training.jobs.job import Job
 
 PROGRAM = """
 import json, os, signal, sys, time
@@ -57,10 +57,10 @@ json.dump(sys.argv[1:split], open("torchrun.json", "w"))
 sys.argv = sys.argv[split:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-REPOSITORY = Path(training.__file__).parents[1]
+REPOSITORY = Path(onnxlet_training.__file__).parents[1]
 START = """
 import os, sys
-from training.container import main
+from onnxlet_training.container import main
 sys.exit(main(sys.argv[2:], os.environ, [sys.executable, sys.argv[1]]))
 """
 
@@ -102,7 +102,7 @@ def run_module(
     folder: Path, arguments: list[str], root: Path, **environment: str
 ) -> "subprocess.CompletedProcess[str]":
     """The image's own entry point, as it stands in the Dockerfile."""
-    command = [sys.executable, "-m", "training.container", *arguments]
+    command = [sys.executable, "-m", "onnxlet_training.container", *arguments]
     environment = {**os.environ, "SAGEMAKER_ROOT": str(root), "PYTHONPATH": str(REPOSITORY), **environment}
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)
 

@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training import data
-from training.networks.feed import Feed
-from training.recipe import Dataset, Options
-from training.recipes import RECIPES
+from onnxlet_training import data
+from onnxlet_training.networks.feed import Feed
+from onnxlet_training.recipe import Dataset, Options
+from onnxlet_training.recipes import RECIPES
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.evaluate import evaluate
+from onnxlet_training.evaluate import evaluate
 
 
 def test_measures_of_a_known_confusion() -> None:

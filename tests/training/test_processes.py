@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_training.networks.feed import Feed, Review
+from onnxlet_training.networks.processes import Processes
+from onnxlet_training.recipe import Split
 from tests.training import sets
-from training.networks.feed import Feed, Review
-from training.networks.processes import Processes
-from training.recipe import Split
 
 EPOCHS = 4
 SPLIT = Split(np.arange(45)[:, None], np.arange(45), lambda inputs: inputs)
@@ -61,7 +61,7 @@ def test_every_row_is_validated_on_and_few_twice(processes: int, devices: int) -
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "cli.main", "train", *arguments, "--fast", "--force"]
+    return [sys.executable, "-m", "onnxlet_cli.main", "train", *arguments, "--fast", "--force"]
 
 
 @pytest.mark.training

@@ -14,21 +14,22 @@ import onnx
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app as command
-from onnxlet.app import App
-from onnxlet.config import Settings, StorageSettings
 from onnxlet.http import Request
-from onnxlet.model import load
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
+from onnxlet.models.model import load
+from onnxlet.registry.registry import Registry
+from onnxlet.settings import Settings
+from onnxlet.storage import open_store
+from onnxlet.storage.connection import StorageSettings
+from onnxlet.web.app import App
+from onnxlet_cli.main import app as command
+from onnxlet_training import data
+from onnxlet_training.recipe import Images, Labels, Options
+from onnxlet_training.recipes import RECIPES, digits
+from onnxlet_training.source import Source
+from onnxlet_training.tasks.classification import to_png
 from tests.conftest import BUCKET
-from tests.deletion import deletion
+from tests.helpers.deletion import deletion
 from tests.training import sets
-from training import data
-from training.recipe import Images, Labels, Options
-from training.recipes import RECIPES, digits
-from training.source import Source
-from training.tasks.classification import to_png
 
 pytestmark = pytest.mark.training
 
@@ -69,7 +70,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if name in NEEDS_TORCH:
         pytest.importorskip("torch", reason="needs `make torch`")
     root = tmp_path_factory.mktemp(name)
-    command = [sys.executable, "-m", "cli.main", "train", name, "--fast", "--out", "run", *brought(name, root)]
+    command = [sys.executable, "-m", "onnxlet_cli.main", "train", name, "--fast", "--out", "run", *brought(name, root)]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     registry = Registry(open_store((root / ".onnxlet/registry").as_uri()))
@@ -193,7 +194,7 @@ def ask_images(trained: Trained) -> None:
 
 
 def ask_score(trained: Trained) -> None:
-    from training.tasks.classification import to_png
+    from onnxlet_training.tasks.classification import to_png
 
     blank, noise = np.zeros((28, 28, 1), np.uint8), np.random.default_rng(0).integers(0, 256, (28, 28, 1), np.uint8)
     scores = [
@@ -206,7 +207,18 @@ def ask_score(trained: Trained) -> None:
 
 def test_cats_dogs_answers_for_an_object_in_storage(tmp_path: Path, storage: StorageSettings) -> None:
     photos = sets.write_photos(tmp_path / "photos", count=20)
-    command = [sys.executable, "-m", "cli.main", "train", "cats-dogs", "--fast", "--epochs", "1", "--data", str(photos)]
+    command = [
+        sys.executable,
+        "-m",
+        "onnxlet_cli.main",
+        "train",
+        "cats-dogs",
+        "--fast",
+        "--epochs",
+        "1",
+        "--data",
+        str(photos),
+    ]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
     key = f"photos/{tmp_path.name}.png"
     open_store(f"s3://{BUCKET}", storage).put_if_absent(key, (photos / "discs/0.png").read_bytes())

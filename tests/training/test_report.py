@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from training import charts
-from training.page.summary import duration, percent, size
-from training.report import write_report
+from onnxlet_training import charts
+from onnxlet_training.page.summary import duration, percent, size
+from onnxlet_training.report import write_report
 
 HOSTILE = "</style><script>alert(\"x\")</script><img src='//evil' onerror=x>&"
 VOID = {"img", "link", "meta"}

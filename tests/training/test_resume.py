@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
 
 pytestmark = pytest.mark.training
 
@@ -120,7 +120,7 @@ def test_a_run_that_is_stopped_before_anything_is_saved_leaves_no_folder(
 
 
 def start(folder: Path, arguments: list[str]) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "cli.main", *arguments]
+    command = [sys.executable, "-m", "onnxlet_cli.main", *arguments]
     return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
 
@@ -170,7 +170,7 @@ def torchrun(folder: Path, out: str) -> "subprocess.CompletedProcess[str]":
     arguments = ["train", "cnn", "--fast", "--force", "--epochs", str(EPOCHS), "--out", out]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     return subprocess.run(
-        [*command, "-m", "cli.main", *arguments],
+        [*command, "-m", "onnxlet_cli.main", *arguments],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,

@@ -9,14 +9,14 @@ import numpy as np
 import onnx
 import pytest
 
-from onnxlet.app import App
-from onnxlet.config import Settings
 from onnxlet.http import Request
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from training.recipes import digits
-from training.source import Source
-from training.tasks.classification import to_png
+from onnxlet.registry.registry import Registry
+from onnxlet.settings import Settings
+from onnxlet.storage import open_store
+from onnxlet.web.app import App
+from onnxlet_training.recipes import digits
+from onnxlet_training.source import Source
+from onnxlet_training.tasks.classification import to_png
 
 pytestmark = pytest.mark.training
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.training
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which `onnxlet train digits --fast` has run."""
     folder = tmp_path_factory.mktemp("training")
-    command = [sys.executable, "-m", "cli.main", "train", "digits", "--fast", "--out", "run", "--seed", "1"]
+    command = [sys.executable, "-m", "onnxlet_cli.main", "train", "digits", "--fast", "--out", "run", "--seed", "1"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return folder

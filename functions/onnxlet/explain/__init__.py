@@ -9,17 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from onnxlet import images, payloads
-from onnxlet.batches import Batch
-from onnxlet.config import DEFAULT_EXPLAIN_RUNS, MAX_EXPLAIN_MS, MAX_EXPLAIN_NUMBERS, MIN_EXPLAIN_RUNS
 from onnxlet.contract.manifest import PREPROCESS_INPUT, Classification
 from onnxlet.contract.tensors import Tensor
 from onnxlet.errors import InvalidRequestError, TooLargeError, UnsupportedMediaError
 from onnxlet.explain import saliency, shapley
 from onnxlet.explain.overlay import overlay
 from onnxlet.explain.runs import Runs
-from onnxlet.instances import Fetch
-from onnxlet.model import Model
+from onnxlet.limits import DEFAULT_EXPLAIN_RUNS, MAX_EXPLAIN_MS, MAX_EXPLAIN_NUMBERS, MIN_EXPLAIN_RUNS
+from onnxlet.media import images
+from onnxlet.models.batches import Batch
+from onnxlet.models.model import Model
+from onnxlet.protocols import payloads
+from onnxlet.protocols.instances import Fetch
 
 DEFAULT_RUNS = 500
 DEFAULT_MS = 5000

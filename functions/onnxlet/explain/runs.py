@@ -4,13 +4,14 @@ import math
 import time
 from collections.abc import Sequence
 
-from onnxlet import batches, deadline
-from onnxlet.batches import Batch
-from onnxlet.config import MAX_JOINED_BYTES
+from onnxlet import deadline
 from onnxlet.contract import tensors
 from onnxlet.contract.tensors import Tensor
 from onnxlet.errors import DeadlineError, InferenceError, InvalidRequestError
-from onnxlet.model import Model
+from onnxlet.limits import MAX_JOINED_BYTES
+from onnxlet.models import batches
+from onnxlet.models.batches import Batch
+from onnxlet.models.model import Model
 
 MAX_ROWS = 16
 """At a time: more gains little, a network's layers multiply them in memory, and the clock is looked at in between."""

@@ -11,18 +11,18 @@ import random
 from array import array
 from typing import TYPE_CHECKING, Any
 
-from onnxlet import images
-from onnxlet.batches import Batch
 from onnxlet.contract import tensors
 from onnxlet.contract.manifest import CHANNELS
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import InvalidRequestError
+from onnxlet.media import images
+from onnxlet.models.batches import Batch
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from onnxlet.explain.runs import Runs
-    from onnxlet.model import Model
+    from onnxlet.models.model import Model
 
 CELLS = 7
 """Along each side of the image, as in the paper."""

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from onnxlet.batches import Batch
 from onnxlet.contract import tensors
 from onnxlet.contract.tensors import Tensor
 from onnxlet.errors import InvalidRequestError, UnsupportedMediaError
 from onnxlet.explain.runs import Runs
+from onnxlet.models.batches import Batch
 
 SEED = 0
 

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.bench import machine
-from cli.bench.chart import bounds, draw
-from cli.bench.results import Panel
-from cli.bench.statistics import Series
+from onnxlet_cli.bench import machine
+from onnxlet_cli.bench.chart import bounds, draw
+from onnxlet_cli.bench.results import Panel
+from onnxlet_cli.bench.statistics import Series
 
 
 def test_a_bar_that_dwarfs_the_others_is_cut() -> None:

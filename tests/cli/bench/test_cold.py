@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.bench.cold import measure_cold
-from cli.bench.options import Options
-from cli.bench.throttle import Throttle
+from onnxlet_cli.bench.cold import measure_cold
+from onnxlet_cli.bench.options import Options
+from onnxlet_cli.bench.throttle import Throttle
 
 
 def test_every_case_of_tiny_ends_with_the_right_answer(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.bench.deployment import PYTHON, SITE_PACKAGES, open_deployment
-from cli.bench.fresh import Command, run_function
-from cli.local.process import FUNCTIONS
 from onnxlet.errors import InvalidRequestError
+from onnxlet_cli.bench.deployment import PYTHON, SITE_PACKAGES, open_deployment
+from onnxlet_cli.bench.fresh import Command, run_function
+from onnxlet_cli.local.process import FUNCTIONS
 
 
 def test_without_a_package_the_source_tree_is_measured_with_its_bytecode(tmp_path: Path) -> None:

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.bench.events import PHOTOS, measure_events, to_event, to_label
-from cli.bench.options import Options
-from cli.bench.payloads import WrongAnswerError
-from onnxlet import aws
-from onnxlet.sources import ObjectReference
+from onnxlet.clouds import aws
+from onnxlet.events.sources import ObjectReference
+from onnxlet_cli.bench.events import PHOTOS, measure_events, to_event, to_label
+from onnxlet_cli.bench.options import Options
+from onnxlet_cli.bench.payloads import WrongAnswerError
 
 
 def test_an_event_is_what_the_functions_read() -> None:

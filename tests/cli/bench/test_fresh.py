@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.bench.fresh import Command, FreshProcessError, run_function, run_program
+from onnxlet_cli.bench.fresh import Command, FreshProcessError, run_function, run_program
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 

@@ -5,10 +5,10 @@ import onnx
 import onnxruntime
 import pytest
 
-from cli.bench.models import NETWORKS, load_model
-from cli.bench.networks import mobile
-from cli.bench.options import SIZES
-from cli.bench.payloads import WrongAnswerError
+from onnxlet_cli.bench.models import NETWORKS, load_model
+from onnxlet_cli.bench.networks import mobile
+from onnxlet_cli.bench.options import SIZES
+from onnxlet_cli.bench.payloads import WrongAnswerError
 
 
 @pytest.mark.parametrize("name", ["tiny", "cnn"])

@@ -1,6 +1,6 @@
 import pytest
 
-from cli.bench.objects import StoredObject, answer
+from onnxlet_cli.bench.objects import StoredObject, answer
 
 DATA = bytes(range(100))
 FOUND = StoredObject.keep(

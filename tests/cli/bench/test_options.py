@@ -1,7 +1,7 @@
 import pytest
 
-from cli.bench.options import SIZES, parse_names
 from onnxlet.errors import InvalidRequestError
+from onnxlet_cli.bench.options import SIZES, parse_names
 
 
 def test_names_are_those_given_or_all() -> None:

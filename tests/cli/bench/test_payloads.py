@@ -3,7 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from cli.bench.payloads import (
+from onnxlet.clouds import aws
+from onnxlet.protocols.v2 import parse_infer
+from onnxlet_cli.bench.payloads import (
     HEADER_LENGTH,
     Array,
     WrongAnswerError,
@@ -14,8 +16,6 @@ from cli.bench.payloads import (
     v2_binary,
     v2_json,
 )
-from onnxlet import aws
-from onnxlet.v2 import parse_infer
 
 INPUTS: dict[str, Array] = {"x": np.arange(6, dtype=np.float32).reshape(1, 6), "ids": np.array([[1, 2]], np.int64)}
 

@@ -3,7 +3,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from cli.bench.statistics import Series, interleave, median, percentile
+from onnxlet_cli.bench.statistics import Series, interleave, median, percentile
 
 
 @pytest.mark.parametrize("percent", [0, 50, 90, 99, 100])

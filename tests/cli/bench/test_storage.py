@@ -15,12 +15,12 @@ import obstore
 import pytest
 from botocore.exceptions import ClientError
 
-from cli.bench.deployment import source_tree
-from cli.bench.stage import Stage
-from cli.bench.storage import BUCKET, storage
-from cli.bench.throttle import Throttle
 from onnxlet.errors import ConflictError, ObjectNotFoundError
-from onnxlet.store import Store
+from onnxlet.storage import Store
+from onnxlet_cli.bench.deployment import source_tree
+from onnxlet_cli.bench.stage import Stage
+from onnxlet_cli.bench.storage import BUCKET, storage
+from onnxlet_cli.bench.throttle import Throttle
 
 LARGE = os.urandom(20_000_000)
 
@@ -99,7 +99,9 @@ def test_a_missing_object_is_s3s_own_error(client: Any) -> None:
 
 
 def test_without_moto_it_says_what_to_install() -> None:
-    source = "import sys; sys.modules['moto.server'] = None; from cli.bench.storage import main; main('[null, 0]')"
+    source = (
+        "import sys; sys.modules['moto.server'] = None; from onnxlet_cli.bench.storage import main; main('[null, 0]')"
+    )
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
     assert done.stdout == "the benchmark's S3 is moto's, which is not installed: pip install 'onnxlet[dev]'\n"
 
@@ -108,8 +110,8 @@ def test_ctrl_c_prints_no_traceback_and_leaves_no_process(tmp_path: Path) -> Non
     """A terminal sends SIGINT to all processes of a group."""
     code = (
         "import threading\n"
-        "from cli.bench.storage import storage\n"
-        "from cli.bench.throttle import Throttle\n"
+        "from onnxlet_cli.bench.storage import storage\n"
+        "from onnxlet_cli.bench.throttle import Throttle\n"
         "try:\n"
         "    with storage(Throttle()) as url:\n"
         "        print(url, flush=True)\n"

@@ -2,8 +2,8 @@ import socket
 import threading
 import time
 
-from cli.bench.objects import StoredObject
-from cli.bench.throttle import Throttle
+from onnxlet_cli.bench.objects import StoredObject
+from onnxlet_cli.bench.throttle import Throttle
 
 
 def received(throttle: Throttle, data: bytes) -> tuple[bytes, float]:

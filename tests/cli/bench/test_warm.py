@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.bench.options import Options
-from cli.bench.warm import measure_warm
+from onnxlet_cli.bench.options import Options
+from onnxlet_cli.bench.warm import measure_warm
 
 
 @pytest.mark.perf

@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.bench.deployment import REFERENCES, SITE_PACKAGES
-from cli.bench.fresh import FreshProcessError
-from cli.bench.models import load_model
-from cli.bench.worker import Worker, python_path
+from onnxlet_cli.bench.deployment import REFERENCES, SITE_PACKAGES
+from onnxlet_cli.bench.fresh import FreshProcessError
+from onnxlet_cli.bench.models import load_model
+from onnxlet_cli.bench.worker import Worker, python_path
 
 
 def test_a_worker_times_as_many_calls_as_it_is_asked_for(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from cli.cost import offers
-from cli.cost.chart import draw
-from cli.cost.compare import Comparison, break_even, cheapest, compare, to_document
-from cli.cost.offers import Meter, Offer
-from cli.cost.prices import load_prices
-from cli.cost.workload import Workload
+from onnxlet_cli.cost import offers
+from onnxlet_cli.cost.chart import draw
+from onnxlet_cli.cost.compare import Comparison, break_even, cheapest, compare, to_document
+from onnxlet_cli.cost.offers import Meter, Offer
+from onnxlet_cli.cost.prices import load_prices
+from onnxlet_cli.cost.workload import Workload
 
 WORKLOAD = Workload(20.0, "by hand", cold_milliseconds=400.0, cold_share=0.01)
 SIZES = [512, 1769]

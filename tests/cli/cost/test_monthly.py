@@ -1,7 +1,7 @@
 import pytest
 
-from cli.cost import Extras, estimate
 from onnxlet.errors import InvalidRequestError
+from onnxlet_cli.cost import Extras, estimate
 
 
 def test_a_function_s_month_is_the_sum_of_its_parts() -> None:

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from cli.cost import offers
-from cli.cost.prices import Prices, load_prices
-from cli.cost.workload import Workload
+from onnxlet_cli.cost import offers
+from onnxlet_cli.cost.prices import Prices, load_prices
+from onnxlet_cli.cost.workload import Workload
 
 WORKLOAD = Workload(20.0, "by hand", cold_milliseconds=400.0, cold_share=0.01)
 

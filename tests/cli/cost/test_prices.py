@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cli.cost.prices import FILE, load_prices
 from onnxlet.errors import InvalidRequestError
+from onnxlet_cli.cost.prices import FILE, load_prices
 
 DOCUMENT = json.loads(FILE.read_text())
 

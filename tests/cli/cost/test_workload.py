@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from cli.bench.report import to_document
-from cli.bench.results import Section
-from cli.bench.statistics import Series
-from cli.cost import workload
-from onnxlet.app import App
-from onnxlet.config import Settings
 from onnxlet.errors import InvalidRequestError
 from onnxlet.http import Request
+from onnxlet.settings import Settings
+from onnxlet.web.app import App
+from onnxlet_cli.bench.report import to_document
+from onnxlet_cli.bench.results import Section
+from onnxlet_cli.bench.statistics import Series
+from onnxlet_cli.cost import workload
 
 MEMORY = "Memory Size: 884 MB\tMax Memory Used: 120 MB"
 

@@ -7,18 +7,18 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
-from cli.cost.offers import Extras
-from cli.deploy.cloud import Change, Deployed, Kept, Outputs, Reply, Unasked, Wanted
-from cli.deploy.process import Report
-from cli.local.function_url import from_result, to_event
-from cli.package.build import Package
-from cli.package.target import Target
-from onnxlet import aws
-from onnxlet.app import App
-from onnxlet.config import Settings
+from onnxlet.clouds import aws
 from onnxlet.errors import OnnxletError
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
+from onnxlet.registry.registry import Registry
+from onnxlet.settings import Settings
+from onnxlet.storage import open_store
+from onnxlet.web.app import App
+from onnxlet_cli.cost.offers import Extras
+from onnxlet_cli.deploy.cloud import Change, Deployed, Kept, Outputs, Reply, Unasked, Wanted
+from onnxlet_cli.deploy.process import Report
+from onnxlet_cli.local.function_url import from_result, to_event
+from onnxlet_cli.package.build import Package
+from onnxlet_cli.package.target import Target
 
 
 @dataclass
@@ -111,6 +111,6 @@ class FakeCloud:
 
 
 def built(folder: Path) -> Any:
-    """What stands for `cli.package.build.build`."""
+    """What stands for `onnxlet_cli.package.build.build`."""
     path = folder / "package.zip"
     return lambda _target, _report: Package(path, path, "0" * 64, 0, (), {}, None, None, ())

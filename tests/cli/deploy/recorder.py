@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from cli.local.http import Handler, serving
+from onnxlet_cli.local.http import Handler, serving
 
 
 @dataclass

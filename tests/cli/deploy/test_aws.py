@@ -13,16 +13,16 @@ from typing import Any
 import boto3
 import pytest
 
-from cli.cost import Extras
-from cli.deploy.aws import Aws, unpack
-from cli.deploy.cloud import ROOT, Deployed, Options, Wanted
-from cli.deploy.process import silent
-from cli.package.target import Target
 from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
-from tests import graphs
+from onnxlet_cli.cost import Extras
+from onnxlet_cli.deploy.aws import Aws, unpack
+from onnxlet_cli.deploy.cloud import ROOT, Deployed, Options, Wanted
+from onnxlet_cli.deploy.process import silent
+from onnxlet_cli.package.target import Target
+from onnxlet_publishing.publish import publish
 from tests.cli.deploy.recorder import Recorder, recording
 from tests.cli.deploy.tools import SAM, put_tool
-from training.publish import publish
+from tests.helpers import graphs
 
 REGION = "eu-central-1"
 

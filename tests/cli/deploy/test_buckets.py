@@ -6,8 +6,8 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from cli.deploy import buckets
 from onnxlet.errors import CredentialsError, InvalidRequestError, StoreError
+from onnxlet_cli.deploy import buckets
 
 REGION = "us-east-1"
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:shop-Queue"

@@ -4,9 +4,9 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from cli.deploy import concurrency
-from cli.deploy.concurrency import Account, Demand, fit
 from onnxlet.errors import CredentialsError, InvalidRequestError
+from onnxlet_cli.deploy import concurrency
+from onnxlet_cli.deploy.concurrency import Account, Demand, fit
 
 NEW = Account(10, 10)
 USUAL = Account(1000, 1000)

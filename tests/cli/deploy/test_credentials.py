@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.deploy import credentials
 from onnxlet.errors import CredentialsError
+from onnxlet_cli.deploy import credentials
 
 Configure = Callable[..., Path]
 
@@ -101,7 +101,7 @@ def test_a_prompt_for_mfa_that_nobody_can_answer_says_what_to_do(tmp_path: Path)
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     done = subprocess.run(
-        [sys.executable, "-c", "from cli.deploy import credentials; credentials.freeze()"],
+        [sys.executable, "-c", "from onnxlet_cli.deploy import credentials; credentials.freeze()"],
         cwd=Path(__file__).parents[3],
         env={**environment, "AWS_CONFIG_FILE": str(config), "AWS_PROFILE": "work", "PYTHONPATH": "functions:."},
         stdin=subprocess.DEVNULL,

@@ -4,12 +4,6 @@ from pathlib import Path
 import onnx
 import pytest
 
-from cli.deploy import deployment, model, summary
-from cli.deploy.cloud import Options, Unasked
-from cli.deploy.deployment import Choice, Deployment, Plan
-from cli.deploy.process import Report, silent
-from cli.deploy.smoke import Answer
-from cli.package.target import Target
 from onnxlet.contract import expectation
 from onnxlet.errors import (
     ArtifactError,
@@ -19,11 +13,17 @@ from onnxlet.errors import (
     SettingsError,
     StoreError,
 )
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.deploy import deployment, model, summary
+from onnxlet_cli.deploy.cloud import Options, Unasked
+from onnxlet_cli.deploy.deployment import Choice, Deployment, Plan
+from onnxlet_cli.deploy.process import Report, silent
+from onnxlet_cli.deploy.smoke import Answer
+from onnxlet_cli.package.target import Target
+from onnxlet_publishing.publish import publish
 from tests.cli.deploy.fake_cloud import FakeCloud, built
-from training.publish import publish
+from tests.helpers import graphs
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from cli.deploy.aws import Aws
-from cli.deploy.cloud import ROOT, Options, Wanted
-from cli.deploy.process import silent
-from cli.local.http import Handler, serving
 from onnxlet.errors import StoreError
+from onnxlet_cli.deploy.aws import Aws
+from onnxlet_cli.deploy.cloud import ROOT, Options, Wanted
+from onnxlet_cli.deploy.process import silent
+from onnxlet_cli.local.http import Handler, serving
 from tests.cli.deploy.tools import put_tool
 
 ID = "arn:aws:cloudformation:eu-central-1:000000000000:stack/shop/1"

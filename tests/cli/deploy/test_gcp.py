@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from cli.deploy.cloud import Deployed, Options, Reply, Unasked, Wanted
-from cli.deploy.gcp import PAUSES_S, Gcp
-from cli.deploy.process import Finished, silent
-from cli.deploy.settings import declared
-from cli.deploy.terraform import explain
-from cli.local.http import Handler, serving
-from cli.package.target import Target
 from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
+from onnxlet_cli.deploy.cloud import Deployed, Options, Reply, Unasked, Wanted
+from onnxlet_cli.deploy.gcp import PAUSES_S, Gcp
+from onnxlet_cli.deploy.process import Finished, silent
+from onnxlet_cli.deploy.settings import declared
+from onnxlet_cli.deploy.terraform import explain
+from onnxlet_cli.local.http import Handler, serving
+from onnxlet_cli.package.target import Target
 from tests.cli.deploy.recorder import Recorder, recording
 from tests.cli.deploy.tools import GCLOUD, TERRAFORM, put_tool
-from tests.fake_gcs import Blob, FakeGcs
+from tests.helpers.fake_gcs import Blob, FakeGcs
 
 GCP = Path(__file__).parents[3] / "infra/gcp"
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from cli.deploy.cloud import Change, Options, Wanted
-from cli.deploy.gcp import Gcp
-from cli.deploy.process import silent
-from cli.deploy.settings import GIVEN, declared
 from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
-from tests import keys
-from tests.fake_gcs import Blob, FakeGcs
-from tests.google_tokens import FEDERATED, KEY, impersonated, serving_google
+from onnxlet_cli.deploy.cloud import Change, Options, Wanted
+from onnxlet_cli.deploy.gcp import Gcp
+from onnxlet_cli.deploy.process import silent
+from onnxlet_cli.deploy.settings import GIVEN, declared
+from tests.helpers import keys
+from tests.helpers.fake_gcs import Blob, FakeGcs
+from tests.helpers.google_tokens import FEDERATED, KEY, impersonated, serving_google
 from tests.infra.provider import serving
 from tests.infra.terraform import ENVIRONMENT
 

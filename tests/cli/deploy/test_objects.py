@@ -17,20 +17,20 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from cli.deploy import objects
-from cli.deploy.aws import Aws
-from cli.deploy.cloud import Cloud, Options, Outputs
-from cli.deploy.gcp import Gcp
-from cli.deploy.process import silent
-from cli.local.cloud_function import serve_cloud_function
-from cli.local.lambda_function import LambdaFunction
-from onnxlet import places
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ArtifactError, OnnxletError, StoreError
-from onnxlet.registry import Registry
-from tests import graphs
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import urls
+from onnxlet_cli.deploy import objects
+from onnxlet_cli.deploy.aws import Aws
+from onnxlet_cli.deploy.cloud import Cloud, Options, Outputs
+from onnxlet_cli.deploy.gcp import Gcp
+from onnxlet_cli.deploy.process import silent
+from onnxlet_cli.local.cloud_function import serve_cloud_function
+from onnxlet_cli.local.lambda_function import LambdaFunction
+from onnxlet_publishing.publish import Candidate, publish
 from tests.conftest import BUCKET
-from training.publish import Candidate, publish
+from tests.helpers import graphs
 
 Deliver = Callable[[str], None]
 """Tells the function of a new object, by its key."""
@@ -76,14 +76,14 @@ class Deployed:
 
     def keys(self, url: str) -> list[str]:
         """The keys in the bucket under a URL."""
-        _, _, prefix = places.split(url)
+        _, _, prefix = urls.split(url)
         return [f"{prefix}/{key}" for key in self.cloud.open_registry(url).store.keys("")]
 
     def versions(self) -> list[Any]:
         """All versions of inputs and results that S3 has, and the marks of deleted ones."""
         s3 = boto3.client("s3", endpoint_url=self.endpoint, region_name="us-east-1")
-        urls = (self.outputs.input_url, self.outputs.results_url)
-        found = [s3.list_object_versions(Bucket=BUCKET, Prefix=f"{places.split(url)[2]}/") for url in urls]
+        roots = (self.outputs.input_url, self.outputs.results_url)
+        found = [s3.list_object_versions(Bucket=BUCKET, Prefix=f"{urls.split(url)[2]}/") for url in roots]
         return [item for page in found for kind in ("Versions", "DeleteMarkers") for item in page.get(kind, [])]
 
     def ask(self, manifest: Manifest, patience_s: float = 30) -> objects.ObjectAnswer | None:
@@ -339,7 +339,7 @@ def test_what_may_not_be_removed_is_said_and_is_no_failure(aws: Deployed, tmp_pa
     assert answer is not None
     assert [line.partition(" was not removed: ")[0].partition("onnxlet-deploy-")[0] for line in aws.lines] == [
         f"left     {aws.outputs.input_url}/",
-        f"left     {aws.outputs.results_url}/{places.split(aws.outputs.input_url)[2]}/",
+        f"left     {aws.outputs.results_url}/{urls.split(aws.outputs.input_url)[2]}/",
     ]
 
 

@@ -1,9 +1,9 @@
 import pytest
 
-from cli.deploy import parameters
-from cli.deploy.cloud import ROOT
-from cli.deploy.parameters import Parameter, check_parameters, to_revision
 from onnxlet.errors import InvalidRequestError
+from onnxlet_cli.deploy import parameters
+from onnxlet_cli.deploy.cloud import ROOT
+from onnxlet_cli.deploy.parameters import Parameter, check_parameters, to_revision
 from tests.infra import template
 from tests.infra.test_template import CHANGES, FUNCTIONS, UNVERSIONED, stack
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.deploy.process import Finished, run_tool
 from onnxlet.errors import SettingsError
+from onnxlet_cli.deploy.process import Finished, run_tool
 from tests.cli.deploy.tools import put_tool
 
 

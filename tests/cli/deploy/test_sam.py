@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.deploy import sam
-from cli.deploy.sam import Sam
 from onnxlet.errors import SettingsError
+from onnxlet_cli.deploy import sam
+from onnxlet_cli.deploy.sam import Sam
 from tests.cli.deploy.tools import put_tool
 
 ECHO = """

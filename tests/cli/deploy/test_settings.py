@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from cli.deploy.settings import BUCKET, FORMER, GIVEN, State, declared, recall
 from onnxlet.errors import SettingsError
-from tests import keys
+from onnxlet_cli.deploy.settings import BUCKET, FORMER, GIVEN, State, declared, recall
+from tests.helpers import keys
 
 GCP = Path(__file__).parents[3] / "infra/gcp"
 KEY = "projects/p/locations/r/keyRings/k/cryptoKeys/c"

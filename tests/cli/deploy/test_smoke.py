@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from cli.deploy import smoke
-from cli.deploy.cloud import Outputs, Reply, Unasked, Wanted
-from cli.deploy.http import send
-from cli.deploy.process import silent
-from cli.local.serve import LocalSettings, serve
 from onnxlet.contract.artifact import JSON, Artifact
 from onnxlet.contract.document import MAX_DOCUMENT_BYTES
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ArtifactError, StoreError
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.deploy import smoke
+from onnxlet_cli.deploy.cloud import Outputs, Reply, Unasked, Wanted
+from onnxlet_cli.deploy.http import send
+from onnxlet_cli.deploy.process import silent
+from onnxlet_cli.local.serve import LocalSettings, serve
+from onnxlet_publishing.publish import publish, publish_all
 from tests.cli.deploy.fake_cloud import FakeCloud
-from training.publish import publish, publish_all
+from tests.helpers import graphs
 
 Answer = Callable[[], Reply | Unasked]
 

@@ -7,9 +7,9 @@ import botocore.exceptions
 import pytest
 from botocore.stub import Stubber
 
-from cli.deploy import stack
-from cli.deploy.stack import aws_errors
 from onnxlet.errors import CredentialsError, SettingsError, StoreError
+from onnxlet_cli.deploy import stack
+from onnxlet_cli.deploy.stack import aws_errors
 
 ID = "arn:aws:cloudformation:us-east-1:000000000000:stack/shop/1"
 

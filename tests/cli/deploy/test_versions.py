@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from cli.deploy import versions
+from onnxlet_cli.deploy import versions
 
 FUNCTION = "shop-HttpFunction"
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from cli.doctor import machine
-from cli.doctor.versions import Examination
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
-from training.publish import publish
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.doctor import machine
+from onnxlet_cli.doctor.versions import Examination
+from onnxlet_publishing.publish import publish
+from tests.helpers import graphs
 
 
 @pytest.fixture(scope="session")

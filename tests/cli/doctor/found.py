@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from cli.doctor.finding import Finding
+from onnxlet_cli.doctor.finding import Finding
 
 
 def wrong(findings: Iterable[Finding]) -> list[Finding]:

@@ -2,7 +2,7 @@ from email.utils import formatdate
 
 import pytest
 
-from cli.doctor import clock
+from onnxlet_cli.doctor import clock
 
 NOW_S = 1_800_000_000.0
 

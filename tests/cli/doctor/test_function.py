@@ -9,22 +9,22 @@ from typing import Any
 
 import pytest
 
-from cli.doctor.function import examine
-from cli.local.function_url import serve_function_url
-from cli.local.http import HOST, Handler, serving
-from cli.local.runtime_api import FunctionError
-from onnxlet import aws
-from onnxlet.app import App
-from onnxlet.config import Settings
-from onnxlet.contract import access, layout
-from onnxlet.contract.access import Key, Keys
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
+from onnxlet.clouds import aws
+from onnxlet.contract import api_keys, layout
+from onnxlet.contract.api_keys import Key, Keys
+from onnxlet.registry.registry import Registry
+from onnxlet.settings import Settings
+from onnxlet.storage import open_store
+from onnxlet.web.app import App
+from onnxlet_cli.doctor.function import examine
+from onnxlet_cli.local.function_url import serve_function_url
+from onnxlet_cli.local.http import HOST, Handler, serving
+from onnxlet_cli.local.runtime_api import FunctionError
+from onnxlet_publishing.publish import publish
 from tests.cli.doctor.found import one, only, wrong
 from tests.cli.doctor.test_registry import free_port
-from tests.damage import damage
-from training.publish import publish
+from tests.helpers import graphs
+from tests.helpers.damage import damage
 
 
 @contextmanager
@@ -59,8 +59,8 @@ def answering(status: int, body: bytes = b"", seconds: float = 0, **headers: str
 
 def created_key(registry: Registry) -> str:
     """A key that the functions of a registry let in."""
-    key_id, text = access.generate()
-    key = Key(key_id, "Ada", access.digest(text), datetime.now(UTC))
+    key_id, text = api_keys.generate()
+    key = Key(key_id, "Ada", api_keys.digest(text), datetime.now(UTC))
     registry.store.put_if_absent(layout.ACCESS_DOCUMENT, Keys([key]).to_json())
     return text
 

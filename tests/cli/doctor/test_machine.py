@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.doctor.machine import Machine, examine, examine_settings, pinned_onnxruntime
-from cli.package import elf
+from onnxlet_cli.doctor.machine import Machine, examine, examine_settings, pinned_onnxruntime
+from onnxlet_cli.package import elf
 from tests.cli.doctor.found import one, only, wrong
 from tests.cli.package.fake_elf import library
 

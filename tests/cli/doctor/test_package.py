@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.doctor.package import MAX_UNZIPPED_BYTES, examine
-from cli.package import elf
+from onnxlet_cli.doctor.package import MAX_UNZIPPED_BYTES, examine
+from onnxlet_cli.package import elf
 from tests.cli.doctor.found import one, only, wrong
 from tests.cli.package.fake_elf import library
 

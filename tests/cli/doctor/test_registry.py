@@ -13,18 +13,18 @@ from pathlib import Path
 import boto3
 import pytest
 
-from cli.doctor import registry as registries
-from cli.doctor.finding import Finding
-from cli.doctor.versions import Examination
-from cli.local.http import HOST, Handler, serving
 from onnxlet.contract import layout
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs, keys
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.doctor import registry as registries
+from onnxlet_cli.doctor.finding import Finding
+from onnxlet_cli.doctor.versions import Examination
+from onnxlet_cli.local.http import HOST, Handler, serving
+from onnxlet_publishing.publish import publish
 from tests.cli.doctor.found import one, only, wrong
 from tests.conftest import BUCKET
-from tests.damage import resealed
-from training.publish import publish
+from tests.helpers import graphs, keys
+from tests.helpers.damage import resealed
 
 
 def look(registry: Registry, examination: Examination) -> list[Finding]:

@@ -8,19 +8,19 @@ from typing import Any
 import boto3
 import pytest
 
-from cli.doctor.examine import STACK, examine
-from cli.doctor.finding import Finding
-from cli.doctor.machine import pinned_onnxruntime
-from cli.doctor.stack import examine as examine_stack
-from cli.doctor.versions import Examination
-from onnxlet.config import StorageSettings
 from onnxlet.contract import expectation
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs, keys
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet.storage.connection import StorageSettings
+from onnxlet_cli.doctor.examine import STACK, examine
+from onnxlet_cli.doctor.finding import Finding
+from onnxlet_cli.doctor.machine import pinned_onnxruntime
+from onnxlet_cli.doctor.stack import examine as examine_stack
+from onnxlet_cli.doctor.versions import Examination
+from onnxlet_publishing.publish import publish
 from tests.cli.doctor.found import one, only, wrong
 from tests.conftest import BUCKET
-from training.publish import publish
+from tests.helpers import graphs, keys
 
 ROLE = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": "*"}]}
 

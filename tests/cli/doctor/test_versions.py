@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 from onnx import helper
 
-from cli.doctor import versions
-from cli.doctor.versions import BASE_MIB, Examination
 from onnxlet.contract import layout
 from onnxlet.contract.artifact import ORT, Artifact
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Crash, Manifest
-from onnxlet.models import LOAD_FACTOR, MIB
-from onnxlet.registry import Registry
-from tests import graphs
+from onnxlet.models.cache import LOAD_FACTOR, MIB
+from onnxlet.registry.registry import Registry
+from onnxlet_cli.doctor import versions
+from onnxlet_cli.doctor.versions import BASE_MIB, Examination
+from onnxlet_publishing.publish import publish
 from tests.cli.doctor.found import one, only, wrong
-from tests.damage import damage
-from training.publish import publish
+from tests.helpers import graphs
+from tests.helpers.damage import damage
 
 
 @pytest.fixture

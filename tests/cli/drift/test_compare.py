@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cli.drift.compare import CHANCE, chance, stability_index
+from onnxlet_cli.drift.compare import CHANCE, chance, stability_index
 
 
 def test_the_same_shares_have_the_index_zero_whatever_their_number() -> None:

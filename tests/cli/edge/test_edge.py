@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from cli.doctor import machine
-from cli.doctor.registry import examine
-from cli.doctor.versions import Examination
-from cli.edge import npm, runtime
-from cli.edge.command import edge
-from cli.edge.export import EXPORTED, export
-from cli.local.http import Handler, serving
 from onnxlet.contract import layout
 from onnxlet.errors import ArtifactError, InvalidRequestError, StoreError
-from onnxlet.registry import Registry
-from onnxlet.store import open_store
-from tests import graphs
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_cli.commands.edge import edge
+from onnxlet_cli.doctor import machine
+from onnxlet_cli.doctor.registry import examine
+from onnxlet_cli.doctor.versions import Examination
+from onnxlet_cli.edge import npm, runtime
+from onnxlet_cli.edge.export import EXPORTED, export
+from onnxlet_cli.local.http import Handler, serving
+from onnxlet_publishing.publish import publish
 from tests.cli.doctor.found import only, wrong
-from training.publish import publish
+from tests.helpers import graphs
 
 NAMES = ("small.mjs", "small.wasm")
 FILES = {name: gzip.compress(name.encode()) for name in NAMES}

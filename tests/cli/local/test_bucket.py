@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.local.bucket import NAME, serve_bucket
-from onnxlet.config import StorageSettings
 from onnxlet.errors import BucketNotFoundError, OnnxletError
-from onnxlet.store import Store, open_store
+from onnxlet.storage import Store, open_store
+from onnxlet.storage.connection import StorageSettings
+from onnxlet_cli.local.bucket import NAME, serve_bucket
 
 
 @pytest.fixture

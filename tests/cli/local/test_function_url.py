@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cli.local.function_url import MAX_EVENT_BYTES, serve_function_url
-from cli.local.runtime_api import FunctionError
+from onnxlet_cli.local.function_url import MAX_EVENT_BYTES, serve_function_url
+from onnxlet_cli.local.runtime_api import FunctionError
 
 
 def echo(event: Any) -> Any:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from cloudevents.http import from_http
 
-from cli.local.inbox import s3_notification, storage_cloud_event, watching
-from onnxlet import aws, gcp
-from onnxlet.sources import Message, ObjectReference
+from onnxlet.clouds import aws, gcp
+from onnxlet.events.sources import Message, ObjectReference
+from onnxlet_cli.local.inbox import s3_notification, storage_cloud_event, watching
 
 
 def wait_for(is_true: Callable[[], bool]) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.local.lambda_function import LambdaFunction
-from cli.local.runtime_api import FunctionError
-from tests.lambda_runtimes import Function, Start
+from onnxlet_cli.local.lambda_function import LambdaFunction
+from onnxlet_cli.local.runtime_api import FunctionError
+from tests.helpers.lambda_runtimes import Function, Start
 
 
 @pytest.fixture(scope="module")

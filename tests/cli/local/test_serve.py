@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.local.http import HOST
-from cli.local.serve import LocalSettings, serve
 from onnxlet.errors import SettingsError
+from onnxlet_cli.local.http import HOST
+from onnxlet_cli.local.serve import LocalSettings, serve
 
 
 def refused(cloud: str, settings: LocalSettings, words: str) -> None:

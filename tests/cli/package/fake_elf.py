@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Sequence
 
-from cli.package import elf
+from onnxlet_cli.package import elf
 
 HEADER_BYTES = 64
 SEGMENT_BYTES = 56

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 
-from cli.package.target import Target
-from cli.package.wheels import Pin
+from onnxlet_cli.package.target import Target
+from onnxlet_cli.package.wheels import Pin
 
 
 def copy_installed(pins: Sequence[Pin], _target: Target, folder: Path) -> None:

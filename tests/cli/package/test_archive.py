@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.package import archive
+from onnxlet_cli.package import archive
 
 FILES = {"b/data.so": b"x" * 5000, "a.py": b"pass\n", "b/a.py": b"1\n", "b-1.0.dist-info/METADATA": b"Name: b\n"}
 

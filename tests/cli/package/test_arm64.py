@@ -14,21 +14,21 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from cli.bench import payloads
-from cli.bench.models import load_model
-from cli.bench.stage import MEAN, STD
-from cli.package import wheels
-from cli.package.build import Options, Package, build
-from cli.package.interpreter import CPU_FILES, EMULATED, Interpreter, emulated
-from cli.package.proof import ask
-from cli.package.target import Target
-from cli.package.wheels import Pin
-from cli.registry import open_registry
 from onnxlet.contract.manifest import Classification, ImagePreprocess
 from onnxlet.errors import ArtifactError
+from onnxlet_cli.bench import payloads
+from onnxlet_cli.bench.models import load_model
+from onnxlet_cli.bench.stage import MEAN, STD
+from onnxlet_cli.package import wheels
+from onnxlet_cli.package.build import Options, Package, build
+from onnxlet_cli.package.interpreter import CPU_FILES, EMULATED, Interpreter, emulated
+from onnxlet_cli.package.proof import ask
+from onnxlet_cli.package.target import Target
+from onnxlet_cli.package.wheels import Pin
+from onnxlet_cli.registry import open_registry
+from onnxlet_publishing.onnx_file import read_onnx
+from onnxlet_publishing.publish import Candidate, publish
 from tests.cli.package.installed import copy_installed
-from training.onnx_file import read_onnx
-from training.publish import Candidate, publish
 
 pytestmark = [
     pytest.mark.arm64,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.local.process import FUNCTIONS
-from cli.package.archive import END_BYTES, OURS
-from cli.package.build import Options, Package, build
-from cli.package.target import MACHINES, Target
 from onnxlet.errors import InvalidRequestError, SettingsError
+from onnxlet_cli.local.process import FUNCTIONS
+from onnxlet_cli.package.archive import END_BYTES, OURS
+from onnxlet_cli.package.build import Options, Package, build
+from onnxlet_cli.package.target import MACHINES, Target
 from tests.cli.package.installed import copy_installed
 
 PYTHON = "{}.{}".format(*sys.version_info)
@@ -155,7 +155,7 @@ def test_when_it_fails_nothing_stays(tmp_path: Path) -> None:
 
 
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "cli.main", "package", "--cloud", "aws", "--arch", "riscv64"]
+    command = [sys.executable, "-m", "onnxlet_cli.main", "package", "--cloud", "aws", "--arch", "riscv64"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "onnxlet: --arch riscv64: expected arm64 or x86_64\n"

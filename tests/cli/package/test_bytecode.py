@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.package import bytecode
 from onnxlet.errors import ArtifactError
+from onnxlet_cli.package import bytecode
 
 THIS = "{}.{}".format(*sys.version_info)
 SOURCE = "NAMES = {'a', 'b', 'c'}\n\ndef f(x):\n    return x in {'d', 'e', 'f'}\n"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.package import debian
-from cli.package.interpreter import EMULATED, QEMU
 from onnxlet.errors import SettingsError
+from onnxlet_cli.package import debian
+from onnxlet_cli.package.interpreter import EMULATED, QEMU
 
 MIRROR = "http://mirror.test/debian"
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.package import elf
 from onnxlet.errors import ArtifactError
+from onnxlet_cli.package import elf
 from tests.cli.package import fake_elf
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.package.interpreter import QEMU, Interpreter, emulated, find_interpreter
-from cli.package.target import MACHINES, Target
 from onnxlet.errors import SettingsError
+from onnxlet_cli.package.interpreter import QEMU, Interpreter, emulated, find_interpreter
+from onnxlet_cli.package.target import MACHINES, Target
 
 HERE = Target("aws", next(arch for arch, machine in MACHINES.items() if machine == platform.machine()), "3.13")
 ARM = Target("aws", "arm64", "3.13")

@@ -5,9 +5,9 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from cli.local.process import FUNCTIONS
-from cli.package.materials import Material, read_materials, write_bill
-from cli.package.wheels import Pin, read_pins
+from onnxlet_cli.local.process import FUNCTIONS
+from onnxlet_cli.package.materials import Material, read_materials, write_bill
+from onnxlet_cli.package.wheels import Pin, read_pins
 from tests.cli.package.installed import copy_installed
 from tests.cli.package.test_build import HERE
 

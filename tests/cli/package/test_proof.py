@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.package import proof
-from cli.package.interpreter import Interpreter
-from cli.package.proof import prove
 from onnxlet.errors import ArtifactError
+from onnxlet_cli.package import proof
+from onnxlet_cli.package.interpreter import Interpreter
+from onnxlet_cli.package.proof import prove
 
 PYTHON = Interpreter(Path(sys.executable))
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.package import elf, slim
-from cli.package.slim import Rule, rule_for
-from cli.package.target import Target
 from onnxlet.errors import ArtifactError, InvalidRequestError
+from onnxlet_cli.package import elf, slim
+from onnxlet_cli.package.slim import Rule, rule_for
+from onnxlet_cli.package.target import Target
 from tests.cli.package import fake_elf
 
 ARM = Target("aws", "arm64", "3.13")

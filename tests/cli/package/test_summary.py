@@ -2,11 +2,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from cli.package import summary
-from cli.package.archive import Part
-from cli.package.build import Options, Package
-from cli.package.proof import Proof
-from cli.package.target import Target
+from onnxlet_cli.package import summary
+from onnxlet_cli.package.archive import Part
+from onnxlet_cli.package.build import Options, Package
+from onnxlet_cli.package.proof import Proof
+from onnxlet_cli.package.target import Target
 
 OPTIONS = Options(Target("aws", "arm64", "3.13"), Path("dist"))
 PROOF = Proof("/usr/bin/python3.13", "c", 4, 0.1234, 0)

@@ -1,7 +1,7 @@
 import pytest
 
-from cli.package.target import Target, parse_target, warnings
 from onnxlet.errors import InvalidRequestError
+from onnxlet_cli.package.target import Target, parse_target, warnings
 
 
 def test_each_cloud_has_its_own_default_processor() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.package import wheels
-from cli.package.target import Target
-from cli.package.wheels import Pin
 from onnxlet.errors import ArtifactError, InvalidRequestError, SettingsError
+from onnxlet_cli.package import wheels
+from onnxlet_cli.package.target import Target
+from onnxlet_cli.package.wheels import Pin
 
 ARM = Target("aws", "arm64", "3.13")
 PIN = Pin("fake", "1.0", ("0" * 64,))

@@ -25,7 +25,7 @@ from onnxlet.contract.manifest import (
 )
 from onnxlet.contract.tensors import DATATYPES, TensorSpec
 from onnxlet.errors import ManifestError
-from tests.damage import resealed
+from tests.helpers.damage import resealed
 
 MANIFEST = Manifest(
     model="digits",

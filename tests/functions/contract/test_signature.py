@@ -11,9 +11,9 @@ from onnxlet.contract import signature
 from onnxlet.contract.alias import CANARY, Alias, Move
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import UntrustedModelError
-from tests import keys
-from tests.damage import resealed
 from tests.functions.contract.test_manifest import MANIFEST
+from tests.helpers import keys
+from tests.helpers.damage import resealed
 
 TRUSTED = (keys.public_key(1), keys.public_key(2))
 

@@ -13,11 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from onnxlet.contract import signature
-from onnxlet.contract.access import Keys
 from onnxlet.contract.alias import Alias
+from onnxlet.contract.api_keys import Keys
 from onnxlet.contract.document import DIGEST, canonical
 from onnxlet.contract.manifest import Manifest
-from tests import keys
+from tests.helpers import keys
 
 FILE = Path(__file__).with_name("vectors.json")
 VECTORS: dict[str, Any] = json.loads(FILE.read_text())

@@ -10,12 +10,12 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from cli.jobs import Account, cloud_job, run_job
-from cli.local.http import Handler, serving
 from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
-from tests import aws_model
-from training.jobs import sagemaker
-from training.jobs.job import Job
+from onnxlet_cli.jobs import Account, cloud_job, run_job
+from onnxlet_cli.local.http import Handler, serving
+from onnxlet_training.jobs import sagemaker
+from onnxlet_training.jobs.job import Job
+from tests.helpers import aws_model
 
 JOB = Job(
     recipe="cnn",
@@ -228,7 +228,7 @@ def onnxlet(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     """`onnxlet train digits` with these options."""
     places = os.pathsep.join(path for path in sys.path if path)
     return subprocess.run(
-        [sys.executable, "-m", "cli.main", "train", "digits", *options],
+        [sys.executable, "-m", "onnxlet_cli.main", "train", "digits", *options],
         env={**os.environ, "PYTHONPATH": places},
         cwd=folder,
         capture_output=True,

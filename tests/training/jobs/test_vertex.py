@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from cli.jobs import Account, run_job
-from cli.local.http import Handler, serving
 from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
-from training.jobs.job import Job
-from training.jobs.vertex import FAILED, MACHINES, MAX_MISSED, SUCCEEDED, Vertex, access_token, to_request
+from onnxlet_cli.jobs import Account, run_job
+from onnxlet_cli.local.http import Handler, serving
+from onnxlet_training.jobs.job import Job
+from onnxlet_training.jobs.vertex import FAILED, MACHINES, MAX_MISSED, SUCCEEDED, Vertex, access_token, to_request
 
 JOB = Job(
     recipe="cnn",
@@ -234,7 +234,7 @@ def test_the_region_of_aws_is_not_googles(tmp_path: Path) -> None:
     options = ["--project", "mine", "--image", JOB.image, "--output", JOB.output, "--registry", "gs://models/registry"]
     places = os.pathsep.join(path for path in sys.path if path)
     done = subprocess.run(
-        [sys.executable, "-m", "cli.main", "train", "digits", "--on", "vertex", *options],
+        [sys.executable, "-m", "onnxlet_cli.main", "train", "digits", "--on", "vertex", *options],
         env={**os.environ, "PYTHONPATH": places, "AWS_REGION": "eu-central-1"},
         cwd=tmp_path,
         capture_output=True,

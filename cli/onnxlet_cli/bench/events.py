@@ -1,0 +1,153 @@
+"""Objects that arrive in a bucket: photos in the batches of a queue, answered together or one by one."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import count
+from typing import Any
+
+from onnxlet.storage import Store
+from onnxlet_cli.bench.deployment import REFERENCES, SITE_PACKAGES
+from onnxlet_cli.bench.models import BenchModel, load_model
+from onnxlet_cli.bench.options import Options, Progress
+from onnxlet_cli.bench.payloads import LABELS, WrongAnswerError, photo
+from onnxlet_cli.bench.results import Comparison, Panel, Section
+from onnxlet_cli.bench.stage import MEMORY_MIB, REGISTRY, Stage, open_stage
+from onnxlet_cli.bench.statistics import Series, interleave
+from onnxlet_cli.bench.storage import BUCKET
+from onnxlet_cli.bench.worker import Worker, python_path
+
+ROUNDS = 5
+PHOTOS = 64
+BATCH = 10
+"""What a queue hands to a function at a time, by default."""
+
+MODEL = "mobile"
+RESULTS = "results"
+
+NOTES = (
+    "64 JPEGs of 224 x 224 pixels in SQS batches of 10, each an S3 notification; each result is an object in S3.",
+    "Both answer the same batches in one warm process, with a thread for each of this machine's cores.",
+)
+
+
+def measure_events(options: Options, rounds: int, progress: Progress) -> Section:
+    """Time all photos from the bucket to their results, ours and one by one in turns.
+
+    Raises:
+        SettingsError: moto is not installed.
+        FreshProcessError, WrongAnswerError: a photo was not answered, or not rightly.
+    """
+    progress(f"events: {PHOTOS} photos")
+    with open_stage(options.throttle) as stage:
+        model = load_model(MODEL, options.cache)
+        stage.upload(f"models/{MODEL}.onnx", model.path.read_bytes())
+        stage.publish(f"{MODEL}-photo", model, takes_photos=True)
+        with ExitStack() as stack:
+            ours, other = (stack.enter_context(_worker(stage, model)) for _ in range(2))
+            numbers = count()
+            cases = {
+                "aws_objects": lambda: _round(stage, ours, "aws_objects", next(numbers)),
+                "one by one": lambda: _round(stage, other, "one by one", next(numbers)),
+            }
+            rates: dict[str, list[float]] = {case: [] for case in cases}
+            labels: dict[str, list[str]] = {}
+            for case, (seconds, found) in interleave(cases, rounds):
+                rates[case].append(PHOTOS / seconds)
+                labels[case] = found
+    if labels["aws_objects"] != labels["one by one"]:
+        raise WrongAnswerError("events: aws_objects and the reference name other labels")
+    series = {case: Series(f"{MODEL}: {case}", tuple(found), "objects/s") for case, found in rates.items()}
+    what = f"{PHOTOS} photos, objects per second: aws_objects / one by one"
+    comparison = Comparison("events / one by one", what, series["aws_objects"], series["one by one"])
+    facts = {"throttle": vars(options.throttle)}
+    bars = {"onnxlet": series["aws_objects"], "one by one": series["one by one"]}
+    panels = [Panel(f"Events, {PHOTOS} photos in a queue", bars)]
+    title = f"Events: photos in a bucket to results, S3 {options.throttle}"
+    return Section("events", title, list(series.values()), [comparison], NOTES, panels, facts)
+
+
+def _worker(stage: Stage, model: BenchModel) -> Worker:
+    labels = stage.scratch / "labels.txt"
+    labels.write_text("\n".join(LABELS))
+    variables = {
+        "ONNXLET_REGISTRY": REGISTRY,
+        "ONNXLET_MODEL": f"{MODEL}-photo",
+        "ONNXLET_RESULTS": f"s3://{BUCKET}/{RESULTS}",
+        "AWS_LAMBDA_RUNTIME_API": "bench",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY_MIB),
+        "MODEL_BUCKET": BUCKET,
+        "MODEL_KEY": f"models/{MODEL}.onnx",
+        "MODEL_PATH": str(stage.scratch / "events.onnx"),
+        "LABELS": str(labels),
+        "RESULTS": RESULTS,
+    }
+    folders = [stage.deployment.folder, REFERENCES, SITE_PACKAGES]
+    return Worker(model.name, model.path.parent, {**stage.environment("", variables), **python_path(folders)})
+
+
+def _round(stage: Stage, process: Worker, case: str, number: int) -> tuple[float, list[str]]:
+    """Put new photos into the bucket, and let them be answered; gives the seconds and the labels."""
+    bucket = stage.open(f"s3://{BUCKET}")
+    keys = [f"photos-{number}/{index}.jpg" for index in range(PHOTOS)]
+
+    def put(index: int) -> None:
+        bucket.put_if_absent(keys[index], photo(index))
+        bucket.read(keys[index])  # the front has it in memory then
+
+    _together(put)
+    (seconds,) = process.measure(case, 1, [to_event(keys[start : start + BATCH]) for start in range(0, PHOTOS, BATCH)])
+    return seconds, _labels(stage.open(f"s3://{BUCKET}/{RESULTS}"), f"photos-{number}")
+
+
+def _labels(results: Store, prefix: str) -> list[str]:
+    """The labels in the results, in the order of the photos.
+
+    Raises:
+        WrongAnswerError: a photo has no result.
+    """
+    names = results.children(prefix)
+    if len(names) != PHOTOS:
+        raise WrongAnswerError(f"events: expected {PHOTOS} results, got {len(names)}")
+    ordered = sorted(names, key=lambda name: int(name.partition(".")[0]))
+    return list(_together(lambda index: to_label(json.loads(results.read(f"{prefix}/{ordered[index]}").data))))
+
+
+def to_label(document: dict[str, Any]) -> str:
+    """The label that a result names first, ours or the reference's.
+
+    Raises:
+        WrongAnswerError: it names none.
+    """
+    if "label" in document:
+        return str(document["label"])
+    if "predictions" not in document:
+        raise WrongAnswerError(f"events: {document}")
+    return str(document["predictions"][0]["top"][0]["label"])
+
+
+def to_event(keys: list[str]) -> dict[str, Any]:
+    """A batch of SQS messages, each with S3's notification of one object."""
+    return {"Records": [_message(key) for key in keys]}
+
+
+def _message(key: str) -> dict[str, Any]:
+    notified = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": BUCKET}, "object": {"key": key}},
+    }
+    return {
+        "messageId": key,
+        "eventSource": "aws:sqs",
+        "body": json.dumps({"Records": [notified]}),
+        "attributes": {},
+        "messageAttributes": {},
+    }
+
+
+def _together(step: Callable[[int], Any]) -> list[Any]:
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(step, range(PHOTOS)))

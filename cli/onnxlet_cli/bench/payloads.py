@@ -1,0 +1,129 @@
+"""What the benchmark asks, and how it reads the answers: V2 in binary and in JSON, plain JSON, photos."""
+
+import io
+import json
+from collections.abc import Mapping
+from email.message import Message
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxlet.contract.tensors import BY_NUMPY
+from onnxlet.errors import OnnxletError
+from onnxlet_cli.local.function_url import from_result, to_event
+
+Array = npt.NDArray[Any]
+
+HEADER_LENGTH = "inference-header-content-length"
+JSON = "application/json"
+PHOTO_SIDE = 224
+TOLERANCE = 2e-3
+"""Between two correct answers, as a share of the largest value: optimised graphs add in another order."""
+
+LABELS = tuple(f"class {number}" for number in range(1000))
+
+
+class WrongAnswerError(OnnxletError):
+    """What was measured did not answer what it was asked: its time says nothing."""
+
+    code = "wrong-answer"
+
+
+def check_close(name: str, answer: Array, expected: Array) -> None:
+    """Compare an answer with the expected one, within `TOLERANCE`.
+
+    Raises:
+        WrongAnswerError: it is another.
+    """
+    if answer.size != expected.size:
+        raise WrongAnswerError(f"{name}: expected {expected.size} values, got {answer.size}")
+    off = float(np.abs(answer.reshape(-1) - expected.reshape(-1)).max() / np.abs(expected).max())
+    if not off <= TOLERANCE:  # a NaN is wrong, too
+        raise WrongAnswerError(f"{name}: the answer is {off:.2g} off the expected one")
+
+
+def v2_path(model: str) -> str:
+    """Where a V2 request goes."""
+    return f"/v2/models/{model}/infer"
+
+
+def v2_binary(inputs: Mapping[str, Array]) -> tuple[bytes, dict[str, str]]:
+    """A V2 request in the binary form, which asks for a binary answer; gives its body and headers."""
+    items = [
+        {**_described(name, array), "parameters": {"binary_data_size": array.nbytes}} for name, array in inputs.items()
+    ]
+    head = json.dumps({"inputs": items, "parameters": {"binary_data_output": True}}).encode()
+    body = head + b"".join(array.tobytes() for array in inputs.values())
+    return body, {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
+
+
+def v2_json(inputs: Mapping[str, Array]) -> tuple[bytes, dict[str, str]]:
+    """A V2 request in JSON; gives its body and headers."""
+    items = [{**_described(name, array), "data": array.reshape(-1).tolist()} for name, array in inputs.items()]
+    return json.dumps({"inputs": items}).encode(), {"content-type": JSON}
+
+
+def plain_json(inputs: Mapping[str, Array]) -> tuple[bytes, dict[str, str]]:
+    """What a typical handler takes: nested lists by the inputs' names."""
+    return json.dumps({name: array.tolist() for name, array in inputs.items()}).encode(), {"content-type": JSON}
+
+
+def photo(seed: int = 0) -> bytes:
+    """A JPEG of 224 x 224 pixels with soft shapes and some noise, about as large as a photograph of that size."""
+    from PIL import Image
+
+    random = np.random.default_rng(seed)
+    soft = Image.fromarray(random.integers(0, 256, (9, 9, 3), np.uint8)).resize((PHOTO_SIDE, PHOTO_SIDE))
+    noise = random.normal(0, 8, (PHOTO_SIDE, PHOTO_SIDE, 3))
+    pixels = np.clip(np.asarray(soft) + noise, 0, 255).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=85)
+    return stream.getvalue()
+
+
+def function_url_event(path: str, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+    """The event in which a Function URL hands a request to the function."""
+    message = Message()
+    for name, value in {
+        **headers,
+        "content-length": str(len(body)),
+        "host": "bench.lambda-url.us-east-1.on.aws",
+    }.items():
+        message[name] = value
+    return to_event("POST", path, "", message, body)
+
+
+def read_result(result: Any) -> tuple[dict[str, str], bytes]:
+    """The headers and the body of what a function returned.
+
+    Raises:
+        WrongAnswerError: its status is not 200.
+    """
+    status, headers, body = from_result(result)
+    if status != 200:
+        raise WrongAnswerError(f"expected status 200, got {status}: {body[:500].decode('utf-8', 'replace')}")
+    return headers, body
+
+
+def read_v2_binary(headers: Mapping[str, str], body: bytes) -> Array:
+    """The one FP32 output of a binary answer."""
+    split = int(headers[HEADER_LENGTH])
+    (item,) = json.loads(body[:split])["outputs"]
+    return np.frombuffer(body[split:], np.float32).reshape(item["shape"])
+
+
+def read_v2_json(body: bytes) -> Array:
+    """The one output of a JSON answer."""
+    (item,) = json.loads(body)["outputs"]
+    return np.array(item["data"], np.float32).reshape(item["shape"])
+
+
+def read_plain_json(body: bytes) -> Array:
+    """The one output of a typical handler."""
+    (values,) = json.loads(body).values()
+    return np.array(values, np.float32)
+
+
+def _described(name: str, array: Array) -> dict[str, Any]:
+    return {"name": name, "datatype": BY_NUMPY[array.dtype.name].name, "shape": list(array.shape)}

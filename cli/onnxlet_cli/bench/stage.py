@@ -1,0 +1,142 @@
+"""Where everything is measured: the S3 with the models in it, and what a Lambda function is told of it."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from onnxlet import session
+from onnxlet.contract import expectation
+from onnxlet.contract.manifest import Classification, ImagePreprocess
+from onnxlet.registry.registry import Registry
+from onnxlet.settings import MEMORY_PER_CPU_MIB
+from onnxlet.storage import Store, open_store
+from onnxlet.storage.connection import StorageSettings
+from onnxlet_cli.bench.deployment import PYTHON, REFERENCES, SITE_PACKAGES, Deployment, open_deployment
+from onnxlet_cli.bench.fresh import Command
+from onnxlet_cli.bench.models import BenchModel
+from onnxlet_cli.bench.payloads import LABELS, PHOTO_SIDE
+from onnxlet_cli.bench.storage import BUCKET, storage
+from onnxlet_cli.bench.throttle import Throttle
+
+REGISTRY = f"s3://{BUCKET}/registry"
+MEMORY_MIB = MEMORY_PER_CPU_MIB * (os.cpu_count() or 1)
+"""Of the Lambda function: with it, it has as many vCPUs as this machine has, which the references take by default."""
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's, as the typical handler has them."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An S3 with models, a deployment of ours, and a folder for what the references write."""
+
+    endpoint: str
+    deployment: Deployment
+    scratch: Path
+
+    @property
+    def storage(self) -> StorageSettings:
+        """How our own code reaches the S3."""
+        return StorageSettings(s3_endpoint=self.endpoint)
+
+    def open(self, url: str) -> Store:
+        """A root URL in the S3."""
+        return open_store(url, self.storage, credential_provider=_credentials)
+
+    def upload(self, key: str, data: bytes) -> None:
+        """Put an object into the bucket, as it is."""
+        self.open(f"s3://{BUCKET}").put_if_absent(key, data)
+
+    def publish(self, name: str, model: BenchModel, *, takes_photos: bool = False) -> str:
+        """Publish a model to the registry under a name; with preprocessing and labels where it takes photos.
+
+        Returns:
+            What `onnxlet prefetch` prints of it, for the functions that are deployed with it.
+        """
+        from onnxlet_publishing.onnx_file import read_onnx  # onnx takes longer than most commands
+        from onnxlet_publishing.publish import Candidate, publish
+
+        shape = ImagePreprocess(PHOTO_SIDE, PHOTO_SIDE, 3, "NCHW", mean=MEAN, std=STD) if takes_photos else None
+        labels = Classification(LABELS, "softmax") if takes_photos else None
+        candidate = Candidate(name, read_onnx(model.path), "onnxlet bench", shape, labels)
+        manifest = publish(Registry(self.open(REGISTRY)), candidate)
+        return expectation.to_text(manifest, None, session.runtime().version)
+
+    def environment(self, handler: str, variables: Mapping[str, str]) -> dict[str, str]:
+        """All that Lambda tells a function of this handler."""
+        return {
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            **CREDENTIALS,
+            "LANG": "C.UTF-8",
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_LAMBDA_FUNCTION_NAME": "bench",
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY_MIB),
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "_HANDLER": handler,
+            **variables,
+        }
+
+    def function(self, entry: str, model: str, prefetch: str = "") -> Command:
+        """Our function with an entry point of `main.py`, its default model, and perhaps what it is told to expect."""
+        where = {"LAMBDA_TASK_ROOT": str(self.deployment.folder), "PYTHONPATH": str(self.deployment.python_path)}
+        told = {"ONNXLET_REGISTRY": REGISTRY, "ONNXLET_MODEL": model, "ONNXLET_PREFETCH": prefetch, **where}
+        return _under_awslambdaric(f"main.{entry}", self.deployment.folder, self.environment(f"main.{entry}", told))
+
+    def reference(self, module: str, key: str, variables: Mapping[str, str] | None = None) -> Command:
+        """A handler of `references/`, and the object that is its model."""
+        told = {
+            "MODEL_BUCKET": BUCKET,
+            "MODEL_KEY": key,
+            "MODEL_PATH": str(self.scratch / f"{module}{Path(key).suffix}"),
+            "PYTHONPATH": str(SITE_PACKAGES),
+            "LAMBDA_TASK_ROOT": str(REFERENCES),
+            **(variables or {}),
+        }
+        handler = f"{module}.handler"
+        return _under_awslambdaric(handler, REFERENCES, self.environment(handler, told))
+
+    def limit(self, model: BenchModel) -> Command:
+        """The bare session on the local file."""
+        inputs = [f"{name}={path}" for name, path in model.inputs.items()]
+        environment = {"PYTHONPATH": str(SITE_PACKAGES), "LANG": "C.UTF-8"}
+        environment |= {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return Command((*PYTHON, "limit.py", str(model.path), *inputs), REFERENCES, environment)
+
+
+@contextmanager
+def open_stage(throttle: Throttle, package: Path | None = None) -> Iterator[Stage]:
+    """Start an empty S3, and unpack a package where there is one.
+
+    Raises:
+        SettingsError: moto is not installed.
+        InvalidRequestError: not a package.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix="onnxlet-bench-"))
+    try:
+        with storage(throttle) as endpoint:
+            yield Stage(endpoint, open_deployment(package, scratch), scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _under_awslambdaric(handler: str, folder: Path, environment: Mapping[str, str]) -> Command:
+    return Command((*PYTHON, "-m", "awslambdaric", handler), folder, environment)
+
+
+def _credentials() -> Any:
+    """For moto, which takes any; those of the machine are never used."""
+    expires = datetime.now(UTC) + timedelta(days=1)
+    key, secret = CREDENTIALS.values()
+    return {"access_key_id": key, "secret_access_key": secret, "token": None, "expires_at": expires}

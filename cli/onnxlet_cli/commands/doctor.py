@@ -1,0 +1,57 @@
+"""`onnxlet doctor`: reads the options, looks, and prints what it finds."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from onnxlet_cli import output
+from onnxlet_cli.doctor.examine import examine
+from onnxlet_cli.doctor.finding import Finding
+
+
+def doctor(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[REGISTRY_URL|FUNCTION_URL|STACK:name|PACKAGE.zip]",
+            help="What to look at beside this machine; by default the registry.",
+        ),
+    ] = None,
+    registry: Annotated[
+        str | None,
+        typer.Option(
+            "--registry", metavar="URL", envvar="ONNXLET_REGISTRY", help="To hold a function or a stack against."
+        ),
+    ] = None,
+    memory: Annotated[
+        int | None, typer.Option(metavar="MIB", min=128, help="Of the function that shall load the models.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+) -> None:
+    """Look at this machine, a registry, a function, a stack or a package, and say what is wrong and what to do."""
+    findings = []
+    for finding in examine(target, registry, memory):
+        findings.append(finding)
+        if not json:
+            output.print_line(finding.to_line())
+    if json:
+        output.print_json([finding.to_document() for finding in findings])
+    else:
+        output.print_line(summary(findings))
+    if any(finding.severity == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """How much of each was found."""
+    counts = {
+        severity: sum(finding.severity == severity for finding in findings) for severity in ("error", "warning", "ok")
+    }
+    if counts["error"] or counts["warning"]:
+        return f"{_plural(counts['error'], 'error')}, {_plural(counts['warning'], 'warning')}, {counts['ok']} in order"
+    return f"Nothing is wrong: {counts['ok']} things were looked at"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,173 @@
+"""`onnxlet keys`: makes, lists and revokes the API keys of a registry, without a redeploy."""
+
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from onnxlet.contract import api_keys, layout
+from onnxlet.contract.api_keys import MAX_QUOTA, Key, Keys
+from onnxlet.contract.document import MAX_REPAIR_BYTES
+from onnxlet.errors import ConflictError, InvalidRequestError, ObjectNotFoundError
+from onnxlet.storage import Store
+from onnxlet_cli import output
+from onnxlet_cli.options import JsonOption, RegistryOption
+from onnxlet_cli.registry import open_registry
+
+app = typer.Typer(invoke_without_command=True, pretty_exceptions_enable=False)
+
+MAX_SWAPS = 100
+"""How often to try again where others write keys at the same time."""
+MAX_PAUSE_S = 0.1
+
+
+@app.callback()
+def keys(context: typer.Context, registry: RegistryOption = None, json: JsonOption = False) -> None:
+    """The API keys of a registry, for functions with ONNXLET_ACCESS=keys; by itself the list of them."""
+    if context.invoked_subcommand is None:
+        list_keys(registry, json)
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Whose key it is: what a list shows of it.")],
+    models: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="The only models that it may name: a,b; by default all.")
+    ] = None,
+    quota: Annotated[
+        int | None, typer.Option(min=1, max=MAX_QUOTA, help="Requests in a day of UTC; by default any number.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option(metavar="DATE", help="2027-12-31, or a time; UTC where it names no zone.")
+    ] = None,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a key, and print it: the registry keeps its hash alone, so that it is never seen again."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    key_id, text = api_keys.generate()
+    key = Key(
+        key_id,
+        _parse_owner(name),
+        api_keys.digest(text),
+        now,
+        expires_at=None if expires is None else _parse_expiry(expires, now),
+        models=None if models is None else _parse_models(models),
+        quota=quota,
+    )
+    _change(open_registry(registry, create=True).store, lambda keys: keys.with_key(key))
+    if json:
+        output.print_json({**_row(key), "key": text})
+        return
+    output.print_line(text)
+    output.progress().print(f"This is key {key_id} of {name}: keep it now, it is stored nowhere.", markup=False)
+
+
+@app.command("list")
+def list_keys(registry: RegistryOption = None, json: JsonOption = False) -> None:
+    """List the keys, and what each may do."""
+    store = open_registry(registry).store
+    rows = [_row(key) for key in _read(store)[0]]
+    if json:
+        output.print_json(rows)
+    elif rows:
+        output.print_table(rows)
+    else:
+        output.print_line(f"No keys in {store.url} yet: onnxlet keys create NAME")
+
+
+@app.command()
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's identifier, as a list shows it.")],
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Revoke a key: functions refuse it within ONNXLET_REFRESH_S, and a minute at most."""
+    store = open_registry(registry).store
+    now = datetime.now(UTC).replace(microsecond=0)
+
+    def revoked(keys: Keys) -> Keys:
+        key = keys.get(key_id)
+        if key is None:
+            raise InvalidRequestError(f"{key_id[:80]!r}: no such key in {store.url}; onnxlet keys lists them")
+        return keys.with_key(api_keys.revoked(key, now))
+
+    key = _change(store, revoked).get(key_id)
+    assert key is not None, "it was just changed"
+    if json:
+        output.print_json(_row(key))
+    else:
+        output.print_line(f"{key.id} ({key.name}) is revoked")
+
+
+def _change(store: Store, change: Callable[[Keys], Keys]) -> Keys:
+    """Change the keys as they are at that moment, by compare-and-swap; gives them as they are then.
+
+    Raises:
+        ConflictError: others write faster than we can.
+    """
+    for _ in range(MAX_SWAPS):
+        keys, revision = _read(store)
+        changed = change(keys).without_forgotten(datetime.now(UTC))
+        data = changed.to_json()
+        Keys.from_json(data)  # nothing is written that could not be read back
+        try:
+            store.replace(layout.ACCESS_DOCUMENT, data, revision)
+        except ConflictError:
+            time.sleep(random.uniform(0, MAX_PAUSE_S))  # noqa: S311 - to keep out of others' way
+        else:
+            return changed
+    raise ConflictError(f"{store.url}/{layout.ACCESS_DOCUMENT}: others changed it {MAX_SWAPS} times while we tried to")
+
+
+def _read(store: Store) -> tuple[Keys, Any]:
+    """The keys, and the state that was read; none where nobody has made any."""
+    try:
+        stored = store.read(layout.ACCESS_DOCUMENT)
+    except ObjectNotFoundError:
+        return Keys(), None
+    return Keys.from_json(stored.data, at_most=MAX_REPAIR_BYTES), stored.revision
+
+
+def _row(key: Key) -> output.Row:
+    """What is said of a key."""
+    now = datetime.now(UTC)
+    state = "revoked" if key.revoked_at else "good" if key.is_valid(now) else "expired"
+    return {
+        "id": key.id,
+        "name": key.name,
+        "state": state,
+        "models": None if key.models is None else list(key.models),
+        "quota": key.quota,
+        "created": key.created_at.isoformat(),
+        "expires": key.expires_at and key.expires_at.isoformat(),
+    }
+
+
+def _parse_owner(text: str) -> str:
+    if not text or len(text) > 200 or not text.isprintable():
+        raise InvalidRequestError(f"NAME {text[:80]!r}: expected 1 to 200 printable characters")
+    return text
+
+
+def _parse_models(text: str) -> tuple[str, ...]:
+    return tuple(layout.parse_name(name.strip()) for name in text.split(","))
+
+
+def _parse_expiry(text: str, now: datetime) -> datetime:
+    """A time in the future.
+
+    Raises:
+        InvalidRequestError: not a time, or one that has passed.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+        found = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidRequestError(f"--expires {text[:80]}: expected a date like 2027-12-31") from error
+    if found <= now:
+        raise InvalidRequestError(f"--expires {text}: expected a time in the future, it is {now.isoformat()}")
+    return found

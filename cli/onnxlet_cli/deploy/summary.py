@@ -1,0 +1,101 @@
+"""What is said of a deployment: documents for machines, and lines and tables for people."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from onnxlet_cli import output
+from onnxlet_cli.cost.report import usd
+from onnxlet_cli.deploy.cloud import Cloud, Kept, Outputs
+from onnxlet_cli.deploy.deployment import Deployment, Plan
+from onnxlet_cli.deploy.smoke import Answer
+
+
+def document(cloud: Cloud, done: Deployment) -> dict[str, Any]:
+    """All that is known of a deployment, as JSON takes it."""
+    return {
+        **cloud.document(),
+        "outputs": _outputs(done.outputs),
+        "package": {"path": str(done.package.path), "sha256": done.package.sha256},
+        "model": done.published.live.model,
+        "version": done.published.live.version,
+        "answer": asdict(done.answer) if isinstance(done.answer, Answer) else None,
+        "object": None if done.object_answer is None else asdict(done.object_answer),
+    }
+
+
+def plan_document(cloud: Cloud, planned: Plan) -> dict[str, Any]:
+    """What a plan says, as JSON takes it."""
+    return {
+        **cloud.document(),
+        "is_new": planned.is_new,
+        "model": planned.source.name,
+        "package": {"path": str(planned.package.path), "sha256": planned.package.sha256},
+        "changes": [asdict(change) for change in planned.changes],
+        "requests_per_month": planned.traffic.requests_per_month,
+        "monthly_usd": planned.bill.monthly_usd,
+        "idle_usd": planned.bill.idle_usd,
+        "parts_usd": dict(planned.bill.parts_usd),
+        "assumptions": list(planned.bill.assumptions),
+    }
+
+
+def kept_document(cloud: Cloud, kept: Sequence[Kept]) -> dict[str, Any]:
+    """What was removed from where, and what is left, as JSON takes it."""
+    return {**cloud.document(), "kept": [asdict(each) for each in kept]}
+
+
+def print_deployment(cloud: Cloud, done: Deployment) -> None:
+    """Where it is and how to use it."""
+    live = done.published.live
+    output.print_line("")
+    for name, url in places(done.outputs):
+        output.print_line(f"{name:<10} {url}")
+    if live.version != done.published.version:
+        output.print_warning(
+            f"{live.model} version {done.published.version} was published before, and version {live.version} is live "
+            f"now: onnxlet promote {live.model} {done.published.version} --registry {done.outputs.registry_url}"
+        )
+    for purpose, lines in cloud.describe(done.outputs, live.model):
+        output.print_line(f"\n{purpose}")
+        for line in lines:
+            output.print_line(f"  {line}")
+
+
+def print_plan(planned: Plan) -> None:
+    """What would change, and what it costs then."""
+    rows = [{"action": each.action, "resource": each.resource, "type": each.kind} for each in planned.changes]
+    if rows:
+        output.print_table(rows)
+    output.print_line(f"{len(rows) or 'no'} change{'' if len(rows) == 1 else 's'}; nothing was changed")
+    bill = planned.bill
+    output.print_line(f"\n${bill.monthly_usd:,.2f} a month for {planned.traffic.requests_per_month:,} requests:")
+    output.print_line(f"  {', '.join(f'{part} {usd(amount)}' for part, amount in bill.parts_usd.items())}")
+    output.print_line(f"  {usd(bill.idle_usd)} of it is billed while nobody asks anything")
+    for assumption in bill.assumptions:
+        output.print_line(f"  {assumption}")
+
+
+def print_kept(kept: Sequence[Kept]) -> None:
+    """What is left on purpose, and how it goes."""
+    if not kept:
+        output.print_line("Everything is removed")
+        return
+    output.print_line("Everything is removed but what is kept on purpose; to remove that too, for ever:")
+    for each in kept:
+        output.print_line(f"  {each.remedy}")
+
+
+def places(outputs: Outputs) -> list[tuple[str, str]]:
+    """The places of a deployment, by what they are."""
+    return [
+        ("HTTPS", outputs.http_url),
+        ("registry", outputs.registry_url),
+        ("input", outputs.input_url),
+        ("results", outputs.results_url),
+    ]
+
+
+def _outputs(outputs: Outputs) -> dict[str, Any]:
+    places = asdict(outputs)
+    return {**places, "others": dict(outputs.others)}

@@ -1,0 +1,74 @@
+"""Our own errors as findings: what a store's or a function's refusal means, and what to do about it."""
+
+from onnxlet.errors import BucketNotFoundError, CredentialsError, InvalidNameError, OnnxletError
+from onnxlet_cli.doctor.clock import REMEDY as SET_CLOCK
+from onnxlet_cli.doctor.finding import Finding, error
+
+BAD_CREDENTIALS = (
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "InvalidToken",
+    "TokenRefreshRequired",
+)
+SKEWED = "RequestTimeTooSkewed"
+"""Codes of S3 that all come with the status 403 (Amazon S3 API, "Error responses")."""
+
+REFUSED = ("status code: 401", "status code: 403")
+"""As obstore tells of them where it has no error of its own for them: of a listing."""
+
+LOG_IN = "run `aws configure` or `aws sso login` (`gcloud auth application-default login`), or set AWS_PROFILE"
+
+RIGHTS = {
+    "list": "s3:ListBucket on the bucket (storage.objects.list)",
+    "write": "s3:PutObject under the registry's blobs/ (storage.objects.create)",
+    "read": "s3:GetObject on the registry's objects (storage.objects.get)",
+}
+
+OF_FUNCTION = {
+    "no_credentials": "let the function's role read the registry: s3:GetObject and s3:ListBucket under its prefix",
+    "store_unavailable": "is ONNXLET_REGISTRY right, and reached by the function (in a VPC by an endpoint)?",
+    "bucket_not_found": "correct ONNXLET_REGISTRY",
+    "object_not_found": "onnxlet doctor REGISTRY says what is missing",
+    "model_not_found": "publish the model into the function's registry, or correct ONNXLET_MODEL",
+    "invalid_artifact": "onnxlet doctor REGISTRY says which artifact, and why",
+    "invalid_manifest": "deploy the functions anew, or publish with their version of onnxlet",
+    "invalid_settings": "correct the function's variables: docs/serving.md, Settings",
+    "memory_bound": "give the function more memory, or raise ONNXLET_MEMORY_MIB",
+}
+"""By the code of the function's error."""
+
+READ_LOG = "the function's log says why"
+
+
+def of_store(problem: OnnxletError, where: str, right: str) -> Finding:
+    """What it means that a registry could not be opened, listed or read.
+
+    Args:
+        problem: Our error, with the store's own as its cause.
+        where: The registry's URL.
+        right: One of `RIGHTS`, which was needed.
+    """
+    cause = f"{problem} {problem.__cause__}"
+    code = next((code for code in BAD_CREDENTIALS if code in cause), None)
+    if SKEWED in cause:
+        return error("clock_skew", where, f"the store refuses our clock ({SKEWED})", "at most 15 minutes", SET_CLOCK)
+    if code or "no credentials" in cause or "no AWS credentials" in cause:
+        said = (
+            str(problem).removeprefix(f"{where}: ").partition("; run ")[0]
+        )  # the remedy says that, and `where` is said
+        found = f"credentials that are refused ({code})" if code else said
+        return error("registry_credentials", where, found, "credentials that the store knows", LOG_IN)
+    if isinstance(problem, CredentialsError) or any(status in cause for status in REFUSED):
+        remedy = f"give {RIGHTS[right]} to who runs this"
+        return error(
+            f"registry_{right}_denied", where, f"the store does not let us {right}", f"leave to {right}", remedy
+        )
+    if isinstance(problem, BucketNotFoundError):
+        remedy = "correct the URL, or make it by the first `onnxlet publish`"
+        return error("registry_missing", where, "no such bucket or folder", "a registry", remedy)
+    if isinstance(problem, InvalidNameError):
+        expected = "s3://bucket/prefix, gs://bucket/prefix or a folder"
+        return error("registry_url", where, str(problem), expected, "correct the URL")
+    remedy = "is the endpoint right (AWS_ENDPOINT_URL, STORAGE_EMULATOR_HOST), and the network there?"
+    return error("registry_unreachable", where, str(problem), "a store that answers", remedy)

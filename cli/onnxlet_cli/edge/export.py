@@ -1,0 +1,82 @@
+"""Export: a static folder with page, runtime and one version, which answers from any web server, and offline."""
+
+import gzip
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+
+from onnxlet.contract import layout
+from onnxlet.contract.artifact import GRAPH_ROLES, ONNX
+from onnxlet.contract.manifest import Manifest
+from onnxlet.errors import InvalidRequestError
+from onnxlet.registry.registry import Registry
+from onnxlet.web import playground
+from onnxlet_cli.edge import runtime
+
+MODEL = "model"
+"""Where the version's files lie; `playground/export.js` reads them."""
+
+EXPORTED = '<body data-exported="true">'
+
+REPLACED = {
+    "<body>": EXPORTED,
+    '<p>What you draw, drop or type goes to this function alone. <a href="openapi.json">All routes</a></p>': (
+        "<p>Nothing that you draw, drop or type leaves this browser.</p>"
+    ),
+    '; the routes are described at <a href="openapi.json">openapi.json</a>.': ".",
+}
+"""What the functions' page says, and what a page says behind which there is no function."""
+
+
+def export(registry: Registry, name: str, folder: Path, fetch: Callable[[], runtime.Files] | None = None) -> Manifest:
+    """Write the folder; gives the manifest of the version that is in it, the one that is live.
+
+    Args:
+        registry: Where the version and, from its second use on, the runtime are.
+        name: The model.
+        folder: A new folder, or an empty one.
+        fetch: Where the runtime comes from, if the registry has it not; see `runtime.install`.
+
+    Raises:
+        InvalidRequestError: a folder with something in it, or a model that generates: its loop is the functions'.
+        ModelNotFoundError, ArtifactError, StoreError: the version or the runtime cannot be had.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise InvalidRequestError(f"{folder}: expected a new or an empty folder")
+    manifest = registry.resolve(name)
+    if manifest.generation is not None:
+        raise InvalidRequestError(f'model "{name}" generates: the loop around its graph runs in the functions alone')
+    files = runtime.install(registry.store, fetch)
+    _write_page(folder)
+    _write_runtime(folder / "edge", files)
+    _write_version(folder / MODEL, registry, manifest)
+    return manifest
+
+
+def _write_page(folder: Path) -> None:
+    pages = folder / "playground"
+    pages.mkdir(parents=True)
+    for name in playground.names():
+        shutil.copyfile(Path(playground.FOLDER) / name, pages / name)
+    index = (pages / playground.INDEX).read_text()
+    (pages / playground.INDEX).unlink()
+    for served, exported in REPLACED.items():
+        assert served in index, f"the page says no more: {served}"
+        index = index.replace(served, exported)
+    (folder / playground.INDEX).write_text(index)
+
+
+def _write_runtime(folder: Path, files: runtime.Files) -> None:
+    folder.mkdir()
+    for name in layout.EDGE_FILES:
+        (folder / name).write_bytes(gzip.decompress(files[name]))
+
+
+def _write_version(folder: Path, registry: Registry, manifest: Manifest) -> None:
+    folder.mkdir()
+    (folder / "manifest.json").write_bytes(orjson.dumps(manifest.to_document()))
+    for artifact in manifest.artifacts:
+        if artifact.role in GRAPH_ROLES and artifact.format == ONNX:
+            (folder / f"{artifact.sha256}.onnx").write_bytes(registry.artifacts.read(artifact))

@@ -1,0 +1,64 @@
+"""A folder as a bucket, read-only: it answers a GET as S3 and Cloud Storage do, for the functions' own store."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import formatdate
+from pathlib import Path
+from urllib.parse import unquote
+
+from onnxlet_cli.local.http import Handler, serving
+
+NAME = "inbox"
+"""The bucket's name in events and results."""
+
+
+@contextmanager
+def serve_bucket(folder: Path) -> Iterator[str]:
+    """Serve the files under `folder` as the objects of the bucket `NAME`; gives the endpoint's URL."""
+
+    class BucketHandler(Handler):
+        def do_GET(self) -> None:
+            """GET and HEAD of an object."""
+            bucket, _, key = unquote(self.path.partition("?")[0]).lstrip("/").partition("/")
+            file = _find(folder, key)
+            if bucket != NAME:
+                self.missing("NoSuchBucket")
+            elif file is None:
+                self.missing("NoSuchKey")
+            else:
+                self.send_file(file)
+
+        do_HEAD = do_GET
+
+        def send_file(self, file: Path) -> None:
+            """A whole object, with what obstore wants to know of it."""
+            data = file.read_bytes()
+            headers = {
+                "etag": f'"{etag_of(data)}"',
+                "last-modified": formatdate(file.stat().st_mtime, usegmt=True),
+                "content-type": "application/octet-stream",
+            }
+            self.reply(200, data, headers)
+
+        def missing(self, code: str) -> None:
+            """The 404 that both clouds' XML APIs give."""
+            body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code></Error>'
+            self.reply(404, body.encode(), {"content-type": "application/xml"})
+
+    with serving(BucketHandler) as url:
+        yield url
+
+
+def etag_of(data: bytes) -> str:
+    """S3's etag of an object that was put in one piece."""
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _find(folder: Path, key: str) -> Path | None:
+    """Return the file of exactly this key, or None if the folder has none: `/a` and `b/../a` are not `a`."""
+    if any(part in {"", ".", ".."} for part in key.split("/")):
+        return None
+    root = folder.resolve()
+    file = (root / key).resolve()
+    return file if file.is_relative_to(root) and file.is_file() else None

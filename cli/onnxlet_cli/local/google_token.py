@@ -1,0 +1,52 @@
+"""The user's access token for Google, in a file for the functions on this machine: they cannot read all credentials."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from onnxlet.errors import CredentialsError
+from onnxlet_publishing.google_identity import Identity
+
+VARIABLE = "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE"
+"""gcloud's own name for it, which functions read, too."""
+
+RENEW_S = 20 * 60
+"""A third of a token's life: two attempts may fail."""
+
+
+@contextmanager
+def token_file(identity: Identity, renew_s: float = RENEW_S) -> Iterator[dict[str, str]]:
+    """Keep a token in a file that nobody else can read while the context lasts; gives the variable that names it.
+
+    Raises:
+        CredentialsError: Google does not accept the credentials.
+    """
+    done = threading.Event()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "token"
+        _write(path, identity.token())
+        thread = threading.Thread(target=_renew, args=(path, identity, done, renew_s), daemon=True)
+        thread.start()
+        try:
+            yield {VARIABLE: str(path)}
+        finally:
+            done.set()
+            thread.join()
+
+
+def _renew(path: Path, identity: Identity, done: threading.Event, renew_s: float) -> None:
+    """Write a new token now and then; where Google gives none, the last one goes on to be good for a while."""
+    while not done.wait(renew_s):
+        try:
+            _write(path, identity.token())
+        except CredentialsError:
+            continue
+
+
+def _write(path: Path, token: str) -> None:
+    """Replace the file whole: a function may be reading it."""
+    new = path.with_suffix(".new")
+    new.write_text(token)
+    new.replace(path)

@@ -1,0 +1,217 @@
+"""Serve: the functions of one cloud on this machine, over HTTP and for files dropped into an inbox."""
+
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from onnxlet.errors import OnnxletError, SettingsError
+from onnxlet_cli.local import inbox
+from onnxlet_cli.local.bucket import NAME, serve_bucket
+from onnxlet_cli.local.cloud_function import serve_cloud_function
+from onnxlet_cli.local.function_url import serve_function_url
+from onnxlet_cli.local.google_token import token_file
+from onnxlet_cli.local.lambda_function import LambdaFunction
+from onnxlet_cli.registry import open_place
+from onnxlet_publishing.google_identity import Identity, storage_of
+
+READY_TIMEOUT_S = 60
+EVENT_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """What is served, and where."""
+
+    registry: str
+    """The registry's root URL."""
+    model: str | None
+    """The default model."""
+    port: int
+    """0 takes a free one."""
+    inbox: Path | None = None
+    outbox: Path | None = None
+    """None takes `outbox` beside the inbox."""
+    edge: bool = False
+    """Whether browsers may run the models themselves: the registry has the runtime for them."""
+    results: str | None = None
+    """The root URL for results where there is no inbox; a folder of this machine is made where it is missing."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """The functions, running."""
+
+    url: str
+
+
+Deliver = Callable[[str], None]
+
+
+@contextmanager
+def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Iterator[Server]:
+    """Run one cloud's functions while the context lasts; gives them as soon as they answer.
+
+    Args:
+        cloud: `aws` or `gcp`.
+        settings: What is served, and where.
+        log: The file for the functions' output; None lets it through to the error stream.
+
+    Raises:
+        SettingsError: settings that contradict each other, a port that is taken, a function that does not start.
+    """
+    if cloud not in CLOUDS:
+        raise SettingsError(f"cloud {cloud!r}: expected one of {', '.join(CLOUDS)}")
+    _, start_objects, bucket_environment, scheme = CLOUDS[cloud]
+    environment = {"ONNXLET_REGISTRY": settings.registry, "ONNXLET_EDGE": str(int(settings.edge))}
+    if settings.model is not None:
+        environment["ONNXLET_MODEL"] = settings.model
+    if settings.results is not None:
+        environment["ONNXLET_RESULTS"] = _prepare_results(settings.results)
+    with ExitStack() as stack:
+        output = stack.enter_context(_open_log(log)) if log else None
+        environment |= stack.enter_context(_google_token(settings))
+        if settings.inbox is not None:
+            outbox = _prepare_inbox(settings.inbox, settings, scheme)
+            environment |= bucket_environment(stack.enter_context(serve_bucket(settings.inbox)))
+            environment |= {"ONNXLET_INPUTS": f"{scheme}{NAME}", "ONNXLET_RESULTS": outbox.absolute().as_uri()}
+            deliver = stack.enter_context(start_objects(settings.inbox, environment, output))
+            stack.enter_context(inbox.watching(settings.inbox, deliver))
+        url = stack.enter_context(serve_http(cloud, environment, output, settings.port))
+        _await_ready(url)
+        yield Server(url)
+
+
+def serve_http(
+    cloud: str, environment: dict[str, str], log: IO[bytes] | None = None, port: int = 0
+) -> AbstractContextManager[str]:
+    """Run a cloud's HTTP function with nothing but these variables while the context lasts; gives its URL.
+
+    Args:
+        cloud: `aws` or `gcp`.
+        environment: The function's variables.
+        log: Where its output goes; None lets it through.
+        port: 0 takes a free one.
+    """
+    start, *_ = CLOUDS[cloud]
+    return start(environment, port, log)
+
+
+@contextmanager
+def _google_token(settings: LocalSettings) -> Iterator[dict[str, str]]:
+    """Let functions that are on Cloud Storage have the user's own credentials; gives the variables for that."""
+    places = [place for place in (settings.registry, settings.results) if place and place.startswith("gs://")]
+    identity = storage_of(places[0]).gcs_credentials if places else None
+    if not isinstance(identity, Identity):
+        yield {}
+        return
+    with token_file(identity) as variables:
+        yield variables
+
+
+def wait() -> None:
+    """Wait until the user stops it."""
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
+
+
+@contextmanager
+def _serve_aws_http(environment: dict[str, str], port: int, log: IO[bytes] | None) -> Iterator[str]:
+    with (
+        LambdaFunction("main.aws_http", environment, log) as function,
+        serve_function_url(function.invoke, port) as url,
+    ):
+        yield url
+
+
+@contextmanager
+def _serve_aws_objects(folder: Path, environment: dict[str, str], log: IO[bytes] | None) -> Iterator[Deliver]:
+    with LambdaFunction("main.aws_objects", environment, log) as function:
+        yield lambda key: function.invoke(inbox.s3_notification(folder, key))
+
+
+@contextmanager
+def _serve_gcp_http(environment: dict[str, str], port: int, log: IO[bytes] | None) -> Iterator[str]:
+    with serve_cloud_function("gcp_http", environment, port, log) as url:
+        yield url
+
+
+@contextmanager
+def _serve_gcp_objects(folder: Path, environment: dict[str, str], log: IO[bytes] | None) -> Iterator[Deliver]:
+    with serve_cloud_function("gcp_objects", environment, log=log) as url:
+        yield lambda key: _post(url, *inbox.storage_cloud_event(folder, key))
+
+
+def _s3_environment(endpoint: str) -> dict[str, str]:
+    """By which a function takes an endpoint for S3."""
+    credentials = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_REGION": "us-east-1"}
+    return {**credentials, "AWS_ENDPOINT_URL_S3": endpoint}
+
+
+def _gcs_environment(endpoint: str) -> dict[str, str]:
+    """By which a function takes an endpoint for Cloud Storage."""
+    return {"STORAGE_EMULATOR_HOST": endpoint}
+
+
+CLOUDS = {
+    "aws": (_serve_aws_http, _serve_aws_objects, _s3_environment, "s3://"),
+    "gcp": (_serve_gcp_http, _serve_gcp_objects, _gcs_environment, "gs://"),
+}
+
+
+def _prepare_results(place: str) -> str:
+    """Return the URL of the place for results, which may be a folder."""
+    try:
+        return open_place(place, create=True).url
+    except (OnnxletError, OSError) as error:
+        raise SettingsError(f"ONNXLET_RESULTS={place}: cannot be opened: {error}") from error
+
+
+def _prepare_inbox(folder: Path, settings: LocalSettings, scheme: str) -> Path:
+    """Make the inbox and the outbox, and refuse what cannot work; gives the outbox."""
+    outbox = settings.outbox or folder.absolute().parent / "outbox"
+    if settings.model is None:
+        raise SettingsError("--inbox: object events need a model, expected --model NAME")
+    if settings.registry.startswith(scheme):
+        # The function is told that this scheme's endpoint is the inbox.
+        raise SettingsError(f"--inbox: expected a registry that is not {scheme}, got {settings.registry}")
+    if outbox.resolve().is_relative_to(folder.resolve()):
+        raise SettingsError(f"--outbox: expected a folder outside the inbox {folder}, got {outbox}")
+    for path in (folder, outbox):
+        path.mkdir(parents=True, exist_ok=True)
+    return outbox
+
+
+@contextmanager
+def _open_log(path: Path) -> Iterator[IO[bytes]]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        yield file
+
+
+def _await_ready(url: str) -> None:
+    """Wait until the function answers, well or not: a missing model is its answer, not our failure."""
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/v2/health/ready", timeout=READY_TIMEOUT_S):  # noqa: S310 - loopback
+                return
+        except urllib.error.HTTPError as error:
+            if error.code != 502:
+                return
+            raise SettingsError(f"{url}: the function does not start; its log says why") from error
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise SettingsError(f"{url}: no answer within {READY_TIMEOUT_S} s") from error
+            time.sleep(0.05)
+
+
+def _post(url: str, headers: dict[str, str], body: bytes) -> None:
+    request = urllib.request.Request(url, body, headers)  # noqa: S310 - an address of this machine
+    with urllib.request.urlopen(request, timeout=EVENT_TIMEOUT_S):  # noqa: S310 - as above
+        pass

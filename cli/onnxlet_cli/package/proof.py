@@ -1,0 +1,225 @@
+"""The proof: the package, unpacked into an empty folder, answers requests in an interpreter that has nothing else."""
+
+import io
+import json
+import subprocess
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from onnxlet.contract.golden import Golden
+from onnxlet.contract.manifest import Classification, ImagePreprocess
+from onnxlet.contract.tensors import DATATYPES, Tensor
+from onnxlet.errors import ArtifactError
+from onnxlet.media.images import FORMATS
+from onnxlet_cli.local.function_url import from_result, to_event
+from onnxlet_cli.local.lambda_function import MEMORY_MIB
+from onnxlet_cli.package import asked
+from onnxlet_cli.package.interpreter import Interpreter
+from onnxlet_cli.registry import open_registry
+from onnxlet_publishing.onnx_file import read_onnx
+from onnxlet_publishing.publish import Candidate, publish
+
+TIMEOUT_S = 300
+
+NAME = "colours"
+LABELS = ("red", "green", "blue")
+SIDE_PIXELS = 8
+
+MAX_DIFFERENCE = 1e-3
+"""From the golden answer: kernels add in another order on another CPU."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the package did when it was asked."""
+
+    python: str
+    """The executable that ran it."""
+    engine: str
+    """`c` or `python`: how it called ONNX Runtime."""
+    requests: int
+    """How many it was asked, and answered rightly."""
+    init_s: float
+    """From an empty interpreter to a loaded model."""
+    from_source: int
+    """How many of its modules had no bytecode."""
+    emulation: str | None = None
+    """How another processor was emulated, whose times then say nothing; None if this machine ran it itself."""
+
+
+@dataclass(frozen=True)
+class _Question:
+    content_type: str
+    path: str
+    body: bytes
+    expected: Sequence[float] | str
+    """The numbers of the first output, or the label: of the first prediction, or the one that is explained."""
+
+
+def prove(archive: Path, interpreter: Interpreter, dependencies: Path | None = None, *, has_images: bool) -> Proof:
+    """Unpack a package and ask it: the golden request, an image of each type, and why.
+
+    Args:
+        archive: The zip.
+        interpreter: A Python of the target that runs on this machine.
+        dependencies: What the cloud installs beside it, where the package does not hold it.
+        has_images: Whether the package decodes images.
+
+    Raises:
+        ArtifactError: it does not start, gives another answer, or loads what is not in it.
+    """
+    with TemporaryDirectory() as work:
+        tree = Path(work) / "task"
+        with zipfile.ZipFile(archive) as content:
+            content.extractall(tree)
+        registry = Path(work) / "registry"
+        golden = _publish_colours(registry, has_images=has_images)
+        questions = [_golden_question(golden), *(_image_questions() if has_images else [])]
+        folders = [tree, *([dependencies.absolute()] if dependencies else [])]  # it runs in another folder
+        events = [_to_event(question) for question in questions]
+        answered = ask(interpreter, folders, events, _environment(registry))
+    _check_answers(answered["results"], questions)
+    if answered["foreign"]:
+        raise ArtifactError(f"the package loads what is not in it: {', '.join(answered['foreign'])[:400]}")
+    return Proof(
+        str(interpreter.python),
+        answered["engine"],
+        len(questions),
+        answered["init_s"],
+        len(answered["from_source"]),
+        interpreter.emulation,
+    )
+
+
+def _publish_colours(folder: Path, *, has_images: bool) -> Golden:
+    """Publish a model that gives an image's mean, and so its colour; the golden example, worked out here."""
+    values = np.arange(SIDE_PIXELS * SIDE_PIXELS * 3, dtype=np.float32).reshape(1, SIDE_PIXELS, SIDE_PIXELS, 3) / 256
+    golden = Golden({"input": _to_tensor(values)}, {"output": _to_tensor(values.mean(axis=(1, 2)))})
+    path = folder / "colours.onnx"
+    folder.mkdir()
+    onnx.save(_colours(), path)
+    candidate = Candidate(
+        NAME,
+        read_onnx(path),
+        "onnxlet package",
+        preprocess=ImagePreprocess(SIDE_PIXELS, SIDE_PIXELS, 3) if has_images else None,
+        classification=Classification(LABELS, "softmax") if has_images else None,
+        golden=golden,
+    )
+    publish(open_registry(str(folder), create=True), candidate)
+    return golden
+
+
+def _colours() -> onnx.ModelProto:
+    """FP32 (batch, 8, 8, 3) to the mean of each channel, (batch, 3)."""
+    shape: list[int | str] = ["batch", SIDE_PIXELS, SIDE_PIXELS, 3]
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["input", "axes"], ["output"], keepdims=0)],
+        NAME,
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(np.array([1, 2], np.int64), "axes")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def _to_tensor(values: Any) -> Tensor:
+    return Tensor(DATATYPES["FP32"], values.shape, memoryview(np.ascontiguousarray(values).tobytes()))
+
+
+def _golden_question(golden: Golden) -> _Question:
+    """The golden inputs as a V2 request."""
+    tensor = golden.inputs["input"]
+    data = np.frombuffer(tensor.buffer, np.float32).tolist()
+    body = {"inputs": [{"name": "input", "datatype": "FP32", "shape": tensor.shape, "data": data}]}
+    expected = np.frombuffer(golden.outputs["output"].buffer, np.float32).tolist()
+    return _Question("application/json", f"/v2/models/{NAME}/infer", json.dumps(body).encode(), expected)
+
+
+def _image_questions() -> list[_Question]:
+    """A picture in each colour and of each type, each with its label, and the last one explained."""
+    from PIL import Image
+
+    questions = []
+    for (content_type, name), label in zip(FORMATS.items(), LABELS, strict=True):
+        file = io.BytesIO()
+        Image.new("RGB", (16, 12), label if label != "green" else "lime").save(file, name)
+        questions.append(_Question(content_type, f"/predict/{NAME}", file.getvalue(), label))
+    return [*questions, _Question(content_type, f"/v2/models/{NAME}/explain", file.getvalue(), label)]
+
+
+def _environment(registry: Path) -> dict[str, str]:
+    """All that the functions are told, as on Lambda."""
+    return {
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY_MIB),
+        "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:0",
+        "ONNXLET_MODEL": NAME,
+        "ONNXLET_REGISTRY": registry.as_uri(),
+    }
+
+
+def ask(
+    interpreter: Interpreter, folders: Sequence[Path], events: Sequence[object], environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """Send events to an unpacked package in a process of its own, and return what `asked.answer` found there.
+
+    Args:
+        interpreter: What runs the process.
+        folders: The package, then what it is deployed with; absolute, since the process runs in the first one.
+        events: What `aws_http` is called with, one after the other.
+        environment: All of the process's variables.
+
+    Raises:
+        ArtifactError: the process failed, or took too long.
+    """
+    result = folders[0].parent / "result.json"
+    try:
+        done = subprocess.run(
+            [*interpreter.command, "-I", "-S", "-B", asked.__file__, str(result), *map(str, folders)],
+            input=json.dumps(events),
+            env=dict(environment),
+            cwd=folders[0],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ArtifactError(f"the package does not run by itself: no answer within {TIMEOUT_S} s") from error
+    if done.returncode:
+        last = done.stderr.strip().rpartition("\n")[2]
+        raise ArtifactError(f"the package does not run by itself: {last or f'exit code {done.returncode}'}")
+    document: dict[str, Any] = json.loads(result.read_text())
+    return document
+
+
+def _to_event(question: _Question) -> dict[str, Any]:
+    headers = Message()
+    headers["content-type"] = question.content_type
+    return to_event("POST", question.path, "", headers, question.body)
+
+
+def _check_answers(results: Sequence[object], questions: Sequence[_Question]) -> None:
+    for result, question in zip(results, questions, strict=True):
+        status, _headers, body = from_result(result)
+        document = json.loads(body)
+        if status != 200:
+            raise ArtifactError(f"the package answers {question.content_type} with {status}: {document.get('error')}")
+        if not _is_right(document, question.expected):
+            raise ArtifactError(f"the package answers {question.content_type} wrongly: {body.decode()[:400]}")
+
+
+def _is_right(document: dict[str, Any], expected: Sequence[float] | str) -> bool:
+    if isinstance(expected, str):
+        answer = document["predictions"][0] if "predictions" in document else document
+        return bool(answer["label"] == expected)
+    return bool(np.allclose(document["outputs"][0]["data"], expected, rtol=0, atol=MAX_DIFFERENCE))

@@ -1,0 +1,1 @@
+"""Who may ask: API keys, quotas and the origins of pages."""

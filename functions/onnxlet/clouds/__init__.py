@@ -1,0 +1,1 @@
+"""The translators between a cloud's own requests and events, and onnxlet's."""

@@ -1,0 +1,1 @@
+"""Objects and messages in, result objects out."""

@@ -1,0 +1,1 @@
+"""Bytes to pixels, arrays, text and rows, and back; knows no model."""

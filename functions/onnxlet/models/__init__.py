@@ -1,0 +1,1 @@
+"""Loaded versions and their graphs: the cache, live updates, batches."""

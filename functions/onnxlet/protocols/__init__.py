@@ -1,0 +1,1 @@
+"""The documents of each protocol: payloads, V1, V2, Triton and generation."""

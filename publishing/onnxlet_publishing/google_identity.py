@@ -1,0 +1,251 @@
+"""Who the user is for Google Cloud: one identity for gs:// registries, for Vertex AI and for Terraform.
+
+obstore reads two kinds of credential files; google-auth reads all of them: service accounts, users, workload identity
+federation (`external_account`, as CI has it), workforce identities and impersonated service accounts.
+
+Source: Google Cloud, "How Application Default Credentials works"; Terraform's provider for Google, "Authentication";
+Terraform's backend for Cloud Storage, "Configuration variables".
+"""
+
+import importlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+from onnxlet.errors import CredentialsError
+from onnxlet.settings import storage_from_environment
+from onnxlet.storage.connection import StorageSettings
+
+SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+
+TOKEN = "GOOGLE_OAUTH_ACCESS_TOKEN"  # noqa: S105 - a variable's name
+"""An access token as it is; nothing can renew it."""
+CREDENTIALS = ("GOOGLE_CREDENTIALS", "GOOGLE_CLOUD_KEYFILE_JSON", "GCLOUD_KEYFILE_JSON")
+"""Terraform's variables for a credential file, or for its text."""
+FILE = "GOOGLE_APPLICATION_CREDENTIALS"
+IMPERSONATED = "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"
+"""A service account that is impersonated with whatever credentials were found."""
+
+LOADERS = {
+    "authorized_user": ("google.oauth2.credentials", "from_authorized_user_info"),
+    "service_account": ("google.oauth2.service_account", "from_service_account_info"),
+    "external_account": ("google.auth.identity_pool", "from_info"),
+    "external_account of AWS": ("google.auth.aws", "from_info"),
+    "external_account of a program": ("google.auth.pluggable", "from_info"),
+    "external_account_authorized_user": ("google.auth.external_account_authorized_user", "from_info"),
+    "impersonated_service_account": (
+        "google.auth.impersonated_credentials",
+        "from_impersonated_service_account_info",
+    ),
+}
+"""By a credential file's type: the module of google-auth whose `Credentials` read it, and their method for that."""
+WITHOUT_SCOPES = ("authorized_user", "external_account_authorized_user")
+"""A user has agreed to the scopes when logging in."""
+AWS_TOKEN = "urn:ietf:params:aws:token-type:aws4_request"  # noqa: S105 - a type's name
+
+LOGIN = "run `gcloud auth application-default login`"
+
+
+class Identity:
+    """Credentials of google-auth, and the variables by which Terraform finds the same ones."""
+
+    def __init__(self, credentials: Any, source: str, variables: Mapping[str, str]) -> None:
+        """Take the credentials, where they were found, and the variables for Terraform."""
+        self.source = source
+        self.variables = variables
+        self._credentials = credentials
+
+    def impersonating(self, account: str) -> "Identity":
+        """Return the identity of a service account that this one impersonates, as Terraform does by itself."""
+        from google.auth.impersonated_credentials import Credentials
+        from google.oauth2.credentials import Credentials as TokenCredentials
+
+        own = self._credentials
+        source = TokenCredentials(own.token) if isinstance(own, _Token) else own
+        credentials = Credentials(source, account, SCOPES)
+        return Identity(credentials, f"{self.source}, impersonating {account}", self.variables)
+
+    def token(self) -> str:
+        """Return an access token, which is a new one wherever it can be renewed.
+
+        Raises:
+            CredentialsError: Google does not accept the credentials.
+        """
+        return str(self()["token"])
+
+    def __call__(self) -> dict[str, Any]:
+        """Return an access token and when it expires, as obstore takes it; raises as `token`."""
+        from google.auth.exceptions import GoogleAuthError
+        from google.auth.transport.requests import Request
+
+        if not isinstance(self._credentials, _Token):
+            try:
+                self._credentials.refresh(Request())
+            except (GoogleAuthError, OSError, ValueError) as error:
+                raise CredentialsError(f"{self.source}: Google refuses the credentials: {_reason(error)}") from error
+        expiry = self._credentials.expiry
+        return {
+            "token": self._credentials.token,
+            "expires_at": expiry if expiry is None or expiry.tzinfo else expiry.replace(tzinfo=UTC),
+        }
+
+
+class _Token:
+    """A token that was given as it is."""
+
+    expiry = None
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+
+def storage_of(url: str, environment: Mapping[str, str] = os.environ) -> StorageSettings:
+    """Return how the store of a place is reached, with the user's own credentials for Google where it is on gs://.
+
+    Raises:
+        CredentialsError: a `gs://` place, and the credentials that the environment names cannot be read.
+    """
+    found = storage_from_environment(environment)
+    if not url.startswith("gs://") or found.gcs_endpoint:
+        return found
+    return replace(found, gcs_credentials=find_identity(environment))
+
+
+def require_identity(environment: Mapping[str, str] = os.environ) -> Identity:
+    """Return the user's identity.
+
+    Raises:
+        CredentialsError: there are no credentials, or they are not readable; the text says what to do.
+    """
+    found = find_identity(environment)
+    if found is None:
+        raise CredentialsError(f"no Google credentials: {LOGIN}")
+    return found
+
+
+def find_identity(environment: Mapping[str, str] = os.environ) -> Identity | None:
+    """Return the user's identity, or None where there are no credentials at all.
+
+    The first that is there is taken, in the order of Terraform's provider: an access token, Terraform's own variables,
+    `GOOGLE_APPLICATION_CREDENTIALS`, the login of `gcloud auth application-default login` (below `CLOUDSDK_CONFIG`),
+    the metadata server of Google's machines.
+
+    Raises:
+        CredentialsError: the credentials are named, and not readable.
+    """
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        found = _find(environment)
+        account = environment.get(IMPERSONATED)
+        return found.impersonating(account) if found and account else found
+    except (GoogleAuthError, OSError, ValueError) as error:
+        raise CredentialsError(f"Google credentials: {_reason(error)}") from error
+
+
+def _find(environment: Mapping[str, str]) -> Identity | None:
+    token = environment.get(TOKEN)
+    if token:
+        return Identity(_Token(token), TOKEN, {TOKEN: token})
+    for name in CREDENTIALS:
+        if text := environment.get(name):
+            return _of_text(text, name)
+    path = _credential_file(environment)
+    if path is not None:
+        return Identity(_load(_read(path), str(path)), str(path), {FILE: str(path)})
+    return _of_this_machine()
+
+
+def _of_text(text: str, name: str) -> Identity:
+    """Return the identity of one of Terraform's own variables: a file's path, or its text."""
+    if text.lstrip().startswith("{"):
+        return Identity(_load(text, name), name, {CREDENTIALS[0]: text})
+    path = _named_file(Path(text).expanduser(), name)
+    return Identity(_load(_read(path), name), name, {CREDENTIALS[0]: str(path)})
+
+
+def _credential_file(environment: Mapping[str, str]) -> Path | None:
+    """Return the file of the Application Default Credentials, or None.
+
+    Terraform runs in a folder of its own, and does not know `CLOUDSDK_CONFIG`: it is given the whole path.
+
+    Raises:
+        CredentialsError: the file is named, and not there.
+    """
+    named = environment.get(FILE)
+    if named:
+        return _named_file(Path(named), FILE)
+    folder = environment.get("CLOUDSDK_CONFIG") or Path.home() / ".config/gcloud"
+    if os.name == "nt" and not environment.get("CLOUDSDK_CONFIG"):
+        folder = Path(environment.get("APPDATA", "")) / "gcloud"
+    path = Path(folder).absolute() / "application_default_credentials.json"
+    return path if path.is_file() else None
+
+
+def _named_file(path: Path, name: str) -> Path:
+    """Return the whole path of the file that a variable names.
+
+    Raises:
+        CredentialsError: it is not there. The text shows only what must be a path: a key that was put into the
+            variable, as JSON or as base64, must not end up in a log.
+    """
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where the "path" is a whole key
+        shown = f"{path}: " if path.suffix == ".json" else ""
+        raise CredentialsError(f"{name}: {shown}no such file; expected the path of a credential file")
+    return path.absolute()
+
+
+def _of_this_machine() -> Identity | None:
+    """Return the identity of a machine of Google's, or None."""
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError
+
+    try:
+        credentials, _ = google.auth.default(scopes=SCOPES)
+    except DefaultCredentialsError:
+        return None
+    return Identity(credentials, "the metadata server", {})
+
+
+def _load(text: str, name: str) -> Any:
+    """Return the credentials that a file describes.
+
+    Raises:
+        CredentialsError: it describes none.
+    """
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        document = json.loads(text)
+        kind = document["type"]
+        if kind == "external_account":
+            kind = _external_kind(document)
+        module, loader = LOADERS[kind]
+        load = getattr(importlib.import_module(module).Credentials, loader)
+        return load(document) if kind in WITHOUT_SCOPES else load(document, scopes=SCOPES)
+    except (ValueError, KeyError, TypeError, AttributeError, GoogleAuthError) as error:
+        raise CredentialsError(f"{name}: expected a credential file of Google's, got {_reason(error)}") from error
+
+
+def _external_kind(document: Mapping[str, Any]) -> str:
+    """Return the kind of a workload's or a workforce's federated credentials, by where they come from."""
+    if document.get("subject_token_type") == AWS_TOKEN:
+        return "external_account of AWS"
+    return "external_account of a program" if "executable" in document["credential_source"] else "external_account"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CredentialsError(f"{path}: cannot be read: {error}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what google-auth says in one line; it may append the whole answer of a server."""
+    said = str(error.args[0]) if error.args else type(error).__name__
+    return " ".join(said.split())[:400]

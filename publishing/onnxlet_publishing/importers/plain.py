@@ -1,0 +1,167 @@
+"""Models that the user brings: files and options become candidates for the registry."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from onnxlet.contract import layout
+from onnxlet.contract.document import Document
+from onnxlet.contract.generation import parse_generation
+from onnxlet.contract.manifest import Classification, parse_preprocess
+from onnxlet.errors import InvalidRequestError
+from onnxlet_publishing.heads import AUTO, with_output
+from onnxlet_publishing.onnx_file import OnnxFile, read_onnx
+from onnxlet_publishing.provenance import git_revision
+from onnxlet_publishing.publish import Candidate
+
+Declaration = TypeVar("Declaration")
+
+ID2LABEL = "id2label"
+"""The field of Hugging Face's `config.json` that names the classes by their numbers."""
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """What the user says of one model: files, and what turns its output into probabilities."""
+
+    labels: Path | None = None
+    preprocess: Path | None = None
+    generation: Path | None = None
+    activation: str = AUTO
+
+
+NONE = Declarations()
+
+
+def find_files(path: Path, name: str | None, declarations: Declarations = NONE) -> list[Path]:
+    """Return the models' files at `path`: itself, or every `.onnx` file in a folder.
+
+    Raises:
+        InvalidRequestError: no such file, or an option that does not fit a folder.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise InvalidRequestError(f"{path}: no such file or folder")
+    files = sorted(path.glob("*.onnx"))
+    if not files:
+        raise InvalidRequestError(f"{path}: expected .onnx files in this folder, found none")
+    if name or declarations != NONE:
+        raise InvalidRequestError("a name and declarations are for one model: give one .onnx file")
+    return files
+
+
+def read_candidate(file: Path, name: str | None = None, declarations: Declarations = NONE) -> Candidate:
+    """Read a model and what is declared of it; without a name, the file's stem names it.
+
+    Raises:
+        InvalidRequestError: a declaration that cannot be read, or does not fit.
+        InvalidNameError, ArtifactError, ManifestError: what is in the files.
+    """
+    name = name_of(file) if name is None else name
+    layout.parse_name(name)
+    model, classification = _read_classifier(file, declarations)
+    return Candidate(
+        name=name,
+        model=model,
+        source=file.name,
+        preprocess=_read_optional(declarations.preprocess, parse_preprocess),
+        classification=classification,
+        generation=_read_optional(declarations.generation, parse_generation),
+        git_revision=git_revision(),
+    )
+
+
+def name_of(file: Path) -> str:
+    """Return the name of a model whose user gives none."""
+    return file.stem.lower().replace(" ", "-")
+
+
+def _read_classifier(file: Path, declarations: Declarations) -> tuple[OnnxFile, Classification | None]:
+    """Return a model with its labels: the user's, else those that the graph itself has."""
+    model = read_onnx(file)
+    activation = declarations.activation
+    if declarations.labels is not None:
+        own_outputs = model.outputs
+        model, classification = with_output(model, read_labels(declarations.labels), activation, file.name)
+        if classification.output in {None, *(spec.name for spec in own_outputs)}:
+            _check_order(declarations.labels, model, classification)
+        return model, classification
+    if len(model.class_names) == 1:
+        ((output, labels),) = model.class_names.items()
+        if labels:
+            is_first = output == model.outputs[0].name
+            return model, Classification(labels, activation, None if is_first else output)
+    if activation != AUTO:
+        raise InvalidRequestError("--activation: it is about labels, give --labels FILE too")
+    return model, None
+
+
+def _check_order(path: Path, model: OnnxFile, classification: Classification) -> None:
+    """Refuse labels that are the graph's own in another order; joined columns are in the order of the labels."""
+    labels = classification.labels
+    same = [names for names in model.class_orders if Counter(names) == Counter(labels)]
+    if same and labels not in same:
+        raise InvalidRequestError(
+            f"{path}: expected the labels in the order of the model's classes, {', '.join(same[0]):.400}, "
+            f"got {', '.join(labels):.400}"
+        )
+
+
+def _read_optional(path: Path | None, parse: Callable[[Document], Declaration]) -> Declaration | None:
+    return None if path is None else parse(Document.parse(_read(path), str(path)))
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Read the labels in a file: a line each, a JSON list, or a JSON object by the classes' numbers.
+
+    Raises:
+        InvalidRequestError: something else, or a label that is empty.
+    """
+    try:
+        text = _read(path).decode("utf-8-sig")
+        labels = _parse_labels(text)
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or no labels
+        raise InvalidRequestError(
+            f'{path}: expected a label on each line, a JSON list of them, or {{"0": "label", ...}}: {error}'
+        ) from error
+    for place, label in enumerate(labels):
+        if not label.strip():
+            raise InvalidRequestError(f"{path}: label {place} of 0 to {len(labels) - 1} is empty")
+    return tuple(labels)
+
+
+def _parse_labels(text: str) -> list[str]:
+    if text.lstrip()[:1] not in {"[", "{"}:
+        labels = [line.removesuffix("\r") for line in text.split("\n")]  # other marks of a line may be in a label
+        while labels and not labels[-1].strip():
+            labels.pop()
+    else:
+        labels = _listed(json.loads(text))
+    if not labels:
+        raise ValueError("there are none")
+    return labels
+
+
+def _listed(document: object) -> list[str]:
+    """Return the labels of a parsed JSON document in the order of their classes."""
+    if isinstance(document, dict):
+        by_number = document.get(ID2LABEL, document)
+        expected = list(map(str, range(len(by_number))))
+        missing = [number for number in expected if number not in by_number]
+        if missing:
+            raise ValueError(f"the class {missing[0]} of 0 to {len(by_number) - 1} is missing")
+        document = [by_number[number] for number in expected]
+    if not isinstance(document, list) or not all(isinstance(label, str) for label in document):
+        raise ValueError("they are not all strings")
+    return document
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidRequestError(f"{path}: cannot be read: {error.strerror}") from error

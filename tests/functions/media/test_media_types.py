@@ -1,0 +1,57 @@
+import pytest
+
+from onnxlet.media.media_types import kind_of, media_type_of
+
+PNG, JPEG, WEBP = b"\x89PNG\r\n\x1a\n....", b"\xff\xd8\xff....", b"RIFF....WEBP"
+NPY = b"\x93NUMPY\1\0"
+
+
+@pytest.mark.parametrize(
+    ("key", "media_type"),
+    [
+        ("a.png", "image/png"),
+        ("in/A.JPG", "image/jpeg"),
+        ("a.b.jpeg", "image/jpeg"),
+        ("a.jfif", "image/jpeg"),
+        ("a.webp", "image/webp"),
+        ("a.npy", "application/x-npy"),
+        ("a.gif", "gif"),
+        ("folder.png/name", "name"),
+        ("", ""),
+    ],
+)
+def test_the_suffix_of_a_key_says_what_it_is(key: str, media_type: str) -> None:
+    assert media_type_of(key) == media_type
+
+
+@pytest.mark.parametrize(
+    ("body", "declared", "key", "kind"),
+    [
+        # the first bytes come before everything
+        (PNG, "image/jpeg", "a.webp", "image/png"),
+        (JPEG, "application/json", "a.npy", "image/jpeg"),
+        (WEBP, "", "noext", "image/webp"),
+        (NPY, "multipart/form-data; boundary=x", "a.png.tmp", "application/x-npy"),
+        # then what is declared
+        (b"[1]", "text/plain", "a.json", "text/plain"),
+        (b"text", "application/vnd.api+json; charset=utf-8", "a.txt", "application/json"),
+        (b"text", "IMAGE/JPG", "a.txt", "image/jpeg"),
+        # then the suffix of the key
+        (b"text", "binary/octet-stream", "a.txt", "text/plain"),
+        (b"text", "application/x-whatever", "a.JSON", "application/json"),
+        (b"text", "", "a.png", "image/png"),
+        # then whether it begins as JSON
+        (b"[1]", "", "", "application/json"),
+        (b'\xef\xbb\xbf \r\n\t{"a": 1}', "binary/octet-stream", "noext", "application/json"),
+        (b"[1]", "", "photo.png", "application/json"),
+        (b"[1]", "application/x-whatever", "", "application/x-whatever"),
+        # and what is not taken has a name
+        (b"GIF89a....", "image/png", "a.png", "image/gif"),
+        (b"GIF89a....", "", "noext", "image/gif"),
+        (b"GIF89a is a format", "text/plain", "a.gif", "text/plain"),
+        (b"BMW and others", "", "", ""),
+        (b"what?", "application/octet-stream", "a.tar.gz", "gz"),
+    ],
+)
+def test_what_a_payload_is(body: bytes, declared: str, key: str, kind: str) -> None:
+    assert kind_of(body, declared, key) == kind

@@ -1,0 +1,100 @@
+import uuid
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from onnxlet.contract.tensors import BY_NUMPY, Tensor, to_values
+from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError
+from onnxlet.models.batches import Batch, _groups, attempt, run
+from onnxlet.models.model import Model, load
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet_publishing.publish import Candidate, publish
+from tests.helpers import graphs
+
+
+def loaded(candidate: Candidate) -> Model:
+    registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
+    return load(registry, publish(registry, candidate), threads=1)
+
+
+@pytest.fixture(scope="module")
+def sums() -> Model:
+    return loaded(graphs.candidate("sums", graphs.sums()))
+
+
+def tensor(array: "np.ndarray") -> Tensor:
+    return Tensor(BY_NUMPY[array.dtype.name], array.shape, memoryview(array.tobytes()))
+
+
+def rows(*values: float) -> Batch:
+    array = np.repeat(np.array(values, np.float32)[:, None], 3, axis=1)
+    return Batch({"x": tensor(array)}, len(values))
+
+
+def groups(model: Model, asked: list[Batch], **bound: int) -> list[list[int]]:
+    return _groups(model.manifest, asked, **bound)
+
+
+def test_rows_of_many_run_as_one_tensor_and_come_back_apart(sums: Model) -> None:
+    asked = [rows(1), rows(2, 3), rows(4, 5, 6)]
+    assert groups(sums, asked) == [[0, 1, 2]]
+    assert [to_values(outputs["total"]) for outputs in run(sums, asked)] == [[3], [6, 9], [12, 15, 18]]
+
+
+def test_what_is_of_another_shape_runs_apart_and_the_order_stays(sums: Model) -> None:
+    odd = Batch({"x": tensor(np.ones((1, 4), np.float32))}, 1)
+    asked = [rows(1), odd, rows(2)]
+    assert groups(sums, asked) == [[0, 2], [1]]
+    first, error, last = attempt(sums, asked)
+    assert isinstance(error, InvalidTensorError)
+    assert [to_values(outcome["total"]) for outcome in (first, last) if not isinstance(outcome, OnnxletError)] == [
+        [3],
+        [6],
+    ]
+    with pytest.raises(InvalidTensorError):
+        run(sums, asked)
+
+
+def test_one_that_fails_among_others_of_its_shape_fails_alone() -> None:
+    gather = loaded(graphs.candidate("gather", graphs.gather()))
+    asked = [Batch({"index": tensor(np.array([index]))}, 1) for index in (0, 99, 3)]
+    assert groups(gather, asked) == [[0, 1, 2]]
+    outcomes = attempt(gather, asked)
+    assert isinstance(outcomes[1], InferenceError)
+    assert [to_values(outcome["row"]) for outcome in outcomes if not isinstance(outcome, OnnxletError)] == [
+        [0, 1],
+        [6, 7],
+    ]
+
+
+def test_a_batch_without_rows_does_not_hide_among_others(sums: Model) -> None:
+    asked = [rows(1), Batch({"x": tensor(np.ones((0, 3), np.float32))}, 0), rows(2)]
+    assert groups(sums, asked) == [[0, 2], [1]]
+    assert isinstance(attempt(sums, asked)[1], InvalidTensorError)
+
+
+def test_no_more_than_the_bound_runs_at_once(sums: Model) -> None:
+    asked = [rows(value) for value in range(5)]
+    assert groups(sums, asked, at_most_bytes=2 * 12) == [[0, 1], [2, 3], [4]]
+
+
+def test_texts_are_joined_and_come_back_apart() -> None:
+    model = loaded(graphs.candidate("text", graphs.identity(TensorProto.STRING)))
+    asked = [Batch({"x": Tensor(BY_NUMPY["object"], (1,), memoryview(b"\x01\0\0\0a"))}, 1)] * 2
+    asked.append(Batch({"x": Tensor(BY_NUMPY["object"], (2,), memoryview(b"\x03\0\0\0b\xc3\xa9\0\0\0\0"))}, 2))
+    assert [to_values(outputs["y"]) for outputs in run(model, asked)] == [["a"], ["a"], ["bé", ""]]
+
+
+@pytest.mark.parametrize(("first", "last"), [("batch", "rows"), (1, 1), ("batch", 1)])
+def test_a_model_whose_rows_may_belong_together_runs_each_alone(first: int | str, last: int | str) -> None:
+    mean = graphs.model(
+        [helper.make_node("ReduceMean", ["x"], ["y"], keepdims=1)],
+        [("x", TensorProto.FLOAT, [first, 3])],
+        [("y", TensorProto.FLOAT, [last, 1])],
+    )
+    model = loaded(graphs.candidate("mean", mean))
+    asked = [rows(1), rows(3)]
+    assert groups(model, asked) == [[0], [1]]
+    assert [to_values(outputs["y"]) for outputs in run(model, asked)] == [[1], [3]]

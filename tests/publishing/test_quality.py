@@ -1,0 +1,316 @@
+"""The gate's last question, and the export's: nothing worse than the live version, nothing but the network itself."""
+
+import json
+import math
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from onnxlet.errors import ArtifactError, CredentialsError, InvalidRequestError
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
+from onnxlet.storage.connection import StorageSettings
+from onnxlet_cli.main import app
+from onnxlet_publishing.publish import publish
+from onnxlet_publishing.quality import (
+    HIGHER_IS_BETTER,
+    LOWER_IS_BETTER,
+    Margin,
+    check_may_keep,
+    check_may_publish,
+    check_not_worse,
+)
+from onnxlet_training import data
+from onnxlet_training.export import export
+from onnxlet_training.recipe import INPUT, OUTPUT, Array, Dataset, Examples, Exportable, Options, Recipe
+from onnxlet_training.recipes import RECIPES, find_recipe
+from onnxlet_training.source import Source
+from onnxlet_training.tasks.classification import ClassificationTask
+from tests.conftest import BUCKET
+from tests.crashes.front import Front
+from tests.helpers import graphs
+from tests.helpers.fake_gcs import FakeGcs
+
+CLASSES = 4
+MARGIN = Margin()
+
+
+def examples(_source: Source) -> Examples:
+    """Rows whose largest number is at their class."""
+    targets = np.arange(200) % CLASSES
+    noise = np.random.default_rng(0).random((len(targets), CLASSES))
+    return Examples((np.eye(CLASSES)[targets] * 2 + noise).astype(np.float32), targets, ("a", "b", "c", "d"))
+
+
+@dataclass
+class Fixed:
+    """A fitted network that is given: probabilities by a softmax, right in this share of the rows."""
+
+    share: float
+    error: float = 0.0
+    """What is added to the exported graph's first output, and not to the network's."""
+    scale: float = 1.0
+    """What all outputs are multiplied with."""
+    history: dict[str, list[float]] = field(default_factory=lambda: {"loss": [1.0], "val_loss": [1.0]})
+    best_epoch: int = 1
+    duration_s: float = 0.0
+    rank: int = 0
+
+    def predict(self, features: Array) -> Array:
+        rolled = np.roll(np.eye(CLASSES, dtype=np.float32), 1, axis=1)
+        is_wrong = np.arange(len(features)) >= round(self.share * len(features))
+        logits = np.where(is_wrong[:, None], features @ rolled, features)
+        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities: Array = self.scale * shifted / shifted.sum(axis=1, keepdims=True)
+        return probabilities
+
+    def run(self, *inputs: Array) -> list[Array]:
+        return [self.predict(*inputs)]
+
+    def exportables(self, dataset: Dataset) -> list[Exportable]:
+        """The graph looks up the answers by the rows: it is the network, whatever that gives."""
+        features = dataset.test.features
+        answers = self.predict(features)
+        return [Exportable("", {INPUT: features}, {OUTPUT: answers}, lambda path: self._write(features, answers, path))]
+
+    def _write(self, features: Array, answers: Array, path: Path) -> None:
+        found = answers.copy()
+        found[0, 0] += self.error
+        nodes = [
+            helper.make_node("MatMul", [INPUT, "rows"], ["alike"]),
+            helper.make_node("Mul", ["alike", "two"], ["twice"]),
+            helper.make_node("Sub", ["twice", "squares"], ["nearness"]),
+            helper.make_node("ArgMax", ["nearness"], ["nearest"], axis=1, keepdims=0),
+            helper.make_node("Gather", ["answers", "nearest"], [OUTPUT]),
+        ]
+        constants = {
+            "rows": features.T.copy(),
+            "two": np.array(2, np.float32),
+            "squares": np.square(features).sum(axis=1),
+            "answers": found,
+        }
+        inputs, outputs = ((name, TensorProto.FLOAT, ("batch", CLASSES)) for name in (INPUT, OUTPUT))
+        onnx.save(graphs.model(nodes, [inputs], [outputs], constants), path)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that needs no training."""
+
+    fitted: Fixed
+    framework: str = "onnx"
+
+    def fit(
+        self,
+        recipe: Recipe,  # noqa: ARG002 - the protocol's
+        dataset: Dataset,  # noqa: ARG002 - as above
+        options: Options,  # noqa: ARG002 - as above
+        folder: Path,  # noqa: ARG002 - as above
+        console: Console,  # noqa: ARG002 - as above
+    ) -> Fixed:
+        return self.fitted
+
+
+def tiny(fitted: Fixed) -> Recipe:
+    return Recipe("tiny", "Rows of four numbers", examples, Network(fitted), ClassificationTask(), 1, 8)
+
+
+Train = Callable[..., Result]
+
+
+@pytest.fixture
+def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
+    """Run `onnxlet train tiny` for a network that is right in a share of the rows."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(share: float, *options: str) -> Result:
+        monkeypatch.setitem(RECIPES, "tiny", tiny(Fixed(share)))
+        return CliRunner().invoke(app, ["train", "tiny", "--registry", "registry", *options])
+
+    return run
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(open_store((tmp_path / "registry").as_uri(), create=True))
+
+
+class TestCommand:
+    def test_what_is_worse_than_the_live_version_is_not_published(self, train: Train, registry: Registry) -> None:
+        assert train(0.9).exit_code == 0
+        done = train(0.8)
+        assert done.exit_code == 1
+        assert isinstance(done.exception, ArtifactError)
+        words = "tiny: accuracy is 0.8000, which is worse; live version 1 has 0.9000; --force"
+        assert str(done.exception).startswith(words)
+        assert registry.versions("tiny") == [1]
+        assert registry.resolve("tiny").metrics["accuracy"] == pytest.approx(0.9)
+
+    def test_what_is_as_good_or_better_is_live(self, train: Train, registry: Registry) -> None:
+        for share in (0.9, 0.9, 1.0):
+            done = train(share)
+            assert done.exit_code == 0, done.output
+        assert registry.resolve("tiny").version == 3
+        assert "tiny version 3" in done.stderr
+        assert "is live" in done.stderr
+
+    def test_force_publishes_what_is_worse(self, train: Train, registry: Registry) -> None:
+        train(0.9)
+        done = train(0.5, "--force", "--json")
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["live"] is True
+        assert registry.resolve("tiny").metrics["accuracy"] == pytest.approx(0.5, abs=0.01)
+
+    def test_stage_keeps_what_is_worse_and_what_is_live(self, train: Train, registry: Registry) -> None:
+        train(0.9)
+        done = train(0.5, "--stage", "--json")
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["live"] is False
+        assert "staged: onnxlet promote tiny 2 makes it live" in done.stderr
+        assert registry.versions("tiny") == [1, 2]
+        assert registry.resolve("tiny").version == 1
+
+    def test_the_comparison_is_with_the_live_version_and_not_with_the_newest(
+        self, train: Train, registry: Registry
+    ) -> None:
+        train(0.5)
+        train(1.0, "--stage")
+        assert train(0.6).exit_code == 0
+        assert registry.resolve("tiny").version == 3
+
+
+class TestMeasures:
+    def check(self, live: dict[str, float], new: dict[str, float]) -> None:
+        registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
+        publish(registry, replace(graphs.digits_candidate(), metrics=live))
+        check_not_worse(registry, replace(graphs.digits_candidate(1), metrics=new), MARGIN)
+
+    def refused(self, live: dict[str, float], new: dict[str, float], *words: str) -> None:
+        with pytest.raises(ArtifactError) as caught:
+            self.check(live, new)
+        for word in (*words, "--force", "--stage"):
+            assert word in str(caught.value)
+
+    @pytest.mark.parametrize("name", HIGHER_IS_BETTER)
+    def test_a_lower_measure_is_refused_beyond_the_margin(self, name: str) -> None:
+        self.check({name: 0.9}, {name: 0.95})
+        self.check({name: 0.9}, {name: 0.8901})
+        self.refused({name: 0.9}, {name: 0.889}, f"{name} is 0.8890, which is worse; live version 1 has 0.9000")
+
+    @pytest.mark.parametrize("name", LOWER_IS_BETTER)
+    def test_a_higher_measure_is_refused_beyond_the_margin(self, name: str) -> None:
+        self.check({name: 20.0}, {name: 3.0})
+        self.check({name: 20.0}, {name: 20.9})
+        self.refused({name: 20.0}, {name: 21.1}, f"{name} is 21.1000, which is worse; live version 1 has 20.0000")
+
+    def test_a_distance_that_rounding_made_negative_has_a_margin_too(self) -> None:
+        self.check({"feature_distance": -1e-3}, {"feature_distance": -1e-3})
+
+    @pytest.mark.parametrize("name", [*HIGHER_IS_BETTER, *LOWER_IS_BETTER])
+    def test_a_measure_that_is_missing_or_no_number_is_refused(self, name: str) -> None:
+        self.refused({name: 0.9}, {"other": 1.0}, f"{name} is not measured; live version 1 has 0.9000")
+        self.refused({name: 0.9}, {name: math.nan}, f"{name} is not measured")
+
+    def test_one_worse_measure_among_better_ones_is_refused(self) -> None:
+        self.refused({"accuracy": 0.9, "auc": 0.9}, {"accuracy": 0.99, "auc": 0.5}, "auc is 0.5000")
+
+    def test_without_a_live_version_or_its_measure_anything_is_good_enough(self) -> None:
+        self.check({}, {"accuracy": 0.1})
+        self.check({"operators": 5.0}, {"operators": 500.0, "perplexity": 1e9})
+        check_not_worse(
+            Registry(open_store(f"memory://{uuid.uuid4()}")),
+            replace(graphs.digits_candidate(), metrics={"accuracy": 0.1}),
+            MARGIN,
+        )
+
+
+class TestExport:
+    def export(self, folder: Path, scale: float, error: float) -> float:
+        fitted = Fixed(1.0, error, scale)
+        return export(fitted, data.load(tiny(fitted), Options(), folder), folder)[0].max_difference
+
+    @pytest.mark.parametrize(
+        ("scale", "error"),
+        [(1.0, 5e-5), (1.0, -9e-5), (150.0, 0.047), (1e6, 100.0), (1e-6, 5e-5)],
+    )
+    def test_rounding_grows_with_the_numbers(self, tmp_path: Path, scale: float, error: float) -> None:
+        assert self.export(tmp_path, scale, error) < 5e-4
+
+    @pytest.mark.parametrize(
+        ("scale", "error"),
+        [(1.0, 2e-4), (1.0, -2e-4), (150.0, 0.5), (1e6, 1000.0), (1.0, math.nan), (1.0, math.inf), (1e6, -math.inf)],
+    )
+    def test_a_graph_that_is_not_the_network_is_refused(self, tmp_path: Path, scale: float, error: float) -> None:
+        with pytest.raises(ArtifactError, match=r"model.onnx: output: expected answers within .* of the network's"):
+            self.export(tmp_path, scale, error)
+
+
+@pytest.mark.usefixtures("train")
+class TestData:
+    def test_data_that_a_recipe_would_not_read_are_refused_by_name(self, tmp_path: Path) -> None:
+        (tmp_path / "images").mkdir()
+        for location in ("images", "nowhere", "s3://bucket/images"):
+            done = CliRunner().invoke(app, ["train", "digits", "--fast", "--data", location])
+            assert isinstance(done.exception, InvalidRequestError)
+            assert str(done.exception) == f"--data {location}: digits trains on its own data and takes no other"
+            with pytest.raises(InvalidRequestError, match="takes no other"):
+                data.load(find_recipe("digits"), Options(data=location), tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == {"images"}
+        job = ["--on", "sagemaker", "--image", "image", "--output", "s3://bucket/out", "--registry", "s3://bucket/r"]
+        done = CliRunner().invoke(app, ["train", "digits", *job, "--data", "s3://bucket/images"])
+        assert "takes no other" in str(done.exception)
+
+    def test_a_run_that_fails_leaves_no_folder(self, tmp_path: Path) -> None:
+        for arguments in (
+            ["mnist", "--data", "nowhere"],
+            ["cats-dogs"],
+            ["mnist", "--out", "runs/a/b", "--data", "no"],
+        ):
+            assert CliRunner().invoke(app, ["train", *arguments, "--registry", "registry"]).exit_code == 1
+            assert not (tmp_path / "runs").exists()
+
+    def test_a_folder_with_something_in_it_stays(self, tmp_path: Path) -> None:
+        (tmp_path / "run" / "empty").mkdir(parents=True)
+        (tmp_path / "run" / "notes.txt").write_text("mine")
+        assert CliRunner().invoke(app, ["train", "cats-dogs", "--out", "run", "--registry", "registry"]).exit_code == 1
+        assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
+def test_who_may_create_and_not_replace_is_found_out_where_an_alias_would_be_moved() -> None:
+    """On Google Cloud, where the condition of a write is looked at after the right to delete."""
+    fake = FakeGcs("models")
+    with fake.serving() as url:
+        registry = Registry(open_store("gs://models/registry", StorageSettings(gcs_endpoint=url)))
+        publish(registry, graphs.digits_candidate())
+        live = fake.buckets["models"]["registry/models/digits/aliases/live.json"]
+        check_may_publish(registry, "digits", "live")
+        fake.is_create_only = True
+        check_may_publish(registry, "digits", None)
+        check_may_publish(registry, "mnist", "live")
+        with pytest.raises(CredentialsError, match=r"aliases/live\.json"):
+            check_may_publish(registry, "digits", "live")
+    assert fake.buckets["models"]["registry/models/digits/aliases/live.json"] is live, "nothing was written"
+    assert not any("mnist" in key for key in fake.buckets["models"])
+
+
+def test_no_alias_is_written_to_try_a_store_that_keeps_no_conditions(s3_endpoint: str) -> None:
+    front = Front(s3_endpoint)
+    with front.serving() as url:
+        store = open_store(f"s3://{BUCKET}/{uuid.uuid4()}", StorageSettings(url))
+        check_may_publish(Registry(store, allows_unconditional_writes=True), "digits", "live")
+    assert [line for line in front.requests if line.startswith("PUT") and "/blobs/" not in line] == []
+
+
+def test_where_checkpoints_are_kept_is_written_to_once(s3_endpoint: str) -> None:
+    store = open_store(f"s3://{BUCKET}/{uuid.uuid4()}", StorageSettings(s3_endpoint))
+    check_may_keep(store)
+    check_may_keep(store)  # a spot instance that was replaced
+    assert len(list(store.keys(""))) == 1

@@ -1,0 +1,120 @@
+"""Compress: a classifier's graph in eight bits, with fewer weights, and as a small student."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from onnxlet_publishing.graphs import Graph
+from onnxlet_publishing.publish import Candidate
+from onnxlet_training.compare import Variant, compare, measure_original
+from onnxlet_training.compression.distill import distill
+from onnxlet_training.compression.prune import prune
+from onnxlet_training.compression.quantize import quantize
+from onnxlet_training.networks.feed import Feed
+from onnxlet_training.networks.keras_export import write_onnx
+from onnxlet_training.networks.keras_network import FittedKeras, KerasNetwork
+from onnxlet_training.recipe import INPUT, OUTPUT, Array, Dataset, Fitted, Options, Recipe
+from onnxlet_training.tasks.classification import ClassificationTask
+
+if TYPE_CHECKING:
+    import keras
+
+CALIBRATION_EXAMPLES = 256
+STUDENT_EPOCHS = 2.0
+"""Of the recipe's: a small network learns slower."""
+PRUNING_EPOCHS = 0.4
+"""Of the recipe's: what is left has been trained already."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a variant may lose of the test accuracy."""
+
+    max_accuracy_drop: float = 0.005
+    student_accuracy_drop: float = 0.01
+
+
+def compress(
+    recipe: Recipe, fitted: Fitted, dataset: Dataset, path: Path, options: Options, budget: Budget
+) -> list[Variant]:
+    """Make the variants of a classifier beside its file, and measure each in this run; the original comes first.
+
+    Raises:
+        ArtifactError: an export failed.
+    """
+    import keras
+
+    original = measure_original(path, dataset.test)
+    found = [original]
+    for name, make in _makers(recipe, fitted, dataset, path, options).items():
+        target = path.with_name(f"{path.stem}-{name}.onnx")
+        keras.utils.set_random_seed(options.seed)  # else it would differ after a training that was resumed
+        make(target)
+        drop = budget.student_accuracy_drop if name == "student" else budget.max_accuracy_drop
+        found.append(compare(name, target, original, dataset.test, drop))
+    return found
+
+
+def with_variants(candidate: Candidate, variants: list[Variant]) -> Candidate:
+    """The candidate with what is worth publishing beside its original."""
+    kept = [variant for variant in variants[1:] if variant.is_kept]
+    metrics = {name: value for variant in kept for name, value in variant.metrics().items()}
+    files = {variant.name: variant.path.read_bytes() for variant in kept}
+    return replace(candidate, metrics={**candidate.metrics, **metrics}, variants=files)
+
+
+def _makers(
+    recipe: Recipe, fitted: Fitted, dataset: Dataset, path: Path, options: Options
+) -> dict[str, Callable[[Path], None]]:
+    """For each variant, what writes its file."""
+    feed = Feed(dataset.train, recipe.batch_size, recipe.augment, recipe.augmented_copies, options.seed)
+    epochs = options.epochs or (1 if options.is_fast else recipe.epochs)
+
+    def write_int8(target: Path) -> None:
+        chosen = np.random.default_rng(options.seed).permutation(len(dataset.train))[:CALIBRATION_EXAMPLES]
+        quantize(path, INPUT, dataset.train.to_model(dataset.train.inputs[chosen]), target)
+
+    def write_pruned(target: Path) -> None:
+        assert isinstance(fitted, FittedKeras)
+        assert isinstance(recipe.network, KerasNetwork)
+        pruned = prune(fitted.model, recipe.network.loss, feed, max(1, round(PRUNING_EPOCHS * epochs)))
+        _write(pruned, target)
+
+    def write_student(target: Path) -> None:
+        assert isinstance(recipe.task, ClassificationTask)
+        shape = dataset.test.to_model(dataset.test.inputs[:1]).shape[1:]
+        is_planar = recipe.preprocess is not None and recipe.preprocess.layout == "NCHW"
+        teacher = _teacher(path, recipe.task)
+        rounds = max(1, round(STUDENT_EPOCHS * epochs))
+        student = distill(teacher, shape, len(dataset.labels), feed, rounds, is_planar=is_planar)
+        _write(student if recipe.task.activation == "softmax" else _with_softmax(student), target)
+
+    makers: dict[str, Callable[[Path], None]] = {"int8": write_int8, "student": write_student}
+    if isinstance(fitted, FittedKeras):
+        makers["pruned"] = write_pruned
+    return makers
+
+
+def _teacher(path: Path, task: ClassificationTask) -> Callable[[Array], Array]:
+    """The original as the functions run it, giving probabilities."""
+    graph = Graph(path.read_bytes())
+    return lambda features: task.probabilities(graph.run({INPUT: features}, OUTPUT))
+
+
+def _with_softmax(student: "keras.Model") -> "keras.Model":
+    """The student giving probabilities, as the original does."""
+    import keras
+
+    return keras.Sequential([keras.Input(student.input_shape[1:]), *student.layers, keras.layers.Activation("softmax")])
+
+
+def _write(model: "keras.Model", target: Path) -> None:
+    """Export a copy that does not know how it was trained: a loss of our own would not load."""
+    bare = type(model).from_config(model.get_config())
+    bare.set_weights(model.get_weights())
+    keras_path = target.with_suffix(".keras")
+    bare.save(keras_path)
+    write_onnx(keras_path, target)

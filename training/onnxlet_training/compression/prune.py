@@ -1,0 +1,46 @@
+"""Prune: the smallest weights of a Keras network become zero and stay so while the others learn on.
+
+Source: S. Han et al., "Learning both Weights and Connections for Efficient Neural Networks", 2015. A dense
+runtime gains no time by it; a zipped package gets smaller.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from onnxlet_training.networks.feed import Feed
+from onnxlet_training.networks.keras_network import to_dataset
+
+if TYPE_CHECKING:
+    import keras
+
+SHARE = 0.7
+"""Of each kernel's weights."""
+LEARNING_RATE = 3e-4
+
+
+def prune(model: "keras.Model", loss: str, feed: Feed, epochs: int) -> "keras.Model":
+    """A copy of the network with most of its weights at zero, trained on for some epochs."""
+    import keras
+
+    pruned = keras.models.clone_model(model)
+    pruned.set_weights(model.get_weights())
+    masks = [(weight, _mask(np.asarray(weight))) for weight in pruned.trainable_weights if len(weight.shape) > 1]
+
+    class KeepZeros(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
+            for weight, mask in masks:
+                weight.assign(weight * mask)
+
+    for weight, mask in masks:
+        weight.assign(weight * mask)
+    pruned.compile(optimizer=keras.optimizers.Adam(LEARNING_RATE), loss=loss)
+    for epoch in range(epochs):
+        pruned.fit(to_dataset(feed, epoch), epochs=1, callbacks=[KeepZeros()], shuffle=False, verbose=0)
+    return pruned
+
+
+def _mask(weights: "np.typing.NDArray[Any]") -> "np.typing.NDArray[np.float32]":
+    """One where a weight stays, zero where it goes."""
+    mask: np.typing.NDArray[np.float32] = (np.abs(weights) > np.quantile(np.abs(weights), SHARE)).astype(np.float32)
+    return mask
