@@ -18,6 +18,7 @@ from onnxlet.contract import alias as actions
 from onnxlet.contract import expectation, layout
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InvalidRequestError, OnnxletError, StoreError
+from onnxlet_publishing.errors import CommandError, MachineError
 from onnxlet.registry.registry import Sign
 from onnxlet_cli import output
 from onnxlet_cli.commands.bench import app as bench
@@ -391,7 +392,7 @@ def main() -> None:
     """Run the command; an error is one line and exit code 1."""
     try:
         app()
-    except (OnnxletError, OSError) as error:
+    except (CommandError, OnnxletError, OSError) as error:
         output.print_error(to_error(error))
         sys.exit(1)
     except KeyboardInterrupt:
@@ -403,7 +404,7 @@ def to_error(error: BaseException) -> Exception:
     if isinstance(error, KeyboardInterrupt):
         return InterruptedRunError("the run was stopped")
     if isinstance(error, OSError):
-        return OnnxletError(f"{error.filename or 'this machine'}: {error.strerror or error}")
+        return MachineError(f"{error.filename or 'this machine'}: {error.strerror or error}")
     assert isinstance(error, Exception)
     return error
 
