@@ -18,7 +18,6 @@ from onnxlet.contract import alias as actions
 from onnxlet.contract import expectation, layout
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InvalidRequestError, OnnxletError, StoreError
-from onnxlet_publishing.errors import CommandError, MachineError
 from onnxlet.registry.registry import Sign
 from onnxlet_cli import output
 from onnxlet_cli.commands.bench import app as bench
@@ -31,6 +30,7 @@ from onnxlet_cli.commands.explain import explain
 from onnxlet_cli.commands.keys import app as keys
 from onnxlet_cli.options import CloudName, JsonOption, RegistryOption, finite
 from onnxlet_cli.registry import open_registry
+from onnxlet_publishing.errors import CommandError, MachineError
 from onnxlet_training.checkpoint import InterruptedRunError
 
 STOPPED = 130

@@ -3,6 +3,7 @@
 The layers, lowest first. A module imports from its own line and from the lines above it, never from a line below.
 
     errors      what a function answers when it cannot answer
+    record      classes whose annotations are their fields, without dataclasses
     limits      every bound on a request or an event, with its reason
     contract    the documents that publishing and functions share: manifests, aliases, tensors, API keys
     deadline    how much time a request has left, and what happens when it ends

@@ -119,8 +119,8 @@ def page() -> str:
             *rows,
             "",
             f"There are {sum(map(len, found.values()))} imports between {len(order)} layers. The map stands in the",
-            "docstring of `functions/onnxlet/__init__.py`; `python -m tests.helpers.architecture` writes this page from",
-            "it and from the imports, and `tests/test_architecture.py` compares both with the code.",
+            "docstring of `functions/onnxlet/__init__.py`; `python -m tests.helpers.architecture` writes this page",
+            "from it and from the imports, and `tests/test_architecture.py` compares both with the code.",
             "",
         ]
     )

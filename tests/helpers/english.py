@@ -9,6 +9,7 @@ import re
 import sys
 import tokenize
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 OPENINGS = re.compile(
@@ -82,27 +83,28 @@ def docstrings(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
             text = ast.get_docstring(node)
             if text:
                 yield node.body[0].lineno, text, _kind(node)
-            body = [*node.body, None] if isinstance(node, ast.Module | ast.ClassDef) else []
-            for before, after in zip(body, body[1:], strict=False):
-                if isinstance(before, ast.Assign | ast.AnnAssign) and _is_text(after):
-                    yield after.lineno, after.value.value, "attribute"  # type: ignore[union-attr]
-            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-                for before, after in zip(node.body, node.body[1:], strict=False):
-                    if isinstance(before, ast.Assign | ast.AnnAssign) and _is_text(after):
-                        yield after.lineno, after.value.value, "attribute"  # type: ignore[attr-defined]
+            yield from _attributes(node.body)
+
+
+def _attributes(body: list[ast.stmt]) -> Iterator[tuple[int, str, str]]:
+    for before, after in pairwise(body):
+        if isinstance(before, ast.Assign | ast.AnnAssign) and isinstance(after, ast.Expr):
+            value = after.value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                yield after.lineno, value.value, "attribute"
 
 
 def docstring_problems(text: str, kind: str) -> Iterator[str]:
     """Yield what is wrong with one docstring."""
     if OPENINGS.match(text):
-        yield f"the docstring begins with {text.split()[0]!r}: {text[:60]!r}"
+        yield f"the docstring begins with {text.split(maxsplit=1)[0]!r}: {text[:60]!r}"
     if kind == "function" and CALL_OPENINGS.match(text):
-        yield f"the docstring of a function begins with {text.split()[0]!r}, not with a verb: {text[:60]!r}"
+        yield f"the docstring of a function begins with {text.split(maxsplit=1)[0]!r}, not with a verb: {text[:60]!r}"
     if kind == "constructor" and re.match(r"(Take|Begin|Hold|Keep)\b", text):
         yield f"a constructor needs no docstring that repeats its parameters: {text[:60]!r}"
     if text[:1].islower():
         yield f"the docstring begins in lower case: {text[:60]!r}"
-    if not re.search(r"[.!?:`\"]$", text.split("\n\n")[0].strip()):
+    if not re.search(r"[.!?:`\"]$", text.split("\n\n", maxsplit=1)[0].strip()):
         yield f"the docstring's first paragraph has no end: {text[:60]!r}"
     yield from word_problems(text)
 
@@ -147,10 +149,6 @@ def _name(node: ast.AST) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
-def _is_text(node: ast.AST | None) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
 if __name__ == "__main__":
     found = [line for folder in sys.argv[1:] for path in sorted(Path(folder).rglob("*.py")) for line in problems(path)]
-    print(*found, f"{len(found)} problems", sep="\n")
+    sys.stdout.writelines(f"{line}\n" for line in [*found, f"{len(found)} problems"])
