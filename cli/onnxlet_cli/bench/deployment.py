@@ -11,7 +11,7 @@ from onnxlet.errors import InvalidRequestError
 from onnxlet_cli.local.process import FUNCTIONS
 
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
-REFERENCES = Path(__file__).with_name("references")
+REFERENCES = Path(__file__).with_name("baselines")
 
 INTERFACE_CLIENT = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
 """What Lambda's own image has, and no package brings."""

@@ -54,7 +54,7 @@ def test_it_is_the_functions_and_what_they_load(content: dict[str, bytes]) -> No
         *{"main.py", "requirements.txt", "__pycache__", "onnxlet"},
         *{"onnxruntime", "obstore", "orjson", "PIL", "pillow.libs"},
     }
-    assert "onnxlet/playground/index.html" in content
+    assert "onnxlet/web/playground/index.html" in content
     assert content["main.py"] == (FUNCTIONS / "main.py").read_bytes()
 
 
@@ -106,7 +106,7 @@ def test_gcps_is_the_source_alone_with_its_requirements_and_the_same_each_time(t
     assert packages[0].path.read_bytes() == packages[1].path.read_bytes()
     with zipfile.ZipFile(packages[0].path) as archive:
         names = set(archive.namelist())
-    assert {"main.py", "requirements.txt", "onnxlet/app.py"} <= names
+    assert {"main.py", "requirements.txt", "onnxlet/web/app.py"} <= names
     assert not [name for name in names if name.endswith((".pyc", ".so"))]
     assert packages[0].unproven is not None
 

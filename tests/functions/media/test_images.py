@@ -218,7 +218,7 @@ def test_pillow_is_imported_for_images_alone() -> None:
 WITHOUT_PILLOW = """
 import sys
 sys.modules["PIL"] = None  # as in a package that was made without it
-from onnxlet import images
+from onnxlet.media import images
 from onnxlet.contract.manifest import ImagePreprocess
 from onnxlet.errors import UnsupportedMediaError
 images.prepare()
@@ -517,7 +517,8 @@ PEAK = """
 import io, sys
 from pathlib import Path
 from PIL import Image
-from onnxlet import image_files, images, memory
+from onnxlet import memory
+from onnxlet.media import image_files, images
 from onnxlet.contract.manifest import ImagePreprocess
 
 def peak_bytes():

@@ -136,7 +136,7 @@ def test_an_unknown_version_is_a_422(version: int) -> None:
 
 NESTED = """
 import sys, threading
-from onnxlet import npy
+from onnxlet.media import npy
 from onnxlet.errors import OnnxletError
 
 def read():
