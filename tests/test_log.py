@@ -105,14 +105,14 @@ def requests(route: Any, shown: dict[str, str]) -> Iterator[Request]:
                     yield Request(route.method, path, body, {**odd, **shown, "content-type": media_type})
 
 
-@pytest.mark.parametrize("has_gate", [False, True], ids=["open", "keys"])
+@pytest.mark.parametrize("requires_keys", [False, True], ids=["open", "keys"])
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.pattern}")
 def test_no_part_of_a_request_is_in_the_log(
-    store: Store, key: str, logged: Callable[[list[Any]], str], route: Any, has_gate: bool
+    store: Store, key: str, logged: Callable[[list[Any]], str], route: Any, requires_keys: bool
 ) -> None:
     lines: list[Any] = []
-    app = App(Settings(store.url, "text", has_gate=has_gate), lines.append)
-    shown = ({"authorization": f"Bearer {key}"}, {"x-api-key": f"{key}{MARKER}"}) if has_gate else ({},)
+    app = App(Settings(store.url, "text", requires_keys=requires_keys), lines.append)
+    shown = ({"authorization": f"Bearer {key}"}, {"x-api-key": f"{key}{MARKER}"}) if requires_keys else ({},)
     for headers in shown:
         for request in requests(route, headers):
             app.handle(request)

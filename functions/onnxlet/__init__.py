@@ -12,7 +12,7 @@ The layers, lowest first. A module imports from its own line and from the lines 
     http        a request and a response, and the encodings of their bodies
     media       bytes to pixels, arrays and text; knows no model
     storage     object stores: reading, writing, credentials, and the disk cache
-    access      who may ask: API keys, quotas and the origins of pages
+    access      who may ask: API keys and quotas
     settings    every environment variable, read once
     registry    a name with an alias or a version to a manifest and its verified artifacts
     models      loaded versions: the cache, live updates and batches

@@ -24,7 +24,7 @@ from onnxlet.storage import Store, open_store
 from onnxlet.storage.allowed_objects import References
 
 if TYPE_CHECKING:
-    from onnxlet.access.api_keys import Gate
+    from onnxlet.access.api_keys import ApiKeys
 
 logger = logging.getLogger("onnxlet")
 
@@ -46,7 +46,7 @@ class Service:
         self._budget: memory.Budget | None = None
         self._results: Store | None = None
         self._buckets: dict[str, Store] = {}
-        self.gate = self._open_gate()
+        self.api_keys = self._open_api_keys()
 
     @property
     def traffic(self) -> Traffic:
@@ -129,8 +129,8 @@ class Service:
 
     def reopen(self) -> None:
         """Connect anew, and look whether aliases have moved: time has passed that no clock of this process counted."""
-        if self.gate is not None:
-            self.gate.forget()
+        if self.api_keys is not None:
+            self.api_keys.forget()
         with self._opening:
             self._results = None
             self._buckets.clear()
@@ -139,13 +139,13 @@ class Service:
             traffic.models.registry.reopen(open_store(self.settings.registry, self.settings.storage))
             traffic.refresh_all()
 
-    def _open_gate(self) -> Gate | None:
+    def _open_api_keys(self) -> ApiKeys | None:
         """What lets requests in, where not everybody may ask."""
-        if not self.settings.has_gate:
+        if not self.settings.requires_keys:
             return None
-        from onnxlet.access.api_keys import Gate  # most functions ask nobody for a key
+        from onnxlet.access.api_keys import ApiKeys  # most functions ask nobody for a key
 
-        return Gate(lambda: self.traffic.models.registry.store, lambda: self.results, self.settings.refresh_s)
+        return ApiKeys(lambda: self.traffic.models.registry.store, lambda: self.results, self.settings.refresh_s)
 
     def find(self, reference: str | None, version: str | None = None, key: str | None = None) -> Routed:
         """Who answers for what a request names.

@@ -62,7 +62,7 @@ def test_what_answers_pages_of_other_origins_is_imported_only_where_some_are_lis
     for origins, is_imported in (("", False), ("https://app.example.com", True)):
         done = import_main(ONNXLET_REGISTRY="memory://import", ONNXLET_CORS_ORIGINS=origins)
         assert done.returncode == 0, done.stderr
-        assert ("onnxlet.access.cors" in done.stderr) == is_imported
+        assert ("onnxlet.web.cors" in done.stderr) == is_imported
 
 
 def test_without_a_registry_it_says_what_is_missing() -> None:

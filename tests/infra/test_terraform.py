@@ -290,7 +290,7 @@ def test_results_never_lie_among_the_inputs() -> None:
 
 
 def test_settings_are_those_that_the_functions_read() -> None:
-    config = (ROOT / "functions/onnxlet/settings.py").read_text()
+    config = (ROOT / "functions/onnxlet/settings/__init__.py").read_text()
     calls = [node for node in ast.walk(ast.parse(config)) if isinstance(node, ast.Call)]
     strings = [argument.value for call in calls for argument in call.args if isinstance(argument, ast.Constant)]
     read = {text for text in strings if isinstance(text, str) and re.fullmatch(r"ONNXLET_\w+", text)}

@@ -133,7 +133,7 @@ def test_what_is_said_is_set_as_the_functions_take_it(evaluate: Evaluate) -> Non
     assert (settings.model, settings.variant, settings.refresh_s) == ("digits", "int8", 0)
     assert settings.memory_bytes == 2**30
     assert settings.public_keys == (keys.public_key(1), keys.public_key(2))
-    assert settings.has_gate
+    assert settings.requires_keys
     assert settings.base_path == "/ml"
     assert settings.cors_origins == ("https://app.example.com", "http://[::1]:3000")
     assert settings.edge

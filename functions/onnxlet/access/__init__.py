@@ -1,1 +1,1 @@
-"""Who may ask: API keys, quotas and the origins of pages."""
+"""Who may ask: API keys and quotas."""

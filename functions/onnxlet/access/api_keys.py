@@ -30,7 +30,7 @@ RETRY_S = 1.0
 """After the store did not answer: not each stranger's request shall be one to it, nor wait for it."""
 
 
-class Gate:
+class ApiKeys:
     """Lets requests in by their API keys. Safe for threads."""
 
     def __init__(self, open_registry: Callable[[], Store], open_results: Callable[[], Store], refresh_s: float) -> None:

@@ -34,7 +34,7 @@ from onnxlet.web.exchange import Exchange
 from onnxlet.web.routes import Route, Router
 
 if TYPE_CHECKING:
-    from onnxlet.access.cors import Cors
+    from onnxlet.web.cors import Cors
 
 logger = logging.getLogger("onnxlet")
 
@@ -139,8 +139,8 @@ class App:
             if allowed:
                 exchange.route = PREFLIGHT
                 return self._finish(exchange, Response(204, b"", headers=allowed))
-            if self.service.gate is not None and not is_page(exchange.request):
-                exchange.key = self.service.gate.admit(exchange.request)
+            if self.service.api_keys is not None and not is_page(exchange.request):
+                exchange.key = self.service.api_keys.admit(exchange.request)
             route, arguments = ROUTER.find(exchange.request.method, exchange.request.path)
             exchange.route = route.pattern
 
@@ -295,7 +295,7 @@ class App:
             headers |= {"onnxlet-model": model.model, "onnxlet-version": str(model.version)}
         if request.method in {"GET", "HEAD"}:
             headers |= UNSNIFFED
-        if self.service.gate is not None and "cache-control" not in response.headers:
+        if self.service.api_keys is not None and "cache-control" not in response.headers:
             headers |= UNCACHED
         if self._cors is not None:
             headers |= self._cors.headers(request.headers, response.headers)
@@ -306,7 +306,7 @@ def _open_cors(settings: Settings) -> "Cors | None":
     """Return what lets pages of other origins read the answers; None where no origin is named."""
     if not settings.cors_origins:
         return None
-    from onnxlet.access.cors import Cors  # few functions are called from pages of other origins
+    from onnxlet.web.cors import Cors  # few functions are called from pages of other origins
 
     return Cors(settings.cors_origins)
 

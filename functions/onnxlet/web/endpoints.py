@@ -85,7 +85,7 @@ def openapi(exchange: Exchange) -> Response:
     settings = exchange.service.settings
     document = describe(
         ROUTES,
-        has_gate=settings.has_gate,
+        requires_keys=settings.requires_keys,
         base_path=exchange.request.base_path,
         explain_runs=settings.explain_runs,
         generate_length=settings.generate_length,

@@ -97,8 +97,8 @@ class Exchange:
             QuotaExceededError: the key has less left today.
             StoreError: its quota cannot be counted.
         """
-        if self.key is not None and self.service.gate is not None:
-            self.service.gate.charge(self.key, runs // RUNS_PER_REQUEST)
+        if self.key is not None and self.service.api_keys is not None:
+            self.service.api_keys.charge(self.key, runs // RUNS_PER_REQUEST)
 
     def capture(self, model: Model, asked: Sequence[Batch], outputs: Sequence[Outputs]) -> None:
         """Keep a few facts of the answer, where the function is told to."""

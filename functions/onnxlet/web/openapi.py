@@ -30,7 +30,7 @@ JSON = "application/json"
 def describe(
     routes: Iterable[Route],
     *,
-    has_gate: bool = False,
+    requires_keys: bool = False,
     base_path: str = "",
     explain_runs: int = MAX_EXPLAIN_RUNS,
     generate_length: int = MAX_LENGTH,
@@ -39,7 +39,7 @@ def describe(
 
     Args:
         routes: All that the function has.
-        has_gate: Whether it asks for API keys.
+        requires_keys: Whether it asks for API keys.
         base_path: What stands in front of every path.
         explain_runs: How many runs one explanation may have; 0 leaves its routes out.
         generate_length: How many tokens one request may generate; 0 leaves its routes out.
@@ -50,10 +50,10 @@ def describe(
         if bounds.get(route.takes) == 0:
             continue
         operation = _operation(route, explain_runs)
-        operation["responses"] |= _REFUSALS if has_gate else {}
+        operation["responses"] |= _REFUSALS if requires_keys else {}
         paths.setdefault(route.pattern, {})[route.method.lower()] = operation
     schemas = {**SCHEMAS, "GenerateRequest": _generate_request(generate_length)}
-    components = {"schemas": schemas, "securitySchemes": _SCHEMES} if has_gate else {"schemas": schemas}
+    components = {"schemas": schemas, "securitySchemes": _SCHEMES} if requires_keys else {"schemas": schemas}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -64,7 +64,7 @@ def describe(
         **({"servers": [{"url": quote(base_path)}]} if base_path else {}),
         "paths": paths,
         "components": components,
-        **({"security": [{name: []} for name in _SCHEMES]} if has_gate else {}),
+        **({"security": [{name: []} for name in _SCHEMES]} if requires_keys else {}),
     }
 
 

@@ -29,10 +29,10 @@ from tests.helpers.damage import damage
 
 @contextmanager
 def function(
-    folder: Path, model: str | None = "digits", refresh_s: float = 0, *, has_gate: bool = False
+    folder: Path, model: str | None = "digits", refresh_s: float = 0, *, requires_keys: bool = False
 ) -> Iterator[str]:
     """A function behind a Function URL, which reads the registry in a folder."""
-    settings = Settings(folder.as_uri(), model, refresh_s=refresh_s, has_gate=has_gate)
+    settings = Settings(folder.as_uri(), model, refresh_s=refresh_s, requires_keys=requires_keys)
     app = App(settings, write_line=lambda _line: None)
 
     def invoke(event: Any) -> Any:
@@ -178,21 +178,21 @@ class TestAccess:
 
 class TestKeys:
     def test_a_caller_without_a_key_is_told_how_to_get_one(self, folder: Path) -> None:
-        with function(folder, has_gate=True) as url:
+        with function(folder, requires_keys=True) as url:
             only(examine(url), "error", "url_key", "401: expected an API key", "ONNXLET_API_KEY", "onnxlet keys create")
 
     def test_the_key_of_the_environment_is_shown(
         self, folder: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ONNXLET_API_KEY", created_key(registry))
-        with function(folder, has_gate=True) as url:
+        with function(folder, requires_keys=True) as url:
             assert wrong(examine(url, registry)) == []
 
     def test_a_signature_and_a_key_are_shown_together(
         self, folder: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ONNXLET_API_KEY", created_key(registry))
-        with function(folder, has_gate=True) as backend, signed_gate(backend) as url:
+        with function(folder, requires_keys=True) as backend, signed_gate(backend) as url:
             found = list(examine(url, registry))
         assert wrong(found) == []
         one(found, "ok", "golden")

@@ -1,4 +1,4 @@
-"""The gate: who is let in, to what, and what happens when it cannot be known."""
+"""The API keys: who is let in, to what, and what happens when it cannot be known."""
 
 import json
 import threading
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from onnxlet import deadline
-from onnxlet.access.api_keys import MAX_REFRESH_S, MAX_STALE_S, Gate
+from onnxlet.access.api_keys import MAX_REFRESH_S, MAX_STALE_S, ApiKeys
 from onnxlet.clouds import aws
 from onnxlet.contract import api_keys, layout
 from onnxlet.contract.api_keys import Key, Keys
@@ -85,7 +85,7 @@ def lines() -> list[Any]:
 @pytest.fixture
 def app(owner: Owner, lines: list[Any]) -> App:
     results = f"memory://{uuid.uuid4()}"
-    settings = Settings(owner.store.url, "sums", results, has_gate=True, refresh_s=0)
+    settings = Settings(owner.store.url, "sums", results, requires_keys=True, refresh_s=0)
     return App(settings, lines.append)
 
 
@@ -270,8 +270,8 @@ class TestChanges:
         assert code(slow, bearer(text)) is None
         owner.revoke(text)
         assert code(slow, bearer(text)) is None
-        assert slow.service.gate is not None
-        assert slow.service.gate._refresh_s == MAX_REFRESH_S, "a pinned alias does not pin keys"
+        assert slow.service.api_keys is not None
+        assert slow.service.api_keys._refresh_s == MAX_REFRESH_S, "a pinned alias does not pin keys"
         slow.service.reopen()
         assert code(slow, bearer(text)) == "unauthenticated", "a snapshot knows nothing of now"
 
@@ -313,18 +313,18 @@ class TestStoreThatIsDown:
         self, owner: Owner, stores: list[Store], down: Store, caplog: pytest.LogCaptureFixture
     ) -> None:
         text = owner.create()
-        gate = Gate(lambda: stores[0], lambda: stores[0], 0)
+        keys = ApiKeys(lambda: stores[0], lambda: stores[0], 0)
         request = Request("GET", "/v2", b"", bearer(text))
-        assert gate.admit(request).name == "Ada"
+        assert keys.admit(request).name == "Ada"
         stores[0] = down
-        assert gate.admit(request).name == "Ada"
+        assert keys.admit(request).name == "Ada"
         assert "the API keys were not read: s3://bucket/access/keys.json" in caplog.text
-        gate._read_at_s -= MAX_STALE_S
+        keys._read_at_s -= MAX_STALE_S
         with pytest.raises(StoreError, match="it cannot be told now who may ask"):
-            gate.admit(request)
+            keys.admit(request)
         stores[0] = owner.store
-        gate._ask_at_s = 0  # a second later
-        assert gate.admit(request).name == "Ada"
+        keys._ask_at_s = 0  # a second later
+        assert keys.admit(request).name == "Ada"
 
     def test_nobody_is_at_first_and_strangers_do_not_ask_the_store_again_and_again(self, down: Store) -> None:
         asked: list[int] = []
@@ -333,13 +333,13 @@ class TestStoreThatIsDown:
             asked.append(1)
             return down
 
-        gate = Gate(opened, opened, 0)
+        keys = ApiKeys(opened, opened, 0)
         for _ in range(20):
             with pytest.raises(StoreError):
-                gate.admit(Request("GET", "/v2", b"", bearer(api_keys.generate()[1])))
+                keys.admit(Request("GET", "/v2", b"", bearer(api_keys.generate()[1])))
         assert len(asked) == 1
         with pytest.raises(UnauthenticatedError):
-            gate.admit(Request("GET", "/v2", b"", bearer("onnxlet_short")))
+            keys.admit(Request("GET", "/v2", b"", bearer("onnxlet_short")))
 
     def test_requests_that_come_at_once_ask_once(self, owner: Owner) -> None:
         text = owner.create()
@@ -350,11 +350,11 @@ class TestStoreThatIsDown:
             asked.append(1)
             return owner.store
 
-        gate = Gate(opened, opened, 60)
+        keys = ApiKeys(opened, opened, 60)
 
         def admit(_thread: int) -> str:
             barrier.wait()
-            return gate.admit(Request("GET", "/v2", b"", bearer(text))).name
+            return keys.admit(Request("GET", "/v2", b"", bearer(text))).name
 
         with ThreadPoolExecutor(8) as pool:
             assert set(pool.map(admit, range(8))) == {"Ada"}
@@ -384,22 +384,22 @@ class TestStoreThatStalls:
 
     def test_whoever_asks_it_is_let_in_with_half_of_the_time_left(self, owner: Owner, store: StallingStore) -> None:
         request = Request("GET", "/v2", b"", bearer(owner.create()))
-        gate = Gate(lambda: store, lambda: store, 0)
-        assert gate.admit(request).name == "Ada"
+        keys = ApiKeys(lambda: store, lambda: store, 0)
+        assert keys.admit(request).name == "Ada"
         with deadline.within(1):
-            assert gate.admit(request).name == "Ada"
+            assert keys.admit(request).name == "Ada"
             assert store.asked.is_set()
             assert deadline.remaining_s() > 0
         store.goes_on.set()
 
     def test_the_others_do_not_wait(self, owner: Owner, store: StallingStore) -> None:
         request = Request("GET", "/v2", b"", bearer(owner.create()))
-        gate = Gate(lambda: store, lambda: store, 0)
-        gate.admit(request)
+        keys = ApiKeys(lambda: store, lambda: store, 0)
+        keys.admit(request)
         admitted: list[str] = []
 
         def admit() -> None:
-            admitted.append(gate.admit(request).name)
+            admitted.append(keys.admit(request).name)
 
         threads = [threading.Thread(target=admit, daemon=True) for _ in range(5)]
         threads[0].start()
@@ -422,7 +422,7 @@ class TestCost:
         registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
         publish_all(registry, [graphs.char_candidate(), graphs.generator_candidate(), graphs.digits_candidate()])
         results = f"memory://{uuid.uuid4()}"
-        return App(Settings(registry.store.url, "digits", results, has_gate=True, refresh_s=0), lines.append)
+        return App(Settings(registry.store.url, "digits", results, requires_keys=True, refresh_s=0), lines.append)
 
     @pytest.fixture
     def owner(self, app: App) -> Owner:
@@ -513,9 +513,9 @@ def test_the_line_names_the_key_by_its_identifier(app: App, owner: Owner, lines:
 
 
 def test_a_wrong_setting_opens_nothing() -> None:
-    for text, has_gate in ((None, False), ("", False), ("open", False), ("keys", True)):
+    for text, requires_keys in ((None, False), ("", False), ("open", False), ("keys", True)):
         environment = {"ONNXLET_REGISTRY": "s3://b"} | ({} if text is None else {"ONNXLET_ACCESS": text})
-        assert Settings.from_environment(environment).has_gate == has_gate
+        assert Settings.from_environment(environment).requires_keys == requires_keys
     for text in ("key", "KEYS", "closed", " keys"):
         with pytest.raises(Exception, match="ONNXLET_ACCESS: expected open or keys"):
             Settings.from_environment({"ONNXLET_REGISTRY": "s3://b", "ONNXLET_ACCESS": text})

@@ -475,12 +475,12 @@ EVENT: dict[str, Any] = {
         {"body": SURROGATE, "isBase64Encoded": True},
     ],
 )
-@pytest.mark.parametrize("has_gate", [False, True])
+@pytest.mark.parametrize("requires_keys", [False, True])
 def test_a_lone_surrogate_anywhere_in_an_event_is_a_400(
-    registry: Registry, capsys: pytest.CaptureFixture[str], changed: dict[str, Any], has_gate: bool
+    registry: Registry, capsys: pytest.CaptureFixture[str], changed: dict[str, Any], requires_keys: bool
 ) -> None:
     """JSON may write one, and the log and the stores take none."""
-    app = App(Settings(registry.store.url, has_gate=has_gate))
+    app = App(Settings(registry.store.url, requires_keys=requires_keys))
     response = app.handle(EVENT | changed, aws.to_request)
     assert (response.status, json.loads(response.body)["code"]) == (400, "invalid_request")
     assert json.loads(capsys.readouterr().out)["status"] == 400

@@ -58,7 +58,7 @@ class Settings:
     """`ONNXLET_MODEL`: loaded in the init phase, and used where a request or an object names none."""
     results: str | None = None
     """`ONNXLET_RESULTS`: the root URL under which results for objects, and answers too large to send, are written."""
-    has_gate: bool = False
+    requires_keys: bool = False
     """`ONNXLET_ACCESS`: whether every HTTP request needs an API key (`keys`), or none does (`open`)."""
     capture: float = 0.0
     """`ONNXLET_CAPTURE`: the share of the requests of which a few facts, and no payload, are kept under the results."""
@@ -127,7 +127,7 @@ class Settings:
             registry=registry,
             model=_parse_model(environment.get("ONNXLET_MODEL")),
             results=results,
-            has_gate=_parse_access(environment.get("ONNXLET_ACCESS")),
+            requires_keys=_parse_access(environment.get("ONNXLET_ACCESS")),
             capture=_parse_capture(environment.get("ONNXLET_CAPTURE"), results),
             capture_inputs=_parse_flag("ONNXLET_CAPTURE_INPUTS", environment.get("ONNXLET_CAPTURE_INPUTS")),
             inputs=inputs,
@@ -215,10 +215,10 @@ def parse_public_keys(text: str | None) -> tuple[bytes, ...]:
 def _parse_cors_origins(text: str | None) -> tuple[str, ...]:
     if not text:
         return ()
-    from onnxlet.access import cors  # few functions are called from pages of other origins
+    from onnxlet.settings.origins import parse_origins  # few functions are called from pages of other origins
 
     try:
-        return cors.parse_origins(text)
+        return parse_origins(text)
     except SettingsError as error:
         raise SettingsError(f"ONNXLET_CORS_ORIGINS: {error}") from error
 
