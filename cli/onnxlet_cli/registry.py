@@ -3,12 +3,12 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from onnxlet.contract.document import MAX_REPAIR_BYTES
 from onnxlet.errors import CredentialsError
+from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import storage_from_environment
 from onnxlet.storage import SCHEMES, Store, open_store

@@ -1,9 +1,13 @@
 """Record: a class whose annotations are its fields, made without the standard library's `dataclasses`.
 
-A frozen dataclass with slots takes 0.6 ms of a cold start each, and brings `inspect`; a record takes a thirtieth of it.
-A type checker treats both alike. Defaults are immutable, since all records of a class share them.
+Defining a frozen dataclass with slots takes 0.36 ms and imports `inspect`; defining a record takes 0.006 ms. Making an
+instance with three fields takes 0.4 us with values by position and 0.8 us by name. `contract.tensors.Tensor`, of which
+every request makes several, has an `__init__` of its own, which takes 0.1 us.
 
-A module that defines records has `from __future__ import annotations`: its annotations are not evaluated.
+A type checker treats records as frozen dataclasses; nothing enforces that at run time. All records of a class share
+its default values, so these must be immutable.
+
+A module that defines records needs `from __future__ import annotations`: its annotations are not evaluated.
 """
 
 from __future__ import annotations
@@ -20,13 +24,15 @@ EMPTY: Mapping[str, Any] = MappingProxyType({})
 class _RecordType(type):
     """The type of record classes: it turns annotations into slots, and values in the class body into defaults.
 
-    A name that begins with an underscore is no field.
+    A name that begins with an underscore is not a field. A class may declare further slots in `__slots__`: they take no
+    part in comparisons, and `replace` does not copy them.
     """
 
     def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _RecordType:
         own = [field for field in namespace.get("__annotations__", ()) if not field.startswith("_")]
         defaults = {field: namespace.pop(field) for field in own if field in namespace}
-        record_type = super().__new__(cls, name, bases, {"__slots__": tuple(own), **namespace})
+        slots = (*own, *namespace.pop("__slots__", ()))
+        record_type = super().__new__(cls, name, bases, {"__slots__": slots, **namespace})
         inherited = bases[0] if bases else None
         fields = (*getattr(inherited, "_fields", ()), *own)
         type.__setattr__(record_type, "_fields", fields)
@@ -46,14 +52,10 @@ class Record(metaclass=_RecordType):
 
     def __init__(self, *values: Any, **named: Any) -> None:
         fields = self._fields
-        if len(values) > len(fields):
-            raise TypeError(f"{type(self).__name__}: expected at most {len(fields)} values, got {len(values)}")
         for field, value in zip(fields, values, strict=False):
             setattr(self, field, value)
-        for field in fields[len(values) :]:
-            setattr(self, field, named.pop(field) if field in named else self._default(field))
-        if named:
-            raise TypeError(f"{type(self).__name__}: unexpected {', '.join(named)}")
+        if named or len(values) != len(fields):
+            self._set_rest(len(values), named)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and all(getattr(self, name) == getattr(other, name) for name in self._fields)
@@ -64,11 +66,20 @@ class Record(metaclass=_RecordType):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{field}={getattr(self, field)!r}' for field in self._fields)})"
 
-    def _default(self, field: str) -> Any:
-        try:
-            return self._defaults[field]
-        except KeyError:
-            raise TypeError(f"{type(self).__name__}: {field} has no value") from None
+    def _set_rest(self, count: int, named: dict[str, Any]) -> None:
+        """Set all fields but the first `count`, which were given by position."""
+        if count > len(self._fields):
+            raise TypeError(f"{type(self).__name__}: expected at most {len(self._fields)} values, got {count}")
+        defaults = self._defaults
+        for field in self._fields[count:]:
+            if field in named:
+                setattr(self, field, named.pop(field))
+            elif field in defaults:
+                setattr(self, field, defaults[field])
+            else:
+                raise TypeError(f"{type(self).__name__}: {field} has no value")
+        if named:
+            raise TypeError(f"{type(self).__name__}: unexpected {', '.join(named)}")
 
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)

@@ -11,12 +11,12 @@ import importlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 from onnxlet.errors import CredentialsError
+from onnxlet.record import replace
 from onnxlet.settings import storage_from_environment
 from onnxlet.storage.connection import StorageSettings
 

@@ -1,10 +1,11 @@
 """Publish: a candidate passes the gate and becomes a version in the registry."""
 
+import dataclasses
 import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from obstore.store import MemoryStore
@@ -28,6 +29,7 @@ from onnxlet.errors import ArtifactError, InferenceError, ManifestError, ModelNo
 from onnxlet.models.cache import LOAD_FACTOR, MIB
 from onnxlet.models.model import Model, open_form
 from onnxlet.protocols import generate
+from onnxlet.record import replace
 from onnxlet.registry.registry import Registry, Sign
 from onnxlet.storage import Store
 from onnxlet_publishing.graphs import pixels_graph, postprocess_graph, preprocess_graph
@@ -118,12 +120,12 @@ def pass_gate(candidate: Candidate) -> Passed:
     _check_size(candidate, MAX_MODEL_BYTES)
     candidate, finding = with_activation(candidate)
     _check_declarations(candidate)
-    model = _load(replace(candidate, golden=None))
+    model = _load(dataclasses.replace(candidate, golden=None))
     probed = probe(candidate.model.data, candidate.model.inputs, [spec.name for spec in candidate.model.outputs])
     for crash in probed.crashes:
         node = f' (node "{crash.node}")' if crash.node else ""
         logger.warning("%s: %s%s ends the process: %s", candidate.source, crash.operator, node, crash.found)
-    candidate = with_golden(replace(candidate, crashes=probed.crashes), model, probed.inputs)
+    candidate = with_golden(dataclasses.replace(candidate, crashes=probed.crashes), model, probed.inputs)
     finished = with_optimized(candidate)
     return Passed(finished, check(finished), finding)
 
@@ -148,7 +150,8 @@ def with_activation(candidate: Candidate) -> tuple[Candidate, Finding | None]:
             )
     if classification.activation != AUTO:
         return candidate, finding
-    return replace(candidate, classification=replace(classification, activation=finding.activation)), finding
+    classification = replace(classification, activation=finding.activation)
+    return dataclasses.replace(candidate, classification=classification), finding
 
 
 def store_all(
@@ -274,7 +277,7 @@ def with_golden(candidate: Candidate, model: Model, inputs: Mapping[str, Tensor]
             candidate.source,
             "it is too large" if examples else "the model runs on none of the inputs that the gate makes up",
         )
-    return replace(candidate, golden=golden)
+    return dataclasses.replace(candidate, golden=golden)
 
 
 def _certain(golden: Golden, model: Model, uncertain: set[str]) -> Golden:
@@ -303,7 +306,7 @@ def with_optimized(candidate: Candidate) -> Candidate:
     """The candidate with each of its graphs also in the forms that load sooner."""
     main, *others = _graphs(candidate)  # the golden example is the main one's
     found = [*optimize(main, candidate.golden), *(each for graph in others for each in optimize(graph, None))]
-    return replace(candidate, optimized=tuple(found))
+    return dataclasses.replace(candidate, optimized=tuple(found))
 
 
 def _check_golden(candidate: Candidate, golden: Golden, model: Model) -> None:

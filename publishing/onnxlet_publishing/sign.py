@@ -1,11 +1,11 @@
 """Sign: a publisher's private key makes the versions known that are its own."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from onnxlet.contract import signature
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import SettingsError
+from onnxlet.record import replace
 from onnxlet.registry.registry import Sign
 
 

@@ -100,3 +100,18 @@ def test_a_record_does_not_import_dataclasses() -> None:
     program = "import sys, onnxlet.record; print(*sys.modules.keys() & {'dataclasses', 'inspect'})"
     done = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, cwd=FUNCTIONS)
     assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+class Read(Record):
+    """A record that remembers what it was read from."""
+
+    __slots__ = ("_source",)
+
+    value: int
+
+
+def test_a_further_slot_is_neither_compared_nor_copied() -> None:
+    read = Read(1)
+    object.__setattr__(read, "_source", "a file")
+    assert read == Read(1)
+    assert not hasattr(replace(read, value=2), "_source")

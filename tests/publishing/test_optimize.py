@@ -1,4 +1,3 @@
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +10,7 @@ from onnxlet import session
 from onnxlet.contract.artifact import ORT
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.tensors import DATATYPES, Tensor
+from onnxlet.record import replace
 from onnxlet_publishing.optimize import FIXED_BYTES, Graph, optimize
 from tests.helpers import graphs
 

@@ -24,6 +24,7 @@ from onnxlet.contract.manifest import Classification, ImagePreprocess
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import ArtifactError, InvalidNameError, OnnxletError, SettingsError
 from onnxlet.models.model import load
+from onnxlet.record import replace as replace_fields
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_publishing.onnx_file import read_onnx
@@ -123,7 +124,7 @@ def test_a_generator_that_does_not_fit_its_declaration_is_refused(changes: dict[
     candidate = graphs.char_candidate()
     assert candidate.generation is not None
     with pytest.raises(OnnxletError, match=words):
-        check(replace(candidate, generation=replace(candidate.generation, **changes)))
+        check(replace(candidate, generation=replace_fields(candidate.generation, **changes)))
 
 
 def test_a_publication_that_was_cut_off_is_finished_and_not_repeated(registry: Registry, candidate: Candidate) -> None:

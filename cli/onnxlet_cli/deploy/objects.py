@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 from onnxlet import session
@@ -27,6 +27,7 @@ from onnxlet.limits import MAX_BODY_BYTES
 from onnxlet.media import media_types
 from onnxlet.models.model import Model
 from onnxlet.protocols import payloads
+from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import Store, urls
 from onnxlet_cli.deploy.cloud import Cloud, Outputs
@@ -274,7 +275,7 @@ def _through_json(golden: Golden) -> Golden:
         InvalidTensorError, TooLargeError: an output has no JSON form.
     """
     outputs = {name: _as_json(tensor) for name, tensor in golden.outputs.items()}
-    samples = {name: sample._replace(elements=_as_json(sample.elements)) for name, sample in golden.samples.items()}
+    samples = {name: replace(sample, elements=_as_json(sample.elements)) for name, sample in golden.samples.items()}
     return replace(golden, outputs=outputs, samples=samples)
 
 

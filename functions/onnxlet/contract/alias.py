@@ -1,11 +1,13 @@
 """The alias: a movable name for a version, with the version's whole manifest and the last moves of its history."""
 
-from dataclasses import asdict, dataclass, replace
+from __future__ import annotations
+
 from typing import Any
 
 from onnxlet.contract import layout
 from onnxlet.contract.document import MAX_STATE_BYTES, SEALED, UNSEALED, Document, to_sealed_json
 from onnxlet.contract.manifest import Manifest
+from onnxlet.record import Record, replace, to_dict
 
 PUBLISH, PROMOTE, ROLLBACK, CANARY, SHADOW = ACTIONS = ("publish", "promote", "rollback", "canary", "shadow")
 SHARES = (CANARY, SHADOW)
@@ -15,8 +17,7 @@ MAX_MOVES = 100
 """How many moves an alias keeps, and how many versions more that a rollback goes back to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Record):
     """One entry of an alias's history: at this time, by this action, it came to name this version."""
 
     action: str
@@ -29,8 +30,7 @@ class Move:
     """Of a canary or a shadow: the share of requests that it gets from now on; 0 ends it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Record):
     """Another version that gets a share of an alias's requests."""
 
     manifest: Manifest
@@ -38,8 +38,7 @@ class Share:
     """In (0, 1]."""
 
 
-@dataclass(frozen=True, slots=True)
-class Alias:
+class Alias(Record):
     """A movable name for a version."""
 
     name: str
@@ -55,17 +54,17 @@ class Alias:
     dropped: int = 0
     """How many moves there were before the first one of the history."""
 
-    def moved(self, move: Move, manifest: Manifest) -> "Alias":
+    def moved(self, move: Move, manifest: Manifest) -> Alias:
         """This alias after it came to name another version, which ends its canary and its shadow."""
         return _shortened(replace(self, manifest=manifest, history=(*self.history, move), canary=None, shadow=None))
 
-    def shared(self, move: Move, manifest: Manifest) -> "Alias":
+    def shared(self, move: Move, manifest: Manifest) -> Alias:
         """This alias after its canary or its shadow, as `move` says, began, changed or ended."""
         share = Share(manifest, move.weight) if move.weight else None
         changed = _shortened(replace(self, history=(*self.history, move)))
         return replace(changed, canary=share) if move.action == CANARY else replace(changed, shadow=share)
 
-    def is_before(self, other: "Alias") -> bool:
+    def is_before(self, other: Alias) -> bool:
         """Return whether this is an earlier state of the same alias, as far as both keep the same moves.
 
         A history is only ever added to, and shortened at its beginning.
@@ -99,14 +98,14 @@ class Alias:
             "manifest": self.manifest.to_document(),
             "canary": _share_to_document(self.canary),
             "shadow": _share_to_document(self.shadow),
-            "history": [asdict(move) for move in self.history],
+            "history": to_dict(self.history),
             "earlier": list(self.earlier),
             "dropped": self.dropped,
         }
         return to_sealed_json(document, MAX_STATE_BYTES, "end its canary or its shadow")
 
     @classmethod
-    def from_json(cls, data: bytes, path: str, at_most: int = MAX_STATE_BYTES) -> "Alias":
+    def from_json(cls, data: bytes, path: str, at_most: int = MAX_STATE_BYTES) -> Alias:
         """Read the bytes that the registry stores.
 
         Args:

@@ -6,11 +6,12 @@ bits. The document has its SHA-256 alone, which needs neither salt nor a slow ha
 Source: NIST SP 800-63B, section 5.1.2.2 (secrets of at least 112 random bits, and an approved one-way function).
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from onnxlet.contract import layout
 from onnxlet.contract.document import MAX_STATE_BYTES, SEALED, UNSEALED, Document, to_sealed_json
 from onnxlet.errors import ManifestError
+from onnxlet.record import Record, replace
 
 PREFIX = "onnxlet_"
 ID_BYTES = 6
@@ -38,8 +40,7 @@ _NOBODYS = "0" * 64
 """No key has this hash: what an unknown one is compared with, so that it takes as long as a known one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Record):
     """What is known of an API key, and never the key itself."""
 
     id: str
@@ -92,11 +93,11 @@ class Keys:
         is_same = compare_digest(digest(text), _NOBODYS if key is None else key.sha256)
         return key if is_same and key is not None and key.is_valid(at) else None
 
-    def with_key(self, key: Key) -> "Keys":
+    def with_key(self, key: Key) -> Keys:
         """These keys and one more, or another state of one of them."""
         return Keys({**self._keys, key.id: key}.values())
 
-    def without_forgotten(self, at: datetime) -> "Keys":
+    def without_forgotten(self, at: datetime) -> Keys:
         """Return these keys without those that had not been good for `FORGOTTEN_AFTER` at a time."""
         return Keys(key for key in self if (ended_at := key.ended_at()) is None or at - ended_at < FORGOTTEN_AFTER)
 
@@ -110,7 +111,7 @@ class Keys:
         return to_sealed_json(document, MAX_STATE_BYTES, "let keys expire, or keep some in another registry")
 
     @classmethod
-    def from_json(cls, data: bytes, path: str = layout.ACCESS_DOCUMENT, at_most: int = MAX_STATE_BYTES) -> "Keys":
+    def from_json(cls, data: bytes, path: str = layout.ACCESS_DOCUMENT, at_most: int = MAX_STATE_BYTES) -> Keys:
         """Read the bytes that the registry stores.
 
         Args:

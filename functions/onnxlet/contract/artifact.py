@@ -1,13 +1,15 @@
 """An artifact: bytes of a version, what they are, where they may be loaded, and the parts that they are fetched in."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from onnxlet.contract import layout
 from onnxlet.contract.blob import MAX_BLOB_BYTES, Blob, Runtime
 from onnxlet.contract.document import Document
+from onnxlet.record import Record
 
 Role = Literal["model", "preprocess", "postprocess", "golden"]
 GRAPH_ROLES: tuple[Role, ...] = ("model", "preprocess", "postprocess")
@@ -19,8 +21,7 @@ FORMATS = (ONNX, ORT, JSON)
 """`ort` is ONNX Runtime's own: optimised already, and used as it lies in memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Record):
     """A range of an artifact's bytes, with the SHA-256 of its own."""
 
     start: int
@@ -28,8 +29,7 @@ class Part:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(Record):
     """Bytes of a version, an ONNX graph or its golden example, found by their SHA-256."""
 
     role: str
@@ -55,7 +55,7 @@ class Artifact:
         format: str = ONNX,  # noqa: A002 - the field's name
         runtime: str | None = None,
         cpu: str | None = None,
-    ) -> "Artifact":
+    ) -> Artifact:
         """Describe bytes that are to be published."""
         sha256 = _sha256(data)
         bounds = Blob(sha256, len(data)).ranges()

@@ -1,6 +1,8 @@
 """A blob: immutable bytes of the registry, and the ranges that they are fetched in."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from onnxlet.record import Record
 
 MAX_BLOB_BYTES = 2 * 1024**3
 """ONNX's own bound: a protobuf message holds at most 2 GiB."""
@@ -11,7 +13,7 @@ MAX_RANGES = 16
 """Connections at once: more gain nothing on the networks of functions."""
 
 
-class Blob(NamedTuple):
+class Blob(Record):
     """Bytes of the registry, by what is needed to ask for them."""
 
     sha256: str
@@ -23,7 +25,7 @@ class Blob(NamedTuple):
         return [(start, min(start + length, self.size_bytes)) for start in range(0, self.size_bytes, length)]
 
 
-class Runtime(NamedTuple):
+class Runtime(Record):
     """What a process loads graphs with: a version of ONNX Runtime on a class of CPUs."""
 
     version: str

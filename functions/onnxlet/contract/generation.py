@@ -1,17 +1,18 @@
 """The generation: how a manifest says what a model makes, a text or images, and by which of its tensors."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from onnxlet.contract.document import Document
+from onnxlet.record import Record, to_dict
 
 LAYOUTS = ("NHWC", "NCHW")
 ENCODINGS = ("index", "one_hot")
 
 
-@dataclass(frozen=True, slots=True)
-class TextGeneration:
+class TextGeneration(Record):
     """How a recurrent step model continues a text: one token and the state in, scores of the next and the state out."""
 
     vocabulary: tuple[str, ...]
@@ -35,11 +36,10 @@ class TextGeneration:
 
     def to_document(self) -> dict[str, Any]:
         """The JSON object that `parse_generation` reads."""
-        return {"kind": "text", **asdict(self)}
+        return {"kind": "text", **to_dict(self)}
 
 
-@dataclass(frozen=True, slots=True)
-class ImageGeneration:
+class ImageGeneration(Record):
     """How a generator's output becomes images: `pixel = value * scale + shift`, cut off at 0 and 255."""
 
     latent: str
@@ -61,7 +61,7 @@ class ImageGeneration:
 
     def to_document(self) -> dict[str, Any]:
         """The JSON object that `parse_generation` reads."""
-        return {"kind": "image", **asdict(self)}
+        return {"kind": "image", **to_dict(self)}
 
 
 Generation = TextGeneration | ImageGeneration

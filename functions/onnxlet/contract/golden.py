@@ -4,16 +4,18 @@ Schema 1 holds every tensor whole. Schema 2 may say of an input that its `data` 
 shape is filled, and of an output that its `data` are the elements 0, `step`, 2 `step` ... of it.
 """
 
+from __future__ import annotations
+
 import math
 import struct
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from onnxlet.contract.document import Document, to_json
 from onnxlet.contract.tensors import DATATYPES, DataType, Tensor, from_bytes, pack_strings, unpack_strings
 from onnxlet.errors import InvalidTensorError, ManifestError
+from onnxlet.record import EMPTY, Record
 
 WHOLE, REDUCED = SCHEMAS = (1, 2)
 
@@ -33,7 +35,7 @@ MAX_SAMPLES = 32_768
 """How many elements of all outputs together a reduced example keeps."""
 
 
-class Sample(NamedTuple):
+class Sample(Record):
     """Some elements of an output that is too large to be stored whole."""
 
     shape: tuple[int, ...]
@@ -44,7 +46,7 @@ class Sample(NamedTuple):
     """The elements 0, `step`, 2 `step` ... in row-major order, as a tensor of rank 1."""
 
     @classmethod
-    def of(cls, tensor: Tensor, at_most: int) -> "Sample":
+    def of(cls, tensor: Tensor, at_most: int) -> Sample:
         """Take at most so many elements, at a step that meets every column and channel."""
         count = math.prod(tensor.shape)
         step = max(1, -(-count // at_most))
@@ -59,14 +61,13 @@ class Sample(NamedTuple):
         return _difference(_every(found, self.step), self.elements)
 
 
-@dataclass(frozen=True, slots=True)
-class Golden:
+class Golden(Record):
     """Tensors by name, as they go in and as they must come out."""
 
     inputs: Mapping[str, Tensor]
     outputs: Mapping[str, Tensor]
     """The outputs that are compared whole."""
-    samples: Mapping[str, Sample] = field(default_factory=dict)
+    samples: Mapping[str, Sample] = EMPTY
     """The outputs of which only samples are compared."""
     random: tuple[str, ...] = ()
     """The outputs that are not compared, since the model draws random numbers for them."""
@@ -89,7 +90,7 @@ class Golden:
             raise ManifestError(f"golden example: expected at most {MAX_BYTES} bytes, got {len(data)}")
         return data
 
-    def reduced(self) -> "Golden":
+    def reduced(self) -> Golden:
         """Return this example with samples of all outputs instead of the whole ones."""
         at_most = max(1, MAX_SAMPLES // max(1, len(self.outputs)))
         samples = {name: Sample.of(tensor, at_most) for name, tensor in self.outputs.items()}
@@ -104,7 +105,7 @@ class Golden:
         return max(self._differences(found), default=0.0)
 
     @classmethod
-    def from_json(cls, data: bytes, path: str) -> "Golden":
+    def from_json(cls, data: bytes, path: str) -> Golden:
         """Read the bytes that the registry stores; `path` names them in errors.
 
         Raises:

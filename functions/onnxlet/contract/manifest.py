@@ -1,8 +1,9 @@
 """The manifest: the JSON document of one version of a model."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from onnxlet.contract import layout
 from onnxlet.contract.artifact import GRAPH_ROLES, Artifact, Role, parse_artifact
@@ -10,6 +11,7 @@ from onnxlet.contract.blob import Runtime
 from onnxlet.contract.document import SCHEMAS, SEALED, Document, to_sealed_json
 from onnxlet.contract.generation import LAYOUTS, Generation, ImageGeneration, parse_generation
 from onnxlet.contract.tensors import DATATYPES, Dimension, TensorSpec
+from onnxlet.record import EMPTY, Record, to_dict
 
 ACTIVATIONS = ("none", "softmax", "sigmoid")
 CHANNELS = {1: "L", 3: "RGB"}
@@ -34,8 +36,7 @@ MAX_DIMENSION_NAME = 256
 """Characters."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImagePreprocess:
+class ImagePreprocess(Record):
     """How an image becomes the model's input: `(pixel * scale - mean) / std` after resizing to height x width.
 
     The same declaration generates the graph that training evaluates with and that the functions run.
@@ -56,8 +57,7 @@ class ImagePreprocess:
     """One value, or one for each channel; none is zero."""
 
 
-@dataclass(frozen=True, slots=True)
-class Classification:
+class Classification(Record):
     """How one of the model's outputs, shape (batch, classes), becomes labels with probabilities.
 
     Of two labels the model may give one number for each row, the second label's: (batch, 1) or (batch,).
@@ -71,8 +71,7 @@ class Classification:
     """The output's name; None for the model's first output."""
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(Record):
     """Where a version came from."""
 
     created_at: str
@@ -83,11 +82,11 @@ class Provenance:
     """A random identifier, by which a publisher knows its own manifest again after a lost reply."""
     data_sha256: str | None = None
     seed: int | None = None
-    frameworks: Mapping[str, str] = field(default_factory=dict)
+    frameworks: Mapping[str, str] = EMPTY
     git_revision: str | None = None
 
 
-class Crash(NamedTuple):
+class Crash(Record):
     """A finding of the publish gate: an operator of the model that ends the process, or never ends, on some inputs."""
 
     operator: str
@@ -98,8 +97,7 @@ class Crash(NamedTuple):
     """What happened on which inputs, for people: `SIGFPE where a is -2147483648 and b is -1`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Record):
     """One immutable version of a model: its tensors, its graphs, how good it is and where it came from."""
 
     model: str
@@ -111,15 +109,15 @@ class Manifest:
     preprocess: ImagePreprocess | None = None
     classification: Classification | None = None
     generation: Generation | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = EMPTY
     reference: Mapping[str, Any] | None = None
     """As it is written, since no function reads it: `contract.reference` does."""
     crashes: tuple[Crash, ...] = ()
     """What the publish gate found to end a process that runs the model: a client who may send tensors can do so."""
-    signature: Mapping[str, str] = field(default_factory=dict)
+    signature: Mapping[str, str] = EMPTY
     """By whom it was published, as `contract.signature` has it; empty where nobody says."""
-    as_read: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
-    """The JSON object that it was read from, whole: a signature is also of what this onnxlet does not know."""
+    __slots__ = ("_as_read",)
+    """The whole JSON object that the manifest was read from: a signature also covers fields that this code ignores."""
 
     def choices(self, role: Role, variant: str | None = None, runtime: Runtime | None = None) -> list[Artifact]:
         """The artifacts with this role that a process may load, the best first, which differ in their form alone.
@@ -155,22 +153,23 @@ class Manifest:
 
     def to_document(self) -> dict[str, Any]:
         """The manifest as the JSON object that `from_document` reads: where it has done so, that very one."""
-        if self.as_read is not None:
-            return dict(self.as_read)
-        crashes = {"crashes": [crash._asdict() for crash in self.crashes]} if self.crashes else {}
+        as_read: Mapping[str, Any] | None = getattr(self, "_as_read", None)
+        if as_read is not None:
+            return dict(as_read)
+        crashes = {"crashes": to_dict(self.crashes)} if self.crashes else {}
         return {
             "schema": SEALED,
             "model": self.model,
             "version": self.version,
             "inputs": [_spec_to_document(spec) for spec in self.inputs],
             "outputs": [_spec_to_document(spec) for spec in self.outputs],
-            "artifacts": [asdict(artifact) for artifact in self.artifacts],
-            "preprocess": None if self.preprocess is None else asdict(self.preprocess),
-            "classification": None if self.classification is None else asdict(self.classification),
+            "artifacts": to_dict(self.artifacts),
+            "preprocess": to_dict(self.preprocess),
+            "classification": to_dict(self.classification),
             "generation": None if self.generation is None else self.generation.to_document(),
             "metrics": dict(self.metrics),
             "reference": self.reference,
-            "provenance": asdict(self.provenance),
+            "provenance": to_dict(self.provenance),
             "signature": dict(self.signature),
             **crashes,
         }
@@ -182,7 +181,7 @@ class Manifest:
         )
 
     @classmethod
-    def from_json(cls, data: bytes, path: str) -> "Manifest":
+    def from_json(cls, data: bytes, path: str) -> Manifest:
         """Read the bytes that the registry stores; `path` names them in errors.
 
         Raises:
@@ -191,7 +190,7 @@ class Manifest:
         return cls.from_document(Document.parse_sealed(data, path))
 
     @classmethod
-    def from_document(cls, document: Document) -> "Manifest":
+    def from_document(cls, document: Document) -> Manifest:
         """Read a parsed manifest, trusting nothing in it.
 
         Raises:
@@ -214,7 +213,7 @@ class Manifest:
             crashes=_parse_crashes(document),
             signature=document.text_map("signature"),
         )
-        object.__setattr__(manifest, "as_read", document.content)  # which `replace` does not copy
+        object.__setattr__(manifest, "_as_read", document.content)
         _check_artifacts(document, manifest)
         _check_classification(document, manifest)
         _check_generation(document, manifest)

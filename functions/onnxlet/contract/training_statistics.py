@@ -3,15 +3,17 @@
 What requests bring is held against it, so both sides measure a row by the same `measures`.
 """
 
+from __future__ import annotations
+
 import math
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
 from onnxlet.contract.document import Document
 from onnxlet.contract.tensors import Tensor
+from onnxlet.record import Record, to_dict
 
 CONFIDENCE = "confidence"
 """The measure of an answer: the probability of the predicted label."""
@@ -26,8 +28,7 @@ MAX_CUTS = 64
 MAX_MEASURES = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Distribution:
+class Distribution(Record):
     """How often a measure's values fell between cuts."""
 
     cuts: tuple[float, ...]
@@ -44,8 +45,7 @@ class Distribution:
         return tuple(counts)
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Record):
     """The distributions over examples that the model was not trained on."""
 
     labels: tuple[int, ...]
@@ -55,10 +55,11 @@ class Reference:
 
     def to_document(self) -> dict[str, Any]:
         """The JSON object that `from_document` reads."""
-        return asdict(self)
+        document: dict[str, Any] = to_dict(self)
+        return document
 
     @classmethod
-    def from_document(cls, document: Document) -> "Reference":
+    def from_document(cls, document: Document) -> Reference:
         """Read a manifest's `reference`, trusting nothing in it.
 
         Raises:

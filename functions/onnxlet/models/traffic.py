@@ -5,7 +5,7 @@ import logging
 import os
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from onnxlet import deadline
 from onnxlet.contract import layout
@@ -14,6 +14,7 @@ from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import OnnxletError, StoreError
 from onnxlet.models.cache import Models
 from onnxlet.models.model import Model
+from onnxlet.record import replace
 from onnxlet.storage import Revision
 
 logger = logging.getLogger("onnxlet")

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from onnxlet.contract import alias as actions
@@ -22,6 +21,7 @@ from onnxlet.errors import (
     TooLargeError,
 )
 from onnxlet.limits import MAX_LISTED_DOCUMENTS
+from onnxlet.record import replace
 from onnxlet.registry.artifacts import Artifacts
 from onnxlet.settings import Settings
 from onnxlet.storage import Revision, Store, Stored, open_store

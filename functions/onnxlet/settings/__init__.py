@@ -1,8 +1,9 @@
 """Settings: every environment variable that onnxlet reads, read once into a frozen object."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from onnxlet.contract import layout
@@ -17,6 +18,7 @@ from onnxlet.limits import (
     MIN_EXPLAIN_RUNS,
     REFERENCE_SCHEMES,
 )
+from onnxlet.record import Record
 from onnxlet.storage import urls
 from onnxlet.storage.connection import ContainerCredentials, StorageSettings
 
@@ -38,8 +40,7 @@ MAX_TIMEOUT_S = 3600
 DEFAULT_REFRESH_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class CacheSettings:
+class CacheSettings(Record):
     """Where artifacts are kept on a disk, and how many."""
 
     folder: str
@@ -48,8 +49,7 @@ class CacheSettings:
     """`ONNXLET_CACHE_MIB`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Record):
     """What one function is told by its environment."""
 
     registry: str
@@ -106,7 +106,7 @@ class Settings:
     """`GOOGLE_CLOUD_PROJECT`: in Cloud Logging a trace is named with its project."""
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
         """Read the settings.
 
         Raises:

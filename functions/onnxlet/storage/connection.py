@@ -1,12 +1,14 @@
 """Connection: how the object stores are reached, beside what obstore finds by the clouds' own rules."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from onnxlet.record import Record
 
-@dataclass(frozen=True, slots=True)
-class ContainerCredentials:
+
+class ContainerCredentials(Record):
     """Where a function that was restored from a snapshot gets its credentials."""
 
     url: str
@@ -15,8 +17,7 @@ class ContainerCredentials:
     """`AWS_CONTAINER_AUTHORIZATION_TOKEN`."""
 
 
-@dataclass(frozen=True, slots=True)
-class StorageSettings:
+class StorageSettings(Record):
     """How the object stores are reached; credentials and regions obstore finds by the clouds' own rules."""
 
     s3_endpoint: str | None = None

@@ -6,6 +6,8 @@ Source: AWS Signature Version 4, "Create a signed request" (S3 neither normalize
 Storage, "XML API: GET Object" and "Encoding URI path parts".
 """
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 import ssl
@@ -15,11 +17,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from http.client import HTTPException, HTTPResponse
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from onnxlet import deadline
 from onnxlet.errors import InvalidNameError, StoreError, TooLargeError
+from onnxlet.record import Record
 from onnxlet.storage import credentials
 from onnxlet.storage.failures import refused
 from onnxlet.storage.store import RETRY, STALL_S, Revision, Stored
@@ -34,7 +37,7 @@ RETRIED = (408, 429, 500, 502, 503, 504)
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
-class Request(NamedTuple):
+class Request(Record):
     """A GET of one object."""
 
     url: str

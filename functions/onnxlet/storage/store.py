@@ -1,9 +1,10 @@
 """A store's operations over obstore: read, list, create, compare-and-swap."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from onnxlet.errors import (
     StoreError,
     TooLargeError,
 )
+from onnxlet.record import Record
 from onnxlet.storage.failures import translate
 
 CHUNK_BYTES = 1024 * 1024
@@ -59,16 +61,14 @@ MAX_KEY_BYTES = 1024
 """Both clouds' bound."""
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(Record):
     """Which state of an object was read: what a compare-and-swap compares."""
 
     etag: str | None
     version: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Record):
     """An object's bytes, and the state that they are of."""
 
     data: bytes

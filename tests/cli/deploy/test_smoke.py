@@ -1,6 +1,5 @@
 # ruff: noqa: ARG002 - the methods are those of `Cloud`
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from onnxlet.contract.artifact import JSON, Artifact
 from onnxlet.contract.document import MAX_DOCUMENT_BYTES
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ArtifactError, StoreError
+from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_cli.deploy import smoke

@@ -7,13 +7,13 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import boto3
 import pytest
 
 from onnxlet.contract import layout
+from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_cli.doctor import registry as registries

@@ -1,7 +1,6 @@
 import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import boto3
 import pytest
 
 from onnxlet.contract import expectation
+from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet.storage.connection import StorageSettings

@@ -1,5 +1,5 @@
+import dataclasses
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from onnxlet.contract.artifact import ORT, Artifact
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Crash, Manifest
 from onnxlet.models.cache import LOAD_FACTOR, MIB
+from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet_cli.doctor import versions
 from onnxlet_cli.doctor.versions import BASE_MIB, Examination
@@ -73,7 +74,7 @@ class TestBytes:
     def test_nothing_is_loaded_where_onnx_runtime_is_broken(
         self, registry: Registry, manifest: Manifest, examination: Examination
     ) -> None:
-        found = list(versions.examine(registry, manifest, replace(examination, can_load=False)))
+        found = list(versions.examine(registry, manifest, dataclasses.replace(examination, can_load=False)))
         assert [finding.code for finding in found] == ["artifacts", "forms"]
 
 
@@ -191,11 +192,11 @@ class TestMemory:
         finding = versions.examine_memory(large, examination, 512, "here")
         assert (finding.severity, finding.code) == ("error", "memory_small")
         assert "256 MiB for models" in finding.found
-        loose = replace(examination, bound_mib=400)
+        loose = dataclasses.replace(examination, bound_mib=400)
         assert versions.examine_memory(large, loose, 512, "here").severity == "warning"
 
     def test_it_is_looked_at_where_the_memory_is_said(
         self, registry: Registry, manifest: Manifest, examination: Examination
     ) -> None:
-        found = list(versions.examine(registry, manifest, replace(examination, memory_mib=1769)))
+        found = list(versions.examine(registry, manifest, dataclasses.replace(examination, memory_mib=1769)))
         one(found, "ok", "memory", "1769 MiB")

@@ -5,7 +5,6 @@ import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from onnxlet.contract import api_keys, layout
 from onnxlet.contract.api_keys import Key, Keys
 from onnxlet.errors import StoreError, UnauthenticatedError
 from onnxlet.http import Request, Response
+from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.storage import Revision, Store, Stored, open_store

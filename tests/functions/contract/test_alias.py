@@ -1,4 +1,3 @@
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -10,6 +9,7 @@ from onnxlet.contract.document import MAX_DOCUMENT_BYTES, MAX_STATE_BYTES
 from onnxlet.contract.manifest import Manifest, Provenance
 from onnxlet.contract.tensors import DATATYPES, TensorSpec
 from onnxlet.errors import ManifestError
+from onnxlet.record import replace
 from tests.functions.contract.test_document import every_flip
 from tests.helpers.damage import resealed
 

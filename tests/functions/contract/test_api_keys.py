@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +8,7 @@ from onnxlet.contract import api_keys
 from onnxlet.contract.api_keys import FORGOTTEN_AFTER, Key, Keys
 from onnxlet.contract.document import MAX_STATE_BYTES
 from onnxlet.errors import ManifestError
+from onnxlet.record import replace
 from tests.functions.contract.test_document import every_flip
 from tests.helpers.damage import resealed
 

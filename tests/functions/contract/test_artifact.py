@@ -1,5 +1,4 @@
 import hashlib
-from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -8,12 +7,13 @@ from onnxlet.contract.artifact import JSON, ORT, Artifact, Part, parse_artifact
 from onnxlet.contract.blob import MAX_RANGES, MIN_RANGE_BYTES, Runtime
 from onnxlet.contract.document import Document
 from onnxlet.errors import ManifestError
+from onnxlet.record import replace, to_dict
 
 LARGE = Artifact.of("model", "fp32", bytes(2 * MIN_RANGE_BYTES + 1), ORT, "1.31.1")
 
 
 def parse(**changes: object) -> Artifact:
-    content: dict[str, Any] = {**asdict(LARGE), "part_digests": list(LARGE.part_digests), **changes}
+    content: dict[str, Any] = {**to_dict(LARGE), **changes}
     return parse_artifact(Document(content, "artifact"))
 
 
@@ -75,6 +75,6 @@ def test_only_the_version_and_the_cpus_that_it_was_made_for_load_it() -> None:
     assert portable.fits(here)
     assert laid_out.fits(here)
     assert not portable.fits(None)
-    assert not portable.fits(here._replace(version="1.31.0"))
-    assert not laid_out.fits(here._replace(cpu="x86_64-nchwc16"))
+    assert not portable.fits(replace(here, version="1.31.0"))
+    assert not laid_out.fits(replace(here, cpu="x86_64-nchwc16"))
     assert replace(LARGE, format="onnx", runtime=None).fits(None)

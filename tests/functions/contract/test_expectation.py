@@ -1,5 +1,4 @@
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -7,6 +6,7 @@ from onnxlet.contract import expectation
 from onnxlet.contract.artifact import ORT, Artifact
 from onnxlet.contract.blob import MAX_BLOB_BYTES, Blob
 from onnxlet.contract.expectation import MAX_BLOBS
+from onnxlet.record import replace
 from tests.functions.contract.test_manifest import MANIFEST
 
 PORTABLE = Artifact.of("model", "fp32", b"portable", ORT, "1.31.1")

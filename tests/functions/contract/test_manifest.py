@@ -1,7 +1,6 @@
 import copy
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -25,6 +24,7 @@ from onnxlet.contract.manifest import (
 )
 from onnxlet.contract.tensors import DATATYPES, TensorSpec
 from onnxlet.errors import ManifestError
+from onnxlet.record import replace
 from tests.helpers.damage import resealed
 
 MANIFEST = Manifest(

@@ -1,6 +1,5 @@
 import copy
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from onnxlet.contract import signature
 from onnxlet.contract.alias import CANARY, Alias, Move
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import UntrustedModelError
+from onnxlet.record import replace
 from tests.functions.contract.test_manifest import MANIFEST
 from tests.helpers import keys
 from tests.helpers.damage import resealed

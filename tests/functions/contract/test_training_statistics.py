@@ -1,6 +1,5 @@
 import copy
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.contract.training_statistics import MAX_NUMBERS, Distribution, Reference, measures
 from onnxlet.errors import ManifestError
+from onnxlet.record import replace
 from onnxlet_publishing.graphs import to_tensor
 from tests.functions.contract.test_manifest import MANIFEST
 from tests.helpers.damage import resealed

@@ -8,7 +8,6 @@ import urllib.request
 import uuid
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -34,6 +33,7 @@ from onnxlet.limits import MAX_INFLATED_BYTES, MIB
 from onnxlet.memory import RESERVED_BYTES
 from onnxlet.models.traffic import Routed
 from onnxlet.protocols import payloads
+from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.service import Service
 from onnxlet.settings import Settings

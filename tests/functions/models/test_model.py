@@ -1,6 +1,6 @@
+import dataclasses
 import math
 import uuid
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from onnxlet.contract.golden import Golden
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec, to_values, zeros
 from onnxlet.errors import ArtifactError, InferenceError, InvalidTensorError
 from onnxlet.models.model import Model, load
+from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_publishing.optimize import Graph, optimize
@@ -139,7 +140,7 @@ class TestGolden:
         first = publish(registry, graphs.digits_candidate(0))
         golden = registry.golden(first)
         with pytest.raises(ArtifactError, match="golden inputs"):
-            publish(registry, replace(graphs.digits_candidate(1), golden=golden))
+            publish(registry, dataclasses.replace(graphs.digits_candidate(1), golden=golden))
         assert registry.versions("digits") == [1]
 
 
@@ -169,7 +170,7 @@ class TestLoad:
     def test_a_variant_is_loaded_where_a_version_has_it(self, registry: Registry) -> None:
         """A variant that answers differently, to tell them apart."""
         other = graphs.to_file(graphs.classifier(7)).data
-        manifest = publish(registry, replace(graphs.digits_candidate(), variants={"int8": other}))
+        manifest = publish(registry, dataclasses.replace(graphs.digits_candidate(), variants={"int8": other}))
         assert {artifact.variant for artifact in manifest.artifacts if artifact.role == "model"} == {"fp32", "int8"}
         inputs = load(registry, manifest, threads=1).to_inputs(images())
         first, small, unknown = (
@@ -206,7 +207,7 @@ class TestLoad:
         """Seed 0 is the published network itself, seed 7 one that answers otherwise."""
         manifest = publish(registry, graphs.digits_candidate(0))
         (form,) = optimize(Graph("model", "fp32", graphs.classifier(seed).SerializeToString()), None)
-        laid_out = replace(form, cpu=session.cpu_class())
+        laid_out = dataclasses.replace(form, cpu=session.cpu_class())
         artifact = laid_out.artifact()
         draft = replace(manifest, artifacts=(*manifest.artifacts, artifact))
         changed = registry.publish(draft, {artifact.sha256: laid_out.data})
@@ -222,7 +223,7 @@ class TestLoad:
     ) -> None:
         manifest = publish(registry, graphs.digits_candidate())
         (form,) = optimize(Graph("model", "fp32", graphs.classifier().SerializeToString()), None)
-        laid_out = replace(form, cpu=session.cpu_class())
+        laid_out = dataclasses.replace(form, cpu=session.cpu_class())
         blobs = {Artifact.of("golden", "fp32", golden or b"?", JSON): golden, laid_out.artifact(): laid_out.data}
         others = tuple(artifact for artifact in manifest.artifacts if artifact.role != "golden")
         stored = {artifact.sha256: data for artifact, data in blobs.items() if data is not None}

@@ -2,7 +2,6 @@ import json
 import logging
 import uuid
 from base64 import b64decode
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +12,7 @@ from onnxlet.events.objects import answer
 from onnxlet.events.sources import Inline, Message
 from onnxlet.http import Request, Response
 from onnxlet.observe.capture import MAX_INPUT_BYTES
+from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.service import Service
 from onnxlet.settings import Settings

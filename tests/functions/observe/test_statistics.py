@@ -1,10 +1,9 @@
-from dataclasses import replace
-
 import pytest
 
 from onnxlet.contract.manifest import Manifest
 from onnxlet.models.model import Model
 from onnxlet.observe.statistics import MAX_COUNTED, Statistics
+from onnxlet.record import replace
 from onnxlet_publishing.publish import check
 from tests.helpers import graphs
 

@@ -1,8 +1,8 @@
 import base64
+import dataclasses
 import io
 import json
 import uuid
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from PIL import Image
 from onnxlet.errors import ArtifactError
 from onnxlet.http import Request, Response
 from onnxlet.limits import DEFAULT_GENERATE_LENGTH, MAX_IMAGES
+from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.storage import open_store
@@ -78,7 +79,7 @@ def test_a_model_whose_state_loses_its_elements_is_not_published(app: App) -> No
     step.graph.node[-1].CopyFrom(helper.make_node("Slice", ["state", "none", "none"], ["next_state"]))
     step.graph.initializer.append(numpy_helper.from_array(np.zeros(2, np.int64), "none"))
     declaration = graphs.char_candidate().generation
-    candidate = replace(graphs.candidate("shrinking", step), generation=declaration)
+    candidate = dataclasses.replace(graphs.candidate("shrinking", step), generation=declaration)
     with pytest.raises(ArtifactError, match="the model's next state is not one that it takes"):
         publish(app.service.traffic.models.registry, candidate)
 

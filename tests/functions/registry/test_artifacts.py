@@ -1,5 +1,4 @@
 import os
-from dataclasses import replace
 
 import pytest
 
@@ -7,6 +6,7 @@ from onnxlet.contract.artifact import Artifact
 from onnxlet.contract.blob import MIN_RANGE_BYTES
 from onnxlet.contract.layout import blob_key
 from onnxlet.errors import ArtifactError, StoreError
+from onnxlet.record import replace
 from onnxlet.registry.artifacts import Artifacts
 from onnxlet.storage import Store, open_store
 from onnxlet.storage.connection import StorageSettings

@@ -2,7 +2,6 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -25,6 +24,7 @@ from onnxlet.errors import (
     StoreError,
     TooLargeError,
 )
+from onnxlet.record import replace
 from onnxlet.registry.registry import Registry, _backoff_s
 from onnxlet.settings import CacheSettings, Settings
 from onnxlet.storage import Revision, Store, open_store
@@ -512,7 +512,7 @@ def test_what_no_reader_would_take_is_not_published(tmp_path: Path, changes: dic
     registry = Registry(open_store(tmp_path.as_uri()))
     registry.publish(MANIFEST, {})
     with pytest.raises(ManifestError):
-        registry.publish(replace(MANIFEST, **changes), {})  # type: ignore[arg-type]
+        registry.publish(replace(MANIFEST, **changes), {})
     assert registry.catalogue() == {"digits": [1]}
     assert registry.resolve("digits").version == 1
 

@@ -7,7 +7,6 @@ import zlib
 from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -25,6 +24,7 @@ from onnxlet.contract.tensors import DATATYPES
 from onnxlet.http import HEADER_LENGTH, Request, Response
 from onnxlet.limits import MAX_BODY_BYTES, MAX_REQUEST_PIXELS, MIB
 from onnxlet.memory import RESERVED_BYTES, Share
+from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.storage import open_store

@@ -3,13 +3,13 @@ import hashlib
 import json
 import shutil
 import uuid
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from onnxlet.contract import layout
 from onnxlet.http import Request, Response
+from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.storage import open_store
