@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from onnxlet.clouds import aws
+from onnxlet.clouds import aws_events
 from onnxlet.contract import api_keys, layout
 from onnxlet.contract.alias import SHADOW
 from onnxlet.contract.api_keys import Key, Keys
@@ -180,7 +180,7 @@ def test_no_part_of_a_message_is_in_the_log(store: Store, logged: Callable[[list
             service, [Message("1", (Inline("topic/messages/1", "messages/1", body, media_type),))], lines.append
         )
     unreadable = {"Records": [{"eventSource": "aws:sqs", "messageId": "1", "body": body.decode("latin-1")}]}
-    objects.answer(service, aws.to_messages(unreadable), lines.append)
+    objects.answer(service, aws_events.to_messages(unreadable), lines.append)
     assert MARKER not in logged(lines)
 
 

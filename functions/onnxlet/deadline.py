@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from onnxlet.errors import DeadlineError
+from onnxlet.limits import ANSWER_MARGIN_S
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -48,6 +49,17 @@ class Until:
 def within(seconds: float | None) -> Until:
     """A context whose work ends in so many seconds from now; None sets no end."""
     return Until(NEVER if seconds is None else time.monotonic() + seconds)
+
+
+def of_answer(timeout_s: float | None, remaining_s: float | None) -> Until:
+    """Return a context that ends `ANSWER_MARGIN_S` before the platform ends the request or event.
+
+    Args:
+        timeout_s: The function's timeout by its settings; None if it has none.
+        remaining_s: How much time is left by the platform's own account, which then counts; None if it has none.
+    """
+    limit_s = timeout_s if remaining_s is None else remaining_s
+    return within(limit_s and limit_s - ANSWER_MARGIN_S)
 
 
 def carried(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

@@ -82,6 +82,11 @@ class OnnxletError(Exception):
     headers: Mapping[str, str] = MappingProxyType({})
     """Of the answer, that say the same to a program."""
 
+    @property
+    def is_retryable(self) -> bool:
+        """Whether the same request may succeed later: the cause is not the request."""
+        return self.status >= 500
+
     def __init__(self, text: str) -> None:
         """Take the text. It may quote what a client sent, so it is made one line of at most `MAX_TEXT_CHARACTERS`."""
         super().__init__(one_line(text))

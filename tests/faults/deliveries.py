@@ -11,7 +11,7 @@ from urllib.parse import quote_plus
 
 from cloudevents.http import CloudEvent
 
-from onnxlet.clouds import aws, gcp
+from onnxlet.clouds import aws_events, gcp_events
 from onnxlet.errors import OnnxletError
 from onnxlet.events import objects
 from onnxlet.service import Service
@@ -90,7 +90,7 @@ def deliver(service: Service, deliveries: Sequence[Delivery]) -> list[Delivery]:
     """Hand messages to a function, as their cloud does; gives those that failed."""
     if deliveries[0].item.scheme == "s3":
         event = {"Records": [sqs_record(delivery) for delivery in deliveries]}
-        failed = set(objects.answer(service, aws.to_messages(event), write_nothing))
+        failed = set(objects.answer(service, aws_events.to_messages(event), write_nothing))
         return [delivery for delivery in deliveries if delivery.id in failed]
     return [delivery for delivery in deliveries if not is_answered(service, delivery)]
 
@@ -98,7 +98,7 @@ def deliver(service: Service, deliveries: Sequence[Delivery]) -> list[Delivery]:
 def is_answered(service: Service, delivery: Delivery) -> bool:
     """Eventarc's way: one event at a time, again where the function raises."""
     try:
-        objects.answer(service, [gcp.to_object(cloud_event(delivery.item))], write_nothing)
+        objects.answer(service, [gcp_events.to_object(cloud_event(delivery.item))], write_nothing)
     except OnnxletError:
         return False
     return True

@@ -22,7 +22,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from onnxlet.clouds import aws
+from onnxlet.clouds import aws_http
 from onnxlet.contract import layout
 from onnxlet.http import Request
 from onnxlet.registry.registry import Registry
@@ -318,8 +318,8 @@ def answer(app: App, chance: random.Random) -> int:
     response = app.handle(request)
     if chance.random() < 0.2 and len(request.body) < MAX_EVENT_BYTES:
         event = to_event(request, chance)
-        response = app.handle(event, aws.to_request)
-        aws.from_response(response, event)
+        response = app.handle(event, aws_http.to_request)
+        aws_http.from_response(response, event)
     if response.status >= 400:
         document = json.loads(response.body)
         assert document["code"], request

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from onnxlet.clouds import aws, gcp
+from onnxlet.clouds import aws_events, aws_http, gcp_events
 from onnxlet.contract import expectation, layout
 from onnxlet.contract.alias import Alias
 from onnxlet.contract.golden import Golden
@@ -42,22 +42,24 @@ class CloudEvent(dict[str, Any]):
 
 
 def to_cloud_object(event: Any) -> Any:
-    return gcp.to_object(CloudEvent(event))
+    return gcp_events.to_object(CloudEvent(event))
 
 
 def to_cloud_message(event: Any) -> Any:
-    return gcp.to_message(CloudEvent(event))
+    return gcp_events.to_message(CloudEvent(event))
 
 
 READERS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("aws_alb", "aws_alb_multi_value", "aws_function_url", "aws_http_api_stage"), aws.to_request),
-    **dict.fromkeys(("aws_http_api_v2", "aws_rest_api"), aws.to_request),
-    **dict.fromkeys(("aws_http_api_base_path", "aws_rest_api_base_path"), aws.to_request),
-    **dict.fromkeys(("aws_s3_cloudtrail", "aws_s3_detail", "aws_s3_transformed", "aws_pipes_sqs"), aws.to_messages),
-    **dict.fromkeys(("aws_s3_batch_1", "aws_s3_batch_2"), aws.to_messages),
-    **dict.fromkeys(("aws_s3_eventbridge", "aws_s3_put", "aws_s3_test_event", "aws_sns_s3"), aws.to_messages),
-    **dict.fromkeys(("aws_sqs_eventbridge", "aws_sqs_mixed", "aws_sqs_s3", "aws_sqs_sns_s3"), aws.to_messages),
-    "aws_map_items": aws.to_objects,
+    **dict.fromkeys(("aws_alb", "aws_alb_multi_value", "aws_function_url", "aws_http_api_stage"), aws_http.to_request),
+    **dict.fromkeys(("aws_http_api_v2", "aws_rest_api"), aws_http.to_request),
+    **dict.fromkeys(("aws_http_api_base_path", "aws_rest_api_base_path"), aws_http.to_request),
+    **dict.fromkeys(
+        ("aws_s3_cloudtrail", "aws_s3_detail", "aws_s3_transformed", "aws_pipes_sqs"), aws_events.to_messages
+    ),
+    **dict.fromkeys(("aws_s3_batch_1", "aws_s3_batch_2", "aws_pipes_sqs"), aws_events.to_messages),
+    **dict.fromkeys(("aws_s3_eventbridge", "aws_s3_put", "aws_s3_test_event", "aws_sns_s3"), aws_events.to_messages),
+    **dict.fromkeys(("aws_sqs_eventbridge", "aws_sqs_mixed", "aws_sqs_s3", "aws_sqs_sns_s3"), aws_events.to_messages),
+    "aws_map_items": aws_events.to_objects,
     "gcp_storage_finalized": to_cloud_object,
     "gcp_pubsub_storage": to_cloud_message,
     "gcp_pubsub_payload": to_cloud_message,

@@ -1,1 +1,1 @@
-"""The translators between a cloud's own requests and events, and onnxlet's."""
+"""The translators between each cloud's requests and events and those of onnxlet."""

@@ -1,28 +1,24 @@
-"""SnapStart: what must not be frozen into a snapshot of this process, and what is made anew where one is restored.
+"""SnapStart: what this process does before Lambda takes a snapshot of it, and after Lambda restores one.
 
 Source: AWS Lambda developer guide, "Implement code before or after Lambda function snapshots".
 """
 
 import gc
+from collections.abc import Callable
 
-from onnxlet.web.app import App
 
+def register(reopen: Callable[[], object]) -> None:
+    """Register this process's hooks with Lambda's runtime.
 
-def register(app: App) -> None:
-    """Have Lambda's runtime call us around a snapshot; nothing happens where none is taken."""
-    if not app.settings.is_snapshotted:
-        return
-    from snapshot_restore_py import register_after_restore, register_before_snapshot  # of Lambda's own runtime
+    Args:
+        reopen: Called after a restore, to connect anew and to look whether aliases have moved.
+    """
+    from snapshot_restore_py import register_after_restore, register_before_snapshot  # only Lambda's runtime has it
 
     register_before_snapshot(before_snapshot)
-    register_after_restore(after_restore, app)
+    register_after_restore(reopen)
 
 
 def before_snapshot() -> None:
-    """Leave nothing in memory that would be saved, and restored, for nothing."""
+    """Free unused objects, so that the snapshot does not contain them."""
     gc.collect()
-
-
-def after_restore(app: App) -> None:
-    """Go on as a new process: with other connections, other credentials and the aliases as they are now."""
-    app.service.reopen()

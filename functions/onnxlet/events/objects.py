@@ -24,7 +24,7 @@ from onnxlet.errors import (
     one_line,
 )
 from onnxlet.events.sources import Message, ObjectReference, Outcome, Source
-from onnxlet.limits import ANSWER_MARGIN_S, MAX_BODY_BYTES, RESULTS_MARGIN_S
+from onnxlet.limits import MAX_BODY_BYTES, RESULTS_MARGIN_S
 from onnxlet.models import batches
 from onnxlet.models.batches import Batch, Outputs
 from onnxlet.models.model import Model
@@ -34,7 +34,6 @@ from onnxlet.protocols import payloads
 from onnxlet.service import Service
 from onnxlet.storage import urls
 from onnxlet.storage.allowed_objects import content
-from onnxlet.web.endpoints import signature
 
 logger = logging.getLogger("onnxlet")
 
@@ -173,9 +172,9 @@ def process(service: Service, sources: Sequence[Source], remaining_s: float | No
     An object that finds no room in memory beside the others is read after them, alone.
     """
     works = [Work(source, memory.Share(service.budget)) for source in sources]
-    limit_s = service.settings.timeout_s if remaining_s is None else remaining_s
-    with ThreadPoolExecutor(CONCURRENT_OBJECTS) as pool, deadline.within(limit_s and limit_s - ANSWER_MARGIN_S):
-        reading = deadline.within(limit_s and limit_s - ANSWER_MARGIN_S - min(RESULTS_MARGIN_S, limit_s / 4))
+    with ThreadPoolExecutor(CONCURRENT_OBJECTS) as pool, deadline.of_answer(service.settings.timeout_s, remaining_s):
+        left_s = deadline.remaining_s()
+        reading = deadline.within(left_s - min(RESULTS_MARGIN_S, left_s / 4))
         with reading:
             _for_each(pool, works, lambda work: _read(service, work))
             _predict([work for work in works if work.batches])
@@ -223,7 +222,7 @@ def _attempt(step: Callable[[Work], None], work: Work) -> None:
         step(work)
     except OnnxletError as error:
         # Without a model it is the registry or the settings; with an outcome it is the place for results.
-        if error.status >= 500 or work.model is None or work.outcome:
+        if error.is_retryable or work.model is None or work.outcome:
             work.failure = error
         else:
             work.outcome = {"error": error.public, "code": error.code}
@@ -331,10 +330,14 @@ def _write(service: Service, work: Work) -> None:
     key = result_key(source, work.etag, work.model)
     version = source.version if isinstance(source, ObjectReference) else None
     identity = {"version": version, "etag": work.etag}
-    document = {"source": source.url, "identity": identity, **signature(work.model), **work.outcome}
+    document = {"source": source.url, "identity": identity, **_identity(work.model), **work.outcome}
     with suppress(ConflictError):
         results.put_if_absent(key, to_json(document))
     work.result = f"{results.url}/{key}"
+
+
+def _identity(model: Model) -> dict[str, Any]:
+    return {"model": model.manifest.model, "version": model.manifest.version}
 
 
 def _line(work: Work) -> dict[str, Any]:

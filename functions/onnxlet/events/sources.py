@@ -1,29 +1,30 @@
-"""The sources: what an event speaks of, whichever cloud it came through."""
+"""The sources that an event names: objects and payloads, the same for both clouds."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
 from onnxlet.errors import OnnxletError
+from onnxlet.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectReference:
-    """An object that an event speaks of."""
+class ObjectReference(Record):
+    """An object that an event names."""
 
     scheme: str
     """`s3` or `gs`."""
     bucket: str
     key: str
-    """As it is, not URL-encoded."""
-    version: str | None = None
-    """S3's version id or Cloud Storage's generation; None where the bucket keeps no versions."""
+    """The key, not URL-encoded."""
+    version: str | None
+    """S3's version id or Cloud Storage's generation; None if the bucket keeps no versions."""
 
-    def __post_init__(self) -> None:
-        """Hold what a reader took from an event to the types that are said here.
+    def __init__(self, scheme: str, bucket: str, key: str, version: str | None = None) -> None:
+        """Check the fields, which a translator has taken from an event.
 
         Raises:
-            TypeError: it has others.
+            TypeError: a field is not a string, or has half a surrogate pair.
         """
-        _require_texts(self.bucket, self.key, self.version or "")
+        _require_texts(bucket, key, version or "")
+        super().__init__(scheme, bucket, key, version)
 
     @property
     def bucket_url(self) -> str:
@@ -32,66 +33,63 @@ class ObjectReference:
 
     @property
     def url(self) -> str:
-        """The object's URL as it is, not encoded."""
+        """The object's URL, not encoded."""
         return f"{self.bucket_url}/{self.key}"
 
 
-@dataclass(frozen=True, slots=True)
-class Inline:
-    """A payload that came inside of a message."""
+class Inline(Record):
+    """A payload inside a message."""
 
     url: str
-    """What the result says of where it came from."""
+    """The `source` of the result."""
     key: str
-    """Under which the result is written."""
+    """The beginning of the result's key."""
     body: bytes
     media_type: str
-    """Empty where the message does not say."""
+    """The media type that the message states, or an empty string."""
 
-    def __post_init__(self) -> None:
-        """As `ObjectReference`'s."""
-        _require_texts(self.media_type)
+    def __init__(self, url: str, key: str, body: bytes, media_type: str) -> None:
+        """Check the media type, which a client has chosen.
+
+        Raises:
+            TypeError: it is not a string, or has half a surrogate pair.
+        """
+        _require_texts(media_type)
+        super().__init__(url, key, body, media_type)
 
 
 Source = ObjectReference | Inline
 
 
-def _require_texts(*values: object) -> None:
-    """Refuse what is not a text, or a text with a lone surrogate, which no store has a form for.
-
-    Raises:
-        TypeError: A value is such.
-    """
-    if not all(isinstance(value, str) and _is_encodable(value) for value in values):
-        raise TypeError("expected texts")
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What one delivery of an event brings."""
+class Message(Record):
+    """One message of an event."""
 
     id: str | None
-    """By which the queue is told what failed; None for an event that came through no queue."""
+    """The queue's identifier of the message; None for an event that came through no queue."""
     sources: tuple[Source, ...] = ()
     error: OnnxletError | None = None
-    """Why the message could not be read."""
+    """The reason why the message could not be read."""
 
 
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a message with one source, for a service that asks."""
+class Outcome(Record):
+    """What became of a message with one source, for a service that needs an answer for each."""
 
     id: str
     text: str
-    """The URL of the result, or why there is no answer."""
+    """The URL of the result, or the reason why there is no answer."""
     is_answered: bool
-    may_be_repeated: bool = False
+    is_retryable: bool = False
     """Whether another delivery may be answered."""
+
+
+def _require_texts(*values: object) -> None:
+    """Require strings that UTF-8 can encode; it cannot encode half a surrogate pair, which JSON can.
+
+    Raises:
+        TypeError: a value is not such a string.
+    """
+    try:
+        for value in values:
+            value.encode()  # type: ignore[attr-defined]
+    except (AttributeError, UnicodeEncodeError) as error:
+        raise TypeError("expected strings") from error

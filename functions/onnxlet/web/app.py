@@ -24,7 +24,6 @@ from onnxlet.http import (
     wire_bytes,
     without_body,
 )
-from onnxlet.limits import ANSWER_MARGIN_S
 from onnxlet.observe import telemetry
 from onnxlet.registry.prefetch import Prefetch
 from onnxlet.service import Service
@@ -127,8 +126,7 @@ class App:
             to_request: The cloud's translator.
             remaining_s: What the platform says that is left of the time; None takes all that the settings give.
         """
-        limit_s = self.settings.timeout_s if remaining_s is None else remaining_s
-        with deadline.within(limit_s and limit_s - ANSWER_MARGIN_S):
+        with deadline.of_answer(self.settings.timeout_s, remaining_s):
             return self._answer(event, to_request)
 
     def _answer(self, event: Any, to_request: Callable[[Any], Request]) -> Response:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.clouds import aws
+from onnxlet.clouds import aws_events
 from onnxlet.events.sources import ObjectReference
 from onnxlet_cli.bench.events import PHOTOS, measure_events, to_event, to_label
 from onnxlet_cli.bench.options import Options
@@ -10,7 +10,7 @@ from onnxlet_cli.bench.payloads import WrongAnswerError
 
 
 def test_an_event_is_what_the_functions_read() -> None:
-    messages = aws.to_messages(to_event(["a/1.jpg", "a/2.jpg"]))
+    messages = aws_events.to_messages(to_event(["a/1.jpg", "a/2.jpg"]))
     assert [message.sources for message in messages] == [
         (ObjectReference("s3", "bench", "a/1.jpg"),),
         (ObjectReference("s3", "bench", "a/2.jpg"),),

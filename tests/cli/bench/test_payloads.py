@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from onnxlet.clouds import aws
+from onnxlet.clouds import aws_http
 from onnxlet.protocols.v2 import parse_infer
 from onnxlet_cli.bench.payloads import (
     HEADER_LENGTH,
@@ -39,7 +39,7 @@ def test_both_forms_say_the_same() -> None:
 
 def test_an_event_brings_the_body_as_it_is() -> None:
     body, headers = v2_binary(INPUTS)
-    request = aws.to_request(json.loads(json.dumps(function_url_event("/v2/models/x/infer", body, headers))))
+    request = aws_http.to_request(json.loads(json.dumps(function_url_event("/v2/models/x/infer", body, headers))))
     assert (request.method, request.path, request.body) == ("POST", "/v2/models/x/infer", body)
     assert request.headers[HEADER_LENGTH] == headers[HEADER_LENGTH]
 

@@ -7,7 +7,7 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
-from onnxlet.clouds import aws
+from onnxlet.clouds import aws_http
 from onnxlet.errors import OnnxletError
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
@@ -74,7 +74,7 @@ class FakeCloud:
         for name, value in headers.items():
             message[name] = value
         event = to_event("GET" if body is None else "POST", path, "", message, body or b"")
-        status, found, content = from_result(aws.from_response(app.handle(event, aws.to_request), event))
+        status, found, content = from_result(aws_http.from_response(app.handle(event, aws_http.to_request), event))
         return Reply(status, {name.lower(): value for name, value in dict(found).items()}, content)
 
     def look(self, outputs: Outputs) -> list[str]:

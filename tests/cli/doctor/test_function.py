@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from onnxlet.clouds import aws
+from onnxlet.clouds import aws_http
 from onnxlet.contract import api_keys, layout
 from onnxlet.contract.api_keys import Key, Keys
 from onnxlet.registry.registry import Registry
@@ -36,7 +36,7 @@ def function(
     app = App(settings, write_line=lambda _line: None)
 
     def invoke(event: Any) -> Any:
-        return aws.from_response(app.handle(event, aws.to_request), event)
+        return aws_http.from_response(app.handle(event, aws_http.to_request), event)
 
     with serve_function_url(invoke) as url:
         yield url

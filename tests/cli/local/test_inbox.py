@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cloudevents.http import from_http
 
-from onnxlet.clouds import aws, gcp
+from onnxlet.clouds import aws_events, gcp_events
 from onnxlet.events.sources import Message, ObjectReference
 from onnxlet_cli.local.inbox import s3_notification, storage_cloud_event, watching
 
@@ -63,6 +63,8 @@ KEY = "a folder/photo 100%+é#1.png"
 def test_the_functions_read_the_events_back(tmp_path: Path) -> None:
     (tmp_path / "a folder").mkdir()
     (tmp_path / KEY).write_bytes(b"1")
-    assert aws.to_messages(s3_notification(tmp_path, KEY)) == [Message(None, (ObjectReference("s3", "inbox", KEY),))]
+    assert aws_events.to_messages(s3_notification(tmp_path, KEY)) == [
+        Message(None, (ObjectReference("s3", "inbox", KEY),))
+    ]
     headers, body = storage_cloud_event(tmp_path, KEY)
-    assert gcp.to_object(from_http(headers, body)) == Message(None, (ObjectReference("gs", "inbox", KEY),))
+    assert gcp_events.to_object(from_http(headers, body)) == Message(None, (ObjectReference("gs", "inbox", KEY),))

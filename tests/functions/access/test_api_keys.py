@@ -13,7 +13,7 @@ import pytest
 
 from onnxlet import deadline
 from onnxlet.access.api_keys import MAX_REFRESH_S, MAX_STALE_S, ApiKeys
-from onnxlet.clouds import aws
+from onnxlet.clouds import aws_http
 from onnxlet.contract import api_keys, layout
 from onnxlet.contract.api_keys import Key, Keys
 from onnxlet.errors import StoreError, UnauthenticatedError
@@ -186,10 +186,10 @@ class TestWhoIsLetIn:
 
     def test_a_direct_invocation_has_no_headers_and_is_refused_as_any_other(self, app: App, owner: Owner) -> None:
         text = owner.create()
-        assert app.handle(json.loads(SUMS), aws.to_request).status == 401
+        assert app.handle(json.loads(SUMS), aws_http.to_request).status == 401
         context = {"http": {"method": "POST"}, "stage": "$default"}
         event = {"rawPath": "/invocations", "requestContext": context, "body": SUMS.decode(), "headers": bearer(text)}
-        assert app.handle(event, aws.to_request).status == 200
+        assert app.handle(event, aws_http.to_request).status == 200
 
     def test_an_open_function_asks_nobody(self, owner: Owner, lines: list[Any]) -> None:
         app = App(Settings(owner.store.url, "sums"), lines.append)

@@ -39,21 +39,19 @@ def test_after_a_restore_the_alias_is_as_it_is_then_and_the_store_another(app: A
     before = registry.store
     publish(Registry(before), graphs.digits_candidate(1))
     assert app.service.find(None).model.manifest.version == 1, "it is not time to look"
-    snapshot.after_restore(app)
+    app.service.reopen()
     assert app.service.find(None).model.manifest.version == 2
     assert registry.store.backend is not before.backend
 
 
 def test_a_store_that_is_gone_after_a_restore_does_not_stop_what_is_loaded(app: App, tmp_path: Path) -> None:
     (tmp_path / "models/digits/aliases/live.json").unlink()
-    snapshot.after_restore(app)
+    app.service.reopen()
     assert app.service.find(None).model.manifest.version == 1
 
 
-def test_the_hooks_are_there_where_a_snapshot_is_taken_and_nowhere_else(app: App) -> None:
-    snapshot.register(App(Settings("memory://x")))
-    assert snapshot_restore_py.get_after_restore() == []
-    snapshot.register(app)
+def test_the_hooks_are_there_once_they_are_registered(app: App) -> None:
+    snapshot.register(app.service.reopen)
     assert len(snapshot_restore_py.get_after_restore()) == len(snapshot_restore_py.get_before_snapshot()) == 1
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto
 from PIL import Image
 
-from onnxlet.clouds import aws
+from onnxlet.clouds import aws_http
 from onnxlet.contract.alias import CANARY, SHADOW
 from onnxlet.contract.tensors import DATATYPES
 from onnxlet.http import HEADER_LENGTH, Request, Response
@@ -481,7 +481,7 @@ def test_a_lone_surrogate_anywhere_in_an_event_is_a_400(
 ) -> None:
     """JSON may write one, and the log and the stores take none."""
     app = App(Settings(registry.store.url, requires_keys=requires_keys))
-    response = app.handle(EVENT | changed, aws.to_request)
+    response = app.handle(EVENT | changed, aws_http.to_request)
     assert (response.status, json.loads(response.body)["code"]) == (400, "invalid_request")
     assert json.loads(capsys.readouterr().out)["status"] == 400
 
