@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from onnxlet import session
+from onnxlet import __version__, session
 from onnxlet.contract import alias as actions
 from onnxlet.contract import expectation, layout
 from onnxlet.contract.manifest import Manifest
@@ -36,13 +36,30 @@ from onnxlet_training.checkpoint import InterruptedRunError
 STOPPED = 130
 """The exit code of a command that Ctrl-C has stopped, as shells have it: 128 and the number of SIGINT."""
 
+
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
+        output.print_line(f"onnxlet {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="onnxlet",
-    help="Put an ONNX model behind a cloud function.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def _onnxlet(
+    _version: Annotated[
+        bool, typer.Option("--version", "-V", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Put an ONNX model behind a cloud function."""
+
+
 app.add_typer(bench, name="bench")
 app.add_typer(keys, name="keys")
 

@@ -20,11 +20,11 @@ import pytest
 
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import STALL_S, open_store
+from onnxlet_cli.assets import functions_folder
 from onnxlet_cli.local.cloud_function import serve_cloud_function
 from onnxlet_cli.local.function_url import serve_function_url
 from onnxlet_cli.local.http import Handler, serving
 from onnxlet_cli.local.lambda_function import LambdaFunction
-from onnxlet_cli.local.process import FUNCTIONS
 from onnxlet_publishing.publish import publish
 from tests.conftest import BUCKET
 from tests.crashes.front import DEATHS, Death, Front
@@ -200,4 +200,4 @@ def groups_of_functions() -> set[int]:
     """The process groups of our children that run functions: by their folder, for gunicorn may change its name."""
     children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     found = [int(child) for path in children for child in path.read_text().split()]
-    return {os.getpgid(child) for child in found if Path(f"/proc/{child}/cwd").readlink() == FUNCTIONS}
+    return {os.getpgid(child) for child in found if Path(f"/proc/{child}/cwd").readlink() == functions_folder()}

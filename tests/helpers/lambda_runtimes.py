@@ -20,9 +20,10 @@ from typing import IO, Any, Protocol
 
 import pytest
 
+from onnxlet_cli.assets import functions_folder
 from onnxlet_cli.local.http import HOST
 from onnxlet_cli.local.lambda_function import MEMORY_MIB, TIMEOUT_S, LambdaFunction
-from onnxlet_cli.local.process import FUNCTIONS, running
+from onnxlet_cli.local.process import running
 from onnxlet_cli.local.runtime_api import FunctionError
 from onnxlet_cli.package.interpreter import emulated
 from onnxlet_cli.package.target import DEFAULT_PYTHON, MACHINES, Target
@@ -56,7 +57,7 @@ Start = Callable[[str, Mapping[str, str], IO[bytes]], AbstractContextManager[Fun
 class Deployed:
     """What the emulator starts."""
 
-    folder: Path = FUNCTIONS
+    folder: Path = field(default_factory=functions_folder)
     python: Sequence[str] = ("python",)
     environment: Mapping[str, str] = field(default_factory=dict)
 

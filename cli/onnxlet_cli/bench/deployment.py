@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnxlet.errors import InvalidRequestError
-from onnxlet_cli.local.process import FUNCTIONS
+from onnxlet_cli.assets import functions_folder
 
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
 REFERENCES = Path(__file__).with_name("baselines")
@@ -32,9 +32,9 @@ class Deployment:
 
 def source_tree() -> Deployment:
     """`functions/` as it is, with its bytecode written, and this venv's packages."""
-    for folder in (FUNCTIONS, REFERENCES):
+    for folder in (functions_folder(), REFERENCES):
         compileall.compile_dir(folder, quiet=1)
-    return Deployment(FUNCTIONS, SITE_PACKAGES, "functions/ with the packages of this venv")
+    return Deployment(functions_folder(), SITE_PACKAGES, "functions/ with the packages of this venv")
 
 
 def unpacked(package: Path, scratch: Path) -> Deployment:

@@ -16,10 +16,10 @@ from onnxlet.errors import CredentialsError, InvalidRequestError, OnnxletError, 
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import urls
 from onnxlet_cli import sigv4
+from onnxlet_cli.assets import deployment_folder
 from onnxlet_cli.cost.offers import Extras
 from onnxlet_cli.deploy import buckets, concurrency, credentials, parameters, sam, stack, versions
 from onnxlet_cli.deploy.cloud import (
-    ROOT,
     Change,
     Deployed,
     Kept,
@@ -55,7 +55,7 @@ FOLDER_MODE = 0o755
 class Aws:
     """A stack in one region of one account."""
 
-    def __init__(self, options: Options, root: Path = ROOT) -> None:
+    def __init__(self, options: Options, root: Path | None = None) -> None:
         """Take what the user said, and the checkout; nothing is looked at yet.
 
         Raises:
@@ -67,7 +67,7 @@ class Aws:
             raise InvalidRequestError(f"--auth {options.auth}: expected one of {', '.join(AUTHS)}")
         check_named_once(options, FIELDS)
         self.options = options
-        self.root = root
+        self.root = root or deployment_folder()
         self._stack: Stack | None = None
         self._fitted: dict[str, str] = {}
         """What the account's concurrency makes lower than it was, or would be by default."""

@@ -9,13 +9,9 @@ from onnxlet.errors import InvalidRequestError
 from onnxlet.registry.registry import Registry
 from onnxlet_cli.cost.offers import Extras
 from onnxlet_cli.deploy.process import Report
-from onnxlet_cli.local.process import FUNCTIONS
 from onnxlet_cli.package.target import Target
 
 DEFAULT_NAME = "onnxlet"
-
-ROOT = FUNCTIONS.parent
-"""The checkout."""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from pathlib import Path
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InvalidRequestError
 from onnxlet.registry.registry import Sign
+from onnxlet_cli.assets import deployment_folder
 from onnxlet_cli.cost.monthly import Estimate
 from onnxlet_cli.deploy import bill, model, objects, smoke
 from onnxlet_cli.deploy.bill import Traffic
-from onnxlet_cli.deploy.cloud import ROOT, Change, Cloud, Deployed, Options, Outputs, Unasked, Wanted
+from onnxlet_cli.deploy.cloud import Change, Cloud, Deployed, Options, Outputs, Unasked, Wanted
 from onnxlet_cli.deploy.model import Published, Source
 from onnxlet_cli.deploy.objects import ObjectAnswer
 from onnxlet_cli.deploy.process import Report
@@ -20,9 +21,6 @@ from onnxlet_cli.package.build import Package, build
 from onnxlet_cli.package.target import Target
 
 CLOUDS = ("aws", "gcp")
-
-DIST = ROOT / "dist"
-"""Where the template and Terraform look for packages, wherever the command is run."""
 
 USUAL = Traffic()
 
@@ -146,7 +144,7 @@ def _prepare(
         choice.sign,
     )
     report(f"model    {source.describe()}")
-    return found, source, (build_package or build_into(DIST))(target, report)
+    return found, source, (build_package or build_into(deployment_folder() / "dist"))(target, report)
 
 
 def _live_models(cloud: Cloud, found: Deployed | None) -> list[str]:

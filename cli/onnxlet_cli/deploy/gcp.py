@@ -15,10 +15,10 @@ from onnxlet.errors import InvalidRequestError, SettingsError, StoreError
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import storage_from_environment
 from onnxlet.storage.failures import translate
+from onnxlet_cli.assets import deployment_folder
 from onnxlet_cli.cost.offers import Extras
 from onnxlet_cli.deploy import settings, state, terraform
 from onnxlet_cli.deploy.cloud import (
-    ROOT,
     Change,
     Deployed,
     Kept,
@@ -81,7 +81,7 @@ ACTIONS: dict[tuple[str, ...], str | None] = {
 class Gcp:
     """A deployment in one region of one project."""
 
-    def __init__(self, options: Options, root: Path = ROOT, pauses_s: Sequence[float] = PAUSES_S) -> None:
+    def __init__(self, options: Options, root: Path | None = None, pauses_s: Sequence[float] = PAUSES_S) -> None:
         """Take what the user said, and the checkout; nothing is looked at yet.
 
         Raises:
@@ -96,7 +96,7 @@ class Gcp:
         if options.tags:
             raise InvalidRequestError("--tag: AWS has tags; with --cloud gcp set the variable labels")
         self.options = options
-        self.root = root
+        self.root = root or deployment_folder()
         self.pauses_s = pauses_s
         self._state = State({}, {})
         self._remembered: dict[str, Any] = {}

@@ -11,7 +11,7 @@ from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InvalidRequestError, ModelNotFoundError, OnnxletError, SettingsError
 from onnxlet.registry.registry import Registry, Sign
 from onnxlet_cli import output
-from onnxlet_cli.local.process import FUNCTIONS
+from onnxlet_cli.assets import functions_folder
 from onnxlet_cli.package import wheels
 from onnxlet_cli.package.build import REQUIREMENTS
 from onnxlet_cli.registry import open_registry
@@ -187,7 +187,8 @@ def expected(manifest: Manifest, variant: str | None) -> str:
 
 def deployed_runtime() -> str:
     """The version of ONNX Runtime in the package, which need not be this machine's."""
-    pins = {pin.name: pin.version for pin in wheels.read_pins(FUNCTIONS / REQUIREMENTS)}
+    path = functions_folder() / REQUIREMENTS
+    pins = {pin.name: pin.version for pin in wheels.read_pins(path)}
     if "onnxruntime" not in pins:
-        raise SettingsError(f"{FUNCTIONS / REQUIREMENTS}: names no onnxruntime")
+        raise SettingsError(f"{path}: names no onnxruntime")
     return pins["onnxruntime"]

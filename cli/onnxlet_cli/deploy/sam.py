@@ -80,7 +80,8 @@ def find_sam(root: Path) -> str:
     found = shutil.which("sam") or shutil.which(str(root / VENV / "bin/sam"))
     if found is None:
         raise SettingsError(
-            "sam: AWS SAM's command is not on this machine; `make .venv-deploy` installs it into a venv of its own"
+            "sam: AWS SAM's command is not on this machine; install it with `pipx install aws-sam-cli`, or in a "
+            "checkout with `make .venv-deploy`"
         )
     return found
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from onnxlet.errors import SettingsError
 from onnxlet.settings import Settings
+from onnxlet_cli.assets import functions_folder
 from onnxlet_cli.doctor.finding import Finding, error, ok, warning
 from onnxlet_cli.doctor.libraries import HEADER_BYTES, OLDEST_ONNXRUNTIME, examine_machines, is_library, parse_version
-from onnxlet_cli.local.process import FUNCTIONS
 from onnxlet_cli.package.build import REQUIREMENTS
 from onnxlet_cli.package.wheels import Pin, read_pins
 from onnxlet_cli.registry import DEFAULT_FOLDER
@@ -50,15 +50,16 @@ class Machine:
             system=sys.platform,
             processor=MACHINES.get(name.lower(), name),
             folders=tuple(Path(entry) for entry in sys.path if entry),
-            requirements=FUNCTIONS / REQUIREMENTS,
+            requirements=functions_folder() / REQUIREMENTS,
             environment=os.environ,
         )
 
 
-def pinned_onnxruntime(requirements: Path = FUNCTIONS / REQUIREMENTS) -> str | None:
+def pinned_onnxruntime(requirements: Path | None = None) -> str | None:
     """The version of ONNX Runtime that is deployed; None where that cannot be known."""
+    path = requirements or functions_folder() / REQUIREMENTS
     try:
-        return next((pin.version for pin in read_pins(requirements) if pin.name == "onnxruntime"), None)
+        return next((pin.version for pin in read_pins(path) if pin.name == "onnxruntime"), None)
     except SettingsError:
         return None
 

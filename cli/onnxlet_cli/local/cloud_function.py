@@ -5,11 +5,9 @@ without arguments, in the folder of main.py, and the environment names the entry
 """
 
 import socket
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import IO
 
 from onnxlet.errors import SettingsError
@@ -36,9 +34,8 @@ def serve_cloud_function(
         SettingsError: the port is taken, or the function did not start.
     """
     port = _require_free(port)
-    framework = str(Path(sys.executable).with_name("functions-framework"))
     place = {"FUNCTION_TARGET": target, "HOST": HOST, "PORT": str(port)}
-    with running([framework], {**environment, **place}, log) as process:
+    with running(["python", "-m", "functions_framework"], {**environment, **place}, log) as process:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not _listens(port):
             if process.poll() is not None or time.monotonic() > deadline:

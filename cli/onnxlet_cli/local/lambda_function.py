@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import IO, Any
 
-from onnxlet_cli.local.process import FUNCTIONS, running
+from onnxlet_cli.assets import functions_folder
+from onnxlet_cli.local.process import running
 from onnxlet_cli.local.runtime_api import FunctionError, RuntimeApi
 
 MEMORY_MIB = 1769
@@ -67,7 +68,7 @@ class LambdaFunction:
             "AWS_LAMBDA_RUNTIME_API": address,
             "AWS_LAMBDA_FUNCTION_NAME": "onnxlet",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "LAMBDA_TASK_ROOT": str(FUNCTIONS),
+            "LAMBDA_TASK_ROOT": str(functions_folder()),
             "_HANDLER": self.handler,
         }
         command = ["python", "-m", "awslambdaric", self.handler]

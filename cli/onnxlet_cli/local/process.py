@@ -9,17 +9,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-import onnxlet
-
-FUNCTIONS = Path(onnxlet.__file__).parents[1]
-"""The folder that both clouds take whole."""
+from onnxlet_cli.assets import functions_folder
 
 STOP_TIMEOUT_S = 5
 
 
 @contextmanager
 def running(
-    command: Sequence[str], environment: Mapping[str, str], log: IO[bytes] | None, folder: Path = FUNCTIONS
+    command: Sequence[str], environment: Mapping[str, str], log: IO[bytes] | None, folder: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command in a process group of its own that ends with the context.
 
@@ -27,12 +24,12 @@ def running(
         command: The program and its arguments; `python` stands for this interpreter.
         environment: Variables beside those of this process.
         log: Where its output goes; None lets it through to our own error stream.
-        folder: Where it runs.
+        folder: The current folder of the command, by default the functions'.
     """
     output = log or sys.stderr.buffer
     process = subprocess.Popen(
         [sys.executable if word == "python" else word for word in command],
-        cwd=folder,
+        cwd=folder or functions_folder(),
         env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
         stdin=subprocess.DEVNULL,
         stdout=output,

@@ -1,7 +1,6 @@
 """Build: fetch, slim, compile, zip, prove; the package's table of contents."""
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from onnxlet.errors import InvalidRequestError, SettingsError
-from onnxlet_cli.local.process import FUNCTIONS
+from onnxlet_cli.assets import copy_functions, functions_folder
 from onnxlet_cli.package import archive, bytecode, slim, wheels
 from onnxlet_cli.package import target as targets
 from onnxlet_cli.package.archive import Part
@@ -21,9 +20,6 @@ from onnxlet_cli.package.wheels import Fetch, Pin
 
 ENTRY_POINTS = "main.py"
 REQUIREMENTS = "requirements.txt"
-
-NOT_OURS = ("__pycache__", ".*", "*.pyc", "*.egg-info")
-"""What may lie in the functions' folder and is not deployed."""
 
 Report = Callable[[str], None]
 """Takes a line at each step."""
@@ -95,7 +91,7 @@ def build(options: Options, report: Report, fetch: Fetch = wheels.fetch) -> Pack
             owners, made_of = archive.read_owners(tree), read_materials(tree, pins)
             left_out = slim.slim(tree, target, options.engine)
             report(f"slim     {sum(left_out.values()) / 1e6:.1f} MB left out that inference does not load")
-        _add_functions(tree)
+        copy_functions(tree)
         if target.is_complete:
             warnings += _compile(tree, target, python, report)
         archive.write_archive(tree, draft)
@@ -117,14 +113,11 @@ def _pins(options: Options) -> list[Pin]:
 
     Raises:
         InvalidRequestError: options that do not go together.
-        SettingsError: the functions' folder is not there.
     """
     left_out = slim.left_out_distributions(options.engine, options.without)
     if not options.target.is_complete and (options.without or options.engine != "c"):
         raise InvalidRequestError(f"--without, --engine: GCP's buildpack installs all of {REQUIREMENTS}")
-    if not (FUNCTIONS / ENTRY_POINTS).is_file():
-        raise SettingsError(f"{FUNCTIONS / ENTRY_POINTS}: not there; run the command from a checkout of the repository")
-    pins = wheels.read_pins(FUNCTIONS / REQUIREMENTS)
+    pins = wheels.read_pins(functions_folder() / REQUIREMENTS)
     return pins if not options.target.is_complete else [pin for pin in pins if pin.name.lower() not in left_out]
 
 
@@ -147,10 +140,6 @@ def _work_folder(out: Path) -> Iterator[Path]:
 def _fetch(tree: Path, target: Target, pins: list[Pin], report: Report, fetch: Fetch) -> None:
     report(f"fetch    {', '.join(map(str, pins))} for Python {target.python} on {target.arch}")
     fetch(pins, target, tree)
-
-
-def _add_functions(tree: Path) -> None:
-    shutil.copytree(FUNCTIONS, tree, ignore=shutil.ignore_patterns(*NOT_OURS), dirs_exist_ok=True)
 
 
 def _compile(tree: Path, target: Target, python: Path | None, report: Report) -> list[str]:

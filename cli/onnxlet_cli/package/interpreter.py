@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnxlet.errors import SettingsError
-from onnxlet_cli.local.process import FUNCTIONS
+from onnxlet_cli.assets import work_folder
 from onnxlet_cli.package.target import Target
 
-EMULATION = FUNCTIONS.parent / ".arm64"
+EMULATION = work_folder() / ".arm64"
 """Where `make arm64` puts QEMU and a folder for each Python."""
 QEMU = "qemu-aarch64-static"
 

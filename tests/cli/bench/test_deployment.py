@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from onnxlet.errors import InvalidRequestError
+from onnxlet_cli.assets import functions_folder
 from onnxlet_cli.bench.deployment import PYTHON, SITE_PACKAGES, open_deployment
 from onnxlet_cli.bench.fresh import Command, run_function
-from onnxlet_cli.local.process import FUNCTIONS
 
 
 def test_without_a_package_the_source_tree_is_measured_with_its_bytecode(tmp_path: Path) -> None:
     deployment = open_deployment(None, tmp_path)
-    assert (deployment.folder, deployment.python_path) == (FUNCTIONS, SITE_PACKAGES)
-    assert list((FUNCTIONS / "onnxlet" / "web" / "__pycache__").glob("app.*.pyc"))
+    assert (deployment.folder, deployment.python_path) == (functions_folder(), SITE_PACKAGES)
+    assert list((functions_folder() / "onnxlet/web/__pycache__").glob("app.*.pyc"))
 
 
 def test_a_package_finds_lambdas_client_and_nothing_else_of_this_venv(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import boto3
 import pytest
 
+from onnxlet_cli.assets import work_folder
 from onnxlet_cli.commands import deploy
-from onnxlet_cli.deploy.cloud import ROOT
 from tests.cli.deploy.tools import SAM, put_tool
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -29,7 +29,8 @@ def onnxlet(tmp_path: Path, tools: Path, s3_endpoint: str) -> Command:
     """Run the command in an empty folder, with moto as AWS."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     more = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/dev/null"}
-    more |= {"AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_ENDPOINT_URL": s3_endpoint, "PYTHONPATH": str(ROOT)}
+    more |= {"AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_ENDPOINT_URL": s3_endpoint}
+    more["PYTHONPATH"] = str(work_folder())
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
     environment = {**kept, **more, **keys, "COLUMNS": "200", "PATH": str(tools), "HOME": str(tmp_path)}
 
@@ -68,7 +69,7 @@ def test_without_a_region(onnxlet: Command) -> None:
 
 
 def test_without_sam(onnxlet: Command, tools: Path) -> None:
-    if (ROOT / ".venv-deploy/bin/sam").exists():
+    if (work_folder() / ".venv-deploy/bin/sam").exists():
         pytest.skip("this checkout has its own")
     (tools / "sam").unlink()
     fails(onnxlet("deploy"), "sam: AWS SAM's command is not on this machine")

@@ -14,9 +14,10 @@ import boto3
 import pytest
 
 from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
+from onnxlet_cli.assets import template_path
 from onnxlet_cli.cost import Extras
 from onnxlet_cli.deploy.aws import Aws, unpack
-from onnxlet_cli.deploy.cloud import ROOT, Deployed, Options, Wanted
+from onnxlet_cli.deploy.cloud import Deployed, Options, Wanted
 from onnxlet_cli.deploy.process import silent
 from onnxlet_cli.package.target import Target
 from onnxlet_publishing.publish import publish
@@ -57,7 +58,7 @@ def root(tmp_path: Path, s3_endpoint: str, http: Recorder, limits: str, monkeypa
     monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", limits)
     monkeypatch.setenv("HTTP_URL", f"{http.url}/")
     put_tool(tmp_path / "bin", "sam", SAM, monkeypatch)
-    shutil.copy(ROOT / "template.yaml", tmp_path)
+    shutil.copy(template_path(), tmp_path)
     return tmp_path
 
 
@@ -153,7 +154,7 @@ def test_any_parameter_of_the_template_can_be_set(root: Path, package: Path) -> 
 
 
 def test_what_a_stack_turns_on_is_billed_with_it(root: Path, package: Path) -> None:
-    template = (ROOT / "template.yaml").read_text()
+    template = (template_path()).read_text()
     always = Extras(
         queues=len(re.findall(r"^ +Type: SQS$", template, re.MULTILINE)),
         alarms=template.count("Type: AWS::CloudWatch::Alarm"),

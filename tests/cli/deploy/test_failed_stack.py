@@ -11,8 +11,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from onnxlet.errors import StoreError
+from onnxlet_cli.assets import template_path
 from onnxlet_cli.deploy.aws import Aws
-from onnxlet_cli.deploy.cloud import ROOT, Options, Wanted
+from onnxlet_cli.deploy.cloud import Options, Wanted
 from onnxlet_cli.deploy.process import silent
 from onnxlet_cli.local.http import Handler, serving
 from tests.cli.deploy.tools import put_tool
@@ -95,7 +96,7 @@ def package(tmp_path: Path) -> Path:
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     put_tool(tmp_path / "bin", "sam", SAM, monkeypatch)
-    shutil.copy(ROOT / "template.yaml", tmp_path)
+    shutil.copy(template_path(), tmp_path)
     return tmp_path
 
 

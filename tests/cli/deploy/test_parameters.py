@@ -1,13 +1,13 @@
 import pytest
 
 from onnxlet.errors import InvalidRequestError
+from onnxlet_cli.assets import template_path
 from onnxlet_cli.deploy import parameters
-from onnxlet_cli.deploy.cloud import ROOT
 from onnxlet_cli.deploy.parameters import Parameter, check_parameters, to_revision
 from tests.infra import template
 from tests.infra.test_template import CHANGES, FUNCTIONS, UNVERSIONED, stack
 
-DECLARED = parameters.read_parameters(ROOT / "template.yaml")
+DECLARED = parameters.read_parameters(template_path())
 
 
 def test_the_template_is_read_as_a_library_reads_it() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from onnxlet.errors import InvalidRequestError, SettingsError
-from onnxlet_cli.local.process import FUNCTIONS
+from onnxlet_cli.assets import functions_folder
 from onnxlet_cli.package.archive import END_BYTES, OURS
 from onnxlet_cli.package.build import Options, Package, build
 from onnxlet_cli.package.target import MACHINES, Target
@@ -55,7 +55,7 @@ def test_it_is_the_functions_and_what_they_load(content: dict[str, bytes]) -> No
         *{"onnxruntime", "obstore", "orjson", "PIL", "pillow.libs"},
     }
     assert "onnxlet/web/playground/index.html" in content
-    assert content["main.py"] == (FUNCTIONS / "main.py").read_bytes()
+    assert content["main.py"] == (functions_folder() / "main.py").read_bytes()
 
 
 def test_its_bill_of_materials_names_all_that_it_holds(package: Package) -> None:
@@ -82,7 +82,7 @@ def test_it_holds_no_tests_no_other_pythons_bytecode_and_nothing_of_this_machine
     compiled = {name for name in content if "__pycache__" in name}
     assert len(modules) == len(compiled)
     assert {name.split(".")[-2] for name in compiled} == {sys.implementation.cache_tag}
-    places = [str(path).encode() for path in (options.out, FUNCTIONS, Path(sys.prefix), Path.home())]
+    places = [str(path).encode() for path in (options.out, functions_folder(), Path(sys.prefix), Path.home())]
     assert not [name for name in compiled for place in places if place in content[name]]
 
 

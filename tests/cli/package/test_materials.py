@@ -5,13 +5,13 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from onnxlet_cli.local.process import FUNCTIONS
+from onnxlet_cli.assets import functions_folder
 from onnxlet_cli.package.materials import Material, read_materials, write_bill
 from onnxlet_cli.package.wheels import Pin, read_pins
 from tests.cli.package.installed import copy_installed
 from tests.cli.package.test_build import HERE
 
-PINS = read_pins(FUNCTIONS / "requirements.txt")
+PINS = read_pins(functions_folder() / "requirements.txt")
 
 
 def install(folder: Path, name: str, metadata: str, wheel: str = "") -> Pin:
