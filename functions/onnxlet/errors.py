@@ -1,34 +1,34 @@
-"""The error tree: each error says what was found, what was expected and where.
+"""The errors that a function answers with: each says what was expected, what was found, and where.
 
 OnnxletError
-├── InvalidRequestError      400  invalid_request       the request is not of the form that its route takes
+├── InvalidRequestError      400  invalid_request       the request does not have the form that its route expects
 │   ├── InvalidJsonError     400  invalid_json          the body is not JSON
 │   ├── InvalidTensorError   400  invalid_tensor        a tensor's name, datatype, shape or data is wrong
-│   └── InvalidNameError     400  invalid_name          a model, alias or version is not a possible name
-├── UnauthenticatedError     401  unauthenticated       no API key, or none that is good
-├── ForbiddenError           403  forbidden             a reference or a model that a request may not name
-├── NotFoundError            404  not_found             nothing answers at this path
+│   └── InvalidNameError     400  invalid_name          a model, alias, version or URL cannot have this name
+├── UnauthenticatedError     401  unauthenticated       the API key is missing or invalid
+├── ForbiddenError           403  forbidden             the request names an object or a model that it may not use
+├── NotFoundError            404  not_found             there is nothing at this path
 │   ├── ModelNotFoundError   404  model_not_found       the registry has no such model, version or alias
 │   ├── ObjectNotFoundError  404  object_not_found      the object store has no such key
 │   └── BucketNotFoundError  404  bucket_not_found      the object store has no such bucket
-├── MethodNotAllowedError    405  method_not_allowed    the path exists, for another method
-├── TooLargeError            413  too_large             a body or an image over the stated limit
-├── UnsupportedMediaError    415  unsupported_media     a payload of a kind that the model does not take
+├── MethodNotAllowedError    405  method_not_allowed    the path exists, but not for this method
+├── TooLargeError            413  too_large             a body, an image or an answer is over its limit
+├── UnsupportedMediaError    415  unsupported_media     the model does not take payloads of this type
 ├── UnreadablePayloadError   422  unreadable_payload    the payload is not what its type says
-├── QuotaExceededError       429  quota_exceeded        the API key has no request left today
+├── QuotaExceededError       429  quota_exceeded        the API key has no requests left today
 ├── InferenceError           422  inference_failed      ONNX Runtime could not run the model on these tensors
-├── ConflictError            409  conflict              somebody else wrote first
-├── ManifestError            500  invalid_manifest      a registry document breaks the contract
-├── UntrustedModelError      500  untrusted_model       a version that nobody signed whom this function trusts
-├── ArtifactError            500  invalid_artifact      bytes that are not the published ones, or that do not load
+├── ConflictError            409  conflict              another writer was first
+├── ManifestError            500  invalid_manifest      a document of the registry breaks the contract
+├── UntrustedModelError      500  untrusted_model       no publisher that the function trusts signed the version
+├── ArtifactError            500  invalid_artifact      bytes are not the published ones, or cannot be loaded
 ├── MemoryBoundError         503  memory_bound          the model needs more memory than the function may use
-├── BusyError                503  busy                  other requests have taken the memory that this one needs
-├── DeadlineError            504  deadline_exceeded     the function's time is over before the work is done
+├── BusyError                503  busy                  other requests hold the memory that this one needs
+├── DeadlineError            504  deadline_exceeded     the function's time ended before the work was done
 ├── SettingsError            500  invalid_settings      an environment variable is missing or malformed
-└── StoreError               503  store_unavailable     the object store does not answer, or not to us
-    └── CredentialsError     503  no_credentials        the object store does not know or does not trust us
+└── StoreError               503  store_unavailable     the object store does not answer, or refuses the request
+    └── CredentialsError     503  no_credentials        the object store refuses the credentials, or the function has none
 
-`status` is the HTTP status of the answer, `code` the stable name that clients and alarms may rely on.
+`status` is the HTTP status of the response; `code` is the stable name that clients and alarms may rely on.
 """
 
 import re
@@ -36,25 +36,26 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 MAX_TEXT_CHARACTERS = 1000
-"""Of an error: enough for two URLs and a reason, and far below what either cloud lets an answer be."""
+"""Longest text of an error: enough for two URLs and a reason, and far below both clouds' limits on a response."""
 
 _IDENTITIES = re.compile(r"arn:[^\s\"']+|[\w.+-]+@[\w.-]+\.gserviceaccount\.com|\b[0-9]{12}\b")
-"""AWS's names of accounts, roles and keys, and Google's of service accounts."""
-
+"""AWS ARNs and account numbers, and the addresses of Google service accounts."""
 
 MAX_SHOWN_ITEMS = 16
+"""Items of a list that an error shows."""
 MAX_SHOWN_CHARACTERS = 80
+"""Characters of a JSON value that an error shows."""
 
 _JSON_WORDS = {type(None): "null", bool: "boolean", int: "number", float: "number", dict: "object", list: "list"}
 
 
 def json_word(value: object) -> str:
-    """Return what JSON calls a value's type: a client need not know Python's names."""
+    """Return JSON's name for the type of a value, which clients know better than Python's."""
     return _JSON_WORDS.get(type(value), "string")
 
 
 def json_shown(value: object) -> str:
-    """Return the beginning of a JSON value as an error shows it; what lies deeper than one level is only named."""
+    """Return the beginning of a JSON value for an error; values below the first level appear as their types."""
     if isinstance(value, list):
         shown = [json_word(item) if isinstance(item, list) else json_shown(item) for item in value[:MAX_SHOWN_ITEMS]]
         return f"[{', '.join(shown)}]"[:MAX_SHOWN_CHARACTERS]
@@ -66,21 +67,21 @@ def json_shown(value: object) -> str:
 
 
 def one_line(text: str, at_most: int = MAX_TEXT_CHARACTERS) -> str:
-    """Return a text as one line of printable characters, cut to `at_most`: a client may have written it.
+    """Return at most `at_most` characters of a text that a client may have written, as one printable line.
 
-    A line separator (U+2028) and a lone surrogate are not printable either.
+    Line separators (U+2028) and lone surrogates are not printable: they become spaces, too.
     """
     text = text[:at_most]
-    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
+    return text if text.isprintable() else "".join(character if character.isprintable() else " " for character in text)
 
 
 class OnnxletError(Exception):
-    """Any error that onnxlet raises on purpose; its text is one line, fit for a client."""
+    """Base of the errors that onnxlet raises on purpose; the text is one line and safe to show to a client."""
 
     status = 500
     code = "internal"
     headers: Mapping[str, str] = MappingProxyType({})
-    """Of the answer, that say the same to a program."""
+    """HTTP headers of the response that tell a program what the text tells a person."""
 
     @property
     def is_retryable(self) -> bool:
@@ -88,17 +89,21 @@ class OnnxletError(Exception):
         return self.status >= 500
 
     def __init__(self, text: str) -> None:
-        """Take the text. It may quote what a client sent, so it is made one line of at most `MAX_TEXT_CHARACTERS`."""
         super().__init__(one_line(text))
 
     @property
     def public(self) -> str:
-        """The text for a client of the function, who may not be shown all that the log is."""
+        """The text for clients, without what only the operator's log may show."""
         return str(self)
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether the same request may succeed later: the cause is the function or its stores, not the request."""
+        return self.status >= 500
 
 
 class InvalidRequestError(OnnxletError):
-    """The request is not of the form that its route takes."""
+    """The request does not have the form that its route expects."""
 
     status = 400
     code = "invalid_request"
@@ -111,19 +116,19 @@ class InvalidJsonError(InvalidRequestError):
 
 
 class InvalidTensorError(InvalidRequestError):
-    """A tensor's name, datatype, shape or data is not what the model takes."""
+    """A tensor's name, datatype, shape or data does not fit the model."""
 
     code = "invalid_tensor"
 
 
 class InvalidNameError(InvalidRequestError):
-    """A model, alias or version is not a possible name."""
+    """A model, alias, version or URL cannot have this name."""
 
     code = "invalid_name"
 
 
 class UnauthenticatedError(OnnxletError):
-    """No API key, or none that is good; which of its faults it has is not said."""
+    """The API key is missing or invalid; the text never says which, so that nobody can probe keys."""
 
     status = 401
     code = "unauthenticated"
@@ -131,14 +136,14 @@ class UnauthenticatedError(OnnxletError):
 
 
 class ForbiddenError(OnnxletError):
-    """A reference or a model that a request may not name."""
+    """The request names an object or a model that it may not use."""
 
     status = 403
     code = "forbidden"
 
 
 class NotFoundError(OnnxletError):
-    """Nothing answers at this path."""
+    """There is nothing at this path."""
 
     status = 404
     code = "not_found"
@@ -163,32 +168,30 @@ class BucketNotFoundError(NotFoundError):
 
 
 class MethodNotAllowedError(OnnxletError):
-    """The path exists, for another method."""
+    """The path exists, but not for this method."""
 
     status = 405
     code = "method_not_allowed"
 
     def __init__(self, text: str, allowed: Sequence[str] = ()) -> None:
-        """Take the text, and the methods that the path exists for."""
         super().__init__(text)
         self.headers = {"allow": ", ".join(allowed)}  # RFC 9110, section 15.5.6
 
 
 class TooLargeError(OnnxletError):
-    """A body or an image over the stated limit."""
+    """A body, an image or an answer is over its limit."""
 
     status = 413
     code = "too_large"
 
 
 class UnsupportedMediaError(OnnxletError):
-    """A payload of a kind that the model does not take."""
+    """The model does not take payloads of this type."""
 
     status = 415
     code = "unsupported_media"
 
     def __init__(self, text: str, codings: Sequence[str] = ()) -> None:
-        """Take the text and, where a content coding is refused, the codings that are accepted."""
         super().__init__(text)
         if codings:
             self.headers = {"accept-encoding": ", ".join(codings)}  # RFC 9110, section 15.5.16
@@ -202,13 +205,12 @@ class UnreadablePayloadError(OnnxletError):
 
 
 class QuotaExceededError(OnnxletError):
-    """The API key has no request left today."""
+    """The API key has no requests left today."""
 
     status = 429
     code = "quota_exceeded"
 
     def __init__(self, text: str, retry_after_s: int = 0) -> None:
-        """Take the text, and how long until it has some again."""
         super().__init__(text)
         self.headers = {"retry-after": str(retry_after_s)}
 
@@ -221,26 +223,26 @@ class InferenceError(OnnxletError):
 
 
 class ConflictError(OnnxletError):
-    """Somebody else wrote first."""
+    """Another writer was first."""
 
     status = 409
     code = "conflict"
 
 
 class ManifestError(OnnxletError):
-    """A registry document breaks the contract."""
+    """A document of the registry breaks the contract."""
 
     code = "invalid_manifest"
 
 
 class UntrustedModelError(OnnxletError):
-    """A version that nobody signed whom this function trusts."""
+    """No publisher that the function trusts signed the version."""
 
     code = "untrusted_model"
 
 
 class ArtifactError(OnnxletError):
-    """Bytes that are not the published ones, or that ONNX Runtime does not load."""
+    """Bytes are not the published ones, or ONNX Runtime cannot load them."""
 
     code = "invalid_artifact"
 
@@ -253,7 +255,7 @@ class MemoryBoundError(OnnxletError):
 
 
 class BusyError(OnnxletError):
-    """Other requests have taken the memory that this one needs."""
+    """Other requests hold the memory that this one needs."""
 
     status = 503
     code = "busy"
@@ -261,7 +263,7 @@ class BusyError(OnnxletError):
 
 
 class DeadlineError(OnnxletError):
-    """The function's time is over before the work is done."""
+    """The function's time ended before the work was done."""
 
     status = 504
     code = "deadline_exceeded"
@@ -272,9 +274,14 @@ class SettingsError(OnnxletError):
 
     code = "invalid_settings"
 
+    def __init__(self, text: str, *, is_loop: bool = False) -> None:
+        super().__init__(text)
+        self.is_loop = is_loop
+        """Whether results would be written among the inputs, and so become events again."""
+
 
 class StoreError(OnnxletError):
-    """The object store does not answer, or not to us."""
+    """The object store does not answer, or refuses the request."""
 
     status = 503
     code = "store_unavailable"
@@ -286,6 +293,6 @@ class StoreError(OnnxletError):
 
 
 class CredentialsError(StoreError):
-    """The object store does not know or does not trust us."""
+    """The object store refuses the credentials, or the function has none."""
 
     code = "no_credentials"

@@ -78,13 +78,12 @@ def examine_settings(environment: Mapping[str, str], where: str) -> Iterator[Fin
     try:
         settings = Settings.from_environment(environment)
     except SettingsError as problem:
-        is_loop = "lies inside" in str(problem)
         yield error(
-            "settings_loop" if is_loop else "settings",
+            "settings_loop" if problem.is_loop else "settings",
             where,
             str(problem),
-            "results outside of all inputs" if is_loop else "settings as docs/serving.md has them",
-            "give the results a bucket or a prefix of their own" if is_loop else "correct the variable",
+            "results outside of all inputs" if problem.is_loop else "settings as docs/serving.md has them",
+            "give the results a bucket or a prefix of their own" if problem.is_loop else "correct the variable",
         )
     else:
         yield ok("settings", where, f"registry {settings.registry}, model {settings.model or '-'}")

@@ -311,7 +311,7 @@ def _check_results(results: str | None, registry: str, inputs: tuple[str, ...]) 
         return
     for prefix in inputs:
         if urls.is_inside(results, prefix):
-            raise SettingsError(f"ONNXLET_RESULTS: {results} lies inside {prefix} of ONNXLET_INPUTS")
+            raise SettingsError(f"ONNXLET_RESULTS: {results} lies inside {prefix} of ONNXLET_INPUTS", is_loop=True)
     folders = (f"{registry}/{folder}" for folder in layout.FOLDERS)
     if urls.is_inside(registry, results) or any(urls.is_inside(results, folder) for folder in folders):
         raise SettingsError(
