@@ -18,7 +18,7 @@ from onnxlet.errors import (
 )
 from onnxlet.models.model import load
 from onnxlet.registry.registry import Registry, Sign
-from onnxlet.settings import parse_public_keys
+from onnxlet.settings.variables import parse_public_keys
 from onnxlet_cli.deploy.cloud import Options
 from onnxlet_cli.deploy.deployment import find_cloud
 from onnxlet_cli.registry import open_registry

@@ -26,7 +26,7 @@ OnnxletError
 ├── DeadlineError            504  deadline_exceeded     the function's time ended before the work was done
 ├── SettingsError            500  invalid_settings      an environment variable is missing or malformed
 └── StoreError               503  store_unavailable     the object store does not answer, or refuses the request
-    └── CredentialsError     503  no_credentials        the object store refuses the credentials, or the function has none
+    └── CredentialsError     503  no_credentials        the store refuses the credentials, or the function has none
 
 `status` is the HTTP status of the response; `code` is the stable name that clients and alarms may rely on.
 """
@@ -82,11 +82,6 @@ class OnnxletError(Exception):
     code = "internal"
     headers: Mapping[str, str] = MappingProxyType({})
     """HTTP headers of the response that tell a program what the text tells a person."""
-
-    @property
-    def is_retryable(self) -> bool:
-        """Whether the same request may succeed later: the cause is not the request."""
-        return self.status >= 500
 
     def __init__(self, text: str) -> None:
         super().__init__(one_line(text))

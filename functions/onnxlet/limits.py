@@ -1,141 +1,139 @@
 """Limits: what a request or an event may ask of a function, each with its reason.
 
-Each is enforced where it is read, before memory is spent on it. `contract/` holds those of the registry's documents and
-of tensors of any origin (their size, rank, texts and values).
+A function enforces each limit where it reads the value, before it spends memory on it. `contract/` has the limits of
+the registry's documents, and of the size, rank, texts and values of tensors from any source.
 """
 
 MIB = 1024 * 1024
 
 ANSWER_MARGIN_S = 0.5
-"""Before the platform's end of a request or event: in it the answer is encoded and sent, be it only the 504."""
+"""Time kept before the platform's deadline to encode and send the response, even if it is only a 504."""
 
 RESULTS_MARGIN_S = 5.0
-"""Before that, for the results of events that are ready: at most a quarter of the time."""
+"""Time kept before that margin to write results of events that are ready: at most a quarter of the whole time."""
 
 MAX_BODY_BYTES = 32 * MIB
-"""The larger of the two clouds' own limits: Cloud Run functions take 32 MiB, Lambda 6 MB."""
+"""Size of a body: the larger of the clouds' own limits (Cloud Run 32 MiB, Lambda 6 MB)."""
 
 MAX_INFLATED_BYTES = 16 * MIB
-"""Of a compressed body: what is inflated in 35 ms before it is known to be too large. Tensors gain little by it."""
+"""Size of a compressed body after inflation: 35 ms of work before a bomb is known as one. Tensors compress badly."""
 
 MAX_CODINGS = 4
-"""Content codings of one body, one over the other; who needs more than one is a chain of proxies."""
+"""Content codings of one body, one around the other; more come only from a chain of proxies."""
 
 MAX_GZIP_MEMBERS = 1024
-"""Of a gzip body: bgzip makes one for each 64 KiB, which are 257 for `MAX_INFLATED_BYTES`."""
+"""Members of a gzip body: bgzip writes one for each 64 KiB, which is 257 for `MAX_INFLATED_BYTES`."""
 
 MAX_ACCEPTED_CODINGS = 64
-"""Of an `Accept-Encoding` that are read; browsers name four."""
+"""Items of an `Accept-Encoding` header that are read; browsers send four."""
 
 MAX_JSON_VALUES = 4_000_000
-"""Numbers and texts of a JSON body: a Python object of 32 bytes and more each. 27 pictures of 224 x 224 x 3 numbers."""
+"""Numbers and texts in a JSON body: 32 bytes of memory or more each. 27 images of 224 x 224 x 3 numbers."""
 
 MAX_JSON_TEXTS = 1_000_000
-"""Of them texts: 88 bytes and more each."""
+"""Texts in a JSON body: 88 bytes of memory or more each."""
 
 MAX_JSON_LISTS = 1_000_000
-"""Lists of a JSON body: 64 bytes and more each, and each is looked at by the garbage collector. A row of 3 is one."""
+"""Lists in a JSON body: 64 bytes of memory or more and work for the garbage collector each. A row of 3 is one."""
 
 MAX_JSON_OBJECTS = 100_000
-"""Objects of a JSON body: 250 bytes and more each. Ten for each instance."""
+"""Objects in a JSON body: 250 bytes of memory or more each. Ten for each of `MAX_INSTANCES`."""
 
 MIN_COUNTED_BYTES = MIB // 32
-"""A JSON body of fewer bytes becomes 1.5 MiB of objects at most, whatever it holds."""
+"""Size of a JSON body from which its values are counted; a smaller one takes at most 1.5 MiB of memory."""
 
 MAX_PIXELS = 50_000_000
-"""The pixels of one image: a phone's largest. What they take in memory depends on the file: see `image_files`."""
+"""Pixels of one image: those of the largest phone camera. `image_files` estimates the memory that they take."""
 
 MAX_SIDE_PIXELS = 65_535
-"""The width or height of one image: the largest that a JPEG can state."""
+"""Width or height of one image: the largest that a JPEG can state."""
 
 MAX_REQUEST_PIXELS = 4 * MAX_PIXELS
-"""The pixels of all images of one request or object: 34 bytes of WebP are as many as one image may have."""
+"""Pixels of all images in one request or object: 34 bytes of WebP can hold as many as one image may have."""
 
 MAX_CHUNKS = 16_384
-"""Parts of an image file, each of which costs a step in Python: a file of 32 MiB in parts of 2 KiB."""
+"""Chunks of an image file, each a step in Python: 32 MiB in chunks of 2 KiB."""
 
 MAX_SCANS = 100
-"""Of a JPEG: each goes over all of its pixels, and costs 10 bytes. Progressive ones have about ten."""
+"""Scans of a JPEG: each takes 10 bytes and visits every pixel. Progressive files have about ten."""
 
 MAX_INSTANCES = 10_000
-"""Of a JSON body, each a batch of its own until they are joined."""
+"""Instances in a JSON body, each a batch until they are joined."""
 
 MAX_ROWS = 100_000
-"""Of an answer that is a list with an item for each row."""
+"""Rows of an answer that is a list with an item for each row."""
 
 MAX_PARTS = 256
-"""Of a multipart body."""
+"""Parts of a multipart body."""
 
 MAX_PART_HEADER_BYTES = 4096
-"""Of one of them; a browser's are about 150."""
+"""Size of the headers of one part of a multipart body; a browser's have about 150 bytes."""
 
 MAX_DECODED_BYTES = 256 * MIB
-"""Of the tensors that the images of a request become: an image of 70 bytes becomes as large as the model wants it."""
+"""Size of the tensors made from one request's images: even 70 bytes of image become as large as the model's input."""
 
 MAX_JOINED_BYTES = 64 * MIB
-"""Of the inputs that run as one tensor: more gains nothing, and a network's layers multiply it."""
-
-MAX_TENSORS = 256
-"""Inputs, or outputs, of a request: as many as a manifest may declare."""
+"""Size of inputs that run as one tensor: a larger batch gains nothing, and the network's layers multiply it."""
 
 MAX_NAME_CHARACTERS = 1024
-"""Of a tensor's name and of a request's id: as in a manifest."""
+"""Length of a tensor's name and of a request's id: the same as in a manifest."""
 
 MAX_SIZES = 256
-"""Of a shape: the product of many more has more digits than Python writes (`sys.set_int_max_str_digits`)."""
+"""Dimensions of a shape: the product of many more has more digits than Python writes (`sys.set_int_max_str_digits`)."""
 
 MAX_ELEMENTS = 2**31
-"""Of one dimension: more cannot arrive in a body that either cloud takes."""
+"""Size of one dimension: more elements do not fit a body of either cloud."""
 
 MAX_NPY_HEADER_BYTES = 10_000
-"""As numpy's own reader: a longer header is slow to parse, and no array of numbers has one."""
+"""Size of a `.npy` header, as in numpy's reader: longer ones are slow to parse, and arrays of numbers need fewer."""
 
 MAX_TOP_K = 1000
-"""Labels named for one row: as many as ImageNet has."""
+"""Labels of one row's answer: as many as ImageNet has."""
 
 MAX_LABELS = 200_000
-"""Labels named in one answer, 250 bytes each while it is made."""
+"""Labels of a whole answer, each of which takes 250 bytes while the answer is made."""
 
 MAX_LENGTH = 4096
-"""Tokens of a prompt, and of what is generated: each is a run of the model. The most of `ONNXLET_GENERATE_LENGTH`."""
+"""Tokens of a prompt and of a generated text, each a run of the model; `ONNXLET_GENERATE_LENGTH` may not be higher."""
 
 MAX_IMAGES = 64
-"""Generated at once: each is a run of the model, and a PNG."""
+"""Images generated by one request: each is a run of the model, and a PNG."""
 
 MAX_SEED = 2**53 - 1
-"""The largest that every JSON reader keeps exactly."""
+"""Largest seed: the largest integer that every JSON reader keeps exactly."""
 
 MAX_TEMPERATURE = 100.0
-"""All tokens are as good as equally probable from there on."""
+"""Highest temperature: above it, sampling is effectively uniform."""
 
 MAX_LISTED_DOCUMENTS = 100_000
-"""Documents of a registry that one index goes through: a hundred pages of a store's listing."""
+"""Documents of a registry that one index reads: a hundred pages of a store's listing."""
 
 MAX_PATH_CHARACTERS = 1024
-"""Of a request: the longest that leads somewhere has 200. Paths that did are remembered."""
+"""Length of a request's path: the longest useful one has 200, and paths with a route are remembered."""
 
 REFERENCE_SCHEMES = ("s3://", "gs://")
-"""Of what a request may reference: never a file of the function's own, nor another server."""
+"""URL schemes that a request may refer to: never the function's own files, and never another server."""
 
 DEFAULT_CACHE_MIB = 256
-"""Half of the disk that Lambda gives to a function by itself."""
+"""Default of `ONNXLET_CACHE_MIB`: half of the disk that a Lambda function has by default."""
 
 MAX_EXPLAIN_RUNS = 10_000
-"""Rows through the model, of one explanation; `ONNXLET_EXPLAIN_RUNS` goes no further."""
+"""Highest value of `ONNXLET_EXPLAIN_RUNS`: rows that one explanation may put through the model."""
 
 MIN_EXPLAIN_RUNS = 3
-"""Rows through the model that an explanation needs: an image, and the same behind a mask and behind its opposite."""
+"""Rows that an explanation needs at least: an image, the image behind a mask, and behind the inverse of the mask."""
 
 DEFAULT_EXPLAIN_RUNS = 2000
-"""Four times what an explanation takes where the request does not say: 10 s of a CPU for a small network."""
+"""Default of `ONNXLET_EXPLAIN_RUNS`: four times what a request uses by default, and 10 s of a CPU for a small model."""
 
 DEFAULT_GENERATE_LENGTH = 1024
+"""Default of `ONNXLET_GENERATE_LENGTH`."""
 
 MAX_EXPLAIN_NUMBERS = 10_000
-"""Numbers of a row that is explained: each is an item of the answer, and needs a run of the model."""
+"""Numbers of a row that can be explained: each is an item of the answer, and needs a run of the model."""
 
 RUNS_PER_REQUEST = 100
-"""Runs of a model, of an explanation or a generation, that count as one more request of a key's quota."""
+"""Runs of a model, in an explanation or a generation, that a key's quota counts as one more request."""
 
 MAX_EXPLAIN_MS = 25_000
-"""Of one explanation: API Gateway waits 29 s."""
+"""Time of one explanation: API Gateway waits 29 s."""

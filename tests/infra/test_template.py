@@ -142,7 +142,7 @@ def is_valid(declared: dict[str, Any], value: str) -> bool:
 
 
 def settings_read() -> set[str]:
-    """Every `ONNXLET_*` variable that config.py reads."""
+    """Every `ONNXLET_*` variable that the settings read."""
     tree = ast.parse((ROOT / "functions/onnxlet/settings/__init__.py").read_text())
     strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     return {text for text in strings if re.fullmatch(r"ONNXLET_[A-Z_]+", text)}

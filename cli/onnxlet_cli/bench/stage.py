@@ -14,7 +14,7 @@ from onnxlet import session
 from onnxlet.contract import expectation
 from onnxlet.contract.manifest import Classification, ImagePreprocess
 from onnxlet.registry.registry import Registry
-from onnxlet.settings import MEMORY_PER_CPU_MIB
+from onnxlet.settings.variables import MEMORY_PER_CPU_MIB
 from onnxlet.storage import Store, open_store
 from onnxlet.storage.connection import StorageSettings
 from onnxlet_cli.bench.deployment import PYTHON, REFERENCES, SITE_PACKAGES, Deployment, open_deployment

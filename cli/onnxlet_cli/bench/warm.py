@@ -8,7 +8,7 @@ from statistics import fmean
 import numpy as np
 
 from onnxlet.errors import SettingsError
-from onnxlet.settings import MEMORY_PER_CPU_MIB
+from onnxlet.settings.variables import MEMORY_PER_CPU_MIB
 from onnxlet_cli.bench.cpu_quota import limited
 from onnxlet_cli.bench.deployment import REFERENCES, SITE_PACKAGES
 from onnxlet_cli.bench.models import BenchModel, load_model

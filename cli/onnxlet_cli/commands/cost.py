@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from onnxlet.errors import InvalidRequestError
-from onnxlet.settings import MEMORY_PER_CPU_MIB
+from onnxlet.settings.variables import MEMORY_PER_CPU_MIB
 from onnxlet_cli import output
 from onnxlet_cli.cost import workload as workloads
 from onnxlet_cli.cost.compare import compare, to_document

@@ -9,7 +9,7 @@ from statistics import fmean, median
 from typing import Any
 
 from onnxlet.errors import InvalidRequestError
-from onnxlet.settings import MEMORY_PER_CPU_MIB
+from onnxlet.settings.variables import MEMORY_PER_CPU_MIB
 
 DEFAULT_COLD_SHARE = 0.01
 """AWS saw cold starts in less than 1 % of all invocations ("AWS Lambda standardizes billing for INIT Phase", 2025)."""

@@ -15,7 +15,7 @@ from onnxlet.errors import (
     UntrustedModelError,
 )
 from onnxlet.registry.registry import Registry
-from onnxlet.settings import parse_public_keys
+from onnxlet.settings.variables import parse_public_keys
 from onnxlet_cli.deploy.stack import aws_errors, find_stack
 from onnxlet_cli.doctor import function as functions
 from onnxlet_cli.doctor import registry as registries

@@ -10,11 +10,11 @@ from typing import Any
 
 from onnxlet import __version__, deadline
 from onnxlet.contract import tensors
-from onnxlet.contract.manifest import Manifest
+from onnxlet.contract.manifest import MAX_TENSORS, Manifest
 from onnxlet.contract.tensors import DATATYPES, DataType, Tensor, TensorSpec
 from onnxlet.errors import InvalidJsonError, InvalidRequestError, InvalidTensorError, json_shown, json_word
 from onnxlet.http import HEADER_LENGTH
-from onnxlet.limits import MAX_ELEMENTS, MAX_NAME_CHARACTERS, MAX_SIZES, MAX_TENSORS
+from onnxlet.limits import MAX_ELEMENTS, MAX_NAME_CHARACTERS, MAX_SIZES
 from onnxlet.media.json_body import parse_json
 
 PLATFORM = "onnx_onnxv1"
