@@ -22,7 +22,7 @@ from onnxlet.errors import (
     StoreError,
     TooLargeError,
 )
-from onnxlet.events.objects import readable
+from onnxlet.events.result_keys import readable
 from onnxlet.limits import MAX_BODY_BYTES
 from onnxlet.media import media_types
 from onnxlet.models.model import Model
