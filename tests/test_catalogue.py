@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from onnxlet.contract import layout
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
-from onnxlet_publishing.publish import Candidate
+from onnxlet_publishing.candidate import Candidate
 from tests.helpers import graphs
 from tests.helpers.ungated import publish
 

@@ -8,8 +8,9 @@ from onnxlet.errors import InvalidRequestError, OnnxletError
 from onnxlet.registry.registry import Registry
 from onnxlet_cli import output
 from onnxlet_cli.registry import open_place, storage_variables
+from onnxlet_publishing.errors import CommandError
 from onnxlet_publishing.google_identity import find_identity
-from onnxlet_publishing.quality import check_may_keep, check_may_publish
+from onnxlet_publishing.write_access import check_may_keep, check_may_publish
 from onnxlet_training.jobs import sagemaker
 from onnxlet_training.jobs.job import CHECKPOINTS, Job
 from onnxlet_training.jobs.vertex import Vertex
@@ -75,7 +76,7 @@ def check_places(registry: Registry, model: str, alias: str | None, environment:
             check_may_publish(registry, model, alias)
         if CHECKPOINTS in environment:
             check_may_keep(open_place(environment[CHECKPOINTS]))
-    except OnnxletError as error:
+    except (CommandError, OnnxletError) as error:
         region = environment.get("AWS_REGION") if CHECKPOINTS in environment else None
         where = f" (this job's AWS_REGION is {region}, by its --region)" if region else ""
         raise type(error)(f"nothing was trained, as this run could not keep its model: {error}{where}") from error

@@ -8,11 +8,13 @@ from pathlib import Path
 from rich.progress import track
 
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import ArtifactError, InvalidRequestError, OnnxletError, StoreError
+from onnxlet.errors import OnnxletError, StoreError
 from onnxlet.registry.registry import Registry, Sign
 from onnxlet_cli import output
+from onnxlet_publishing.errors import CommandError, ModelError, UsageError
+from onnxlet_publishing.gate import GateResult, pass_gate
 from onnxlet_publishing.importers.plain import Declarations, find_files, name_of, read_candidate
-from onnxlet_publishing.publish import Passed, pass_gate, store_all
+from onnxlet_publishing.publish import store_all
 
 MANY_FILES = 10
 """From so many on, each file is reported where the error stream is not a terminal."""
@@ -42,10 +44,10 @@ class Outcome:
         """Name the files that were refused.
 
         Raises:
-            ArtifactError: there are some.
+            ModelError: there are some.
         """
         if self.refused:
-            raise ArtifactError(_refusal(self.refused, len(self.refused) + len(self.published)))
+            raise ModelError(_refusal(self.refused, len(self.refused) + len(self.published)))
 
 
 def publish_files(
@@ -70,8 +72,8 @@ def publish_files(
         keep_going: Publish the files of a folder that pass, even if others do not.
 
     Raises:
-        InvalidRequestError: no such file, or an option that does not fit.
-        ArtifactError: a file was refused and nothing was uploaded, unless `keep_going`.
+        UsageError: no such file, or an option that does not fit.
+        ModelError: a file was refused and nothing was uploaded, unless `keep_going`.
         StoreError: the store does not answer.
     """
     files = find_files(path, name, declarations)
@@ -79,7 +81,7 @@ def publish_files(
         passed = pass_gate(read_candidate(path, name, declarations))
         return Outcome(_store(registry, [passed], alias, sign), {})
     names = Counter(map(name_of, files))
-    waiting: list[Passed] = []
+    waiting: list[GateResult] = []
     published: list[Published] = []
     refused: dict[str, str] = {}
     for file in _reported(files):
@@ -87,7 +89,7 @@ def publish_files(
             passed = _pass(file, names)
         except StoreError:
             raise
-        except OnnxletError as error:
+        except (CommandError, OnnxletError) as error:
             refused[file.name] = " ".join(str(error).split())
         else:
             waiting.append(passed)
@@ -95,7 +97,7 @@ def publish_files(
             published += _store(registry, waiting, alias, sign)
             waiting.clear()
     if refused and not keep_going:
-        raise ArtifactError(f"nothing was published (--keep-going publishes the rest): {_refusal(refused, len(files))}")
+        raise ModelError(f"nothing was published (--keep-going publishes the rest): {_refusal(refused, len(files))}")
     return Outcome(published + _store(registry, waiting, alias, sign), refused)
 
 
@@ -105,13 +107,13 @@ def _refusal(refused: Mapping[str, str], count: int) -> str:
     return f"{len(reasons)} of {count} files cannot be served: {'; '.join(reasons[:NAMED])}{more}"
 
 
-def _pass(file: Path, names: Counter[str]) -> Passed:
+def _pass(file: Path, names: Counter[str]) -> GateResult:
     if names[name_of(file)] > 1:
-        raise InvalidRequestError(f"another file gives the same name {name_of(file)!r}")
+        raise UsageError(f"another file gives the same name {name_of(file)!r}")
     return pass_gate(read_candidate(file))
 
 
-def _store(registry: Registry, passed: list[Passed], alias: str | None, sign: Sign | None) -> list[Published]:
+def _store(registry: Registry, passed: list[GateResult], alias: str | None, sign: Sign | None) -> list[Published]:
     manifests = store_all(registry, passed, alias, sign)
     return [
         Published(manifest, list(_notes(each)), list(_warnings(each)))
@@ -131,7 +133,7 @@ def _reported(files: list[Path]) -> Iterator[Path]:
         yield file
 
 
-def _notes(passed: Passed) -> Iterator[str]:
+def _notes(passed: GateResult) -> Iterator[str]:
     """Yield a line for each thing that was decided about a model, or changed in it."""
     name, model, classification = passed.candidate.name, passed.candidate.model, passed.candidate.classification
     yield from (f"{name}: {note}" for note in model.notes)
@@ -140,7 +142,7 @@ def _notes(passed: Passed) -> Iterator[str]:
         yield f'{name}: labels by the output "{output_name}", {passed.finding.describe(classification)}'
 
 
-def _warnings(passed: Passed) -> Iterator[str]:
+def _warnings(passed: GateResult) -> Iterator[str]:
     name, model, classification = passed.candidate.name, passed.candidate.model, passed.candidate.classification
     yield from (f'{name}: the output "{left_out}" is not a tensor and is not served' for left_out in model.left_out)
     if passed.finding is not None and passed.finding.warning is not None:

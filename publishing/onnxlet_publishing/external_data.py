@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 import onnx
 from onnx import TensorProto
 
-from onnxlet.errors import ArtifactError
-from onnxlet_publishing.walk import all_tensors
+from onnxlet_publishing.errors import ModelError
+from onnxlet_publishing.graph_walk import all_tensors
 
 MAX_BYTES = 2**31 - 1
 """The most external data that one model may have: protobuf writes no message of 2 GiB."""
@@ -46,7 +46,7 @@ class _Place:
         """Return the tensor's bytes.
 
         Raises:
-            ArtifactError: the file cannot be read, or has become shorter.
+            ModelError: the file cannot be read, or has become shorter.
         """
         try:
             with self._file.open("rb") as file:
@@ -77,8 +77,8 @@ class _Place:
             raise self._error(f"{key} of its external data: expected a number, got {text!r:.80}")
         return int(text)
 
-    def _error(self, reason: str) -> ArtifactError:
-        return ArtifactError(f'{self._model}: tensor "{self._tensor:.200}": {reason}')
+    def _error(self, reason: str) -> ModelError:
+        return ModelError(f'{self._model}: tensor "{self._tensor:.200}": {reason}')
 
 
 def inline(model: onnx.ModelProto, path: Path) -> bool:
@@ -92,13 +92,13 @@ def inline(model: onnx.ModelProto, path: Path) -> bool:
         Whether there were any.
 
     Raises:
-        ArtifactError: data that are missing, too short or too large, or at a place that a model may not name.
+        ModelError: data that are missing, too short or too large, or at a place that a model may not name.
     """
     tensors = [tensor for tensor in all_tensors(model) if tensor.data_location == TensorProto.EXTERNAL]
     places = [_Place(path, tensor) for tensor in tensors]
     total = sum(place.length for place in places)
     if total > MAX_BYTES:
-        raise ArtifactError(f"{path}: {total} bytes of external data, too large for one file of 2 GiB")
+        raise ModelError(f"{path}: {total} bytes of external data, too large for one file of 2 GiB")
     for tensor, place in zip(tensors, places, strict=True):
         tensor.raw_data = place.read()
         tensor.ClearField("external_data")

@@ -15,10 +15,10 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from onnxlet.errors import CredentialsError
 from onnxlet.record import replace
 from onnxlet.settings import storage_from_environment
 from onnxlet.storage.connection import StorageSettings
+from onnxlet_publishing.errors import AccountError
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
@@ -73,7 +73,7 @@ class Identity:
         """Return an access token, which is a new one wherever it can be renewed.
 
         Raises:
-            CredentialsError: Google does not accept the credentials.
+            AccountError: Google does not accept the credentials.
         """
         return str(self()["token"])
 
@@ -86,7 +86,7 @@ class Identity:
             try:
                 self._credentials.refresh(Request())
             except (GoogleAuthError, OSError, ValueError) as error:
-                raise CredentialsError(f"{self.source}: Google refuses the credentials: {_reason(error)}") from error
+                raise AccountError(f"{self.source}: Google refuses the credentials: {_reason(error)}") from error
         expiry = self._credentials.expiry
         return {
             "token": self._credentials.token,
@@ -107,7 +107,7 @@ def storage_of(url: str, environment: Mapping[str, str] = os.environ) -> Storage
     """Return how the store of a place is reached, with the user's own credentials for Google where it is on gs://.
 
     Raises:
-        CredentialsError: a `gs://` place, and the credentials that the environment names cannot be read.
+        AccountError: a `gs://` place, and the credentials that the environment names cannot be read.
     """
     found = storage_from_environment(environment)
     if not url.startswith("gs://") or found.gcs_endpoint:
@@ -119,11 +119,11 @@ def require_identity(environment: Mapping[str, str] = os.environ) -> Identity:
     """Return the user's identity.
 
     Raises:
-        CredentialsError: there are no credentials, or they are not readable; the text says what to do.
+        AccountError: there are no credentials, or they are not readable; the text says what to do.
     """
     found = find_identity(environment)
     if found is None:
-        raise CredentialsError(f"no Google credentials: {LOGIN}")
+        raise AccountError(f"no Google credentials: {LOGIN}")
     return found
 
 
@@ -135,7 +135,7 @@ def find_identity(environment: Mapping[str, str] = os.environ) -> Identity | Non
     the metadata server of Google's machines.
 
     Raises:
-        CredentialsError: the credentials are named, and not readable.
+        AccountError: the credentials are named, and not readable.
     """
     from google.auth.exceptions import GoogleAuthError
 
@@ -144,7 +144,7 @@ def find_identity(environment: Mapping[str, str] = os.environ) -> Identity | Non
         account = environment.get(IMPERSONATED)
         return found.impersonating(account) if found and account else found
     except (GoogleAuthError, OSError, ValueError) as error:
-        raise CredentialsError(f"Google credentials: {_reason(error)}") from error
+        raise AccountError(f"Google credentials: {_reason(error)}") from error
 
 
 def _find(environment: Mapping[str, str]) -> Identity | None:
@@ -174,7 +174,7 @@ def _credential_file(environment: Mapping[str, str]) -> Path | None:
     Terraform runs in a folder of its own, and does not know `CLOUDSDK_CONFIG`: it is given the whole path.
 
     Raises:
-        CredentialsError: the file is named, and not there.
+        AccountError: the file is named, and not there.
     """
     named = environment.get(FILE)
     if named:
@@ -190,12 +190,12 @@ def _named_file(path: Path, name: str) -> Path:
     """Return the whole path of the file that a variable names.
 
     Raises:
-        CredentialsError: it is not there. The text shows only what must be a path: a key that was put into the
+        AccountError: it is not there. The text shows only what must be a path: a key that was put into the
             variable, as JSON or as base64, must not end up in a log.
     """
     if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where the "path" is a whole key
         shown = f"{path}: " if path.suffix == ".json" else ""
-        raise CredentialsError(f"{name}: {shown}no such file; expected the path of a credential file")
+        raise AccountError(f"{name}: {shown}no such file; expected the path of a credential file")
     return path.absolute()
 
 
@@ -215,7 +215,7 @@ def _load(text: str, name: str) -> Any:
     """Return the credentials that a file describes.
 
     Raises:
-        CredentialsError: it describes none.
+        AccountError: it describes none.
     """
     from google.auth.exceptions import GoogleAuthError
 
@@ -228,7 +228,7 @@ def _load(text: str, name: str) -> Any:
         load = getattr(importlib.import_module(module).Credentials, loader)
         return load(document) if kind in WITHOUT_SCOPES else load(document, scopes=SCOPES)
     except (ValueError, KeyError, TypeError, AttributeError, GoogleAuthError) as error:
-        raise CredentialsError(f"{name}: expected a credential file of Google's, got {_reason(error)}") from error
+        raise AccountError(f"{name}: expected a credential file of Google's, got {_reason(error)}") from error
 
 
 def _external_kind(document: Mapping[str, Any]) -> str:
@@ -242,7 +242,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise CredentialsError(f"{path}: cannot be read: {error}") from error
+        raise AccountError(f"{path}: cannot be read: {error}") from error
 
 
 def _reason(error: Exception) -> str:

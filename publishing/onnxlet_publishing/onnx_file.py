@@ -10,9 +10,9 @@ from google.protobuf.message import DecodeError, EncodeError
 
 from onnxlet.contract.manifest import MAX_DIMENSION_NAME
 from onnxlet.contract.tensors import ANY, BY_ONNX, Dimension, TensorSpec
-from onnxlet.errors import ArtifactError
-from onnxlet_publishing import external_data, rewrite
-from onnxlet_publishing.walk import all_nodes
+from onnxlet_publishing import external_data, graph_rewrites
+from onnxlet_publishing.errors import ModelError
+from onnxlet_publishing.graph_walk import all_nodes
 
 PASSED_THROUGH = ("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "QuantizeLinear", "DequantizeLinear")
 """Operators that leave probabilities what they are."""
@@ -51,14 +51,14 @@ def read_onnx(path: Path) -> OnnxFile:
     """Read a model, and change in it what the functions could not run or serve.
 
     Raises:
-        ArtifactError: not an ONNX file, a damaged one, external data that are missing, or tensors of a kind that the
+        ModelError: not an ONNX file, a damaged one, external data that are missing, or tensors of a kind that the
             V2 protocol does not carry.
     """
     data, model = _load(path)
     is_changed = external_data.inline(model, path)
-    locales = rewrite.name_known_locales(model)
-    class_orders = dict.fromkeys(names for node in all_nodes(model) if (names := rewrite.class_names(node)))
-    class_names = rewrite.take_out_zipmaps(model)
+    locales = graph_rewrites.name_known_locales(model)
+    class_orders = dict.fromkeys(names for node in all_nodes(model) if (names := graph_rewrites.class_names(node)))
+    class_names = graph_rewrites.take_out_zipmaps(model)
     if is_changed or locales or class_names:
         data = _serialize(path, model)
     graph = model.graph
@@ -67,7 +67,7 @@ def read_onnx(path: Path) -> OnnxFile:
     tensors = [value for value in graph.output if value.type.WhichOneof("value") == "tensor_type"]
     left_out = tuple(value.name for value in graph.output if value not in tensors)
     if not inputs or not tensors:
-        raise ArtifactError(
+        raise ModelError(
             f"{path}: expected a model with at least one input and one output that is a tensor"
             + (f", got {', '.join(map(repr, left_out))}: export it with its values as tensors" if left_out else "")
         )
@@ -87,8 +87,8 @@ def read_onnx(path: Path) -> OnnxFile:
 def _notes(locales: list[str], class_names: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
     if locales:
         yield (
-            f"locale {', '.join(locales)}: the functions' machines do not have it, {rewrite.LOCALE} was written into "
-            "the graph, in which upper and lower case are those of Unicode"
+            f"locale {', '.join(locales)}: the functions' machines do not have it; the graph now names "
+            f"{graph_rewrites.LOCALE}, in which upper and lower case are those of Unicode"
         )
     for output, names in class_names.items():
         yield f'output "{output}": its ZipMap was taken out, it is FP32 (batch, {len(names)}) now'
@@ -99,11 +99,11 @@ def _load(path: Path) -> tuple[bytes, onnx.ModelProto]:
         data = path.read_bytes()
         model = onnx.load_from_string(data)
     except DecodeError as error:
-        raise ArtifactError(f"{path}: not an ONNX file, or a truncated one ({_one_line(error)})") from error
+        raise ModelError(f"{path}: not an ONNX file, or a truncated one ({_one_line(error)})") from error
     except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read: {_one_line(error)}") from error
+        raise ModelError(f"{path}: cannot be read: {_one_line(error)}") from error
     if not model.graph.node and not model.graph.output:
-        raise ArtifactError(f"{path}: not an ONNX file ({len(data)} bytes that hold no graph)")
+        raise ModelError(f"{path}: not an ONNX file ({len(data)} bytes that hold no graph)")
     return data, model
 
 
@@ -111,7 +111,7 @@ def _serialize(path: Path, model: onnx.ModelProto) -> bytes:
     try:
         data: bytes = model.SerializeToString()
     except (EncodeError, ValueError) as error:
-        raise ArtifactError(
+        raise ModelError(
             f"{path}: too large for one file of 2 GiB with its external data: {_one_line(error)}"
         ) from error
     return data
@@ -143,12 +143,12 @@ def _categories(model: onnx.ModelProto) -> list[str | int]:
 
 def _spec(path: Path, value: onnx.ValueInfoProto, kind: str) -> TensorSpec:
     if value.type.WhichOneof("value") != "tensor_type":
-        raise ArtifactError(f'{path}: {kind} "{value.name}": expected a tensor, got {value.type.WhichOneof("value")}')
+        raise ModelError(f'{path}: {kind} "{value.name}": expected a tensor, got {value.type.WhichOneof("value")}')
     tensor = value.type.tensor_type
     datatype = BY_ONNX.get(tensor.elem_type)
     if datatype is None:
         name = onnx.TensorProto.DataType.Name(tensor.elem_type)
-        raise ArtifactError(f'{path}: {kind} "{value.name}": {name} is no datatype of the V2 protocol')
+        raise ModelError(f'{path}: {kind} "{value.name}": {name} is no datatype of the V2 protocol')
     shape = tuple(map(_dimension, tensor.shape.dim)) if tensor.HasField("shape") else None
     return TensorSpec(value.name, datatype, shape)
 

@@ -41,7 +41,7 @@ ROUNDS = 15
 
 
 @dataclass(frozen=True)
-class Graph:
+class GraphForm:
     """A graph of a candidate, as it is published."""
 
     role: Role
@@ -56,7 +56,7 @@ class Graph:
         return Artifact.of(self.role, self.variant, self.data, self.format, runtime, self.cpu)
 
 
-def optimize(graph: Graph, golden: Golden | None) -> list[Graph]:
+def optimize(graph: GraphForm, golden: Golden | None) -> list[GraphForm]:
     """The forms of an ONNX graph that this version of ONNX Runtime loads sooner; none where there is no gain.
 
     Args:
@@ -66,11 +66,11 @@ def optimize(graph: Graph, golden: Golden | None) -> list[Graph]:
     portable = _convert(graph.data, EXTENDED)
     if portable is None or not _answers(portable, golden):
         return []
-    found = [Graph(graph.role, graph.variant, portable, ORT)]
+    found = [GraphForm(graph.role, graph.variant, portable, ORT)]
     if golden is not None and golden.compared and _has_convolutions(graph.data):
         laid_out = _convert(graph.data, ALL)
         if laid_out is not None and _answers(laid_out, golden) and _gain(laid_out, portable, golden) >= MIN_GAIN:
-            found.append(Graph(graph.role, graph.variant, laid_out, ORT, session.cpu_class()))
+            found.append(GraphForm(graph.role, graph.variant, laid_out, ORT, session.cpu_class()))
     return found
 
 

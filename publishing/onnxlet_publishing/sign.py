@@ -4,16 +4,16 @@ from pathlib import Path
 
 from onnxlet.contract import signature
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import SettingsError
 from onnxlet.record import replace
 from onnxlet.registry.registry import Sign
+from onnxlet_publishing.errors import UsageError
 
 
 def load_sign(path: Path) -> Sign:
     """What signs manifests by the private key in a file: PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` writes it.
 
     Raises:
-        SettingsError: the file cannot be read, or has no such key in the clear.
+        UsageError: the file cannot be read, or has no such key in the clear.
     """
     from cryptography.exceptions import UnsupportedAlgorithm  # few publications are signed
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,11 +22,11 @@ def load_sign(path: Path) -> Sign:
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
-        raise SettingsError(f"--sign {path}: cannot be read: {error.strerror}") from error
+        raise UsageError(f"--sign {path}: cannot be read: {error.strerror}") from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it is encrypted
-        raise SettingsError(f"--sign {path}: expected an Ed25519 private key in PEM, not encrypted: {error}") from error
+        raise UsageError(f"--sign {path}: expected an Ed25519 private key in PEM, not encrypted: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise SettingsError(f"--sign {path}: expected an Ed25519 private key, got another kind of key")
+        raise UsageError(f"--sign {path}: expected an Ed25519 private key, got another kind of key")
     public_key = key.public_key().public_bytes_raw()
 
     def sign(manifest: Manifest) -> Manifest:

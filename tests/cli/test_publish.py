@@ -10,13 +10,13 @@ from onnx import TensorProto, helper
 from typer.testing import CliRunner, Result
 
 from onnxlet.contract.manifest import Classification
-from onnxlet.errors import ArtifactError
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_cli.main import app
+from onnxlet_publishing.errors import ModelError
 from tests.helpers import graphs
-from tests.publishing.test_heads import INDEPENDENT, LOGITS, PROBABILITIES
-from tests.publishing.test_rewrite import normalizer, texts
+from tests.publishing.test_graph_rewrites import normalizer, texts
+from tests.publishing.test_output_heads import INDEPENDENT, LOGITS, PROBABILITIES
 
 Publish = Callable[..., Result]
 
@@ -124,7 +124,7 @@ def test_nothing_of_a_folder_is_published_if_a_file_fails_and_each_is_named(
     publish: Publish, registry: Registry, folder: Path
 ) -> None:
     done = publish(folder)
-    assert isinstance(done.exception, ArtifactError)
+    assert isinstance(done.exception, ModelError)
     said = str(done.exception)
     assert said.startswith("nothing was published (--keep-going publishes the rest): 3 of 5 files cannot be served: ")
     for words in ("b.onnx: not an ONNX file", "c.onnx: onnxruntime", "NoSuchOperator", "D (1).onnx: "):

@@ -15,8 +15,9 @@ from onnxlet.errors import OnnxletError
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_cli.local.serve import LocalSettings, serve
+from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.onnx_file import read_onnx
-from onnxlet_publishing.publish import Candidate, publish
+from onnxlet_publishing.publish import publish
 from tests.conformance.cases import LeftOutError, to_case
 from tests.conformance.client import AnswerError, ask_in_binary, ask_in_json
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from onnxlet_publishing.publish import Passed, pass_gate
+from onnxlet_publishing.gate import GateResult, pass_gate
 from tests.helpers import graphs
 
 WIDTH = 16
@@ -27,14 +27,14 @@ def expected(number: int) -> list[float]:
     return values
 
 
-def passed(name: str, number: int) -> Passed:
+def passed(name: str, number: int) -> GateResult:
     """A model that has passed the gate, as a publication of its own; its manifest's seed is its number."""
     one = _passed(name, number)
     return replace(one, candidate=replace(one.candidate, publication=os.urandom(16).hex()))
 
 
 @cache
-def _passed(name: str, number: int) -> Passed:
+def _passed(name: str, number: int) -> GateResult:
     proto = graphs.model(
         [helper.make_node("Add", ["x", "weights"], ["y"])],
         [("x", TensorProto.FLOAT, ["batch", WIDTH])],

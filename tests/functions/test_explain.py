@@ -23,7 +23,8 @@ from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.storage import open_store
 from onnxlet.web.app import App
-from onnxlet_publishing.publish import Candidate, publish_all
+from onnxlet_publishing.candidate import Candidate
+from onnxlet_publishing.publish import publish_all
 from onnxlet_training.tasks.classification import to_png
 from tests.helpers import graphs, real_digits
 from tests.helpers.deletion import deletion

@@ -12,8 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from onnxlet.contract.generation import ImageGeneration, TextGeneration
 from onnxlet.contract.manifest import Classification, ImagePreprocess
+from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.onnx_file import OnnxFile, read_onnx
-from onnxlet_publishing.publish import Candidate
 
 SIDE_PIXELS = 28
 CLASSES = 10

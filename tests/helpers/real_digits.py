@@ -7,8 +7,8 @@ import numpy.typing as npt
 from onnx import TensorProto, helper
 
 from onnxlet.contract.manifest import Classification, ImagePreprocess
+from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.graphs import Graph, preprocess_graph
-from onnxlet_publishing.publish import Candidate
 from onnxlet_training.training_statistics import make_reference
 from tests.helpers import graphs
 

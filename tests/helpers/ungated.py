@@ -7,7 +7,9 @@ from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.registry.registry import Registry
 from onnxlet.session import open_session
-from onnxlet_publishing.publish import Candidate, Passed, store_all, with_optimized
+from onnxlet_publishing.candidate import Candidate
+from onnxlet_publishing.gate import GateResult, with_optimized
+from onnxlet_publishing.publish import store_all
 
 
 def publish(registry: Registry, candidate: Candidate, alias: str | None = layout.LIVE) -> Manifest:
@@ -16,4 +18,4 @@ def publish(registry: Registry, candidate: Candidate, alias: str | None = layout
     names = [spec.name for spec in candidate.model.outputs]
     outputs = dict(zip(names, open_session(candidate.model.data).run(inputs, names), strict=True))
     finished = with_optimized(replace(candidate, golden=Golden(inputs, outputs)))
-    return store_all(registry, [Passed(finished, model=None)], alias)[0]  # type: ignore[arg-type] # nobody asks it
+    return store_all(registry, [GateResult(finished, model=None)], alias)[0]  # type: ignore[arg-type] # nobody asks it

@@ -21,7 +21,7 @@ from onnxlet.registry.registry import Registry
 from onnxlet.settings import CacheSettings, Settings
 from onnxlet.storage import open_store
 from onnxlet.web.app import App
-from onnxlet_publishing.optimize import Graph, optimize
+from onnxlet_publishing.optimize import GraphForm, optimize
 from onnxlet_publishing.publish import publish
 from tests.helpers import graphs
 from tests.test_clouds import png
@@ -152,7 +152,7 @@ for number in range(int(sys.argv[3])):
 @pytest.mark.parametrize("form", ["onnx", "ort"])
 def test_a_damaged_artifact_that_the_registry_would_let_through_is_an_error(form: str, tmp_path: Path) -> None:
     """The SHA-256 of a manifest keeps damaged bytes from ONNX Runtime; this is what it does with them all the same."""
-    graph = Graph("model", "fp32", graphs.classifier().SerializeToString())
+    graph = GraphForm("model", "fp32", graphs.classifier().SerializeToString())
     path = tmp_path / "graph"
     path.write_bytes(graph.data if form == "onnx" else optimize(graph, None)[0].data)
     done = subprocess.run(

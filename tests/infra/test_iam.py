@@ -24,7 +24,7 @@ from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet.storage.connection import StorageSettings
 from onnxlet_publishing.publish import publish
-from onnxlet_publishing.quality import check_may_publish
+from onnxlet_publishing.write_access import check_may_publish
 from tests.conftest import BUCKET
 from tests.helpers import graphs
 from tests.infra import template

@@ -9,11 +9,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from onnxlet.contract.tensors import from_bytes
-from onnxlet.errors import ArtifactError
 from onnxlet.session import open_session
 from onnxlet_publishing import external_data
+from onnxlet_publishing.errors import ModelError
+from onnxlet_publishing.graph_walk import all_tensors
 from onnxlet_publishing.onnx_file import read_onnx
-from onnxlet_publishing.walk import all_tensors
 from tests.helpers import graphs
 
 WEIGHTS = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -75,7 +75,7 @@ def test_data_are_read_wherever_the_tensor_is(tmp_path: Path, place: str) -> Non
 
 @pytest.mark.parametrize("place", PLACES)
 def test_missing_data_are_named_with_their_path(tmp_path: Path, place: str) -> None:
-    with pytest.raises(ArtifactError, match=r'tensor "w": .*weights/w\.bin, which is missing'):
+    with pytest.raises(ModelError, match=r'tensor "w": .*weights/w\.bin, which is missing'):
         read_onnx(write(tmp_path, model(place, outside("weights/w.bin"))))
 
 
@@ -113,7 +113,7 @@ def test_a_location_outside_of_the_models_folder_is_refused(tmp_path: Path, plac
     for each in (tmp_path, folder):
         (each / "w.bin").write_bytes(WEIGHTS.tobytes())
     path = write(folder, model(place, outside(location.format(tmp_path))))
-    with pytest.raises(ArtifactError, match=r'tensor "w": external data: expected a path below the model.s folder'):
+    with pytest.raises(ModelError, match=r'tensor "w": external data: expected a path below the model.s folder'):
         read_onnx(path)
 
 
@@ -121,7 +121,7 @@ def test_a_location_outside_of_the_models_folder_is_refused(tmp_path: Path, plac
 def test_what_is_not_a_file_is_missing(tmp_path: Path, location: str) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "queue")
-    with pytest.raises(ArtifactError, match="which is missing"):
+    with pytest.raises(ModelError, match="which is missing"):
         read_onnx(write(tmp_path, model("initializer", outside(location))))
 
 
@@ -139,7 +139,7 @@ def test_what_is_not_a_file_is_missing(tmp_path: Path, location: str) -> None:
 )
 def test_data_of_another_size_are_refused(tmp_path: Path, entries: dict[str, str], words: str) -> None:
     (tmp_path / "w.bin").write_bytes(WEIGHTS.tobytes())
-    with pytest.raises(ArtifactError, match=words):
+    with pytest.raises(ModelError, match=words):
         read_onnx(write(tmp_path, model("initializer", outside("w.bin", **entries))))
 
 
@@ -148,7 +148,7 @@ def test_more_than_a_file_can_hold_is_refused_before_it_is_read(tmp_path: Path) 
         file.truncate(external_data.MAX_BYTES + 1)  # of zeros that take no room
     tensor = outside("w.bin")
     tensor.dims[:] = [external_data.MAX_BYTES // 4 + 1]
-    with pytest.raises(ArtifactError, match="too large for one file of 2 GiB"):
+    with pytest.raises(ModelError, match="too large for one file of 2 GiB"):
         read_onnx(write(tmp_path, model("initializer", tensor)))
 
 

@@ -17,6 +17,7 @@ from onnxlet_cli.deploy.http import send_to
 from onnxlet_cli.local.google_token import VARIABLE, token_file
 from onnxlet_cli.local.serve import LocalSettings, serve
 from onnxlet_cli.registry import open_place, open_registry
+from onnxlet_publishing.errors import AccountError
 from onnxlet_publishing.google_identity import find_identity, require_identity, storage_of
 from tests.helpers.fake_gcs import FakeGcs
 from tests.helpers.google_tokens import ACCOUNT, FEDERATED, KEY, MACHINE, USER, Google, impersonated, serving_google
@@ -235,7 +236,7 @@ def test_where_nobody_is_known_it_is_said_how_to_log_in(tmp_path: Path, monkeypa
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     variables = {"CLOUDSDK_CONFIG": str(tmp_path)}
     assert find_identity(variables) is None
-    with pytest.raises(CredentialsError, match="no Google credentials: run `gcloud auth application-default login`"):
+    with pytest.raises(AccountError, match="no Google credentials: run `gcloud auth application-default login`"):
         require_identity(variables)
 
 
@@ -245,13 +246,13 @@ def test_where_nobody_is_known_it_is_said_how_to_log_in(tmp_path: Path, monkeypa
 def test_a_file_that_describes_nobody_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "credentials.json"
     path.write_text(text)
-    with pytest.raises(CredentialsError, match=r"credentials.json: expected a credential file of Google's, got"):
+    with pytest.raises(AccountError, match=r"credentials.json: expected a credential file of Google's, got"):
         find_identity({FILE: str(path)})
 
 
 @pytest.mark.parametrize("name", [FILE, "GOOGLE_CREDENTIALS"])
 def test_a_file_that_is_not_there_is_named(name: str) -> None:
-    with pytest.raises(CredentialsError, match=r"/nowhere\.json"):
+    with pytest.raises(AccountError, match=r"/nowhere\.json"):
         find_identity({name: "/nowhere.json"})
 
 
@@ -260,14 +261,14 @@ def test_a_file_that_is_not_there_is_named(name: str) -> None:
 def test_a_key_in_place_of_a_path_is_never_shown(name: str, length: int) -> None:
     words = f"^{name}: no such file; expected the path of a credential file$"
     for key in ("c2VjcmV0" * (length // 8), '\ufeff{"private_key": "c2VjcmV0' + "a" * length):
-        with pytest.raises(CredentialsError, match=words):
+        with pytest.raises(AccountError, match=words):
             find_identity({name: key})
 
 
 def test_what_google_refuses_is_told_in_a_line(google: Google, tmp_path: Path) -> None:
     document = google.external()
     document["credential_source"]["headers"] = {}
-    with pytest.raises(CredentialsError) as error:
+    with pytest.raises(AccountError) as error:
         require_identity({FILE: a_file(tmp_path, document)}).token()
     assert "Google refuses the credentials" in str(error.value)
     assert "\n" not in str(error.value)

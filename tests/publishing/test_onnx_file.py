@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from onnxlet.contract.manifest import MAX_DIMENSION_NAME
 from onnxlet.contract.tensors import ANY
-from onnxlet.errors import ArtifactError
+from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.onnx_file import read_onnx
 
 WEIGHTS = np.arange(4096, dtype=np.float32).reshape(64, 64)
@@ -63,7 +63,7 @@ def test_missing_external_data_are_named(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     onnx.save_model(linear_model(), path, save_as_external_data=True, location="m.onnx.data", size_threshold=0)
     (tmp_path / "m.onnx.data").unlink()
-    with pytest.raises(ArtifactError, match=r"m\.onnx\.data"):
+    with pytest.raises(ModelError, match=r"m\.onnx\.data"):
         read_onnx(path)
 
 
@@ -71,21 +71,21 @@ def test_missing_external_data_are_named(tmp_path: Path) -> None:
 def test_what_is_no_onnx_file_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(data)
-    with pytest.raises(ArtifactError, match="not an ONNX file"):
+    with pytest.raises(ModelError, match="not an ONNX file"):
         read_onnx(path)
 
 
 def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(linear_model().SerializeToString()[:-5000])
-    with pytest.raises(ArtifactError, match="truncated"):
+    with pytest.raises(ModelError, match="truncated"):
         read_onnx(path)
 
 
 def test_a_datatype_that_v2_does_not_carry_is_refused(tmp_path: Path) -> None:
     bfloat16 = helper.make_tensor_type_proto(TensorProto.BFLOAT16, [1])
     model = identity_model([value("x", bfloat16)], [value("y", bfloat16)])
-    with pytest.raises(ArtifactError, match='input "x": BFLOAT16'):
+    with pytest.raises(ModelError, match='input "x": BFLOAT16'):
         read_onnx(save(model, tmp_path / "m.onnx"))
 
 
@@ -143,5 +143,5 @@ def test_a_model_of_sequences_alone_is_refused_with_what_to_do(tmp_path: Path) -
     model = linear_model()
     model.graph.node.append(helper.make_node("SequenceConstruct", ["h"], ["all"]))
     model.graph.output[0].CopyFrom(value("all", sequence))
-    with pytest.raises(ArtifactError, match="got 'all': export it with its values as tensors"):
+    with pytest.raises(ModelError, match="got 'all': export it with its values as tensors"):
         read_onnx(save(model, tmp_path / "m.onnx"))

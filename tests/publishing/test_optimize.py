@@ -11,7 +11,7 @@ from onnxlet.contract.artifact import ORT
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.record import replace
-from onnxlet_publishing.optimize import FIXED_BYTES, Graph, optimize
+from onnxlet_publishing.optimize import FIXED_BYTES, GraphForm, optimize
 from tests.helpers import graphs
 
 CHANNELS, SIDE = 64, 32
@@ -38,7 +38,7 @@ def golden_of(proto: onnx.ModelProto, output: str = "y") -> Golden:
 
 
 def test_the_portable_form_is_for_this_version_of_the_runtime_and_any_cpu() -> None:
-    (found,) = optimize(Graph("model", "fp32", graphs.classifier().SerializeToString()), None)
+    (found,) = optimize(GraphForm("model", "fp32", graphs.classifier().SerializeToString()), None)
     artifact = found.artifact()
     assert (artifact.format, artifact.runtime, artifact.cpu) == (ORT, onnxruntime.__version__, None)
     session.open_session(found.data, is_ort=True)
@@ -47,7 +47,7 @@ def test_the_portable_form_is_for_this_version_of_the_runtime_and_any_cpu() -> N
 def test_every_form_of_convolutions_gives_the_golden_answer() -> None:
     proto = convolution()
     golden = golden_of(proto)
-    portable, *laid_out = optimize(Graph("model", "fp32", proto.SerializeToString()), golden)
+    portable, *laid_out = optimize(GraphForm("model", "fp32", proto.SerializeToString()), golden)
     assert portable.cpu is None
     assert {graph.cpu for graph in laid_out} <= {session.cpu_class()}
     for graph in (portable, *laid_out):
@@ -56,7 +56,7 @@ def test_every_form_of_convolutions_gives_the_golden_answer() -> None:
 
 
 def test_without_a_golden_example_nothing_is_made_that_would_have_to_be_checked() -> None:
-    found = optimize(Graph("model", "fp32", convolution().SerializeToString()), None)
+    found = optimize(GraphForm("model", "fp32", convolution().SerializeToString()), None)
     assert [graph.cpu for graph in found] == [None]
 
 
@@ -64,7 +64,7 @@ def test_a_form_that_answers_otherwise_is_left_out() -> None:
     proto = convolution()
     golden = golden_of(proto)
     wrong = Tensor(DATATYPES["FP32"], golden.outputs["y"].shape, memoryview(bytes(len(golden.outputs["y"].buffer))))
-    assert optimize(Graph("model", "fp32", proto.SerializeToString()), replace(golden, outputs={"y": wrong})) == []
+    assert optimize(GraphForm("model", "fp32", proto.SerializeToString()), replace(golden, outputs={"y": wrong})) == []
 
 
 def test_constants_that_grow_when_they_are_folded_are_left_as_they_are() -> None:
@@ -80,14 +80,14 @@ def test_constants_that_grow_when_they_are_folded_are_left_as_they_are() -> None
         [("y", TensorProto.FLOAT, [count])],
         {"size": np.array([count], np.int64)},
     )
-    assert optimize(Graph("model", "fp32", proto.SerializeToString()), None) == []
+    assert optimize(GraphForm("model", "fp32", proto.SerializeToString()), None) == []
 
 
 def test_what_the_runtime_cannot_optimize_is_left_as_it_is() -> None:
-    assert optimize(Graph("model", "fp32", b"no graph"), None) == []
+    assert optimize(GraphForm("model", "fp32", b"no graph"), None) == []
 
 
 @pytest.mark.parametrize("variant", ["fp32", "int8"])
 def test_a_form_has_the_role_and_variant_of_its_graph(variant: str) -> None:
-    (found,) = optimize(Graph("postprocess", variant, graphs.classifier().SerializeToString()), None)
+    (found,) = optimize(GraphForm("postprocess", variant, graphs.classifier().SerializeToString()), None)
     assert (found.role, found.variant) == ("postprocess", variant)

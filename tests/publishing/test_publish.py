@@ -22,14 +22,17 @@ from onnxlet.contract.artifact import ORT
 from onnxlet.contract.golden import MAX_BYTES, Golden
 from onnxlet.contract.manifest import Classification, ImagePreprocess
 from onnxlet.contract.tensors import DATATYPES, Tensor
-from onnxlet.errors import ArtifactError, InvalidNameError, OnnxletError, SettingsError
+from onnxlet.errors import ArtifactError, InvalidNameError, OnnxletError
 from onnxlet.models.model import load
 from onnxlet.record import replace as replace_fields
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
+from onnxlet_publishing.candidate import Candidate
+from onnxlet_publishing.errors import ModelError, UsageError
+from onnxlet_publishing.gate import check, check_size
 from onnxlet_publishing.onnx_file import read_onnx
-from onnxlet_publishing.optimize import Graph, optimize
-from onnxlet_publishing.publish import Candidate, _check_size, check, copy_version, publish
+from onnxlet_publishing.optimize import GraphForm, optimize
+from onnxlet_publishing.publish import copy_version, publish
 from onnxlet_publishing.sign import load_sign
 from tests.helpers import graphs, keys
 
@@ -74,7 +77,7 @@ def test_a_staged_candidate_is_not_live(registry: Registry, candidate: Candidate
 
 
 def refused(registry: Registry, candidate: Candidate, match: str) -> None:
-    with pytest.raises((ArtifactError, InvalidNameError), match=match):
+    with pytest.raises((ArtifactError, InvalidNameError, ModelError), match=match):
         publish(registry, candidate)
     assert registry.store.children("") == [], "nothing may be uploaded"
 
@@ -123,7 +126,7 @@ def test_a_generator_is_tried_before_it_is_published() -> None:
 def test_a_generator_that_does_not_fit_its_declaration_is_refused(changes: dict[str, Any], words: str) -> None:
     candidate = graphs.char_candidate()
     assert candidate.generation is not None
-    with pytest.raises(OnnxletError, match=words):
+    with pytest.raises((OnnxletError, ModelError), match=words):
         check(replace(candidate, generation=replace_fields(candidate.generation, **changes)))
 
 
@@ -138,9 +141,9 @@ def test_a_publication_that_was_cut_off_is_finished_and_not_repeated(registry: R
 
 
 def test_a_graph_that_no_function_can_load_is_refused(candidate: Candidate) -> None:
-    _check_size(candidate, len(candidate.model.data))
-    with pytest.raises(ArtifactError, match="that a function can load"):
-        _check_size(candidate, len(candidate.model.data) - 1)
+    check_size(candidate, len(candidate.model.data))
+    with pytest.raises(ModelError, match="that a function can load"):
+        check_size(candidate, len(candidate.model.data) - 1)
 
 
 def test_an_attempt_that_goes_on_finds_its_own_signed_version_and_no_other(tmp_path: Path) -> None:
@@ -173,7 +176,7 @@ def test_a_key_of_another_kind_or_under_a_password_is_refused(tmp_path: Path) ->
     }
     for name, data in forms.items():
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(SettingsError, match=rf"--sign .*{name}: expected an Ed25519 private key"):
+        with pytest.raises(UsageError, match=rf"--sign .*{name}: expected an Ed25519 private key"):
             load_sign(tmp_path / name)
 
 
@@ -211,17 +214,21 @@ def test_an_example_of_the_framework_that_is_too_large_is_compared_and_then_repl
     golden = registry.golden(registry.resolve("large"))
     assert golden is not None
     assert golden.inputs != inputs
-    with pytest.raises(ArtifactError, match="answer to the golden inputs is"):
+    with pytest.raises(ModelError, match="answer to the golden inputs is"):
         publish(registry, replace(plain, golden=Golden(inputs, {"y": inputs["x"]}), publication="wrong"))
     assert registry.versions("large") == [1]
 
 
 def test_the_finished_candidate_is_checked_with_all_its_forms(candidate: Candidate) -> None:
-    form = Graph("model", "fp32", b"no form", ORT)
+    form = GraphForm("model", "fp32", b"no form", ORT)
     with pytest.raises(ArtifactError, match="cannot load the graph"):
         check(replace(candidate, optimized=(form,)))
-    checked = Graph(
-        "model", "fp32", optimize(Graph("model", "fp32", candidate.model.data), None)[0].data, ORT, session.cpu_class()
+    checked = GraphForm(
+        "model",
+        "fp32",
+        optimize(GraphForm("model", "fp32", candidate.model.data), None)[0].data,
+        ORT,
+        session.cpu_class(),
     )
     other = Golden({"x": Tensor(DATATYPES["FP32"], (1, 4, 4, 1), memoryview(bytes(64)))}, {})
     with pytest.raises(ArtifactError, match="no output of its model can be compared"):
@@ -233,7 +240,7 @@ def test_a_crash_of_the_model_is_published_and_said(registry: Registry, caplog: 
     manifest = publish(registry, graphs.candidate("fragile", graphs.dies_on_zero()))
     assert [(crash.operator, crash.node) for crash in manifest.crashes] == [("Div", "quotient")]
     assert registry.resolve("fragile").crashes == manifest.crashes
-    assert 'fragile.onnx: Div (node "quotient") ends the process: SIGFPE where x is INT64 [1] of 0' in caplog.text
+    assert 'fragile.onnx: Div (node "quotient") ends the process: SIGFPE if x is INT64 [1] of 0' in caplog.text
     golden = registry.golden(manifest)
     assert golden is not None
     assert bytes(golden.inputs["x"].buffer) == (16_000).to_bytes(8, "little")
@@ -243,6 +250,7 @@ def test_a_model_that_dies_on_zeros_is_loaded_ahead(registry: Registry) -> None:
     publish(registry, graphs.candidate("fragile", graphs.dies_on_zero()))
     code = f"""
 from onnxlet.models.cache import Models
+from onnxlet.record import replace as replace_fields
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 registry = Registry(open_store({registry.store.url!r}))
@@ -298,4 +306,7 @@ def test_a_model_that_runs_on_nothing_made_up_is_published_and_said_to_have_no_e
     outputs: list[graphs.Value] = [("row", TensorProto.FLOAT, ["n", 2])]
     proto = graphs.model(nodes, [("index", TensorProto.INT64, ["n"])], outputs, weights)
     assert registry.golden(publish(registry, graphs.candidate("never", proto))) is None
-    assert "never.onnx: no golden example, by which others know its answers: the model runs on none" in caplog.text
+    assert (
+        "never.onnx: no golden example, with which others could check its answers: the model runs on none"
+        in caplog.text
+    )

@@ -19,15 +19,10 @@ from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet.storage.connection import StorageSettings
 from onnxlet_cli.main import app
+from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.publish import publish
-from onnxlet_publishing.quality import (
-    HIGHER_IS_BETTER,
-    LOWER_IS_BETTER,
-    Margin,
-    check_may_keep,
-    check_may_publish,
-    check_not_worse,
-)
+from onnxlet_publishing.quality import HIGHER_IS_BETTER, LOWER_IS_BETTER, Margin, check_not_worse
+from onnxlet_publishing.write_access import check_may_keep, check_may_publish
 from onnxlet_training import data
 from onnxlet_training.export import export
 from onnxlet_training.recipe import INPUT, OUTPUT, Array, Dataset, Examples, Exportable, Options, Recipe
@@ -148,7 +143,7 @@ class TestCommand:
         assert train(0.9).exit_code == 0
         done = train(0.8)
         assert done.exit_code == 1
-        assert isinstance(done.exception, ArtifactError)
+        assert isinstance(done.exception, ModelError)
         words = "tiny: accuracy is 0.8000, which is worse; live version 1 has 0.9000; --force"
         assert str(done.exception).startswith(words)
         assert registry.versions("tiny") == [1]
@@ -194,7 +189,7 @@ class TestMeasures:
         check_not_worse(registry, replace(graphs.digits_candidate(1), metrics=new), MARGIN)
 
     def refused(self, live: dict[str, float], new: dict[str, float], *words: str) -> None:
-        with pytest.raises(ArtifactError) as caught:
+        with pytest.raises(ModelError) as caught:
             self.check(live, new)
         for word in (*words, "--force", "--stage"):
             assert word in str(caught.value)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import TensorProto, helper
 
-from onnxlet_publishing.publish import pass_gate
+from onnxlet_publishing.gate import pass_gate
 from tests.helpers import graphs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from onnxlet_publishing.publish import Candidate, Passed
+    from onnxlet_publishing.candidate import Candidate
+    from onnxlet_publishing.gate import GateResult
 
 ROW = 512
 """Numbers that a row model takes."""
@@ -49,7 +50,7 @@ SHORT = Size(rows=8, changing_rows=2, editions=2, has_large=False, memory_mib=24
 class Catalogue:
     """Every edition of every model, through the gate and ready to be published again and again."""
 
-    editions: dict[str, list[Passed]]
+    editions: dict[str, list[GateResult]]
     """By the model's name."""
 
     @property

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.graphs import Graph
-from onnxlet_publishing.publish import Candidate
 from onnxlet_training.compare import Variant, compare, measure_original
 from onnxlet_training.compression.distill import distill
 from onnxlet_training.compression.prune import prune

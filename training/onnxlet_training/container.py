@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 from onnxlet.errors import OnnxletError, SettingsError
+from onnxlet_publishing.errors import CommandError
 from onnxlet_training.networks import processes
 
 SAGEMAKER_ROOT = Path("/opt/ml")
@@ -350,5 +351,5 @@ def _fail(error: Exception, environment: Mapping[str, Any]) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main([each for each in sys.argv[1:] if each != "train"], os.environ))
-    except (OnnxletError, OSError, ValueError) as problem:
+    except (CommandError, OnnxletError, OSError, ValueError) as problem:
         sys.exit(_fail(problem, os.environ))

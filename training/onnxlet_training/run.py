@@ -21,8 +21,10 @@ from onnxlet.contract import layout
 from onnxlet.contract.manifest import Manifest
 from onnxlet.registry.registry import Registry, Sign
 from onnxlet_publishing import provenance
+from onnxlet_publishing.candidate import Candidate
+from onnxlet_publishing.gate import pass_gate
 from onnxlet_publishing.onnx_file import read_onnx
-from onnxlet_publishing.publish import Candidate, pass_gate, store_all
+from onnxlet_publishing.publish import store_all
 from onnxlet_publishing.quality import Margin, check_activations, check_not_worse
 from onnxlet_training import data, plots
 from onnxlet_training.compare import Variant

@@ -61,8 +61,9 @@ class Stage:
         Returns:
             What `onnxlet prefetch` prints of it, for the functions that are deployed with it.
         """
+        from onnxlet_publishing.candidate import Candidate
         from onnxlet_publishing.onnx_file import read_onnx  # onnx takes longer than most commands
-        from onnxlet_publishing.publish import Candidate, publish
+        from onnxlet_publishing.publish import publish
 
         shape = ImagePreprocess(PHOTO_SIDE, PHOTO_SIDE, 3, "NCHW", mean=MEAN, std=STD) if takes_photos else None
         labels = Classification(LABELS, "softmax") if takes_photos else None

@@ -14,6 +14,7 @@ from onnxlet.errors import OnnxletError, StoreError
 from onnxlet_cli import output
 from onnxlet_cli.local.serve import LocalSettings, serve
 from onnxlet_cli.registry import open_registry
+from onnxlet_publishing.errors import CommandError
 from onnxlet_training.recipe import Options
 from onnxlet_training.recipes import find_recipe
 
@@ -119,6 +120,6 @@ def _suggest(console: Console, picture: Path) -> None:
 if __name__ == "__main__":
     try:
         demo(Console(soft_wrap=True))
-    except OnnxletError as error:
+    except (CommandError, OnnxletError) as error:
         output.print_error(error)
         sys.exit(1)

@@ -15,8 +15,10 @@ from onnxlet_cli.assets import functions_folder
 from onnxlet_cli.package import wheels
 from onnxlet_cli.package.build import REQUIREMENTS
 from onnxlet_cli.registry import open_registry
+from onnxlet_publishing.candidate import Candidate
+from onnxlet_publishing.gate import check, with_activation
 from onnxlet_publishing.importers.plain import find_files, read_candidate
-from onnxlet_publishing.publish import Candidate, check, copy_version, find_published, publish, with_activation
+from onnxlet_publishing.publish import copy_version, find_published, publish
 
 DEMO_MODEL = "digits"
 """Of several models in a local registry, the one that `make demo` has made."""

@@ -17,6 +17,7 @@ from onnxlet_cli.doctor.finding import Finding, error, ok, warning
 from onnxlet_cli.doctor.versions import Examination
 from onnxlet_cli.edge import runtime
 from onnxlet_cli.registry import open_registry, storage_of_profile
+from onnxlet_publishing.errors import CommandError
 
 CLOCK_TIMEOUT_S = 5
 """Of a question that the store itself will answer better, or not at all."""
@@ -34,7 +35,7 @@ def open_at(url: str | None) -> Opened:
     """Open a registry without making any; None takes the default."""
     try:
         return Opened(open_registry(url))
-    except OnnxletError as problem:
+    except (CommandError, OnnxletError) as problem:
         return Opened(None, (remedies.of_store(problem, url or "the default registry", "list"),))
 
 

@@ -3,6 +3,7 @@
 from onnxlet.errors import BucketNotFoundError, CredentialsError, InvalidNameError, OnnxletError
 from onnxlet_cli.doctor.clock import REMEDY as SET_CLOCK
 from onnxlet_cli.doctor.finding import Finding, error
+from onnxlet_publishing.errors import AccountError, CommandError
 
 BAD_CREDENTIALS = (
     "InvalidAccessKeyId",
@@ -41,7 +42,7 @@ OF_FUNCTION = {
 READ_LOG = "the function's log says why"
 
 
-def of_store(problem: OnnxletError, where: str, right: str) -> Finding:
+def of_store(problem: CommandError | OnnxletError, where: str, right: str) -> Finding:
     """What it means that a registry could not be opened, listed or read.
 
     Args:
@@ -59,7 +60,7 @@ def of_store(problem: OnnxletError, where: str, right: str) -> Finding:
         )  # the remedy says that, and `where` is said
         found = f"credentials that are refused ({code})" if code else said
         return error("registry_credentials", where, found, "credentials that the store knows", LOG_IN)
-    if isinstance(problem, CredentialsError) or any(status in cause for status in REFUSED):
+    if isinstance(problem, AccountError | CredentialsError) or any(status in cause for status in REFUSED):
         remedy = f"give {RIGHTS[right]} to who runs this"
         return error(
             f"registry_{right}_denied", where, f"the store does not let us {right}", f"leave to {right}", remedy

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from onnxlet.errors import CredentialsError
+from onnxlet_publishing.errors import AccountError
 from onnxlet_publishing.google_identity import Identity
 
 VARIABLE = "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE"
@@ -41,7 +41,7 @@ def _renew(path: Path, identity: Identity, done: threading.Event, renew_s: float
     while not done.wait(renew_s):
         try:
             _write(path, identity.token())
-        except CredentialsError:
+        except AccountError:
             continue
 
 

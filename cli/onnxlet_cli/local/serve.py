@@ -18,6 +18,7 @@ from onnxlet_cli.local.function_url import serve_function_url
 from onnxlet_cli.local.google_token import token_file
 from onnxlet_cli.local.lambda_function import LambdaFunction
 from onnxlet_cli.registry import open_place
+from onnxlet_publishing.errors import CommandError
 from onnxlet_publishing.google_identity import Identity, storage_of
 
 READY_TIMEOUT_S = 60
@@ -168,7 +169,7 @@ def _prepare_results(place: str) -> str:
     """Return the URL of the place for results, which may be a folder."""
     try:
         return open_place(place, create=True).url
-    except (OnnxletError, OSError) as error:
+    except (CommandError, OnnxletError, OSError) as error:
         raise SettingsError(f"ONNXLET_RESULTS={place}: cannot be opened: {error}") from error
 
 

@@ -25,8 +25,9 @@ from onnxlet_cli.local.lambda_function import MEMORY_MIB
 from onnxlet_cli.package import asked
 from onnxlet_cli.package.interpreter import Interpreter
 from onnxlet_cli.registry import open_registry
+from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.onnx_file import read_onnx
-from onnxlet_publishing.publish import Candidate, publish
+from onnxlet_publishing.publish import publish
 
 TIMEOUT_S = 300
 

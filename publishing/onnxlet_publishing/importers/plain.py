@@ -11,11 +11,11 @@ from onnxlet.contract import layout
 from onnxlet.contract.document import Document
 from onnxlet.contract.generation import parse_generation
 from onnxlet.contract.manifest import Classification, parse_preprocess
-from onnxlet.errors import InvalidRequestError
-from onnxlet_publishing.heads import AUTO, with_output
+from onnxlet_publishing.candidate import Candidate
+from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.onnx_file import OnnxFile, read_onnx
+from onnxlet_publishing.output_heads import AUTO, with_output
 from onnxlet_publishing.provenance import git_revision
-from onnxlet_publishing.publish import Candidate
 
 Declaration = TypeVar("Declaration")
 
@@ -40,17 +40,17 @@ def find_files(path: Path, name: str | None, declarations: Declarations = NONE) 
     """Return the models' files at `path`: itself, or every `.onnx` file in a folder.
 
     Raises:
-        InvalidRequestError: no such file, or an option that does not fit a folder.
+        UsageError: no such file, or an option that does not fit a folder.
     """
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise InvalidRequestError(f"{path}: no such file or folder")
+        raise UsageError(f"{path}: no such file or folder")
     files = sorted(path.glob("*.onnx"))
     if not files:
-        raise InvalidRequestError(f"{path}: expected .onnx files in this folder, found none")
+        raise UsageError(f"{path}: expected .onnx files in this folder, found none")
     if name or declarations != NONE:
-        raise InvalidRequestError("a name and declarations are for one model: give one .onnx file")
+        raise UsageError("a name and declarations are for one model: give one .onnx file")
     return files
 
 
@@ -58,7 +58,7 @@ def read_candidate(file: Path, name: str | None = None, declarations: Declaratio
     """Read a model and what is declared of it; without a name, the file's stem names it.
 
     Raises:
-        InvalidRequestError: a declaration that cannot be read, or does not fit.
+        UsageError: a declaration that cannot be read, or does not fit.
         InvalidNameError, ArtifactError, ManifestError: what is in the files.
     """
     name = name_of(file) if name is None else name
@@ -96,7 +96,7 @@ def _read_classifier(file: Path, declarations: Declarations) -> tuple[OnnxFile, 
             is_first = output == model.outputs[0].name
             return model, Classification(labels, activation, None if is_first else output)
     if activation != AUTO:
-        raise InvalidRequestError("--activation: it is about labels, give --labels FILE too")
+        raise UsageError("--activation: it is about labels, give --labels FILE too")
     return model, None
 
 
@@ -105,7 +105,7 @@ def _check_order(path: Path, model: OnnxFile, classification: Classification) ->
     labels = classification.labels
     same = [names for names in model.class_orders if Counter(names) == Counter(labels)]
     if same and labels not in same:
-        raise InvalidRequestError(
+        raise UsageError(
             f"{path}: expected the labels in the order of the model's classes, {', '.join(same[0]):.400}, "
             f"got {', '.join(labels):.400}"
         )
@@ -119,18 +119,18 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """Read the labels in a file: a line each, a JSON list, or a JSON object by the classes' numbers.
 
     Raises:
-        InvalidRequestError: something else, or a label that is empty.
+        UsageError: something else, or a label that is empty.
     """
     try:
         text = _read(path).decode("utf-8-sig")
         labels = _parse_labels(text)
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or no labels
-        raise InvalidRequestError(
+        raise UsageError(
             f'{path}: expected a label on each line, a JSON list of them, or {{"0": "label", ...}}: {error}'
         ) from error
     for place, label in enumerate(labels):
         if not label.strip():
-            raise InvalidRequestError(f"{path}: label {place} of 0 to {len(labels) - 1} is empty")
+            raise UsageError(f"{path}: label {place} of 0 to {len(labels) - 1} is empty")
     return tuple(labels)
 
 
@@ -164,4 +164,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InvalidRequestError(f"{path}: cannot be read: {error.strerror}") from error
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error

@@ -28,7 +28,8 @@ from onnxlet_cli.deploy.gcp import Gcp
 from onnxlet_cli.deploy.process import silent
 from onnxlet_cli.local.cloud_function import serve_cloud_function
 from onnxlet_cli.local.lambda_function import LambdaFunction
-from onnxlet_publishing.publish import Candidate, publish
+from onnxlet_publishing.candidate import Candidate
+from onnxlet_publishing.publish import publish
 from tests.conftest import BUCKET
 from tests.helpers import graphs
 

@@ -26,8 +26,9 @@ from onnxlet_cli.package.proof import ask
 from onnxlet_cli.package.target import Target
 from onnxlet_cli.package.wheels import Pin
 from onnxlet_cli.registry import open_registry
+from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.onnx_file import read_onnx
-from onnxlet_publishing.publish import Candidate, publish
+from onnxlet_publishing.publish import publish
 from tests.cli.package.installed import copy_installed
 
 pytestmark = [

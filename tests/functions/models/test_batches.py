@@ -10,7 +10,8 @@ from onnxlet.models.batches import Batch, _groups, attempt, run
 from onnxlet.models.model import Model, load
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
-from onnxlet_publishing.publish import Candidate, publish
+from onnxlet_publishing.candidate import Candidate
+from onnxlet_publishing.publish import publish
 from tests.helpers import graphs
 
 

@@ -20,7 +20,7 @@ from onnxlet.models.model import Model, load
 from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
-from onnxlet_publishing.optimize import Graph, optimize
+from onnxlet_publishing.optimize import GraphForm, optimize
 from onnxlet_publishing.publish import publish
 from tests.helpers import graphs
 from tests.helpers.damage import damage
@@ -206,7 +206,7 @@ class TestLoad:
     ) -> None:
         """Seed 0 is the published network itself, seed 7 one that answers otherwise."""
         manifest = publish(registry, graphs.digits_candidate(0))
-        (form,) = optimize(Graph("model", "fp32", graphs.classifier(seed).SerializeToString()), None)
+        (form,) = optimize(GraphForm("model", "fp32", graphs.classifier(seed).SerializeToString()), None)
         laid_out = dataclasses.replace(form, cpu=session.cpu_class())
         artifact = laid_out.artifact()
         draft = replace(manifest, artifacts=(*manifest.artifacts, artifact))
@@ -222,7 +222,7 @@ class TestLoad:
         self, registry: Registry, caplog: pytest.LogCaptureFixture, golden: bytes | None
     ) -> None:
         manifest = publish(registry, graphs.digits_candidate())
-        (form,) = optimize(Graph("model", "fp32", graphs.classifier().SerializeToString()), None)
+        (form,) = optimize(GraphForm("model", "fp32", graphs.classifier().SerializeToString()), None)
         laid_out = dataclasses.replace(form, cpu=session.cpu_class())
         blobs = {Artifact.of("golden", "fp32", golden or b"?", JSON): golden, laid_out.artifact(): laid_out.data}
         others = tuple(artifact for artifact in manifest.artifacts if artifact.role != "golden")

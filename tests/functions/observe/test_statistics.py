@@ -4,7 +4,7 @@ from onnxlet.contract.manifest import Manifest
 from onnxlet.models.model import Model
 from onnxlet.observe.statistics import MAX_COUNTED, Statistics
 from onnxlet.record import replace
-from onnxlet_publishing.publish import check
+from onnxlet_publishing.gate import check
 from tests.helpers import graphs
 
 

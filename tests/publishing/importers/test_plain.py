@@ -8,12 +8,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from onnxlet.contract.manifest import Classification
-from onnxlet.errors import InvalidRequestError
-from onnxlet_publishing.heads import AUTO
+from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.importers.plain import Declarations, find_files, read_candidate, read_labels
+from onnxlet_publishing.output_heads import AUTO
 from tests.helpers import graphs
-from tests.publishing.test_heads import trees
-from tests.publishing.test_rewrite import zipmap
+from tests.publishing.test_graph_rewrites import zipmap
+from tests.publishing.test_output_heads import trees
 
 BOM = b"\xef\xbb\xbf"
 
@@ -63,7 +63,7 @@ def test_labels_are_read_as_people_write_them(path: Path, data: bytes, expected:
 )
 def test_what_is_no_list_of_labels_is_refused(path: Path, data: bytes, words: str) -> None:
     path.write_bytes(data)
-    with pytest.raises(InvalidRequestError, match=words) as caught:
+    with pytest.raises(UsageError, match=words) as caught:
         read_labels(path)
     assert str(path) in str(caught.value)
 
@@ -83,7 +83,7 @@ def test_labels_in_another_order_than_the_graphs_own_are_refused(tmp_path: Path,
     del proto.graph.output[0]
     model = write(tmp_path, proto)
     path.write_text("yes\nno\n")
-    with pytest.raises(InvalidRequestError, match="in the order of the model's classes, no, yes, got yes, no"):
+    with pytest.raises(UsageError, match="in the order of the model's classes, no, yes, got yes, no"):
         read_candidate(model, declarations=Declarations(labels=path))
     path.write_text("bad\ngood\n")
     candidate = read_candidate(model, declarations=Declarations(labels=path, activation="none"))
@@ -93,7 +93,7 @@ def test_labels_in_another_order_than_the_graphs_own_are_refused(tmp_path: Path,
 def test_a_classifiers_own_order_of_labels_is_kept_without_a_zipmap_too(tmp_path: Path, path: Path) -> None:
     model = write(tmp_path, trees())
     path.write_text("b\na\nc\n")
-    with pytest.raises(InvalidRequestError, match="in the order of the model's classes, a, b, c, got b, a, c"):
+    with pytest.raises(UsageError, match="in the order of the model's classes, a, b, c, got b, a, c"):
         read_candidate(model, declarations=Declarations(labels=path))
     for labels in ("a\nb\nc\n", "one\ntwo\nthree\n"):
         path.write_text(labels)
@@ -106,7 +106,7 @@ def test_a_classifiers_own_order_of_labels_is_kept_without_a_zipmap_too(tmp_path
 
 def test_an_activation_needs_labels(tmp_path: Path) -> None:
     model = write(tmp_path, graphs.sums())
-    with pytest.raises(InvalidRequestError, match="--activation: it is about labels"):
+    with pytest.raises(UsageError, match="--activation: it is about labels"):
         read_candidate(model, declarations=Declarations(activation="softmax"))
 
 
@@ -122,14 +122,14 @@ def test_two_models_of_dictionaries_get_no_labels_by_themselves(tmp_path: Path) 
 
 
 def test_a_folder_has_models_and_no_declarations(tmp_path: Path, path: Path) -> None:
-    with pytest.raises(InvalidRequestError, match="found none"):
+    with pytest.raises(UsageError, match="found none"):
         find_files(tmp_path, None)
     for name in ("b.onnx", "a.onnx"):
         write(tmp_path, graphs.sums(), name)
     assert [file.name for file in find_files(tmp_path, None)] == ["a.onnx", "b.onnx"]
-    with pytest.raises(InvalidRequestError, match="for one model"):
+    with pytest.raises(UsageError, match="for one model"):
         find_files(tmp_path, "x")
-    with pytest.raises(InvalidRequestError, match="for one model"):
+    with pytest.raises(UsageError, match="for one model"):
         find_files(tmp_path, None, Declarations(labels=path))
-    with pytest.raises(InvalidRequestError, match="no such file or folder"):
+    with pytest.raises(UsageError, match="no such file or folder"):
         find_files(tmp_path / "nothing", None)

@@ -7,7 +7,7 @@ import onnx
 from onnx import AttributeProto, TensorProto, helper
 
 from onnxlet.contract.tensors import ANY, TensorSpec
-from onnxlet_publishing.walk import all_nodes
+from onnxlet_publishing.graph_walk import all_nodes
 
 LOCALE = "C.UTF-8"
 """The only locale of the functions' images that knows letters beyond ASCII."""

@@ -10,11 +10,11 @@ import numpy as np
 
 from onnxlet.contract.manifest import Classification, ImagePreprocess
 from onnxlet.contract.tensors import TensorSpec
-from onnxlet.errors import ArtifactError
-from onnxlet_publishing import rows
+from onnxlet_publishing import classifier_rows
+from onnxlet_publishing.errors import ModelError
+from onnxlet_publishing.graph_rewrites import with_joined_columns
 from onnxlet_publishing.graphs import is_single_score, preprocess_graph
 from onnxlet_publishing.onnx_file import OnnxFile
-from onnxlet_publishing.rewrite import with_joined_columns
 
 AUTO = "auto"
 """The activation of a candidate about which nobody has said anything: running it decides."""
@@ -63,14 +63,14 @@ def with_output(
         The model, with an output that joins columns if only columns fit, and its classification.
 
     Raises:
-        ArtifactError: no output fits.
+        ModelError: no output fits.
     """
     output = find_output(model.outputs, len(labels))
     if output is None:
         columns = _columns(model.outputs, labels)
         if not columns:
             declared = ", ".join(f'"{spec.name}" {spec}' for spec in model.outputs)
-            raise ArtifactError(
+            raise ModelError(
                 f"{source}: no output fits {len(labels)} labels: expected floating-point numbers (batch, {len(labels)})"
                 f", got {declared}"
             )
@@ -99,16 +99,16 @@ def check_output(model: OnnxFile, classification: Classification, source: str) -
     """Refuse an output that does not fit the labels, or an activation that does not fit the output.
 
     Raises:
-        ArtifactError: one of them does not fit.
+        ModelError: one of them does not fit.
     """
     output, classes = scores_of(model, classification), len(classification.labels)
     if find_output((output,), classes) is None:
-        raise ArtifactError(
+        raise ModelError(
             f'{source}: output "{output.name}": expected floating-point numbers (batch, {classes}) for {classes} '
             f"labels, got {output}"
         )
     if _has_one_of_two(output, classes) and classification.activation == "softmax":
-        raise ArtifactError(
+        raise ModelError(
             f'{source}: output "{output.name}": softmax needs a number for each of two labels, got {output}: '
             "take sigmoid"
         )
@@ -156,12 +156,12 @@ def decide(
         data: Another graph of the same model, instead of its own.
 
     Raises:
-        ArtifactError: ONNX Runtime does not load the model, or the output has another number of classes.
+        ModelError: ONNX Runtime does not load the model, or the output has another number of classes.
     """
     output = scores_of(model, classification)
     is_single = _has_one_of_two(output, len(classification.labels))
-    answer = rows.run(
-        rows.Question(
+    answer = classifier_rows.run(
+        classifier_rows.Question(
             inputs=model.inputs,
             output=output.name,
             width=1 if is_single else len(classification.labels),
@@ -196,7 +196,7 @@ def _assumed(made_by: str, logits: str, error: str) -> Finding:
     )
 
 
-def _judge(numbers: rows.Numbers, logits: str) -> Finding:
+def _judge(numbers: classifier_rows.Numbers, logits: str) -> Finding:
     """Tell what rows of finite numbers are."""
     count = len(numbers)
     inside = (numbers >= -RANGE_TOLERANCE) & (numbers <= 1 + RANGE_TOLERANCE)

@@ -1,26 +1,27 @@
-"""Walk: every graph, node and tensor of an ONNX model, however deep in subgraphs and functions."""
+"""Walks over an ONNX model: every graph, node and tensor, in subgraphs and functions too."""
 
 from collections.abc import Iterable, Iterator
 
 import onnx
+from onnx.inliner import inline_local_functions
 
 
 def all_graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
-    """Yield the model's graph, and each one inside a node, of its functions' nodes too."""
+    """Yield the model's graph, and each graph in an attribute of a node."""
     yield model.graph
     for node in all_nodes(model):
         yield from _graphs_of(node.attribute)
 
 
 def all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    """Yield every node: the graph's, its functions', and those of the graphs inside them."""
+    """Yield each node of the graph and of the functions, and of the graphs in their attributes."""
     yield from _nodes(model.graph.node)
     for function in model.functions:
         yield from _nodes(function.node)
 
 
 def all_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Yield every tensor: initializers, and those in the attributes of nodes and functions."""
+    """Yield each tensor: initializers, and tensors in the attributes of nodes and functions."""
     for graph in all_graphs(model):
         yield from graph.initializer
         yield from _dense(graph.sparse_initializer)
@@ -31,9 +32,14 @@ def all_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 
 
 def nodes_within(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    """Yield every node of the graphs that a node holds."""
+    """Yield each node of the graphs in a node's attributes."""
     for graph in _graphs_of(node.attribute):
         yield from _nodes(graph.node)
+
+
+def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with its own functions inlined, so that each node is an operator."""
+    return inline_local_functions(model) if model.functions else model
 
 
 def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:

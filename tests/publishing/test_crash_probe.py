@@ -8,15 +8,15 @@ import pytest
 from onnx import TensorProto, helper
 
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
-from onnxlet_publishing import made_up
+from onnxlet_publishing import sample_inputs
+from onnxlet_publishing.crash_probe import ProbeResult, probe
 from onnxlet_publishing.onnx_file import OnnxFile
-from onnxlet_publishing.probe import Probed, probe
 from tests.helpers import graphs
 
 INT32, INT64, FLOAT = TensorProto.INT32, TensorProto.INT64, TensorProto.FLOAT
 
 
-def probed(proto: onnx.ModelProto) -> Probed:
+def probed(proto: onnx.ModelProto) -> ProbeResult:
     file: OnnxFile = graphs.to_file(proto)
     return probe(file.data, file.inputs, [spec.name for spec in file.outputs])
 
@@ -75,7 +75,7 @@ def spectrum() -> onnx.ModelProto:
 def test_what_ends_the_process_is_named(proto: onnx.ModelProto, operator: str, node: str | None) -> None:
     found = probed(proto)
     assert [(crash.operator, crash.node) for crash in found.crashes] == [(operator, node)]
-    assert found.crashes[0].found.startswith("SIGFPE where ")
+    assert found.crashes[0].found.startswith("SIGFPE if ")
     assert found.inputs is not None, "ordinary inputs do it no harm"
 
 
@@ -90,7 +90,7 @@ def test_a_crash_in_a_branch_is_named_by_the_operator_that_holds_it() -> None:
     inputs: list[graphs.Value] = [("a", INT64, ["n"]), ("b", INT64, ["n"])]
     (crash,) = probed(graphs.model(nodes, inputs, [("y", INT64, ["n"])], {"always": np.array(True)})).crashes
     assert crash.operator == "If"
-    assert crash.found.startswith("SIGFPE (of a graph with Div) where a is INT64 ")
+    assert crash.found.startswith("SIGFPE (in a graph with Div) if a is INT64 ")
 
 
 def huge() -> onnx.ModelProto:
@@ -130,8 +130,8 @@ def endless() -> onnx.ModelProto:
 
 
 def test_a_model_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onnxlet_publishing.probe.PATIENCE_S", 3.0)
-    assert probed(endless()) == Probed(None)
+    monkeypatch.setattr("onnxlet_publishing.crash_probe.PATIENCE_S", 3.0)
+    assert probed(endless()) == ProbeResult(None)
 
 
 def sound(least: int) -> onnx.ModelProto:
@@ -169,8 +169,8 @@ def spec(datatype: str, *shape: int | str) -> TensorSpec:
 @pytest.mark.parametrize("datatype", DATATYPES)
 def test_every_datatype_has_ordinary_and_extreme_values(datatype: str) -> None:
     specs = [spec(datatype, "n", 3)]
-    ordinary = next(made_up.ordinary(specs))
-    cases = [ordinary, *made_up.extreme(specs, ordinary.sizes)]
+    ordinary = next(sample_inputs.ordinary(specs))
+    cases = [ordinary, *sample_inputs.extreme(specs, ordinary.sizes)]
     assert len({_content(case.inputs(specs)["x"]) for case in cases}) >= min(len(cases), 10)
     assert all(case.inputs(specs)["x"].datatype is DATATYPES[datatype] for case in cases)
     assert [case.inputs(specs) for case in cases] == [case.inputs(specs) for case in cases], "a child makes the same"
@@ -184,31 +184,33 @@ def test_sizes_of_equal_and_of_other_names_are_also_made_to_differ() -> None:
     specs = [spec("FP32", "n", 2), spec("FP32", "n", 2), spec("INT64", "m")]
     shapes = [
         tuple(tensor.shape[0] for tensor in case.inputs(_named(specs)).values())
-        for case in made_up.extreme(_named(specs), next(made_up.ordinary(_named(specs))).sizes)
+        for case in sample_inputs.extreme(_named(specs), next(sample_inputs.ordinary(_named(specs))).sizes)
     ]
     assert any(len(set(sizes)) == 3 for sizes in shapes)
     assert min(map(min, shapes)) == 1, "functions refuse sizes of 0"
-    assert max(map(max, shapes)) == made_up.LARGE_SIZE
+    assert max(map(max, shapes)) == sample_inputs.LARGE_SIZE
 
 
 def _named(specs: list[TensorSpec]) -> list[TensorSpec]:
     return [TensorSpec(f"x{index}", each.datatype, each.shape) for index, each in enumerate(specs)]
 
 
-def test_made_up_inputs_are_bounded_but_for_what_is_fixed() -> None:
+def test_sample_inputs_inputs_are_bounded_but_for_what_is_fixed() -> None:
     many = [spec("FP32", *("abcdef"))]
-    sizes = [case.inputs(many)["x"].shape for case in made_up.ordinary(many)]
-    assert max(np.prod(shape) for shape in sizes) <= made_up.MAX_ELEMENTS
+    sizes = [case.inputs(many)["x"].shape for case in sample_inputs.ordinary(many)]
+    assert max(np.prod(shape) for shape in sizes) <= sample_inputs.MAX_ELEMENTS
     fixed = [spec("FP32", "n", 3, 640, 640)]
-    assert [case.inputs(fixed)["x"].shape for case in made_up.ordinary(fixed)] == [(1, 3, 640, 640)]
+    assert [case.inputs(fixed)["x"].shape for case in sample_inputs.ordinary(fixed)] == [(1, 3, 640, 640)]
 
 
 def test_a_case_says_what_it_is() -> None:
     specs = [TensorSpec("a", DATATYPES["INT8"], (1,)), TensorSpec("b", DATATYPES["BYTES"], (2,))]
-    case = made_up.Case({}, (1, 7))
+    case = sample_inputs.Case({}, (1, 7))
     assert case.describe(specs).startswith("a is INT8 [1] of 0, b is BYTES [2] of b'xxx")
-    drawn = made_up.Case({}, ((made_up.RANDOM, 1), (made_up.PLAIN, 0))).describe(specs)
+    drawn = sample_inputs.Case({}, ((sample_inputs.RANDOM, 1), (sample_inputs.PLAIN, 0))).describe(specs)
     assert drawn.startswith("a is INT8 [1] of ")
-    many = made_up.Case({}, ((made_up.PLAIN, 0), (made_up.RANDOM, 0))).describe([spec("FP32", 9), spec("FP16", 9)])
+    many = sample_inputs.Case({}, ((sample_inputs.PLAIN, 0), (sample_inputs.RANDOM, 0))).describe(
+        [spec("FP32", 9), spec("FP16", 9)]
+    )
     assert many == "x is FP32 [9] of values in [0, 1), x is FP16 [9] of random extreme values"
     assert drawn.endswith("b is BYTES [2] of b''")

@@ -1,14 +1,12 @@
-"""Rows: a child process runs a classifier on made-up rows: a kernel can end the process instead of giving an error.
+"""Sample rows: a child process runs a classifier on made-up rows, whose numbers show the classifier's activation.
 
-It imports little, to be ready soon: neither onnx nor a framework.
+The child imports neither onnx nor a framework, so that it is ready soon.
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
@@ -24,141 +22,145 @@ from onnxlet.contract.manifest import PREPROCESS_INPUT, PREPROCESS_OUTPUT
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import ArtifactError, OnnxletError
 from onnxlet.session import open_session
-from onnxlet_publishing.findings import Findings
+from onnxlet_publishing import child_process
+from onnxlet_publishing.child_process import MODEL, ResultCache
+from onnxlet_publishing.errors import ModelError
 
-MODEL, PREPROCESS, QUESTION, FOUND, TRIED, ANSWER, REFUSAL = (
-    "model.onnx",
+PREPROCESS, QUESTION, NUMBERS, LAST_ROW, RESULT, REFUSAL = (
     "preprocess.onnx",
     "question.json",
-    "rows",
-    "tried",
-    "answer.json",
+    "numbers",
+    "last-row",
+    "result.json",
     "refusal",
 )
-"""The files by which the two processes speak."""
+"""The files through which the two processes communicate, in addition to `MODEL`."""
 
 ROWS = 40
-"""How many made-up rows decide."""
-ATTEMPTS = 200
-"""How many are tried until there are so many: a row of words that a table does not know fails."""
-TOGETHER = 8
-"""How many rows run alone and as one batch."""
+"""Rows that decide."""
+MAX_ATTEMPTS = 200
+"""Rows tried until `ROWS` of them ran: a row of words that a table does not know fails."""
+BATCH_ROWS = 8
+"""Rows that run one by one and as one batch, to compare the two."""
 MAX_CHILDREN = 4
-"""How often the rows after one that ended the process are tried."""
+"""Children started until one reaches the end: each continues after the row that ended the one before."""
 PATIENCE_S = 600.0
+"""Time for one child."""
 RUN_S = 60.0
-"""The time of one run."""
+"""Time for one run of the model."""
 
 SCALES = (1.0, 0.0, 1e-2, 10.0, 1e-1, 100.0, 1e3)
-"""Of the made-up numbers: small ones hide what large ones show, and the other way round."""
+"""Scales of the sample numbers: small numbers hide what large ones show, and vice versa."""
 SIGNED_SHARE = 0.7
-"""How many of the inputs of numbers have negative ones: pictures and counts have none."""
+"""Share of the numeric inputs that get negative numbers too: pictures and counts have none."""
 INTEGERS = (0, 1, 2, 5, 10)
 WORDS = ("", "a", "one two three", "0", "1")
 FREE_SIZES = (1, 8, 32, 224)
-"""What is tried for the dimensions that a request decides, other than that of rows."""
+"""Sizes tried for free dimensions other than the batch."""
 MAX_ELEMENTS = 10_000_000
-"""The most elements of one made-up input whose sizes are free."""
+"""Largest number of elements of a sample input that has free dimensions."""
 
 Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a child must know of a classifier."""
+    """What a child must know about a classifier."""
 
     inputs: Sequence[TensorSpec]
     output: str
     width: int
-    """The numbers that the output has for each row."""
+    """How many numbers the output has for each row."""
     categories: Sequence[str | int] = ()
-    """Values that the graph was made for, where it lists them."""
+    """Values that the graph was made for, if it lists them."""
     picture: tuple[int, int, int] | None = None
-    """The height, width and channels of pictures, where these become the input."""
+    """Height, width and channels of the pictures that become the input; None if the input is not made of pictures."""
 
     def to_json(self) -> str:
         """Return the document that the child reads."""
-        inputs = [(spec.name, spec.datatype.name, spec.shape) for spec in self.inputs]
-        return json.dumps({**asdict(self), "inputs": inputs})
+        return json.dumps({**asdict(self), "inputs": child_process.specs_to_json(self.inputs)})
 
     @classmethod
     def from_json(cls, text: str) -> "Question":
         """Read the parent's document."""
         document = json.loads(text)
-        inputs = [
-            TensorSpec(name, DATATYPES[datatype], None if shape is None else tuple(shape))
-            for name, datatype, shape in document.pop("inputs")
-        ]
-        return cls(inputs=inputs, **document)
+        return cls(inputs=child_process.specs_from_json(document.pop("inputs")), **document)
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a child has found."""
+class RowsResult:
+    """The numbers that a classifier gave for sample rows."""
 
     rows: Numbers
-    """The finite numbers of rows that ran alone, (rows, width); at most `ROWS`."""
+    """The finite numbers of rows that ran one by one, (rows, width); at most `ROWS` rows."""
     error: str = ""
     """Why the last row that failed did so."""
     difference: float = 0.0
-    """How far the numbers of a row are from those that it has next to other rows."""
+    """Largest relative difference between a row's numbers and those of the same row in a batch."""
 
 
-_findings: Findings[Answer] = Findings()
+_results: ResultCache[RowsResult] = ResultCache()
 
 
-def run(question: Question, model: bytes, preprocess: bytes | None) -> Answer:
-    """Run made-up rows in a child process.
+def run(question: Question, model: bytes, preprocess: bytes | None) -> RowsResult:
+    """Run sample rows in a child process.
 
     Args:
-        question: What the classifier is.
-        model: Its graph.
-        preprocess: The graph that makes its input of pictures, where there is one.
+        question: The classifier.
+        model: The classifier's graph.
+        preprocess: The graph that makes the classifier's input of pictures, if it takes pictures.
 
     Raises:
-        ArtifactError: ONNX Runtime does not load the graph, or the output has another width.
+        ModelError: ONNX Runtime does not load the graph, or the output has another width.
     """
-    asked = question.to_json()
+    document = question.to_json()
 
-    def find() -> Answer:
+    def run_children() -> RowsResult:
         with TemporaryDirectory() as path:
             folder = Path(path)
             (folder / MODEL).write_bytes(model)
-            (folder / QUESTION).write_text(asked)
+            (folder / QUESTION).write_text(document)
             if preprocess is not None:
                 (folder / PREPROCESS).write_bytes(preprocess)
-            return _ask(folder, question.width)
+            return _run_children(folder, question.width)
 
-    return _findings.get(model, (asked, preprocess), find)
+    return _results.get(model, (document, preprocess), run_children)
 
 
-def _ask(folder: Path, width: int) -> Answer:
-    """Start children until one has come to its end."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    first, ended = 0, ""
+def _run_children(folder: Path, width: int) -> RowsResult:
+    """Start children until one reaches the end."""
+    first, reason = 0, ""
     for _ in range(MAX_CHILDREN):
-        command = [sys.executable, "-m", __name__, str(folder), str(first)]
-        try:
-            done = subprocess.run(command, env=environment, capture_output=True, timeout=PATIENCE_S, check=False)
-        except subprocess.TimeoutExpired:
-            ended = f"it did not end in {PATIENCE_S:.0f} s"
+        status = _run_child(folder, first)
+        if status is None:
+            reason = f"it did not end in {PATIENCE_S:.0f} s"
             break
-        if done.returncode > 0:
+        if status > 0:
             refusal = folder / REFUSAL
-            said = refusal.read_text() if refusal.exists() else done.stderr.decode(errors="replace")[-300:].strip()
-            raise ArtifactError(said)
-        if done.returncode == 0:
+            raise ModelError(refusal.read_text() if refusal.exists() else child_process.last_words(folder))
+        if status == 0:
             break
-        ended = f"it ends the process, with signal {-done.returncode}"
-        first = int((folder / TRIED).read_text() or 0) + 1 if (folder / TRIED).exists() else ATTEMPTS
-    found = (folder / FOUND).read_bytes() if (folder / FOUND).exists() else b""
-    whole = len(found) // (8 * width) * 8 * width
-    document = json.loads((folder / ANSWER).read_text()) if (folder / ANSWER).exists() else {"error": ended}
-    return Answer(np.frombuffer(found[:whole], np.float64).reshape(-1, width), **document)
+        reason = f"it ends the process, with signal {-status}"
+        first = int((folder / LAST_ROW).read_text() or 0) + 1 if (folder / LAST_ROW).exists() else MAX_ATTEMPTS
+    data = (folder / NUMBERS).read_bytes() if (folder / NUMBERS).exists() else b""
+    row_bytes = 8 * width
+    data = data[: len(data) // row_bytes * row_bytes]
+    document = json.loads((folder / RESULT).read_text()) if (folder / RESULT).exists() else {"error": reason}
+    return RowsResult(np.frombuffer(data, np.float64).reshape(-1, width), **document)
+
+
+def _run_child(folder: Path, first: int) -> int | None:
+    """Run a child from the row `first` to its end; return its exit status, or None if it took too long."""
+    with child_process.start(__name__, folder, str(first)) as child:
+        try:
+            return child.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            return None
 
 
 class _Child:
-    """The child's side: runs rows, and writes down what came of each before the next."""
+    """The child's side: it runs rows, and writes the result of each to a file before the next."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -172,25 +174,25 @@ class _Child:
         self._error = ""
 
     def run(self, first: int) -> None:
-        """Run rows, from the one with this number on, then some of them as one batch."""
-        found = self._folder / FOUND
-        left = ROWS - (found.stat().st_size // (8 * self._question.width) if found.exists() else 0)
-        with found.open("ab") as file:
-            for number in range(first, ATTEMPTS):
+        """Run rows from the one with the number `first`, then some of them as one batch."""
+        file_path = self._folder / NUMBERS
+        left = ROWS - (file_path.stat().st_size // (8 * self._question.width) if file_path.exists() else 0)
+        with file_path.open("ab") as file:
+            for number in range(first, MAX_ATTEMPTS):
                 if left == 0:
                     break
-                (self._folder / TRIED).write_text(str(number))
+                (self._folder / LAST_ROW).write_text(str(number))
                 numbers = self._attempt(number)
                 if numbers is not None and np.isfinite(numbers).all():
                     file.write(numbers.tobytes())
                     file.flush()
                     left -= len(numbers)
-        (self._folder / TRIED).write_text(str(ATTEMPTS))
-        difference = self._difference() if first <= ATTEMPTS else 0.0
-        (self._folder / ANSWER).write_text(json.dumps({"error": self._error, "difference": difference}))
+        (self._folder / LAST_ROW).write_text(str(MAX_ATTEMPTS))
+        difference = self._difference() if first <= MAX_ATTEMPTS else 0.0
+        (self._folder / RESULT).write_text(json.dumps({"error": self._error, "difference": difference}))
 
     def _attempt(self, number: int) -> Numbers | None:
-        """Run one row: a picture or tensors, the same ones for the same number."""
+        """Run one row, a picture or tensors; the same number gives the same row."""
         random = np.random.default_rng(number)
         if self._preprocess is not None and number % 2:
             return self._numbers(self._picture(random))
@@ -203,22 +205,22 @@ class _Child:
         return numbers
 
     def _difference(self) -> float:
-        """Return how far the numbers of rows alone are from those of the same rows in one batch.
+        """Return how far the numbers of single rows are from those of the same rows in one batch.
 
-        The rows are of one scale: what dynamic quantization rounds depends on the largest number of all.
+        All rows have one scale: dynamic quantization rounds by the largest number of the whole batch.
         """
         inputs = self._question.inputs
         if self._free_size is None or not all(spec.shape and isinstance(spec.shape[0], str) for spec in inputs):
             return 0.0
-        random = np.random.default_rng(ATTEMPTS)
-        rows = [self._row(random, SCALES[0], self._free_size) for _ in range(TOGETHER)]
-        apart = [numbers for row in rows if (numbers := self._numbers(row)) is not None]
-        together = self._numbers({spec.name: tensors.join([row[spec.name] for row in rows]) for spec in inputs})
-        if together is None or len(together) != len(apart):
+        random = np.random.default_rng(MAX_ATTEMPTS)
+        rows = [self._row(random, SCALES[0], self._free_size) for _ in range(BATCH_ROWS)]
+        parts = [numbers for row in rows if (numbers := self._numbers(row)) is not None]
+        batch = self._numbers({spec.name: tensors.join([row[spec.name] for row in rows]) for spec in inputs})
+        if batch is None or len(batch) != len(parts):
             return 0.0
-        alone = np.concatenate(apart)
-        finite = np.isfinite(alone) & np.isfinite(together)
-        difference = np.abs(together - alone)[finite] / np.maximum(1, np.abs(alone[finite]))
+        single = np.concatenate(parts)
+        finite = np.isfinite(single) & np.isfinite(batch)
+        difference = np.abs(batch - single)[finite] / np.maximum(1, np.abs(single[finite]))
         return float(difference.max(initial=0))
 
     def _is_possible(self, size: int) -> bool:
@@ -233,7 +235,7 @@ class _Child:
         shape, name = _shape(spec, size), spec.datatype.name
         values: npt.NDArray[Any]
         if name == "BYTES":
-            words = [self._words[place] for place in random.integers(0, len(self._words), prod(shape))]
+            words = [self._words[index] for index in random.integers(0, len(self._words), prod(shape))]
             return tensors.from_values(spec.name, spec.datatype, shape, words)
         if name.startswith("FP"):
             is_signed = random.random() < SIGNED_SHARE
@@ -245,18 +247,18 @@ class _Child:
         return Tensor(spec.datatype, shape, memoryview(np.asarray(values).astype(spec.datatype.numpy).tobytes()))
 
     def _picture(self, random: np.random.Generator) -> dict[str, Tensor]:
-        """Make a picture of one colour, of noise, or between."""
-        assert self._preprocess is not None, "the caller has looked"
-        assert self._question.picture is not None, "it came with the graph"
+        """Make the input of a random picture: of one colour, of noise, or something between."""
+        assert self._preprocess is not None, "the caller has checked it"
+        assert self._question.picture is not None, "it came with the preprocess graph"
         low, high = sorted(random.integers(0, 256, 2))
         shape = (1, *self._question.picture)
         pixels = random.integers(low, high + 1, shape, np.uint8)
         tensor = Tensor(DATATYPES["UINT8"], shape, memoryview(pixels.tobytes()))
-        (made,) = self._preprocess.run({PREPROCESS_INPUT: tensor}, [PREPROCESS_OUTPUT])
-        return {self._question.inputs[0].name: made}
+        (model_input,) = self._preprocess.run({PREPROCESS_INPUT: tensor}, [PREPROCESS_OUTPUT])
+        return {self._question.inputs[0].name: model_input}
 
     def _numbers(self, inputs: Mapping[str, Tensor]) -> Numbers | None:
-        """Return the output, a row of numbers for each row; None where the model cannot run on these inputs."""
+        """Return the output, (rows, width); None if the model cannot run on these inputs."""
         try:
             with deadline.within(RUN_S):
                 (tensor,) = self._session.run(inputs, [self._question.output])
@@ -266,14 +268,14 @@ class _Child:
         numbers = np.frombuffer(tensor.buffer, tensor.datatype.numpy).astype(np.float64)
         width, rows = self._question.width, tensor.shape[0] if tensor.shape else 1
         if len(numbers) != rows * width:
-            raise ArtifactError(
+            raise ModelError(
                 f'output "{self._question.output}": expected {width} numbers in a row, got the shape {tensor.shape}'
             )
         return numbers.reshape(rows, width)
 
 
 def _shape(spec: TensorSpec, size: int) -> tuple[int, ...]:
-    """Return the shape of one row, where free dimensions other than the first have a size."""
+    """Return the shape of one row; free dimensions other than the first get `size`."""
     if spec.shape is None or spec.shape == ():
         return () if spec.shape == () else (1,)
     first, *others = spec.shape
@@ -284,14 +286,11 @@ def _shape(spec: TensorSpec, size: int) -> tuple[int, ...]:
 
 
 def main(folder: str, first: str) -> None:
-    """Run in a child."""
-    with suppress(ImportError):  # where there is no such limit
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    """Run the child's side."""
+    child_process.forbid_core_dumps()
     try:
         _Child(Path(folder)).run(int(first))
-    except ArtifactError as error:
+    except (ArtifactError, ModelError) as error:
         (Path(folder) / REFUSAL).write_text(str(error))
         sys.exit(1)
 

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 import onnx
 
-from onnxlet_publishing.probe import inlined
-from onnxlet_publishing.walk import nodes_within
+from onnxlet_publishing.graph_walk import inlined, nodes_within
 
 OPERATORS = frozenset(
     {

@@ -13,17 +13,19 @@ from onnx import TensorProto, helper
 
 from onnxlet import explain
 from onnxlet.contract.manifest import Classification, ImagePreprocess
-from onnxlet.errors import ArtifactError
 from onnxlet.models import batches
 from onnxlet.models.model import Model, load
 from onnxlet.observe import capture
 from onnxlet.protocols import payloads
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import Store
+from onnxlet_publishing.candidate import Candidate
+from onnxlet_publishing.errors import ModelError
+from onnxlet_publishing.gate import pass_gate, with_activation
 from onnxlet_publishing.graphs import Graph
-from onnxlet_publishing.heads import AUTO, Finding, decide, find_output, with_output
 from onnxlet_publishing.onnx_file import OnnxFile
-from onnxlet_publishing.publish import Candidate, pass_gate, publish, with_activation
+from onnxlet_publishing.output_heads import AUTO, Finding, decide, find_output, with_output
+from onnxlet_publishing.publish import publish
 from onnxlet_publishing.quality import check_activations
 from tests.helpers import graphs
 
@@ -213,7 +215,7 @@ def test_one_number_for_two_labels_is_the_second_ones(shape: list[int | str], la
     assert found(model, ("no", "yes")).activation == expected
     second = 1 / (1 + np.exp(-(ROWS @ WEIGHTS[:, 0]).astype(np.float64)))
     np.testing.assert_allclose(served(labelled(model, ("no", "yes"))), np.stack([1 - second, second], 1), atol=1e-6)
-    with pytest.raises(ArtifactError, match="take sigmoid"):
+    with pytest.raises(ModelError, match="take sigmoid"):
         publish(Registry(Store("memory://x", MemoryStore())), labelled(model, ("no", "yes"), "softmax"))
 
 
@@ -231,14 +233,14 @@ def test_a_declared_activation_is_followed_and_contradicted(declared: str, contr
     assert passed.finding.contradicts(passed.candidate.classification) is contradicts
     assert ("although" in passed.finding.describe(passed.candidate.classification)) is contradicts
     if contradicts:
-        with pytest.raises(ArtifactError, match=f"expected the activation none, got {declared}"):
+        with pytest.raises(ModelError, match=f"expected the activation none, got {declared}"):
             check_activations([passed])
     else:
         check_activations([passed])
 
 
 def test_a_recipe_that_declares_probabilities_where_there_are_scores_is_refused() -> None:
-    with pytest.raises(ArtifactError, match=r"expected the activation softmax, got none: .* logits"):
+    with pytest.raises(ModelError, match=r"expected the activation softmax, got none: .* logits"):
         check_activations([pass_gate(labelled(LOGITS["plain"], activation="none"))])
 
 
@@ -247,7 +249,7 @@ def test_a_variant_that_answers_in_another_way_is_refused() -> None:
     decided, _ = with_activation(replace(labelled(PROBABILITIES["softmax"]), variants=same))
     assert decided.classification == Classification(LABELS, "none")
     other = {"student": LOGITS["plain"].data}
-    with pytest.raises(ArtifactError, match="student needs the activation softmax, where fp32 needs none"):
+    with pytest.raises(ModelError, match="student needs the activation softmax, but fp32 needs none"):
         with_activation(replace(labelled(PROBABILITIES["softmax"]), variants=other))
 
 
@@ -422,7 +424,7 @@ def test_tensors_keep_their_own_numbers_and_names() -> None:
 
 @pytest.mark.parametrize("labels", [("a", "b"), ("a", "b", "c", "d")])
 def test_labels_that_no_output_fits_are_refused_with_the_outputs(labels: tuple[str, ...]) -> None:
-    with pytest.raises(ArtifactError, match=rf'no output fits {len(labels)} labels.*"label" BYTES \(batch,\), "prob'):
+    with pytest.raises(ModelError, match=rf'no output fits {len(labels)} labels.*"label" BYTES \(batch,\), "prob'):
         with_output(graphs.to_file(trees()), labels, AUTO, "trees.onnx")
 
 
@@ -431,5 +433,5 @@ def test_an_open_number_of_classes_is_held_to_what_the_model_gives() -> None:
     model = graphs.to_file(proto)
     assert find_output(model.outputs, 2) == model.outputs[0]
     assert served(labelled(model), ROWS[:, :3]).shape == (4, 3)
-    with pytest.raises(ArtifactError, match="expected 2 numbers in a row, got the shape"):
+    with pytest.raises(ModelError, match="expected 2 numbers in a row, got the shape"):
         pass_gate(labelled(model, ("a", "b")))
