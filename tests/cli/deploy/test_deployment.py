@@ -21,6 +21,7 @@ from onnxlet_cli.deploy.deployment import Choice, Deployment, Plan
 from onnxlet_cli.deploy.process import Report, silent
 from onnxlet_cli.deploy.smoke import Answer
 from onnxlet_cli.package.target import Target
+from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.publish import publish
 from tests.cli.deploy.fake_cloud import FakeCloud, built
 from tests.helpers import graphs
@@ -140,7 +141,7 @@ def test_nothing_is_deployed_without_a_model(cloud: FakeCloud) -> None:
 def test_nothing_is_deployed_for_a_model_that_no_function_could_load(cloud: FakeCloud) -> None:
     path = cloud.folder / "broken.onnx"
     path.write_bytes(b"no model")
-    with pytest.raises(ArtifactError):
+    with pytest.raises(ModelError):
         run(cloud, str(path))
     assert cloud.applied == []
 

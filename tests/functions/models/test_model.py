@@ -20,6 +20,7 @@ from onnxlet.models.model import Model, load
 from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
+from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.optimize import GraphForm, optimize
 from onnxlet_publishing.publish import publish
 from tests.helpers import graphs
@@ -139,7 +140,7 @@ class TestGolden:
     def test_a_candidate_that_answers_otherwise_is_refused(self, registry: Registry) -> None:
         first = publish(registry, graphs.digits_candidate(0))
         golden = registry.golden(first)
-        with pytest.raises(ArtifactError, match="golden inputs"):
+        with pytest.raises(ModelError, match="golden inputs"):
             publish(registry, dataclasses.replace(graphs.digits_candidate(1), golden=golden))
         assert registry.versions("digits") == [1]
 

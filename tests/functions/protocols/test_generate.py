@@ -10,7 +10,6 @@ import pytest
 from onnx import helper, numpy_helper
 from PIL import Image
 
-from onnxlet.errors import ArtifactError
 from onnxlet.http import Request, Response
 from onnxlet.limits import DEFAULT_GENERATE_LENGTH, MAX_IMAGES
 from onnxlet.record import replace
@@ -18,6 +17,7 @@ from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.storage import open_store
 from onnxlet.web.app import App
+from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.publish import publish
 from tests.helpers import graphs
 
@@ -80,7 +80,7 @@ def test_a_model_whose_state_loses_its_elements_is_not_published(app: App) -> No
     step.graph.initializer.append(numpy_helper.from_array(np.zeros(2, np.int64), "none"))
     declaration = graphs.char_candidate().generation
     candidate = dataclasses.replace(graphs.candidate("shrinking", step), generation=declaration)
-    with pytest.raises(ArtifactError, match="the model's next state is not one that it takes"):
+    with pytest.raises(ModelError, match="the model's next state is not one that it takes"):
         publish(app.service.traffic.models.registry, candidate)
 
 
