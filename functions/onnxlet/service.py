@@ -15,7 +15,7 @@ from onnxlet.errors import InvalidNameError, InvalidRequestError, ModelNotFoundE
 from onnxlet.models.batches import Batch, Outputs
 from onnxlet.models.cache import Models, run_ahead
 from onnxlet.models.model import Model
-from onnxlet.models.traffic import Routed, Traffic
+from onnxlet.models.traffic import Selection, Traffic
 from onnxlet.observe.statistics import Statistics
 from onnxlet.registry.prefetch import Prefetch
 from onnxlet.registry.registry import Registry
@@ -147,7 +147,7 @@ class Service:
 
         return ApiKeys(lambda: self.traffic.models.registry.store, lambda: self.results, self.settings.refresh_s)
 
-    def find(self, reference: str | None, version: str | None = None, key: str | None = None) -> Routed:
+    def find(self, reference: str | None, version: str | None = None, key: str | None = None) -> Selection:
         """Who answers for what a request names.
 
         Args:
@@ -166,7 +166,7 @@ class Service:
         name, alias = _parse_reference(reference, version)
         if version is None:
             return self.traffic.route(name, alias, key)
-        return Routed(self.traffic.models.get_version(name, layout.parse_version(version)))
+        return Selection(self.traffic.models.get_version(name, layout.parse_version(version)))
 
     def manifest(self, reference: str, version: str | None = None) -> Manifest:
         """The manifest of what a request names, as the registry has it now; nothing is loaded.

@@ -1,240 +1,118 @@
-"""The traffic: which version answers a request for an alias, while the alias moves under it."""
+"""Traffic: which versions answer a request for an alias, while the alias moves from version to version.
+
+`onnxlet.models.served_alias` follows one alias. Here requests find the aliases, canaries and shadows get their shares,
+and the versions of retired states are unloaded unless a served alias names them; requests that run on them finish.
+"""
+
+from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import threading
 import time
-from dataclasses import dataclass
 
 from onnxlet import deadline
 from onnxlet.contract import layout
-from onnxlet.contract.alias import Alias, Share
-from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import OnnxletError, StoreError
+from onnxlet.contract.alias import Share
+from onnxlet.errors import OnnxletError
 from onnxlet.models.cache import Models
 from onnxlet.models.model import Model
-from onnxlet.record import replace
-from onnxlet.storage import Revision
-
-logger = logging.getLogger("onnxlet")
-
-FIRST_RETRY_S = 0.25
-LONGEST_RETRY_S = 60.0
-"""Between two attempts to load a version that did not load: each one fetches it anew.
-
-The longest is also how long an older state of an alias is taken for what a cache in between has kept: Cloud Storage
-itself keeps objects that all may read. One that stays for longer was restored by somebody, and is followed.
-"""
+from onnxlet.models.served_alias import ServedAlias, versions
+from onnxlet.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Routed:
-    """Who answers one request."""
+class Selection(Record):
+    """The loaded versions that were selected for one request."""
 
     model: Model
     shadow: Model | None = None
-    """Gets a copy; its answer is logged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A state of an alias that was not followed: a version in it did not load, or it is an older one."""
-
-    revision: Revision
-    retry_at_s: float
-    """On the monotonic clock."""
-    wait_s: float
-
-
-@dataclass(slots=True)
-class Followed:
-    """An alias that is answered for, as it was when all of its versions were last loaded."""
-
-    alias: Alias
-    revision: Revision | None
-    """None where not all of that state could be loaded, so that it is asked for again."""
-    checked_at_s: float
-    """On the monotonic clock."""
-    problem: str | None = None
-    """Why it is not answered as its document says now."""
-    refused: Refused | None = None
+    """The version that gets a copy of the request; its answer is only logged."""
 
 
 class Traffic:
-    """The aliases that this process answers for. Safe for threads."""
+    """The aliases that this process serves. Safe for threads."""
 
     def __init__(self, models: Models, refresh_s: float) -> None:
-        """Take the loaded models, and how stale an alias may get."""
         self.models = models
         self._refresh_s = refresh_s
-        self._changing = threading.Lock()  # whoever holds it changes what is followed, and lets go what no longer is
-        self._left: list[Alias] = []
-        """States of which a request may have loaded a version again after they were left."""
-        self._followed: dict[tuple[str, str], Followed] = {}
+        self._served: dict[tuple[str, str], ServedAlias] = {}
+        self._updating = threading.Lock()
+        """Guards the states of all served aliases, and the unloading of versions."""
 
-    def route(self, name: str, alias: str = layout.LIVE, key: str | None = None) -> Routed:
-        """Who answers a request for an alias, as the alias is now or was at most `refresh_s` ago.
-
-        A new version takes over when it is loaded and has run once; until then, and where that fails, the old one
-        answers.
+    def route(self, name: str, alias: str = layout.LIVE, key: str | None = None) -> Selection:
+        """Select the versions for a request, by the alias as it is now or was at most `refresh_s` ago.
 
         Args:
             name: The model.
             alias: The alias.
-            key: What must come to the same version again and again while the shares do not change; None for chance.
+            key: Equal keys get the same version as long as the alias's weights are unchanged; None for chance.
 
         Raises:
             ModelNotFoundError, ManifestError, ArtifactError, UntrustedModelError, StoreError, MemoryBoundError: at the
-                first request for the alias, or for a version that was let go for others.
+                first request for the alias, or for a version that was unloaded to make room for others.
         """
-        followed = self._followed.get((name, alias))
-        if followed is None:
-            followed = self._follow(name, alias)
-        elif time.monotonic() - followed.checked_at_s >= self._refresh_s:
-            self._refresh(name, alias, followed)
-        current = followed.alias
-        key = key or os.urandom(16).hex()
+        served = self._served.get((name, alias))
+        if served is None:
+            served = self._start(name, alias)
+        elif time.monotonic() - served.checked_at_s >= self._refresh_s:
+            self._check(served)
+        state, key = served.state, key or os.urandom(16).hex()
         try:
-            model = self._share(followed, current.canary, key) or self.models.get(current.manifest)
+            model = self._load_share(served, state.canary, key) or self.models.get(state.manifest)
         except OnnxletError:
-            if followed.alias is current:
+            if served.state is state:
                 raise
-            return self.route(name, alias, key)  # it moved meanwhile, and what it had named was let go
-        routed = Routed(model, self._share(followed, current.shadow, key))
-        if followed.alias is not current:  # it moved meanwhile, and what was let go then may have been loaded again
-            self._left.append(current)
-        return routed
+            return self.route(name, alias, key)  # the alias has moved meanwhile, and the old version is unloaded
+        selection = Selection(model, self._load_share(served, state.shadow, key))
+        if served.state is not state:  # the alias has moved meanwhile, and this request may have loaded an old version
+            served.retired.append(state)
+        return selection
 
     def refresh_all(self) -> None:
-        """Look now whether any alias has moved, however lately that was looked for."""
-        for (name, alias), followed in list(self._followed.items()):
-            self._refresh(name, alias, followed)
+        """Check now whether any alias has moved."""
+        for served in list(self._served.values()):
+            self._check(served)
 
     def problem(self, model: Model) -> str | None:
-        """Why this model's alias is not answered as its document says, or None."""
-        followed = list(self._followed.values())  # a copy: another thread may add one meanwhile
-        return next(
-            (each.problem for each in followed if each.problem and model.manifest in _versions(each.alias)), None
-        )
+        """Return why an alias that this model answers for is not served as it now says; None if it is."""
+        aliases = list(self._served.values())  # a copy: another thread may add an alias meanwhile
+        return next((one.problem for one in aliases if one.problem and model.manifest in versions(one.state)), None)
 
-    def _share(self, followed: Followed, share: Share | None, key: str) -> Model | None:
-        """The model of a share where the key falls into it."""
+    def _start(self, name: str, alias: str) -> ServedAlias:
+        with deadline.holding(self._updating):
+            if (name, alias) not in self._served:
+                self._served[name, alias] = ServedAlias(self.models, name, alias)
+            return self._served[name, alias]
+
+    def _check(self, served: ServedAlias) -> None:
+        """Check whether an alias has moved, unless another thread is checking or starting one now."""
+        if self._updating.acquire(blocking=False):
+            try:
+                served.check()
+            finally:
+                self._unload_retired()
+                self._updating.release()
+
+    def _unload_retired(self) -> None:
+        """Unload the versions of retired states that no served alias names. The caller holds the lock."""
+        aliases = list(self._served.values())
+        for served in aliases:
+            while served.retired:
+                named = [manifest for one in aliases for manifest in versions(one.state)]
+                for manifest in versions(served.retired.pop()):
+                    if manifest not in named:
+                        self.models.discard(manifest)
+
+    def _load_share(self, served: ServedAlias, share: Share | None, key: str) -> Model | None:
+        """Return the model of a canary or shadow if the key falls into its share and the model can be loaded."""
         if share is None or not _falls_into(share, key):
             return None
-        try:
-            with deadline.within(deadline.remaining_s() / 2):  # what does not load leaves time for the alias's own
-                return self.models.get(share.manifest)
-        except OnnxletError as error:  # let go for others, and not to be had again now: the alias's own version answers
-            followed.problem = error.public
-            logger.warning("%s version %d: %s", share.manifest.model, share.manifest.version, error)
-            return None
-
-    def _follow(self, name: str, alias: str) -> Followed:
-        with deadline.holding(self._changing):
-            if (name, alias) not in self._followed:
-                found, revision = self.models.registry.alias_state(name, alias)
-                self.models.get(found.manifest)
-                followed = Followed(found, revision, time.monotonic())
-                try:
-                    with deadline.within(deadline.remaining_s() / 2):  # as in `_share`
-                        self._load_shares(found, is_ahead=False)
-                except OnnxletError as error:
-                    followed.alias, followed.revision = replace(found, canary=None, shadow=None), None
-                    followed.problem, followed.refused = error.public, _refuse(None, revision)
-                    logger.warning("%s@%s: %s", name, alias, error)
-                self._followed[name, alias] = followed
-            return self._followed[name, alias]
-
-    def _refresh(self, name: str, alias: str, followed: Followed) -> None:
-        """Look whether the alias has moved, and follow it; whoever comes meanwhile gets the old model at once."""
-        if not self._changing.acquire(blocking=False):
-            return
-        try:
-            with deadline.within(deadline.remaining_s() / 2):  # a store that stalls leaves time for the old model
-                self._look(name, alias, followed)
-        except OnnxletError as error:
-            followed.problem = error.public
-            logger.warning("%s@%s: version %d goes on: %s", name, alias, followed.alias.manifest.version, error)
-        finally:
-            while self._left:
-                self._let_go(self._left.pop())
-            self._changing.release()
-
-    def _look(self, name: str, alias: str, followed: Followed) -> None:
-        """Ask the registry for the alias, and follow it where it has moved. The caller holds the lock.
-
-        Raises:
-            OnnxletError: it could not be asked, or not be followed.
-        """
-        followed.checked_at_s = time.monotonic()
-        registry = self.models.registry
-        if followed.revision is None:
-            changed: tuple[Alias, Revision] | None = registry.alias_state(name, alias)
-        else:
-            changed = registry.alias_if_changed(name, alias, followed.revision)
-        if changed is None:
-            followed.problem = followed.refused = None
-        elif _is_due(followed.refused, changed[1]):
-            _check_order(followed, *changed)
-            self._move(followed, *changed)
-
-    def _move(self, followed: Followed, alias: Alias, revision: Revision) -> None:
-        """Follow an alias to its new state, when everything in that is loaded."""
-        old = followed.alias
-        try:
-            self.models.get(alias.manifest, is_ahead=True)
-            self._load_shares(alias, is_ahead=True)
-        except OnnxletError:
-            followed.refused = _refuse(followed.refused, revision)
-            self._let_go(alias)  # what of it was loaded before the one that failed
-            raise
-        followed.alias, followed.revision = alias, revision
-        followed.problem = followed.refused = None
-        self._let_go(old)
-
-    def _let_go(self, state: Alias) -> None:
-        """Let the versions of a state go that no alias names as it is followed; requests that run on them finish."""
-        named = [manifest for each in list(self._followed.values()) for manifest in _versions(each.alias)]
-        for manifest in _versions(state):
-            if manifest not in named:
-                self.models.discard(manifest)
-
-    def _load_shares(self, alias: Alias, *, is_ahead: bool) -> None:
-        for share in (alias.canary, alias.shadow):
-            if share is not None:
-                self.models.get(share.manifest, is_ahead=is_ahead)
+        with served.half_of_the_time(f"{share.manifest.model} version {share.manifest.version}"):
+            return self.models.get(share.manifest)
+        return None
 
 
 def _falls_into(share: Share, key: str) -> bool:
-    """Whether a key belongs to a share: of all keys, the part that its weight says, and always the same ones."""
+    """Return whether a key belongs to a share: always the same keys, in proportion to the share's weight."""
     text = f"{share.manifest.model}\0{share.manifest.version}\0{key}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) < share.weight * 2**64
-
-
-def _versions(alias: Alias) -> list[Manifest]:
-    shares = (share.manifest for share in (alias.canary, alias.shadow) if share is not None)
-    return [alias.manifest, *shares]
-
-
-def _check_order(followed: Followed, alias: Alias, revision: Revision) -> None:
-    """Refuse an earlier state of an alias for a while.
-
-    Raises:
-        StoreError: it is one, and was not seen before.
-    """
-    is_known = followed.refused is not None and followed.refused.revision == revision
-    if alias.is_before(followed.alias) and not is_known:
-        followed.refused = Refused(revision, time.monotonic() + LONGEST_RETRY_S, LONGEST_RETRY_S)
-        raise StoreError("the store gave an older state of the alias, which is followed only if it stays")
-
-
-def _is_due(refused: Refused | None, revision: Revision) -> bool:
-    """Whether to try to follow an alias to this state: a refused one only after a while."""
-    return refused is None or refused.revision != revision or time.monotonic() >= refused.retry_at_s
-
-
-def _refuse(refused: Refused | None, revision: Revision) -> Refused:
-    is_again = refused is not None and refused.revision == revision
-    wait_s = min(LONGEST_RETRY_S, refused.wait_s * 2) if refused is not None and is_again else FIRST_RETRY_S
-    return Refused(revision, time.monotonic() + wait_s, wait_s)

@@ -175,9 +175,7 @@ def parse_capture(text: str | None, results: str | None) -> float:
         return 0.0
     share = _parse_number("ONNXLET_CAPTURE", text, "a share from 0 to 1", lambda share: 0 <= share <= 1)
     if share and results is None:
-        raise SettingsError(
-            "ONNXLET_CAPTURE: expected ONNXLET_RESULTS, where samples are written, got nothing"
-        )
+        raise SettingsError("ONNXLET_CAPTURE: expected ONNXLET_RESULTS, where samples are written, got nothing")
     return share
 
 

@@ -13,7 +13,7 @@ from onnxlet.http import Request
 from onnxlet.limits import RUNS_PER_REQUEST
 from onnxlet.models.batches import Batch, Outputs
 from onnxlet.models.model import Model
-from onnxlet.models.traffic import Routed
+from onnxlet.models.traffic import Selection
 from onnxlet.service import Service
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Exchange:
         """By which the request was let in; None where everybody is."""
         self.route = ""
         """The pattern of the path."""
-        self.routed: Routed | None = None if model is None else Routed(model)
+        self.routed: Selection | None = None if model is None else Selection(model)
         self.rows: int | None = None
         self.error: OnnxletError | None = None
         """Why there is no answer."""

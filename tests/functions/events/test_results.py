@@ -24,7 +24,7 @@ from onnxlet.events.results import process as process_all
 from onnxlet.events.sources import ObjectReference, Source
 from onnxlet.limits import MAX_INFLATED_BYTES, MIB
 from onnxlet.memory import RESERVED_BYTES
-from onnxlet.models.traffic import Routed
+from onnxlet.models.traffic import Selection
 from onnxlet.protocols import payloads
 from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
@@ -336,7 +336,7 @@ def test_a_version_that_is_let_go_between_two_objects_answers_both(
     class Forgetful(Service):
         """A service each of whose requests finds a model that was loaded for it alone."""
 
-        def find(self, reference: str | None, version: str | None = None, key: str | None = None) -> Routed:
+        def find(self, reference: str | None, version: str | None = None, key: str | None = None) -> Selection:
             routed = super().find(reference, version, key)
             self.traffic.models.discard(routed.model.manifest)
             return routed

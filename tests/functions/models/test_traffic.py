@@ -1,22 +1,19 @@
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from onnxlet import deadline
-from onnxlet.contract import layout
 from onnxlet.contract.alias import CANARY, SHADOW
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import DeadlineError, ModelNotFoundError
 from onnxlet.models.cache import Models
 from onnxlet.models.model import Model
-from onnxlet.models.traffic import FIRST_RETRY_S, Traffic
+from onnxlet.models.traffic import Traffic
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_publishing.publish import publish
@@ -85,62 +82,6 @@ class TestLiveUpdate:
                 traffic.route("later")
         publish(registry, graphs.digits_candidate(name="later"))
         assert traffic.route("later").model.manifest.version == 1
-
-    def test_the_old_version_goes_on_where_the_new_one_is_damaged(
-        self, registry: Registry, traffic: Traffic, tmp_path: Path
-    ) -> None:
-        publish(registry, graphs.digits_candidate(1))
-        good = damage(tmp_path, registry.version("digits", 2))
-        old = traffic.route("digits").model
-        assert old.manifest.version == 1
-        assert "model artifact" in (traffic.problem(old) or "")
-        for blob, data in good.items():
-            blob.write_bytes(data)
-        time.sleep(FIRST_RETRY_S)
-        new = traffic.route("digits").model
-        assert new.manifest.version == 2
-        assert traffic.problem(new) is None
-
-    def test_a_damaged_version_is_not_fetched_at_every_request(
-        self, registry: Registry, traffic: Traffic, tmp_path: Path
-    ) -> None:
-        publish(registry, graphs.digits_candidate(1))
-        good = damage(tmp_path, registry.version("digits", 2))
-        assert version(traffic) == 1
-        for blob, data in good.items():
-            blob.write_bytes(data)
-        assert version(traffic) == 1, "its time to be tried again has not come"
-        publish(registry, graphs.digits_candidate(2))
-        assert version(traffic) == 3, "another version is tried at once"
-
-    def test_the_old_version_goes_on_where_its_alias_is_gone(self, traffic: Traffic, tmp_path: Path) -> None:
-        (tmp_path / layout.alias_key("digits", "live")).unlink()
-        assert version(traffic) == 1
-        assert 'no alias "live"' in (traffic.problem(traffic.route("digits").model) or "")
-
-    def test_an_older_state_of_an_alias_is_followed_only_where_it_stays(
-        self, registry: Registry, traffic: Traffic, tmp_path: Path
-    ) -> None:
-        path = tmp_path / layout.alias_key("digits", "live")
-        older = path.read_bytes()
-        publish(registry, graphs.digits_candidate(1))
-        assert version(traffic) == 2
-        path.write_bytes(older)
-        assert [version(traffic) for _ in range(3)] == [2, 2, 2]
-        assert "older state" in (traffic.problem(traffic.route("digits").model) or "")
-        followed = traffic._followed["digits", "live"]
-        assert followed.refused is not None
-        followed.refused = replace(followed.refused, retry_at_s=time.monotonic())  # LONGEST_RETRY_S later
-        assert version(traffic) == 1
-
-    def test_an_alias_that_was_made_anew_is_no_older_state(
-        self, registry: Registry, traffic: Traffic, tmp_path: Path
-    ) -> None:
-        publish(registry, graphs.digits_candidate(1))
-        assert version(traffic) == 2
-        (tmp_path / layout.alias_key("digits", "live")).unlink()
-        registry.promote("digits", 1)
-        assert version(traffic) == 1
 
     def test_an_old_version_is_let_go_unless_an_alias_names_it(self, registry: Registry, traffic: Traffic) -> None:
         registry.promote("digits", 1, alias="stable")
