@@ -31,7 +31,7 @@ from onnxlet.web.endpoints import ROUTES
 from onnxlet_publishing.publish import publish, publish_all
 from tests.conftest import BUCKET
 from tests.helpers import graphs
-from tests.test_openapi import filled
+from tests.helpers.typical_requests import filled
 
 MARKER = "m4rk3r"
 """In whatever a client sends."""

@@ -402,8 +402,7 @@ class TestBounds:
         assert json.loads(response.body)["error"] == "budget_runs: expected a number from 3 to 50, got '51'"
         assert explained(app, "wide", wide(4, 1.0))["runs"] <= 50, "by default, too"
         document = json.loads(app.handle(Request("GET", "/openapi.json")).body)
-        parameters = document["paths"]["/v2/models/{model}/explain"]["post"]["parameters"]
-        (runs,) = [each["schema"] for each in parameters if each["name"] == "budget_runs"]
+        runs = document["components"]["parameters"]["budget_runs"]["schema"]
         assert (runs["minimum"], runs["maximum"]) == (3, 50)
 
     def test_it_can_be_switched_off(self, store_url: str) -> None:

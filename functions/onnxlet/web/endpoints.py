@@ -84,7 +84,6 @@ def openapi(exchange: Exchange) -> Response:
 
     settings = exchange.service.settings
     document = describe(
-        ROUTES,
         requires_keys=settings.requires_keys,
         base_path=exchange.request.base_path,
         explain_runs=settings.explain_runs,

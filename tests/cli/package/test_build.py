@@ -54,7 +54,7 @@ def test_it_is_the_functions_and_what_they_load(content: dict[str, bytes]) -> No
         *{"main.py", "requirements.txt", "__pycache__", "onnxlet"},
         *{"onnxruntime", "obstore", "orjson", "PIL", "pillow.libs"},
     }
-    assert "onnxlet/web/playground/index.html" in content
+    assert {"onnxlet/web/openapi.json", "onnxlet/web/playground/index.html"} <= set(content)
     assert content["main.py"] == (functions_folder() / "main.py").read_bytes()
 
 

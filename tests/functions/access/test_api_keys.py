@@ -27,8 +27,8 @@ from onnxlet.web.app import App
 from onnxlet.web.endpoints import ROUTES
 from onnxlet_publishing.publish import publish_all
 from tests.helpers import graphs
+from tests.helpers.typical_requests import filled
 from tests.test_clouds import png
-from tests.test_openapi import filled
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SUMS = b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}'
