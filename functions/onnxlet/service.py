@@ -21,7 +21,7 @@ from onnxlet.registry.prefetch import Prefetch
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.storage import Store, open_store
-from onnxlet.storage.allowed_objects import References
+from onnxlet.storage.allowed_objects import AllowedObjects
 
 if TYPE_CHECKING:
     from onnxlet.access.api_keys import ApiKeys
@@ -40,7 +40,7 @@ class Service:
         self.settings = settings
         self._prefetched = prefetched
         self.statistics = Statistics()
-        self.references = References(settings.inputs, self.bucket)
+        self.references = AllowedObjects(settings.inputs, self.bucket)
         self._opening = threading.Lock()
         self._traffic: Traffic | None = None
         self._budget: memory.Budget | None = None

@@ -12,8 +12,8 @@ from onnxlet_cli.doctor.versions import Examination
 from onnxlet_cli.local.http import Handler, serving
 from onnxlet_cli.registry import open_place, open_registry, storage_of_profile
 from onnxlet_publishing.publish import publish
-from tests.functions.storage.test_store import etag_of
 from tests.helpers import graphs
+from tests.helpers.shaky_s3 import etag_of
 
 Configure = Callable[[str], None]
 

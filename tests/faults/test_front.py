@@ -107,5 +107,5 @@ def test_a_fault_that_does_not_end_is_an_error_of_ours(front: Front, world: Worl
     store_all(registry(front, world), [models.passed(NAME, 1)])
     for fault in plan.OF_READS:
         if fault not in {plan.LATE, plan.TRICKLE}:
-            with pytest.raises(OnnxletError, match=r"expected an object with its ETag|the store does not answer"):
+            with pytest.raises(OnnxletError, match=r"expected an object with its ETag|the store did not answer"):
                 registry(front, world, Script("GET", *[fault] * 20)).resolve(NAME)

@@ -23,7 +23,7 @@ from onnxlet.registry.registry import Registry
 from onnxlet.service import Service
 from onnxlet.settings import Settings
 from onnxlet.storage import open_store
-from onnxlet.storage.allowed_objects import References
+from onnxlet.storage.allowed_objects import AllowedObjects
 from onnxlet_publishing.publish import publish
 from tests.helpers import graphs
 from tests.hostile.mutation import TEXTS, mutate, mutate_document, mutate_text
@@ -188,7 +188,7 @@ def test_a_reference_outside_of_the_prefixes_is_forbidden(url: str) -> None:
         pytest.fail(f"{opened} was opened")
 
     with pytest.raises(OnnxletError) as caught:
-        References(["s3://in/ok"], open_bucket).read(url)
+        AllowedObjects(["s3://in/ok"], open_bucket).read(url)
     assert caught.value.code == "forbidden"
 
 
@@ -206,5 +206,5 @@ def test_what_looks_encoded_is_a_key_like_any_other_and_stays_below_the_prefix(k
         assert url == "s3://in"
         return SimpleNamespace(read=read_object)
 
-    References(["s3://in/ok"], open_bucket).read(f"s3://in/ok/{key}")
+    AllowedObjects(["s3://in/ok"], open_bucket).read(f"s3://in/ok/{key}")
     assert read == [f"ok/{key}"]

@@ -1,4 +1,7 @@
-"""The references: objects that a request names instead of sending them, from allowed places alone."""
+"""Allowed objects: objects that a request refers to by URL instead of sending them.
+
+Only the prefixes in `ONNXLET_INPUTS` are allowed.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -9,32 +12,37 @@ from onnxlet.storage import Store, Stored
 
 
 def content(stored: Stored) -> bytes:
-    """Return an object as it was before whoever uploaded it compressed it.
+    """Return an object's bytes without the compression that its uploader declared.
 
-    Cloud Storage may have undone the gzip itself, and says so nowhere.
+    Cloud Storage may already have removed the gzip without saying so.
 
     Raises:
-        UnsupportedMediaError, UnreadablePayloadError, TooLargeError: as `http.inflated`.
+        UnsupportedMediaError, UnreadablePayloadError, TooLargeError: see `http.inflated`.
     """
     is_transcoded = "gzip" in stored.coding.lower() and not stored.data.startswith(GZIP_MAGIC)
     return stored.data if not stored.coding or is_transcoded else inflated(stored.data, stored.coding)
 
 
-class References:
-    """What a request may read: objects under the prefixes of `ONNXLET_INPUTS`, and nothing else."""
+class AllowedObjects:
+    """The objects under the URL prefixes of `ONNXLET_INPUTS`."""
 
     def __init__(self, prefixes: Sequence[str], open_bucket: Callable[[str], Store]) -> None:
-        """Take the URL prefixes, without a slash at their ends, and what opens the bucket of a URL."""
+        """Set up the reader.
+
+        Args:
+            prefixes: The allowed prefixes, without a slash at their ends.
+            open_bucket: Opens the bucket with a URL such as `s3://bucket`.
+        """
         self._prefixes = tuple(prefixes)
         self._open_bucket = open_bucket
 
     def read(self, url: str) -> bytes:
-        """The bytes of an object, by its URL as it is, not encoded.
+        """Return the bytes of the object at a URL, which is not percent-encoded.
 
         Raises:
-            ForbiddenError: not under an allowed prefix, or not in the plain form in which prefixes can be compared.
-            ObjectNotFoundError, BucketNotFoundError, TooLargeError, StoreError: as `Store.read`.
-            UnsupportedMediaError, UnreadablePayloadError: as `content`.
+            ForbiddenError: the URL is not below an allowed prefix, or could be read in two ways.
+            ObjectNotFoundError, BucketNotFoundError, TooLargeError, StoreError: see `Store.read`.
+            UnsupportedMediaError, UnreadablePayloadError: see `content`.
         """
         scheme, _, rest = url.partition("://")
         bucket, *parts = rest.split("/")
@@ -45,4 +53,4 @@ class References:
         return content(self._open_bucket(f"{scheme}://{bucket}").read("/".join(parts), at_most=MAX_BODY_BYTES))
 
     def _describe(self) -> str:
-        return " or ".join(self._prefixes) or "a prefix of ONNXLET_INPUTS, which allows none"
+        return " or ".join(self._prefixes) or "a prefix of ONNXLET_INPUTS, which is empty"

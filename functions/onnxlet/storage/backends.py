@@ -1,4 +1,6 @@
-"""How a root URL is opened: which library's store, which endpoint, and whose certificates it trusts."""
+"""Backends: the obstore store behind each root URL, with its endpoint, credentials and trusted certificates."""
+
+from __future__ import annotations
 
 import os
 from typing import Any
@@ -8,8 +10,9 @@ from obstore.store import GCSStore, LocalStore, MemoryStore, S3Store
 
 from onnxlet.errors import BucketNotFoundError, InvalidNameError, SettingsError, StoreError
 from onnxlet.storage import urls
-from onnxlet.storage.connection import StorageSettings
-from onnxlet.storage.store import CLIENT, RETRY, Store, Stored
+from onnxlet.storage.connection import CLIENT, RETRY, StorageSettings
+from onnxlet.storage.reader import Stored
+from onnxlet.storage.store import Store
 
 PARTITIONS = {
     "cn-": "amazonaws.com.cn",
@@ -19,9 +22,10 @@ PARTITIONS = {
     "us-isof-": "csp.hci.ic.gov",
     "eu-isoe-": "cloud.adc-e.uk",
 }
-"""The domains of AWS's partitions other than its own, by how their regions' names begin (botocore, partitions.json)."""
+"""Domains of AWS's partitions by the beginning of their regions' names (botocore, partitions.json)."""
 
 DEFAULT_REGION = "us-east-1"
+"""The region that obstore uses without a setting."""
 
 _memory_stores: dict[str, MemoryStore] = {}
 
@@ -32,33 +36,33 @@ def open_store(
     """Open a root URL: `s3://bucket/prefix`, `gs://bucket/prefix`, `file:///folder` or `memory://name`.
 
     Args:
-        url: The root.
-        settings: How the clouds' stores are reached.
-        create: Make the folder of a `file://` root where it is missing.
-        credential_provider: For `s3://`, a callable as obstore takes it; by default the environment's credentials.
+        url: The root URL.
+        settings: How to reach the clouds' stores.
+        create: Whether to make the folder of a `file://` URL if it does not exist.
+        credential_provider: A provider in obstore's form for `s3://`; by default the environment's credentials.
 
     Raises:
-        InvalidNameError: not such a URL.
-        BucketNotFoundError: the folder of a `file://` root is missing.
+        InvalidNameError: the URL does not have one of these forms.
+        BucketNotFoundError: the folder of a `file://` URL does not exist.
         SettingsError: the file of certificates cannot be read.
-        StoreError: the folder of a `file://` root cannot be made.
+        StoreError: the folder of a `file://` URL cannot be made.
     """
     settings = settings or StorageSettings()
-    place = urls.parse(url)
-    if place.startswith("file://"):
-        return _open_files(place, create=create)
+    root = urls.parse(url)
+    if root.startswith("file://"):
+        return _open_files(root, create=create)
     try:
-        if place.startswith("memory://"):
-            return Store(place, _memory_stores.setdefault(place, MemoryStore()))
-        if place.startswith("s3://"):
-            return _open_s3(place, settings, credential_provider)
-        return _open_gcs(place, settings)
+        if root.startswith("memory://"):
+            return Store(root, _memory_stores.setdefault(root, MemoryStore()))
+        if root.startswith("s3://"):
+            return _open_s3(root, settings, credential_provider)
+        return _open_gcs(root, settings)
     except (ValueError, obstore.exceptions.BaseError) as error:
         raise InvalidNameError(f"{url!r:.200}: {error}") from error
 
 
 def s3_url(settings: StorageSettings, bucket: str) -> str:
-    """Return the URL that the keys of a bucket are appended to."""
+    """Return the URL in front of the keys of a bucket."""
     endpoint = settings.s3_endpoint
     if endpoint is not None:
         return f"{endpoint.rstrip('/')}/{bucket}"
@@ -66,30 +70,32 @@ def s3_url(settings: StorageSettings, bucket: str) -> str:
     domain = next((domain for prefix, domain in PARTITIONS.items() if region.startswith(prefix)), "amazonaws.com")
     service = f"{'s3-fips' if settings.has_fips else 's3'}{'.dualstack' if settings.has_dual_stack else ''}"
     host = f"{service}.{region}.{domain}"
-    # AWS answers at its FIPS endpoints only where the bucket is a part of the host's name.
+    # AWS's FIPS endpoints need the bucket in the host name.
     return f"https://{bucket}.{host}" if settings.has_fips else f"https://{host}/{bucket}"
 
 
-def _open_files(place: str, *, create: bool) -> Store:
+def _open_files(url: str, *, create: bool) -> Store:
     from onnxlet.storage.local_files import LocalFiles, make_folder  # deployed functions have no files
 
-    path = urls.file_path(place)
+    path = urls.file_path(url)
     try:
         if create:
             make_folder(path)
         if not os.path.isdir(path):
-            raise BucketNotFoundError(f"{place}: no such folder")
-        return LocalFiles(place, LocalStore(path))
+            raise BucketNotFoundError(f"{url}: no such folder")
+        return LocalFiles(url, LocalStore(path))
     except (OSError, ValueError, obstore.exceptions.BaseError) as error:
-        raise StoreError(f"{place}: the folder cannot be used: {error}") from error
+        raise StoreError(f"{url}: the folder cannot be used: {error}") from error
 
 
-def _open_s3(place: str, settings: StorageSettings, credential_provider: Any) -> Store:
+def _open_s3(url: str, settings: StorageSettings, credential_provider: Any) -> Store:
     if credential_provider is None and settings.container is not None:
-        from onnxlet.storage.credentials import ContainerCredentialProvider  # only functions that start from a snapshot
+        from onnxlet.storage.credentials import (
+            ContainerCredentialProvider,  # only functions from a snapshot have an endpoint
+        )
 
         credential_provider = ContainerCredentialProvider(settings.container)
-    _, bucket, prefix = urls.split(place)
+    _, bucket, prefix = urls.split(url)
     root = s3_url(settings, bucket)
     trusted = _trusted(settings)
     config: Any = {}
@@ -112,17 +118,17 @@ def _open_s3(place: str, settings: StorageSettings, credential_provider: Any) ->
         )
 
     def read_exactly(key: str, version: str | None, at_most: int | None) -> Stored:
-        from onnxlet.storage import exact_read  # few keys need it
+        from onnxlet.storage import exact_read  # few keys need an exact read
 
         region = settings.s3_region or DEFAULT_REGION
         request = exact_read.s3_request(root, _join(prefix, key), version, region, credential_provider)
-        return exact_read.read(f"{place}/{key}", request, at_most, settings.ca_bundle)
+        return exact_read.read(f"{url}/{key}", request, at_most, settings.ca_bundle)
 
-    return Store(place, open_backend(CLIENT), open_backend, read_exactly)
+    return Store(url, open_backend(CLIENT), open_backend, read_exactly)
 
 
-def _open_gcs(place: str, settings: StorageSettings) -> Store:
-    _, bucket, prefix = urls.split(place)
+def _open_gcs(url: str, settings: StorageSettings) -> Store:
+    _, bucket, prefix = urls.split(url)
     base = settings.gcs_endpoint or settings.gcs_base_url or "https://storage.googleapis.com"
     root = f"{base.rstrip('/')}/{bucket}"
     config: Any = {"base_url": base} if settings.gcs_endpoint or settings.gcs_base_url else {}
@@ -145,19 +151,19 @@ def _open_gcs(place: str, settings: StorageSettings) -> Store:
         )
 
     def read_exactly(key: str, version: str | None, at_most: int | None) -> Stored:
-        from onnxlet.storage import exact_read  # few keys need it
+        from onnxlet.storage import exact_read  # few keys need an exact read
 
         has_token = not settings.gcs_endpoint
         request = exact_read.gcs_request(root, _join(prefix, key), version, has_token=has_token, provider=credentials)
-        return exact_read.read(f"{place}/{key}", request, at_most, None)
+        return exact_read.read(f"{url}/{key}", request, at_most, None)
 
-    return Store(place, open_backend(CLIENT), open_backend, read_exactly)
+    return Store(url, open_backend(CLIENT), open_backend, read_exactly)
 
 
 def _gcs_credentials(settings: StorageSettings) -> Any:
-    """Return what gives a token where obstore shall not look for credentials itself; on Google's machines nothing."""
+    """Return the provider of a token; None if obstore should look for credentials, as on Google's machines."""
     if settings.gcs_credentials is None and settings.gcs_token_file is not None:
-        from onnxlet.storage.credentials import TokenFile  # only functions on a machine of the user's
+        from onnxlet.storage.credentials import TokenFile  # only functions on the user's machine have a token file
 
         return TokenFile(settings.gcs_token_file)
     return settings.gcs_credentials
@@ -168,10 +174,10 @@ def _join(prefix: str, key: str) -> str:
 
 
 def _trusted(settings: StorageSettings) -> dict[str, bytes]:
-    """Return the option of obstore's connections for a certificate authority of the operator's own.
+    """Return obstore's option for the operator's certificate authority.
 
     Raises:
-        SettingsError: its file cannot be read.
+        SettingsError: the file cannot be read, or has no certificates.
     """
     if settings.ca_bundle is None:
         return {}
@@ -179,7 +185,7 @@ def _trusted(settings: StorageSettings) -> dict[str, bytes]:
         with open(settings.ca_bundle, "rb") as file:
             certificates = file.read()
         if b"-----BEGIN CERTIFICATE-----" not in certificates:
-            raise SettingsError(f"AWS_CA_BUNDLE: {settings.ca_bundle}: No certificates in it, expected them as PEM")
+            raise SettingsError(f"AWS_CA_BUNDLE: {settings.ca_bundle}: expected certificates in PEM form, got none")
     except OSError as error:
         raise SettingsError(f"AWS_CA_BUNDLE: {settings.ca_bundle}: {error.strerror}") from error
     return {"root_certificate": certificates}

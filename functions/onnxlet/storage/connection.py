@@ -1,15 +1,36 @@
-"""Connection: how the object stores are reached, beside what obstore finds by the clouds' own rules."""
+"""Connection: where the object stores are, and how long a connection to them may take."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from onnxlet.record import Record
 
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
+
+STALL_S = 5
+"""Seconds of silence after which a request is sent again over another connection.
+
+A thawed function finds its connections dead, and a firewall drops connections silently. A connection that was idle for
+this long is not used again, so that several dead ones cannot delay one attempt after another.
+"""
+
+CLIENT: ClientConfig = {"read_timeout": timedelta(seconds=STALL_S), "pool_idle_timeout": timedelta(seconds=STALL_S)}
+"""Options of obstore for connections."""
+
+RETRY: RetryConfig = {
+    "max_retries": 4,
+    "retry_timeout": timedelta(seconds=10),
+    "backoff": {"init_backoff": timedelta(milliseconds=50), "max_backoff": timedelta(seconds=1), "base": 2},
+}
+"""Options of obstore for retries: its default of three minutes is longer than a function's clients wait."""
+
 
 class ContainerCredentials(Record):
-    """Where a function that was restored from a snapshot gets its credentials."""
+    """The endpoint that gives credentials to a function that Lambda restored from a snapshot."""
 
     url: str
     """`AWS_CONTAINER_CREDENTIALS_FULL_URI`."""
@@ -18,26 +39,26 @@ class ContainerCredentials(Record):
 
 
 class StorageSettings(Record):
-    """How the object stores are reached; credentials and regions obstore finds by the clouds' own rules."""
+    """Settings for the object stores; obstore finds all other options and credentials by the clouds' own rules."""
 
     s3_endpoint: str | None = None
-    """`AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`: an S3 other than AWS's own."""
+    """`AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`: an S3 service other than AWS's."""
     gcs_endpoint: str | None = None
-    """`STORAGE_EMULATOR_HOST`: a Cloud Storage other than Google's own; no credentials are sent to it."""
+    """`STORAGE_EMULATOR_HOST`: a Cloud Storage service other than Google's, which gets no credentials."""
     gcs_base_url: str | None = None
     """`GOOGLE_BASE_URL`, which obstore reads, too: a private address of Google's Cloud Storage, with credentials."""
     gcs_credentials: Callable[[], dict[str, Any]] | None = None
-    """Returns an access token and its end, as obstore takes it, in place of the credentials that obstore finds itself.
-    Only the command sets it, for credentials that obstore cannot read."""
+    """A provider, in obstore's form, of an access token and its expiry. Only the command sets it, for credentials that
+    obstore cannot read."""
     gcs_token_file: str | None = None
-    """`CLOUDSDK_AUTH_ACCESS_TOKEN_FILE`: a file with an access token, which somebody else renews (`onnxlet serve`)."""
+    """`CLOUDSDK_AUTH_ACCESS_TOKEN_FILE`: a file with an access token that another process renews (`onnxlet serve`)."""
     container: ContainerCredentials | None = None
-    """In place of the environment's own credentials, where that has none."""
+    """The endpoint that gives credentials, if the environment has none."""
     s3_region: str | None = None
     """`AWS_REGION`, else `AWS_DEFAULT_REGION`."""
     has_fips: bool = False
-    """`AWS_USE_FIPS_ENDPOINT`: whether AWS's own S3 is reached at its FIPS 140 endpoints."""
+    """`AWS_USE_FIPS_ENDPOINT`: whether to use the FIPS 140 endpoints of AWS's S3."""
     has_dual_stack: bool = False
-    """`AWS_USE_DUALSTACK_ENDPOINT`: whether AWS's own S3 is reached over IPv6, too."""
+    """`AWS_USE_DUALSTACK_ENDPOINT`: whether to use AWS's S3 over IPv6, too."""
     ca_bundle: str | None = None
-    """`AWS_CA_BUNDLE`: the file of a certificate authority that S3's certificate may be signed by, too."""
+    """`AWS_CA_BUNDLE`: the file of a certificate authority that may also sign S3's certificate."""

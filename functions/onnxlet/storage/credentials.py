@@ -1,7 +1,7 @@
-"""Credentials that obstore does not find, or does not hand out to a request of our own.
+"""Credentials that obstore does not find, or does not hand out for the requests of `exact_read`.
 
-A function that was restored from a snapshot has none in its environment, but an endpoint that gives them. obstore knows
-this endpoint only with a file for its token, and would ask the address of EC2's metadata instead.
+A function that Lambda restored from a snapshot has an endpoint that gives credentials instead of variables. obstore
+supports this endpoint only with a file for the token; without one it asks EC2's metadata service.
 
 Source: AWS Lambda developer guide, "Activating and managing SnapStart"; AWS SDKs reference, "Container credential
 provider"; Google Cloud, "About VM metadata" and "Application Default Credentials".
@@ -18,9 +18,10 @@ from onnxlet.errors import CredentialsError
 from onnxlet.storage.connection import ContainerCredentials
 
 TIMEOUT_S = 5.0
+"""Timeout of a request for credentials."""
 
 READ_AGAIN = timedelta(minutes=10)
-"""When a file's token is read again at the latest; obstore does that five minutes earlier."""
+"""Validity given to a token from a file; obstore reads the file again five minutes before the end."""
 
 GOOGLE_KEYS = (
     "GOOGLE_APPLICATION_CREDENTIALS",
@@ -28,31 +29,31 @@ GOOGLE_KEYS = (
     "GOOGLE_SERVICE_ACCOUNT_PATH",
     "GOOGLE_SERVICE_ACCOUNT_KEY",
 )
-"""Variables by which obstore takes a private key, which the standard library cannot sign with."""
+"""Variables from which obstore takes a private key; the standard library cannot sign with such a key."""
 
 TOKEN_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"  # noqa: S105 - a path
 
 
 def aws_provider() -> Callable[[], dict[str, Any]] | None:
-    """Return what gives the environment's credentials for AWS, which obstore takes from the same variables, or None."""
-    found = {
+    """Return a provider of the AWS credentials in the environment variables that obstore reads, or None."""
+    keys = {
         "access_key_id": os.environ.get("AWS_ACCESS_KEY_ID"),
         "secret_access_key": os.environ.get("AWS_SECRET_ACCESS_KEY"),
         "token": os.environ.get("AWS_SESSION_TOKEN") or os.environ.get("AWS_TOKEN"),
     }
-    return (lambda: found) if found["access_key_id"] and found["secret_access_key"] else None
+    return (lambda: keys) if keys["access_key_id"] and keys["secret_access_key"] else None
 
 
 def has_google_key() -> bool:
-    """Whether the environment names a private key for Google, in place of the function's own service account."""
+    """Return whether the environment names a private key for Google, which replaces the service account."""
     return any(os.environ.get(name) for name in GOOGLE_KEYS)
 
 
 def google_token() -> str:
-    """Return a token of the function's service account.
+    """Return an access token of the function's service account.
 
     Raises:
-        CredentialsError: the metadata service gives none.
+        CredentialsError: the metadata service returns no token.
     """
     from http.client import HTTPConnection, HTTPException  # only for a key that obstore cannot read
 
@@ -68,14 +69,13 @@ def google_token() -> str:
 
 
 class TokenFile:
-    """Reads an access token for Google from a file, which somebody else renews; obstore calls it again and again."""
+    """A provider of the access token for Google in a file, which another process renews; obstore calls it often."""
 
     def __init__(self, path: str) -> None:
-        """Take the file."""
         self._path = path
 
     def __call__(self) -> dict[str, Any]:
-        """Return the token, as obstore takes it.
+        """Return the token in obstore's form.
 
         Raises:
             CredentialsError: the file cannot be read.
@@ -89,19 +89,18 @@ class TokenFile:
 
 
 class ContainerCredentialProvider:
-    """Asks the endpoint for credentials; obstore calls it again when they are about to expire."""
+    """A provider of the credentials from a function's endpoint; obstore calls it again before they expire."""
 
     def __init__(self, endpoint: ContainerCredentials) -> None:
-        """Take the endpoint and the token that opens it."""
         self._endpoint = endpoint
 
     def __call__(self) -> dict[str, Any]:
-        """Credentials, as obstore takes them.
+        """Return the credentials in obstore's form.
 
         Raises:
-            CredentialsError: the endpoint gives none.
+            CredentialsError: the endpoint returns no credentials.
         """
-        from http.client import HTTPConnection, HTTPException  # of functions that start from a snapshot alone
+        from http.client import HTTPConnection, HTTPException  # only functions from a snapshot need it
 
         address = urlsplit(self._endpoint.url)
         try:

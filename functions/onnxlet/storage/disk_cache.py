@@ -1,4 +1,4 @@
-"""The disk cache: artifacts of earlier loads in a private folder, for models that come and go in a bounded memory."""
+"""Disk cache: verified artifacts in a private folder, so that a model unloaded from memory loads again quickly."""
 
 import hashlib
 import logging
@@ -18,51 +18,51 @@ PRIVATE = 0o700
 
 
 class DiskCache:
-    """Files named by their SHA-256. Several processes may share the folder: a file appears whole or not at all."""
+    """A folder of files named by their SHA-256. Several processes may share it: each file appears whole."""
 
     def __init__(self, folder: str | os.PathLike[str], limit_bytes: int) -> None:
-        """Take the folder, made where it is missing, and how much may lie in it.
+        """Open the folder, and make it if it does not exist.
 
         Raises:
-            SettingsError: it cannot be made, or others than this user may write or read there.
+            SettingsError: the folder cannot be made, or other users may read or write it.
         """
         folder = self._folder = Path(folder)
         self._limit_bytes = limit_bytes
         try:
             folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-            found = folder.lstat()
+            status = folder.lstat()
         except OSError as error:
             raise SettingsError(f"ONNXLET_CACHE: {folder}: {error.strerror}") from error
-        is_private = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+        is_private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
         if not is_private:
-            raise SettingsError(f"ONNXLET_CACHE: {folder}: expected a folder of this user's with mode 700")
+            raise SettingsError(f"ONNXLET_CACHE: {folder}: expected a folder that this user owns, with mode 700")
 
     def read(self, sha256: str) -> memoryview | None:
-        """The verified bytes with this SHA-256, mapped into memory; None where they are not here, or no longer right.
+        """Return the verified bytes with this SHA-256, mapped into memory; None if they are missing or damaged.
 
-        They stay when the file is removed.
+        The bytes stay valid after the file is removed.
         """
         path = self._path(sha256)
         try:
             with path.open("rb") as file:
                 data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        except (OSError, ValueError):  # it is not there, or empty
+        except (OSError, ValueError):  # missing or empty
             return None
         if hashlib.sha256(data).hexdigest() != sha256:
-            logger.warning("%s: damaged, fetched again", path)
+            logger.warning("%s: damaged; it will be fetched again", path)
             path.unlink(missing_ok=True)
             return None
         with suppress(OSError):
-            os.utime(path)  # the least recently used go first
+            os.utime(path)  # the least recently used file is removed first
         return data
 
     def add(self, sha256: str, data: bytes | memoryview) -> None:
-        """Keep bytes. A disk that is full costs the cache, and nothing else."""
+        """Write bytes to the cache; if the disk is full, log a warning and go without."""
         size_bytes = len(data)
         if size_bytes > self._limit_bytes:
             return
         try:
-            self._make_room(size_bytes)
+            self._free(size_bytes)
             with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as copy:
                 try:
                     copy.write(data)
@@ -72,22 +72,22 @@ class DiskCache:
                     Path(copy.name).unlink(missing_ok=True)
                     raise
         except OSError as error:
-            logger.warning("%s: not kept: %s", self._path(sha256), error)
+            logger.warning("%s: not cached: %s", self._path(sha256), error)
 
     def _path(self, sha256: str) -> Path:
         assert layout.is_sha256(sha256), sha256
         return self._folder / sha256
 
-    def _make_room(self, size_bytes: int) -> None:
-        """Remove the least recently used until `size_bytes` fit; whoever has one of them open keeps it."""
+    def _free(self, size_bytes: int) -> None:
+        """Remove the least recently used files until `size_bytes` fit; open mappings of them stay valid."""
         files = []
         for path in self._folder.iterdir():
-            with suppress(FileNotFoundError):  # another process makes room, too
-                found = path.stat()
-                files.append((found.st_mtime_ns, found.st_size, path))
-        left = self._limit_bytes - size_bytes - sum(size for _, size, _ in files)
+            with suppress(FileNotFoundError):  # another process removed it
+                status = path.stat()
+                files.append((status.st_mtime_ns, status.st_size, path))
+        free_bytes = self._limit_bytes - size_bytes - sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
-            if left >= 0:
+            if free_bytes >= 0:
                 return
             path.unlink(missing_ok=True)
-            left += size
+            free_bytes += size

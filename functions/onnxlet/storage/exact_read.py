@@ -1,6 +1,6 @@
-"""Objects whose keys obstore would change or refuse, read by a signed GET of our own: exactly the key, byte for byte.
+"""Exact read: a signed GET of an object whose key obstore would change or refuse.
 
-Keys are any text: `/a`, `a//b`, `a/../b` and `..` are four objects of a bucket, and none of them is `a` or `b`.
+A key may be any text: `/a`, `a//b`, `a/../b` and `..` name four objects of a bucket, and none of them is `a` or `b`.
 
 Source: AWS Signature Version 4, "Create a signed request" (S3 neither normalizes the path nor encodes it twice); Cloud
 Storage, "XML API: GET Object" and "Encoding URI path parts".
@@ -24,13 +24,12 @@ from onnxlet import deadline
 from onnxlet.errors import InvalidNameError, StoreError, TooLargeError
 from onnxlet.record import Record
 from onnxlet.storage import credentials
+from onnxlet.storage.connection import RETRY, STALL_S
 from onnxlet.storage.failures import refused
-from onnxlet.storage.store import RETRY, STALL_S, Revision, Stored
-
-CHUNK_BYTES = 1024 * 1024
+from onnxlet.storage.reader import Revision, Stored
 
 PAUSE_S = 0.05
-"""Before the first retry; it doubles with each further one."""
+"""Pause before the first retry; it doubles for each further one."""
 
 RETRIED = (408, 429, 500, 502, 503, 504)
 
@@ -38,32 +37,32 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
 class Request(Record):
-    """A GET of one object."""
+    """A GET request for one object."""
 
     url: str
     version_header: str
-    """The header of the answer that names the object's version."""
+    """The response header with the object's version."""
     headers: Callable[[], Mapping[str, str]]
-    """Make the headers of an attempt, with a signature of its time."""
+    """Returns the headers of one attempt, with a signature of the current time."""
 
 
 def s3_request(root: str, key: str, version: str | None, region: str, credential_provider: Any) -> Request:
-    """Return the request for an object of S3, signed with the credentials that obstore has, too.
+    """Return the request for an object of S3, signed with the credentials that obstore also uses.
 
     Args:
-        root: The URL that the bucket's keys are appended to.
-        key: The key.
+        root: The URL in front of the bucket's keys.
+        key: The object's key.
         version: The object's version; None for the newest.
         region: The bucket's region.
-        credential_provider: As for `open_store`; None takes the environment's.
+        credential_provider: See `open_store`; None takes the credentials in the environment.
 
     Raises:
-        InvalidNameError: obstore's credentials come from where this module does not look.
+        InvalidNameError: obstore has credentials from a source that this module does not support.
     """
     provider = credential_provider or credentials.aws_provider()
     if provider is None:
         raise InvalidNameError(
-            f"{key!r:.200}: such a key can be read with the credentials of AWS_ACCESS_KEY_ID or of Lambda only"
+            f"{key!r:.200}: only the credentials of AWS_ACCESS_KEY_ID or of Lambda can read such a key"
         )
     query = f"?versionId={quote(version, safe='')}" if version else ""
     url = f"{root}/{quote(key, safe='/~')}{query}"
@@ -80,17 +79,17 @@ def gcs_request(
     """Return the request for an object of Cloud Storage, with the token of the function's service account.
 
     Args:
-        root: The URL that the bucket's keys are appended to.
-        key: The key. Its slashes are encoded, so that nothing on the way takes a part of it for `.` or `..`.
+        root: The URL in front of the bucket's keys.
+        key: The object's key. Its slashes are encoded, so that no proxy reads a part of it as `.` or `..`.
         version: The object's generation; None for the newest.
-        has_token: Whether the store asks for a token; an emulator does not.
-        provider: Returns a token in place of the service account's, as obstore takes it.
+        has_token: Whether the store requires a token; an emulator does not.
+        provider: Returns another token than the service account's, in obstore's form.
 
     Raises:
         InvalidNameError: obstore's credentials are a private key, with which this module cannot sign.
     """
     if has_token and provider is None and credentials.has_google_key():
-        raise InvalidNameError(f"{key!r:.200}: such a key can be read with the credentials of a function only")
+        raise InvalidNameError(f"{key!r:.200}: only the credentials of a function can read such a key")
 
     def token() -> str:
         return credentials.google_token() if provider is None else str(provider()["token"])
@@ -101,13 +100,13 @@ def gcs_request(
 
 
 def read(url: str, request: Request, at_most: int | None, ca_bundle: str | None) -> Stored:
-    """Read an object whole, with the bounds, retries and errors of `Store.read`.
+    """Read a whole object with the limits, retries and errors of `Store.read`.
 
     Args:
         url: The object's URL, for errors.
-        request: What is asked.
-        at_most: How many bytes it may have.
-        ca_bundle: The file of a certificate authority that is trusted, too.
+        request: The request to send.
+        at_most: The largest size in bytes that is read.
+        ca_bundle: The file of a certificate authority to trust in addition.
     """
     opener = _opener(ca_bundle)
     pause_s = PAUSE_S
@@ -125,13 +124,13 @@ def read(url: str, request: Request, at_most: int | None, ca_bundle: str | None)
 
 
 def signed_headers(url: str, region: str, keys: Mapping[str, Any], now: datetime) -> dict[str, str]:
-    """Return the headers of a GET that S3 accepts from the owner of these credentials.
+    """Return the headers of a GET, signed by AWS Signature Version 4.
 
     Args:
-        url: The whole URL, in which nothing is left to encode.
+        url: The whole URL, fully encoded.
         region: The bucket's region.
-        keys: As obstore's credential providers give them.
-        now: The time, in UTC.
+        keys: The credentials in obstore's form.
+        now: The time in UTC.
     """
     address, moment = urlsplit(url), now.strftime("%Y%m%dT%H%M%SZ")
     headers = {"host": address.netloc, "x-amz-content-sha256": EMPTY_SHA256, "x-amz-date": moment}
@@ -152,7 +151,7 @@ def signed_headers(url: str, region: str, keys: Mapping[str, Any], now: datetime
 
 
 class _RetriedError(Exception):
-    """An attempt failed in a way that another one may not."""
+    """An attempt failed, but another one may succeed."""
 
     def __init__(self, final: Exception) -> None:
         super().__init__(str(final))
@@ -167,10 +166,10 @@ def _attempt(opener: urllib.request.OpenerDirector, url: str, request: Request, 
                 raise _refusal(url, reply)
             return _stored(url, request, reply, at_most)
     except (OSError, HTTPException) as error:
-        reason = getattr(error, "reason", error)  # urllib puts its own error around that of the connection
+        reason = getattr(error, "reason", error)  # urllib wraps the connection's error in its own
         if isinstance(reason, ssl.SSLError):
             raise StoreError(f"{url}: the TLS connection to the store failed: {reason}") from error
-        raise _RetriedError(StoreError(f"{url}: the store does not answer as it should: {reason}")) from error
+        raise _RetriedError(StoreError(f"{url}: the store did not answer as expected: {reason}")) from error
 
 
 def _refusal(url: str, reply: HTTPResponse) -> Exception:
@@ -185,7 +184,7 @@ def _refusal(url: str, reply: HTTPResponse) -> Exception:
 def _stored(url: str, request: Request, reply: HTTPResponse, at_most: int | None) -> Stored:
     etag, size = reply.headers["etag"], reply.headers["content-length"]
     if etag is None or size is None:
-        raise StoreError(f"{url}: expected an object with its ETag and its length, got an answer without one")
+        raise StoreError(f"{url}: expected an object with its ETag and its length, got a response without them")
     size_bytes = int(size)
     if at_most is not None and size_bytes > at_most:
         raise TooLargeError(f"{url}: expected at most {at_most} bytes, got {size_bytes}")
@@ -197,13 +196,13 @@ def _stored(url: str, request: Request, reply: HTTPResponse, at_most: int | None
 
 
 def _gcs_headers(token: Callable[[], str] | None) -> Mapping[str, str]:
-    """Return the headers of a GET that wants an object as it is stored: by default Cloud Storage undoes its gzip."""
+    """Return the headers of a GET for the stored bytes; without them Cloud Storage removes gzip."""
     authorization = {"authorization": f"Bearer {token()}"} if token else {}
     return {"accept-encoding": "gzip", **authorization}
 
 
 def _opener(ca_bundle: str | None) -> urllib.request.OpenerDirector:
-    """Return what opens URLs through the environment's proxies, and follows no redirect: no signature holds there."""
+    """Return an opener that uses the environment's proxies, but follows no redirect, where the signature is invalid."""
     context = ssl.create_default_context()
     if ca_bundle is not None:
         context.load_verify_locations(ca_bundle)

@@ -1,8 +1,7 @@
-"""The places: root URLs of object storage, each in the one form in which two of them can be compared.
+"""URLs: root URLs of object storage in one canonical form, so that two of them can be compared.
 
-`s3://b/./in`, `s3://b//in` and `s3://b/%69n` are other keys to a store than to the library that reads it, or to a
-person who compares two settings. Whatever could be read in two ways is refused, so that the text of two places says
-whether one lies inside the other.
+A store, its library and a person may read `s3://b/./in`, `s3://b//in` or `s3://b/%69n` as different keys. A URL with
+two readings is refused, so that comparing two texts shows whether one URL lies inside the other.
 """
 
 import os
@@ -17,16 +16,16 @@ SCHEMES = ("s3://", "gs://", "file://", "memory://")
 _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,220}[a-z0-9])?", re.ASCII)
 
 _AMBIGUOUS = frozenset("%?#\\")
-"""Characters that a URL gives another meaning than a key does."""
+"""Characters with a special meaning in a URL but not in a key."""
 
 
 def parse(text: str) -> str:
-    """Return the canonical URL of a place: `s3://bucket/prefix`, `gs://bucket/prefix`, `file:///folder`, `memory://name`.
+    """Return the canonical root URL: `s3://bucket/prefix`, `gs://bucket/prefix`, `file:///folder` or `memory://name`.
 
-    The absolute path of a folder is read as its `file://` URL. A slash at the end is dropped.
+    An absolute path becomes a `file://` URL. A slash at the end is dropped.
 
     Raises:
-        InvalidNameError: not a place, or spelled in a way that could name another one.
+        InvalidNameError: the text does not have one of these forms, or has two readings.
     """
     if text.startswith(("/", "file://")):
         return _parse_file(text)
@@ -40,21 +39,21 @@ def parse(text: str) -> str:
         raise InvalidNameError(f"{text!r:.200}: expected a bucket of a-z, 0-9, '.', '_' and '-', got {bucket!r:.80}")
     if not all(map(_is_plain, parts)):
         raise InvalidNameError(
-            f"{text!r:.200}: expected a prefix that is not URL-encoded, without empty parts, '.' and '..' and "
-            "without %, ?, #, backslashes and control characters"
+            f"{text!r:.200}: expected a prefix that is not URL-encoded, without empty parts, '.', '..', %, ?, #, "
+            "backslashes and control characters"
         )
     return url
 
 
 def split(url: str) -> tuple[str, str, str]:
-    """Return the scheme, the bucket and the key prefix of a cloud's URL; the prefix is empty for a whole bucket."""
+    """Return the scheme, the bucket and the key prefix of an `s3://` or `gs://` URL; the prefix may be empty."""
     scheme, _, rest = url.partition("://")
     bucket, _, prefix = rest.partition("/")
     return scheme, bucket, prefix
 
 
 def is_inside(url: str, outer: str) -> bool:
-    """Whether one canonical URL is another one, or lies inside it."""
+    """Return whether a canonical URL equals `outer` or lies inside it."""
     return url == outer or url.startswith(f"{outer}/")
 
 
