@@ -16,7 +16,7 @@ from onnxlet.errors import (
     StoreError,
     UntrustedModelError,
 )
-from onnxlet.models.model import load
+from onnxlet.models.loading import load
 from onnxlet.registry.registry import Registry, Sign
 from onnxlet.settings.variables import parse_public_keys
 from onnxlet_cli.deploy.cloud import Options

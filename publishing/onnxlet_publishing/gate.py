@@ -16,8 +16,10 @@ from onnxlet.contract.manifest import PREPROCESS_INPUT, ImagePreprocess
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import InferenceError, ManifestError, OnnxletError
 from onnxlet.models.cache import LOAD_FACTOR, MIB
-from onnxlet.models.model import Model, open_form
-from onnxlet.protocols import generate
+from onnxlet.models.generation import generate_images, generate_text
+from onnxlet.models.loading import open_form
+from onnxlet.models.model import Model
+from onnxlet.protocols.generate import parse_generate
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import Store
 from onnxlet_publishing.candidate import MAIN_VARIANT, Candidate
@@ -237,9 +239,9 @@ def _check_generation(candidate: Candidate, generation: Generation, model: Model
     """Generate one token or one image."""
     try:
         if isinstance(generation, TextGeneration):
-            generate.generate_text(model, generate.parse_generate({"prompt": generation.vocabulary[0], "length": 1}))
+            generate_text(model, parse_generate({"prompt": generation.vocabulary[0], "length": 1}))
         else:
-            generate.generate_images(model, generate.parse_generate({}))
+            list(generate_images(model, parse_generate({})))
     except (OnnxletError, KeyError, ValueError) as error:
         raise ModelError(f"{candidate.source}: does not generate what it declares: {error}") from error
 

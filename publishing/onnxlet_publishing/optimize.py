@@ -19,7 +19,7 @@ from onnxlet.contract.artifact import ORT, Artifact, Role
 from onnxlet.contract.blob import MAX_BLOB_BYTES
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.errors import ArtifactError, InferenceError
-from onnxlet.models.model import golden_difference
+from onnxlet.models.loading import golden_difference
 from onnxlet.session.options import LOGGED_SEVERITY
 
 logger = logging.getLogger("onnxlet")

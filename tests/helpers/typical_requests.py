@@ -13,7 +13,8 @@ from PIL import Image
 
 from onnxlet.http import HEADER_LENGTH, JSON, Request, Response
 from onnxlet.media.media_types import MULTIPART, NPY, TEXT
-from onnxlet.web.endpoints import ROUTES, explain, generate, infer, invoke, predict, predict_v1, repository_index
+from onnxlet.web.endpoints import ROUTES, repository_index
+from onnxlet.web.inference import explain, generate, infer, invoke, predict, predict_v1
 from onnxlet.web.openapi import describe
 from onnxlet.web.routes import Endpoint, Route
 

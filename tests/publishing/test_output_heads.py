@@ -13,10 +13,11 @@ from onnx import TensorProto, helper
 
 from onnxlet import explain
 from onnxlet.contract.manifest import Classification, ImagePreprocess
-from onnxlet.models import batches
-from onnxlet.models.model import Model, load
+from onnxlet.models.loading import load
+from onnxlet.models.model import Model
 from onnxlet.observe import capture
 from onnxlet.protocols import payloads
+from onnxlet.protocols.reader import Reader
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import Store
 from onnxlet_publishing.candidate import Candidate
@@ -388,11 +389,11 @@ def test_explanations_and_captures_have_the_same_probabilities(model: OnnxFile, 
     (expected,), ready = served(candidate, TABLE[:1]), loaded(candidate)
     ready.warm_up()
     body = json.dumps(TABLE[:1].tolist()).encode()
-    asked = explain.parse_explain(ready, {"target": labels[1]}, "application/json", body)
-    assert explain.explain(ready, asked).document["probability"] == pytest.approx(expected[1])
-    asked_rows = payloads.decode(ready, "application/json", body)
+    asked = explain.parse_explain(Reader(ready.manifest), {"target": labels[1]}, "application/json", body)
+    assert explain.explain(ready, asked).probability == pytest.approx(expected[1])
+    batches = [ready.prepare(rows) for rows in payloads.decode(Reader(ready.manifest), "application/json", body)]
     results = Store("memory://results", MemoryStore())
-    capture.write(results, ready, asked_rows, batches.run(ready, asked_rows))
+    capture.write(results, ready, batches, ready.run_all(batches))
     (row,) = json.loads(results.read(next(results.keys("capture"))).data)["rows"]
     assert row["confidence"] == pytest.approx(max(expected))
 

@@ -23,7 +23,7 @@ from onnxlet.contract.golden import MAX_BYTES, Golden
 from onnxlet.contract.manifest import Classification, ImagePreprocess
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import ArtifactError, InvalidNameError, OnnxletError
-from onnxlet.models.model import load
+from onnxlet.models.loading import load
 from onnxlet.record import replace as replace_fields
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from onnxlet.http import Request
-from onnxlet.models.model import load
+from onnxlet.models.loading import load
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.storage import open_store

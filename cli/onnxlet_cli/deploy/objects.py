@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from onnxlet import session
 from onnxlet.contract import tensors
@@ -25,8 +25,10 @@ from onnxlet.errors import (
 from onnxlet.events.result_keys import readable
 from onnxlet.limits import MAX_BODY_BYTES
 from onnxlet.media import media_types
+from onnxlet.models.batches import Batch
 from onnxlet.models.model import Model
 from onnxlet.protocols import payloads
+from onnxlet.protocols.reader import Reader
 from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import Store, urls
@@ -243,8 +245,8 @@ def _bodies(golden: Golden) -> Iterator[bytes]:
 
 def _is_read(manifest: Manifest, golden: Golden, body: bytes) -> bool:
     """Return whether the functions make exactly the golden inputs of a body, and run them as one."""
-    reader = Model(manifest, cast("session.Session", None), None, None)  # reads JSON, for which no graph runs
-    batches = payloads.decode(reader, media_types.JSON, body)
+    rows = payloads.decode(Reader(manifest), media_types.JSON, body)
+    batches = [item for item in rows if isinstance(item, Batch)]
     found = {name: tensors.join([batch.inputs[name] for batch in batches]) for name in batches[0].inputs}
     specs = (*manifest.inputs, *manifest.outputs)
     is_one = len(batches) == 1 or len({spec.shape and spec.shape[0] for spec in specs}) == 1

@@ -13,7 +13,7 @@ from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ArtifactError, InferenceError, ManifestError, ObjectNotFoundError, OnnxletError
 from onnxlet.models.cache import LOAD_FACTOR, MIB
-from onnxlet.models.model import golden_difference
+from onnxlet.models.loading import golden_difference
 from onnxlet.registry.registry import Registry
 from onnxlet_cli.doctor import remedies
 from onnxlet_cli.doctor.finding import Finding, error, ok, warning

@@ -32,11 +32,11 @@ from onnxlet.errors import (
 from onnxlet.events.result_keys import is_result_key, result_key
 from onnxlet.events.sources import ObjectReference, Source
 from onnxlet.limits import MAX_BODY_BYTES, RESULTS_MARGIN_S
-from onnxlet.models import batches
 from onnxlet.models.batches import Batch, Outputs
 from onnxlet.models.model import Model
 from onnxlet.observe import telemetry
 from onnxlet.protocols import payloads
+from onnxlet.protocols.reader import Reader
 from onnxlet.record import Record
 from onnxlet.service import Service
 from onnxlet.storage import Store, urls
@@ -200,7 +200,8 @@ def _decode(service: Service, item: Item) -> State:
             body, media_type, key = content(stored), stored.media_type, source.key
         else:
             body, media_type, key = source.body, source.media_type, ""
-        return Decoded(model, etag, payloads.decode(model, media_type, body, service.references.read, key))
+        rows = payloads.decode(Reader(model.manifest, service.references.read), media_type, body, key)
+        return Decoded(model, etag, [model.prepare(item) for item in rows])
     except Exception as error:
         return _without_predictions(error, model, etag)
 
@@ -239,7 +240,7 @@ def _run(items: Iterable[Item]) -> None:
             groups.setdefault((manifest.model, manifest.version), []).append((item, item.state))
     for group in groups.values():
         model = group[0][1].model  # a version that was unloaded meanwhile may have been loaded again
-        outputs = iter(batches.attempt(model, [batch for _, decoded in group for batch in decoded.batches]))
+        outputs = iter(model.attempt([batch for _, decoded in group for batch in decoded.batches]))
         for item, decoded in group:
             count = len(decoded.batches)
             item.state = Predicted(decoded.model, decoded.etag, decoded.batches, list(islice(outputs, count)))
@@ -258,7 +259,7 @@ def _encode(service: Service, predicted: Predicted) -> Ready | Failed:
     model, rows = predicted.model, sum(batch.rows or 1 for batch in predicted.batches)
     try:
         outputs = list(map(_outputs_of, predicted.outcomes))
-        predictions = payloads.encode(model, predicted.batches, outputs, payloads.DEFAULT_TOP_K)
+        predictions = payloads.encode(model.to_predictions(predicted.batches, outputs))
     except Exception as error:
         return _without_predictions(error, model, predicted.etag, rows)
     if service.settings.capture:
@@ -289,8 +290,7 @@ def _write(service: Service, item: Item) -> Written:
     document = {
         "source": source.url,
         "identity": {"version": object_version, "etag": ready.etag},
-        "model": name,
-        "version": version,
+        **ready.model.identity(),
         **ready.answer,
     }
     key = result_key(source, ready.etag, name, version)

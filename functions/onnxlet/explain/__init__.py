@@ -1,95 +1,118 @@
-"""Explain: what of an image, or which numbers of a row, made a classifier answer as it did.
+"""Explanations: which pixels of an image, or which numbers of a row, made a classifier answer as it did.
 
-Nothing is asked of the model but answers, so that any ONNX graph can be explained: images by random masks (`saliency`),
-numbers by sampled Shapley values (`shapley`). Both run within the budget that the request gives.
+An explanation needs only the model's answers, so any ONNX graph can be explained: images by random masks (`saliency`),
+numbers by sampled Shapley values (`shapley`). Both stay within the budget that the request gives.
 """
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from __future__ import annotations
 
-from onnxlet.contract.manifest import PREPROCESS_INPUT, Classification
-from onnxlet.contract.tensors import Tensor
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from onnxlet import memory
 from onnxlet.errors import InvalidRequestError, TooLargeError, UnsupportedMediaError
 from onnxlet.explain import saliency, shapley
-from onnxlet.explain.overlay import overlay
+from onnxlet.explain.overlay import draw
 from onnxlet.explain.runs import Runs
 from onnxlet.limits import DEFAULT_EXPLAIN_RUNS, MAX_EXPLAIN_MS, MAX_EXPLAIN_NUMBERS, MIN_EXPLAIN_RUNS
 from onnxlet.media import images
-from onnxlet.models.batches import Batch
-from onnxlet.models.model import Model
+from onnxlet.models.batches import Batch, Images, Rows
+from onnxlet.models.model import JOINED, Model
 from onnxlet.protocols import payloads
-from onnxlet.protocols.instances import Fetch
+from onnxlet.record import Record
+
+if TYPE_CHECKING:
+    from onnxlet.contract.manifest import Classification
+    from onnxlet.contract.tensors import Tensor
+    from onnxlet.explain.shapley import Contributions
+    from onnxlet.protocols.reader import Reader
 
 DEFAULT_RUNS = 500
 DEFAULT_MS = 5000
 
 
-@dataclass(frozen=True, slots=True)
-class ExplainRequest:
+class ExplainRequest(Record):
     """What to explain."""
 
-    row: Batch
-    """Of a model of images the pixels, UINT8 (1, height, width, channels) of any height and width."""
+    row: Rows
+    """One row, or one image of any height and width."""
     target: int | None
-    """The position of a label; None for the one that the model says."""
+    """The position of a label; None for the label that the model gives."""
     budget_runs: int
-    """Rows through the model, at most."""
+    """The largest number of rows to run through the model."""
     budget_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Record):
     """Why a classifier answers as it does."""
 
-    document: dict[str, Any]
-    """Beside the model's name and version."""
-    overlay: bytes | None
-    """A PNG file, where an image is explained."""
+    label: str
+    """The explained label."""
+    probability: float
+    """The label's probability."""
     runs: int
+    """The number of rows that ran through the model."""
+    milliseconds: float
+    contributions: Contributions | None = None
+    """What each number of the row contributes; None for an image."""
+    pixels: Tensor | None = None
+    """The explained image, UINT8 (1, height, width, channels); None for a row of numbers."""
+    saliency: Tensor | None = None
+    """What each pixel contributes, FP32 (height, width) in the model's size; None for a row of numbers."""
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the JSON document, without the model's name and version."""
+        reasons: dict[str, Any] = {}
+        if self.contributions is not None:
+            reasons = {
+                "baseline_probability": self.contributions.baseline_probability,
+                "contributions": self.contributions.to_items(),
+            }
+        if self.saliency is not None:
+            data = self.saliency.buffer.cast("f").tolist()
+            form = {"datatype": self.saliency.datatype.name, "shape": self.saliency.shape}
+            reasons = {"map": {"name": "map", **form, "data": data}}
+        document = {"label": self.label, "probability": self.probability, **reasons}
+        return {**document, "runs": self.runs, "milliseconds": self.milliseconds}
+
+    def overlay(self) -> bytes | None:
+        """Return a PNG file of the image with its map; None for a row of numbers."""
+        return None if self.pixels is None or self.saliency is None else draw(self.pixels, self.saliency)
 
 
 def parse_explain(
-    model: Model,
-    query: Mapping[str, str],
-    media_type: str,
-    body: bytes,
-    fetch: Fetch = payloads.no_references,
-    most_runs: int = DEFAULT_EXPLAIN_RUNS,
+    reader: Reader, query: Mapping[str, str], media_type: str, body: bytes, most_runs: int = DEFAULT_EXPLAIN_RUNS
 ) -> ExplainRequest:
-    """Read a request; the arguments from `media_type` to `fetch` are those of `payloads.decode`.
+    """Read a request.
 
     Args:
-        model: A classifier.
+        reader: What decoding depends on. The model is a classifier, and images keep their own size.
         query: The budget, and the label.
-        media_type: What the body is.
-        body: The row.
-        fetch: What reads the objects that the body names.
-        most_runs: How many rows may run for one request.
+        media_type: The declared type of the body.
+        body: The row, as `payloads.decode` takes it.
+        most_runs: The largest number of rows to run for one request.
 
     Raises:
-        TooLargeError: a row of more numbers than are explained.
-        InvalidRequestError: several rows, no label of the model, or a budget outside its range.
-        UnsupportedMediaError: the model is no classifier, or takes no such payload here.
+        TooLargeError: the row has more numbers than can be explained.
+        InvalidRequestError: several rows, a label that the model does not have, or a budget outside its range.
+        UnsupportedMediaError: the model is not a classifier, or its payloads of this kind cannot be explained.
         OnnxletError: as `payloads.decode`.
     """
-    name, classification = model.manifest.model, model.manifest.classification
+    name, classification = reader.manifest.model, reader.manifest.classification
     if classification is None:
         raise UnsupportedMediaError(f'model "{name}" has no labels, its manifest says: only classifiers are explained')
-    has_images = model.manifest.preprocess is not None
-    rows = payloads.decode(
-        replace(model, preprocess=_OneImage(), keeps_images=True) if has_images else model, media_type, body, fetch
-    )
-    if len(rows) != 1 or rows[0].rows not in {1, None}:
-        raise InvalidRequestError(f"expected one row, got {sum(1 if row.rows is None else row.rows for row in rows)}")
-    if has_images and not rows[0].is_image:
-        raise UnsupportedMediaError(f'model "{name}" is explained by images, not by tensors: send what it was made of')
-    numbers = sum(math.prod(tensor.shape) for tensor in rows[0].inputs.values())
-    if not has_images and numbers > MAX_EXPLAIN_NUMBERS:
-        raise TooLargeError(f"a row of {numbers} numbers: at most {MAX_EXPLAIN_NUMBERS} are explained")
+    row = _one_row(payloads.decode(reader, media_type, body))
+    if isinstance(row, Batch):
+        if reader.manifest.preprocess is not None:
+            raise UnsupportedMediaError(
+                f'model "{name}" is explained by images, not by tensors: send what it was made of'
+            )
+        numbers = sum(math.prod(tensor.shape) for tensor in row.inputs.values())
+        if numbers > MAX_EXPLAIN_NUMBERS:
+            raise TooLargeError(f"a row of {numbers} numbers: at most {MAX_EXPLAIN_NUMBERS} are explained")
     return ExplainRequest(
-        row=rows[0],
+        row=row,
         target=_parse_target(query.get("target"), classification),
         budget_runs=_parse_integer(query, "budget_runs", min(DEFAULT_RUNS, most_runs), MIN_EXPLAIN_RUNS, most_runs),
         budget_ms=_parse_integer(query, "budget_ms", DEFAULT_MS, 1, MAX_EXPLAIN_MS),
@@ -97,60 +120,48 @@ def parse_explain(
 
 
 def explain(model: Model, request: ExplainRequest) -> Explanation:
-    """Explain one row; the same request gets the same explanation, unless its time is up before its runs are.
+    """Explain one row. The same request gets the same explanation unless its time ends before its runs do.
 
     Raises:
-        InvalidRequestError: a budget that is too small to say anything.
+        InvalidRequestError: the budget is too small for any explanation.
         InferenceError: the model cannot run on the row, or on changed copies of it.
     """
     runs = Runs(model, request.budget_runs, request.budget_ms / 1000)
-    if model.manifest.preprocess is not None:
-        return _explain_image(model, request, runs)
-    probability = runs.begin(request.row, request.target)
-    found = shapley.contributions(request.row, shapley.zeros(request.row), probability, runs)
-    document = {"baseline_probability": found.baseline_probability, "contributions": found.to_items()}
-    return Explanation({**_answer(model, runs, probability), **document, **_spent(runs)}, None, runs.count)
-
-
-def _explain_image(model: Model, request: ExplainRequest, runs: Runs) -> Explanation:
-    (pixels,) = request.row.inputs.values()
-    declaration = model.manifest.preprocess
-    assert declaration is not None, "the caller has looked"
-    probability = runs.begin(
-        Batch(model.to_inputs(images.shrunk(pixels, declaration)), 1, is_image=True), request.target
-    )
-    found = saliency.saliency(model, pixels, runs)
-    item = {
-        "name": "map",
-        "datatype": found.datatype.name,
-        "shape": found.shape,
-        "data": found.buffer.cast("f").tolist(),
-    }
-    document = {**_answer(model, runs, probability), "map": item, **_spent(runs)}
-    return Explanation(document, overlay(pixels, found), runs.count)
-
-
-def _answer(model: Model, runs: Runs, probability: float) -> dict[str, Any]:
+    if isinstance(request.row, Images):
+        pixels, declaration = request.row.pixels, model.manifest.preprocess
+        assert declaration is not None, "parse_explain has checked it"
+        inputs = model.to_inputs(images.shrunk(pixels, declaration))
+        probability = runs.begin(Batch(inputs, 1, is_image=True), request.target)
+        reasons: dict[str, Any] = {"pixels": pixels, "saliency": saliency.saliency(model, pixels, runs)}
+    else:
+        probability = runs.begin(request.row, request.target)
+        baseline = shapley.zeros(request.row)
+        reasons = {"contributions": shapley.contributions(request.row, baseline, probability, runs)}
     classification = model.manifest.classification
-    assert classification is not None, "parse_explain has looked"
-    return {"label": classification.labels[runs.target], "probability": probability}
+    assert classification is not None, "parse_explain has checked it"
+    label = classification.labels[runs.target]
+    return Explanation(label, probability, runs.count, runs.elapsed_s() * 1000, **reasons)
 
 
-def _spent(runs: Runs) -> dict[str, Any]:
-    return {"runs": runs.count, "milliseconds": runs.elapsed_s() * 1000}
+def _one_row(rows: Iterable[Rows]) -> Rows:
+    """Return the only row; refuse a second image before its pixels are kept beside those of the first.
 
-
-class _OneImage:
-    """In place of a preprocessing: leaves an image's pixels as they are; a second one would only fill memory."""
-
-    def __init__(self) -> None:
-        self._is_taken = False
-
-    def run(self, inputs: Mapping[str, Tensor], _outputs: Sequence[str]) -> list[Tensor]:
-        if self._is_taken:
-            raise InvalidRequestError("expected one row, got several images")
-        self._is_taken = True
-        return [inputs[PREPROCESS_INPUT]]
+    Raises:
+        InvalidRequestError: there are several rows.
+    """
+    decoded: list[Rows] = []
+    has_image = False
+    for item in rows:
+        if isinstance(item, Images):
+            if has_image:
+                raise InvalidRequestError("expected one row, got several images")
+            has_image = True
+            memory.take(JOINED * item.pixels.buffer.nbytes)
+        decoded.append(item)
+    if len(decoded) != 1 or decoded[0].rows not in {1, None}:
+        count = sum(1 if row.rows is None else row.rows for row in decoded)
+        raise InvalidRequestError(f"expected one row, got {count}")
+    return decoded[0]
 
 
 def _parse_target(label: str | None, classification: Classification) -> int | None:

@@ -1,4 +1,4 @@
-"""The runs: rows through a classifier, counted and timed against a budget; each gives one label's probability."""
+"""Runs of a classifier within a budget of rows and time. Each run gives one label's probability."""
 
 import math
 import time
@@ -9,24 +9,23 @@ from onnxlet.contract import tensors
 from onnxlet.contract.tensors import Tensor
 from onnxlet.errors import DeadlineError, InferenceError, InvalidRequestError
 from onnxlet.limits import MAX_JOINED_BYTES
-from onnxlet.models import batches
 from onnxlet.models.batches import Batch
 from onnxlet.models.model import Model
 
 MAX_ROWS = 16
-"""At a time: more gains little, a network's layers multiply them in memory, and the clock is looked at in between."""
+"""Rows that run at a time. More gain little, take more memory, and delay the next look at the clock."""
 
 
 class Runs:
-    """What one explanation may ask of its model."""
+    """The runs of one explanation."""
 
     def __init__(self, model: Model, at_most: int, at_most_s: float) -> None:
-        """Begin to count and to measure.
+        """Start the clock.
 
         Args:
             model: A classifier.
-            at_most: How many rows may run.
-            at_most_s: The time in which they may.
+            at_most: The largest number of rows.
+            at_most_s: The time in which they must run.
         """
         self._model = model
         self._at_most = at_most
@@ -34,85 +33,85 @@ class Runs:
         self._started_s = time.perf_counter()
         self._row_bytes = 0
         self.count = 0
-        """How many rows have run."""
+        """The number of rows that have run."""
         self.target = 0
-        """The position of the label that is asked about."""
+        """The position of the explained label."""
 
     def begin(self, row: Batch, target: int | None) -> float:
-        """The label's probability for the row itself; without a target, that of the most probable label.
+        """Run the row itself and return the probability of the target, or of the most probable label.
 
         Raises:
-            InvalidRequestError: the time is up before.
-            InferenceError: the model cannot run on it.
+            InvalidRequestError: the time ends before the run does.
+            InferenceError: the model cannot run on the row.
         """
         self._row_bytes = sum(len(tensor.buffer) for tensor in row.inputs.values())
-        found = self._classify([row])
-        if found is None:
-            raise InvalidRequestError("budget_ms: expected time for one run, but it was up before")
-        indices, probabilities = found
+        classified = self._classify([row])
+        if classified is None:
+            raise InvalidRequestError("budget_ms: expected time for one run, got less: ask for more")
+        indices, probabilities = classified
         self.target = indices[0] if target is None else target
         return _finite(probabilities[indices.index(self.target)])
 
     def ask(self, rows: Sequence[Batch]) -> list[float]:
-        """The label's probability for each of at most `room` rows; none where the time is up before.
+        """Run at most `room` rows and return the label's probability for each; nothing if the time ends before.
 
         Raises:
             InferenceError: the model cannot run on them.
         """
-        found = self._classify(rows)
-        if found is None:
+        classified = self._classify(rows)
+        if classified is None:
             return []
-        indices, probabilities = found
+        indices, probabilities = classified
         classes = len(indices) // len(rows)
         starts = range(0, len(indices), classes)
         return [_finite(probabilities[indices.index(self.target, start)]) for start in starts]
 
     def left(self) -> int:
-        """How many rows may still run, time aside."""
+        """Return how many rows the budget still has, regardless of its time."""
         return self._at_most - self.count
 
     def room(self) -> int:
-        """How many rows may run now, at the pace so far; 0 ends it."""
+        """Return how many rows can run next at the current pace; 0 if the budget is used up."""
         pace_s = self.elapsed_s() / max(1, self.count)
         in_time = int((self._at_most_s - self.elapsed_s()) / pace_s)
         in_memory = max(2, MAX_JOINED_BYTES // max(1, self._row_bytes))
         return max(0, min(self.left(), MAX_ROWS, in_memory, in_time))
 
     def elapsed_s(self) -> float:
-        """The time since it began."""
+        """Return the time since the start."""
         return time.perf_counter() - self._started_s
 
     def _classify(self, rows: Sequence[Batch]) -> tuple[list[int], list[float]] | None:
-        """The labels' positions and probabilities, row after row; None where the budget's time is up before."""
+        """Return the labels' positions and probabilities, row after row; None if the budget's time ends before."""
         try:
             with deadline.within(max(0.0, self._at_most_s - self.elapsed_s())):
                 deadline.check()
                 return self._run(rows)
         except DeadlineError:
-            deadline.check()  # the request's own time may be over, too
+            deadline.check()  # raises if the request's own time has ended, too
             return None
 
     def _run(self, rows: Sequence[Batch]) -> tuple[list[int], list[float]]:
         manifest = self._model.manifest
-        assert manifest.classification is not None, "the caller has looked"
-        found = [outputs[manifest.class_output()] for outputs in batches.run(self._model, rows)]
+        assert manifest.classification is not None, "the caller has checked it"
+        scores = [outputs[manifest.class_output()] for outputs in self._model.run_all(rows)]
         classes = len(manifest.classification.labels)
-        for output in found:
+        for output in scores:
             _check_one_row(output, classes)
         self.count += len(rows)
-        indices, probabilities = self._model.classify(tensors.join(found), classes)
+        indices, probabilities = self._model.classify(tensors.join(scores), classes)
         return tensors.to_values(indices), tensors.to_values(probabilities)
 
 
 def _check_one_row(output: Tensor, classes: int) -> None:
     shapes: list[tuple[int, ...]] = [(1, classes)]
     if classes == 2:
-        shapes += [(1, 1), (1,)]  # one number, the second label's
+        shapes += [(1, 1), (1,)]  # one number: the probability of the second label
     if output.shape not in shapes:
         raise InferenceError(f"expected the probabilities of one row, (1, {classes}), got {output.shape}")
 
 
 def _finite(probability: float) -> float:
     if not math.isfinite(probability):
-        raise InferenceError(f"a probability is {probability}: nothing can be said about what made it so")
+        raise InferenceError(f"expected a finite probability, got {probability}, which cannot be explained")
     return probability

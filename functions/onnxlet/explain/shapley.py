@@ -6,10 +6,11 @@ orders. Each order is followed by its reverse (Mitchell, Cooper, Frank and Holme
 Value Estimation", JMLR 23, 2022).
 """
 
+from __future__ import annotations
+
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -18,12 +19,12 @@ from onnxlet.contract.tensors import Tensor
 from onnxlet.errors import InvalidRequestError, UnsupportedMediaError
 from onnxlet.explain.runs import Runs
 from onnxlet.models.batches import Batch
+from onnxlet.record import Record
 
 SEED = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
+class Feature(Record):
     """One number of a row."""
 
     input: str
@@ -31,8 +32,7 @@ class Feature:
     """Among the input's numbers, in row-major order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contributions:
+class Contributions(Record):
     """What each number adds; together they make the difference between the row's probability and the baseline's."""
 
     row: Batch

@@ -1,53 +1,82 @@
-"""The batches: rows of tensors for a model, run as one tensor where the model's shapes allow it."""
+"""Batches: what a payload is decoded to, and the joining of rows that a model can run as one tensor."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 
 from onnxlet.contract import tensors
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import ANY, Tensor
 from onnxlet.errors import InferenceError, OnnxletError
 from onnxlet.limits import MAX_JOINED_BYTES
-from onnxlet.models.model import Model
+from onnxlet.record import Record
 
 Outputs = Mapping[str, Tensor]
 
+Run = Callable[[Mapping[str, Tensor]], Outputs]
+"""Runs a model on a tensor for each of its inputs."""
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A tensor for each input of a model: one row, several, or one whole thing that has no rows."""
+Labels = list[tuple[str, float]]
+"""The most probable labels of one row with their probabilities, the most probable first."""
+
+
+class Images(Record):
+    """Decoded images. The model's preprocess graph turns them into a batch."""
+
+    pixels: Tensor
+    """UINT8 (batch, height, width, channels), any height and width."""
+
+    @property
+    def rows(self) -> int:
+        """The number of images."""
+        return self.pixels.shape[0]
+
+
+class Batch(Record):
+    """A tensor for each input of a model: one row, several rows, or values that are not divided into rows."""
 
     inputs: Mapping[str, Tensor]
     rows: int | None
-    """None where the inputs' first dimension does not count rows."""
+    """The number of rows; None if the inputs' first dimension does not count rows."""
     is_image: bool = False
-    """Whether an image was sent, and not the tensor that it becomes."""
+    """Whether the client sent images, and not the tensors that they become."""
 
 
-def run(model: Model, batches: Sequence[Batch]) -> list[Outputs]:
-    """The outputs for each batch.
+Rows = Images | Batch
+"""What a protocol decodes: images before preprocessing, or tensors that the model takes as they are."""
 
-    Raises:
-        InvalidTensorError, InferenceError: the model cannot run on one of them.
+
+class Prediction(Record):
+    """What a model says about one batch."""
+
+    batch: Batch
+    outputs: Outputs
+    labels: list[Labels] | None = None
+    """For each row the most probable labels; None if the values of the outputs are the answer."""
+
+
+def attempt(manifest: Manifest, run: Run, batches: Sequence[Batch]) -> list[Outputs | OnnxletError]:
+    """Run a model on batches, joined where its shapes allow that.
+
+    Args:
+        manifest: The model's manifest.
+        run: Runs the model once.
+        batches: The batches.
+
+    Returns:
+        For each batch its outputs, or the error that this batch alone raises.
     """
-    found = []
-    for outcome in attempt(model, batches):
-        if isinstance(outcome, OnnxletError):
-            raise outcome
-        found.append(outcome)
-    return found
-
-
-def attempt(model: Model, batches: Sequence[Batch]) -> list[Outputs | OnnxletError]:
-    """The outputs for each batch, or why there are none: what one of them is does not touch the others."""
     outcomes: dict[int, Outputs | OnnxletError] = {}
-    for group in _groups(model.manifest, batches):
-        outcomes.update(zip(group, _run_group(model, [batches[index] for index in group]), strict=True))
+    for group in _groups(manifest, batches):
+        outcomes.update(zip(group, _run_group(run, [batches[index] for index in group]), strict=True))
     return [outcomes[index] for index in range(len(batches))]
 
 
 def _groups(manifest: Manifest, batches: Sequence[Batch], at_most_bytes: int = MAX_JOINED_BYTES) -> list[list[int]]:
-    """The batches that can run as one tensor, by their positions; a group ends with what reaches over its bound."""
+    """Return the positions of the batches that can run as one tensor, group by group.
+
+    A group ends with the batch that exceeds the bound.
+    """
     if not _keeps_rows(manifest):
         return [[index] for index in range(len(batches))]
     groups: dict[object, list[int]] = {}
@@ -61,16 +90,16 @@ def _groups(manifest: Manifest, batches: Sequence[Batch], at_most_bytes: int = M
 
 
 def _keeps_rows(manifest: Manifest) -> bool:
-    """Whether the first dimension of every input and output is one and the same, free and with a name."""
+    """Return whether all inputs and outputs have the same first dimension, which is free and has a name."""
     first = {spec.shape[0] if spec.shape else None for spec in (*manifest.inputs, *manifest.outputs)}
     (name, *others) = first
     return not others and isinstance(name, str) and name != ANY
 
 
 def _row_shape(batch: Batch) -> object | None:
-    """Return what must be equal for batches to be joined; None for one that cannot be.
+    """Return what must be equal for batches to be joined; None for a batch that must run alone.
 
-    A batch without elements is not joined, so that the rows of others do not hide its dimension of 0.
+    A batch without elements runs alone, so that the rows of others do not hide its dimension of 0.
     """
     if batch.rows is None or any(
         tensor.shape[:1] != (batch.rows,) or 0 in tensor.shape for tensor in batch.inputs.values()
@@ -79,18 +108,19 @@ def _row_shape(batch: Batch) -> object | None:
     return tuple(sorted((name, tensor.datatype.name, tensor.shape[1:]) for name, tensor in batch.inputs.items()))
 
 
-def _run_group(model: Model, batches: Sequence[Batch]) -> list[Outputs | OnnxletError]:
+def _run_group(run: Run, batches: Sequence[Batch]) -> list[Outputs | OnnxletError]:
+    """Run batches as one; if that fails, run each alone to find the one that is at fault."""
     try:
-        return [*_run_joined(model, batches)]
+        return [*_run_joined(run, batches)]
     except OnnxletError as error:
         if len(batches) == 1:
             return [error]
-        return [outcome for batch in batches for outcome in _run_group(model, [batch])]
+        return [outcome for batch in batches for outcome in _run_group(run, [batch])]
 
 
-def _run_joined(model: Model, batches: Sequence[Batch]) -> list[Outputs]:
+def _run_joined(run: Run, batches: Sequence[Batch]) -> list[Outputs]:
     names = batches[0].inputs
-    outputs = model.run({name: tensors.join([batch.inputs[name] for batch in batches]) for name in names})
+    outputs = run({name: tensors.join([batch.inputs[name] for batch in batches]) for name in names})
     if len(batches) == 1:
         return [outputs]
     counts = [batch.rows or 0 for batch in batches]

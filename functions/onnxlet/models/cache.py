@@ -11,7 +11,8 @@ from onnxlet import deadline, memory, session
 from onnxlet.contract.artifact import GRAPH_ROLES
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InferenceError, InvalidTensorError, MemoryBoundError, UntrustedModelError
-from onnxlet.models.model import Model, load
+from onnxlet.models.loading import load
+from onnxlet.models.model import Model
 from onnxlet.registry.registry import Registry
 
 logger = logging.getLogger("onnxlet")

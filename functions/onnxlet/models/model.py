@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from onnxlet import session
+from onnxlet import deadline, memory
 from onnxlet.contract import tensors
-from onnxlet.contract.artifact import ORT, Artifact, Role
-from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
+from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import (
     PIXELS_INPUT,
     PIXELS_OUTPUT,
@@ -21,40 +18,123 @@ from onnxlet.contract.manifest import (
     Manifest,
 )
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
-from onnxlet.errors import ArtifactError, DeadlineError, InferenceError, InvalidTensorError, OnnxletError
+from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError, TooLargeError
+from onnxlet.limits import MAX_LABELS
 from onnxlet.media import images
-from onnxlet.registry.registry import Registry
+from onnxlet.models import batches
+from onnxlet.models.batches import Batch, Labels, Outputs, Prediction, Rows
+from onnxlet.record import Record, replace
 
 if TYPE_CHECKING:
     from onnxlet.session import Session
 
-logger = logging.getLogger("onnxlet")
-
 IMAGES = TensorSpec(PREPROCESS_INPUT, DATATYPES["UINT8"], ("batch", "height", "width", "channels"))
 """The input of every preprocess graph."""
 
+DEFAULT_TOP_K = 5
 
-@dataclass(frozen=True, slots=True)
-class Model:
+JOINED = 2
+"""The number of times that an image's tensor is in memory: once alone, and once in the tensor of all joined rows."""
+
+
+class Model(Record):
     """One loaded version: its manifest, and a session for each of its graphs."""
 
     manifest: Manifest
     session: Session
     preprocess: Session | None
     postprocess: Session | None
-    keeps_images: bool = False
-    """Whether images are decoded in their own size, to be shown, and not in the model's."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return the name and version that every answer carries, over HTTP and in the result of an event."""
+        return {"model": self.manifest.model, "version": self.manifest.version}
+
+    def predict(
+        self, rows: Iterable[Rows], top_k: int = DEFAULT_TOP_K, *, only_images: bool = False
+    ) -> list[Prediction]:
+        """Run the preprocess graph, the model and the postprocess graph.
+
+        Args:
+            rows: What a payload was decoded to. Each item is prepared before the next one is decoded, so that no more
+                than one image is in memory in its own size.
+            top_k: The number of labels for each row, at most all.
+            only_images: Give labels for images only, and the outputs' values for tensors.
+
+        Returns:
+            A prediction for each item of `rows`.
+
+        Raises:
+            InvalidTensorError: a tensor does not fit the model's inputs.
+            InferenceError: a graph cannot run on a row.
+            TooLargeError: the answer would have too many labels.
+        """
+        batches = [self.prepare(item) for item in rows]
+        return self.to_predictions(batches, self.run_all(batches), top_k, only_images=only_images)
+
+    def prepare(self, rows: Rows) -> Batch:
+        """Return rows as a batch of the model's inputs: run the preprocess graph if they are images.
+
+        Raises:
+            InferenceError: the preprocess graph cannot run on them.
+            TooLargeError, BusyError: there is no memory for the tensors.
+        """
+        if isinstance(rows, Batch):
+            return rows
+        count, height, width, _ = rows.pixels.shape
+        with memory.taken(images.KEPT_BYTES * count * height * width):
+            inputs = self.to_inputs(rows.pixels)
+        memory.take(JOINED * sum(tensor.buffer.nbytes for tensor in inputs.values()))
+        return Batch(inputs, count, is_image=True)
+
+    def attempt(self, prepared: Sequence[Batch]) -> list[Outputs | OnnxletError]:
+        """Return the outputs for each batch, or the error that this batch alone raises."""
+        return batches.attempt(self.manifest, self.run, prepared)
+
+    def run_all(self, prepared: Sequence[Batch]) -> list[Outputs]:
+        """Return the outputs for each batch.
+
+        Raises:
+            InvalidTensorError, InferenceError: the model cannot run on one of them.
+        """
+        outputs = []
+        for outcome in self.attempt(prepared):
+            if isinstance(outcome, OnnxletError):
+                raise outcome
+            outputs.append(outcome)
+        return outputs
+
+    def to_predictions(
+        self,
+        prepared: Sequence[Batch],
+        outputs: Sequence[Outputs],
+        top_k: int = DEFAULT_TOP_K,
+        *,
+        only_images: bool = False,
+    ) -> list[Prediction]:
+        """Label the rows of each batch if the model has labels; raise as `predict` does."""
+        classification = self.manifest.classification
+        predictions = [Prediction(batch, found) for batch, found in zip(prepared, outputs, strict=True)]
+        if classification is None:
+            return predictions
+        count = min(top_k, len(classification.labels))
+        scores = self.manifest.class_output()
+        is_labelled = [batch.is_image or not only_images for batch in prepared]
+        _check_labels([found[scores] for found, is_label in zip(outputs, is_labelled, strict=True) if is_label], count)
+        return [
+            replace(prediction, labels=self._label(prediction.outputs[scores], count)) if is_label else prediction
+            for prediction, is_label in zip(predictions, is_labelled, strict=True)
+        ]
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Run the model on a tensor for each of its inputs.
 
         Args:
             inputs: The tensors, by name.
-            outputs: The names of the wanted outputs; None for all.
+            outputs: The names of the requested outputs; None for all.
 
         Raises:
             InvalidTensorError: a name, datatype or shape that the model does not declare.
-            InferenceError: ONNX Runtime gave up on these tensors.
+            InferenceError: ONNX Runtime failed on these tensors.
         """
         declared = {spec.name: spec for spec in self.manifest.inputs}
         _check_names("input", inputs, declared)
@@ -63,38 +143,38 @@ class Model:
                 raise InvalidTensorError(f'input "{name}": expected {spec}, got nothing')
             tensors.check(inputs[name], spec)
         known = {spec.name: spec for spec in self.manifest.outputs}
-        wanted = list(known if outputs is None else dict.fromkeys(outputs))
-        _check_names("output", wanted, known)
-        return dict(zip(wanted, self.session.run(inputs, wanted), strict=True))
+        requested = list(known if outputs is None else dict.fromkeys(outputs))
+        _check_names("output", requested, known)
+        return dict(zip(requested, self.session.run(inputs, requested), strict=True))
 
-    def to_inputs(self, images: Tensor) -> dict[str, Tensor]:
-        """The model's input for decoded images.
+    def to_inputs(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Run the preprocess graph and return the model's input.
 
         Args:
-            images: UINT8 (batch, height, width, channels), any height and width.
+            pixels: UINT8 (batch, height, width, channels), any height and width.
 
         Raises:
-            InvalidTensorError: The tensor is not such images, or there is no pixel in it.
-            InferenceError: The model declares no preprocessing, or images with another number of channels.
+            InvalidTensorError: the tensor has another form, or no pixel.
+            InferenceError: the model declares no preprocessing, or images with another number of channels.
         """
         if self.preprocess is None:
             raise InferenceError(f'model "{self.manifest.model}" has no image preprocessing')
-        tensors.check(images, IMAGES)
-        (tensor,) = self.preprocess.run({PREPROCESS_INPUT: images}, [PREPROCESS_OUTPUT])
+        tensors.check(pixels, IMAGES)
+        (tensor,) = self.preprocess.run({PREPROCESS_INPUT: pixels}, [PREPROCESS_OUTPUT])
         return {self.manifest.inputs[0].name: tensor}
 
     def classify(self, output: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
-        """Name the most probable classes.
+        """Run the postprocess graph of a classifier and return the most probable classes.
 
         Args:
-            output: The output that becomes labels, `Manifest.class_output`.
-            top_k: How many classes to name for each row; at most all.
+            output: The output `Manifest.class_output`.
+            top_k: The number of classes for each row, at most all.
 
         Returns:
             The indices, INT64, and the probabilities, FP32: both (batch, top_k), most probable first.
 
         Raises:
-            InferenceError: The model has no labels, or its output no row.
+            InferenceError: the model has no labels, or its output no row.
         """
         if self.postprocess is None or self.manifest.classification is None:
             raise InferenceError(f'model "{self.manifest.model}" has no labels')
@@ -105,10 +185,10 @@ class Model:
         return indices, probabilities
 
     def to_pixels(self, output: Tensor) -> Tensor:
-        """Return the images, UINT8 (batch, height, width, channels), that a generator's output stands for.
+        """Run the postprocess graph of a generator and return its images, UINT8 (batch, height, width, channels).
 
         Raises:
-            InferenceError: The model makes no images, or its output has no pixel.
+            InferenceError: the model makes no images, or its output has no pixel.
         """
         if self.postprocess is None:
             raise InferenceError(f'model "{self.manifest.model}" makes no images')
@@ -117,7 +197,7 @@ class Model:
         return pixels
 
     def difference(self, golden: Golden) -> float:
-        """How far the answer to the golden inputs is from the golden outputs; see `Golden.difference`.
+        """Return the difference between the answer to the golden inputs and the golden outputs.
 
         Raises:
             InvalidTensorError, InferenceError: the model cannot run on the golden inputs.
@@ -125,10 +205,10 @@ class Model:
         return golden.difference(self.run(golden.inputs, [*golden.compared, *golden.random]))
 
     def warm_up(self) -> None:
-        """Run every graph once on zeros, ahead of the requests.
+        """Run every graph once on zeros, before the first request.
 
         Raises:
-            InvalidTensorError, InferenceError: it cannot run on zeros, which need not be a possible input.
+            InvalidTensorError, InferenceError: the model cannot run on zeros, which need not be a possible input.
         """
         declaration = self.manifest.preprocess
         if declaration is None:
@@ -140,91 +220,26 @@ class Model:
         if self.postprocess is not None and self.manifest.classification is not None:
             self.classify(outputs[self.manifest.class_output()], 1)
 
-
-def load(registry: Registry, manifest: Manifest, threads: int, variant: str | None = None) -> Model:
-    """Fetch, verify and load the graphs of a version, each in the best form that this process can load.
-
-    Args:
-        registry: Where they are.
-        manifest: The version.
-        threads: How many a session may use.
-        variant: Which of the model's graphs, where the version has this one; else its first.
-
-    Raises:
-        ArtifactError: bytes that are not the published ones, or that ONNX Runtime does not load.
-        StoreError: the store does not answer.
-    """
-    wanted = [artifact.blob for artifact in manifest.best(variant, session.runtime())]
-    for blob in wanted:
-        registry.artifacts.begin(blob)
-    if manifest.preprocess is not None:
-        images.prepare()  # while the bytes are on their way
-
-    def open_best(role: Role) -> Session | None:
-        return _open_best(registry, manifest, manifest.choices(role, variant, session.runtime()), threads)
-
-    try:
-        preprocess, postprocess, main = open_best("preprocess"), open_best("postprocess"), open_best("model")
-    finally:
-        registry.artifacts.forget(wanted)  # where one failed, nobody reads what follows it
-    assert main is not None, "the contract refuses a manifest without a model artifact"
-    return Model(manifest, main, preprocess, postprocess)
+    def _label(self, output: Tensor, count: int) -> list[Labels]:
+        """Return the `count` most probable labels of each row."""
+        classification = self.manifest.classification
+        assert classification is not None, "the caller has checked it"
+        deadline.check()
+        indices, probabilities = map(tensors.to_values, self.classify(output, count))
+        names = [classification.labels[index] for index in indices]
+        ranked = list(zip(names, probabilities, strict=True))
+        return [ranked[row : row + count] for row in range(0, len(ranked), count)]
 
 
-def _open_best(registry: Registry, manifest: Manifest, choices: list[Artifact], threads: int) -> Session | None:
-    """Return a session of the first of these that loads and can be checked; raise as `load` does if none does.
-
-    Whatever is wrong with a form or with what it is checked by, the next form may be right.
-    """
-    for artifact in choices:
-        try:
-            return open_form(registry, manifest, artifact, threads)
-        except DeadlineError:
-            raise
-        except OnnxletError as error:
-            if artifact is choices[-1]:
-                raise
-            logger.warning("%s version %d: another form is loaded: %s", manifest.model, manifest.version, error)
-    return None
-
-
-def open_form(registry: Registry, manifest: Manifest, artifact: Artifact, threads: int) -> Session:
-    """Fetch and load one form of a graph, and check it where nothing else says that it fits this CPU.
+def _check_labels(outputs: Sequence[Tensor], count: int) -> None:
+    """Refuse an answer with too many labels.
 
     Raises:
-        ArtifactError, StoreError: as `load`.
-        ManifestError: the golden example breaks the contract.
-        InferenceError: the form does not run on the golden inputs.
+        TooLargeError: the rows of all outputs together would have more than `MAX_LABELS`.
     """
-    golden = registry.golden(manifest) if artifact.must_be_checked else None  # it comes sooner than the graph
-    found = session.open_session(registry.artifacts.read(artifact), threads, is_ort=artifact.format == ORT)
-    if golden is not None:
-        _check(found, artifact, golden)
-    return found
-
-
-def _check(found: Session, artifact: Artifact, golden: Golden) -> None:
-    """Compare a session with the golden example.
-
-    Raises:
-        ArtifactError: its answer is another one, or cannot be compared.
-        InferenceError: it does not run on the golden inputs.
-    """
-    if not golden.compared:
-        raise ArtifactError(f"{artifact.role} artifact for {artifact.cpu}: no output of its model can be compared")
-    difference = golden_difference(found, golden)
-    if difference > MAX_DIFFERENCE:
-        raise ArtifactError(f"{artifact.role} artifact for {artifact.cpu}: its golden answer is {difference:.2g} off")
-
-
-def golden_difference(found: Session, golden: Golden) -> float:
-    """How far a session's answer to the golden inputs is from the golden outputs; see `Golden.difference`.
-
-    Raises:
-        InferenceError: it cannot run on the golden inputs.
-    """
-    names = [*golden.compared, *golden.random]
-    return golden.difference(dict(zip(names, found.run(golden.inputs, names), strict=True)))
+    rows = sum(output.shape[0] if output.shape else 1 for output in outputs)
+    if rows * count > MAX_LABELS:
+        raise TooLargeError(f"expected at most {MAX_LABELS} labels in all, got {rows} rows with {count}: lower top_k")
 
 
 def _require_elements(output: Tensor) -> None:

@@ -1,30 +1,28 @@
-"""Payload -> tensors -> answer: images, arrays, text and JSON in; labels or values out."""
+"""Payloads, whatever a task takes: images, arrays, text and JSON in; labels or values out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from onnxlet import deadline
 from onnxlet.contract import tensors
-from onnxlet.contract.tensors import Tensor
 from onnxlet.errors import (
-    ForbiddenError,
     InvalidJsonError,
     InvalidRequestError,
-    TooLargeError,
     UnreadablePayloadError,
     UnsupportedMediaError,
     json_word,
 )
-from onnxlet.limits import MAX_LABELS
 from onnxlet.media import images, media_types
 from onnxlet.media.json_body import parse_json
-from onnxlet.models.batches import Batch, Outputs, run
-from onnxlet.models.model import Model
-from onnxlet.protocols.instances import Decoded, Fetch, image_batch, is_one_row, npy_batches, only_input, parse_rows
+from onnxlet.models.batches import Batch, Images, Labels, Outputs, Prediction, Rows
+from onnxlet.models.model import DEFAULT_TOP_K, Model
+from onnxlet.protocols import v1
+from onnxlet.protocols.reader import Reader
 
 if TYPE_CHECKING:
+    from onnxlet.contract.manifest import Manifest
     from onnxlet.media.multipart import Part
 
 TEXT_ENCODINGS = {
@@ -38,88 +36,58 @@ TEXT_ENCODINGS = {
 }
 """Python's names for the character sets of texts."""
 
-DEFAULT_TOP_K = 5
+
+def predict(model: Model, media_type: str, body: bytes, top_k: int = DEFAULT_TOP_K) -> list[Any]:
+    """Answer a payload with one prediction for each row; raise as `decode` and `Model.predict` do."""
+    return encode(model.predict(decode(Reader(model.manifest), media_type, body), top_k))
 
 
-def no_references(url: str) -> bytes:
-    """What a payload may fetch where there is nobody to allow it: nothing.
-
-    Raises:
-        ForbiddenError: always.
-    """
-    raise ForbiddenError(f"{url:.200}: references are not read here")
-
-
-def predict(
-    model: Model, media_type: str, body: bytes, top_k: int = DEFAULT_TOP_K, fetch: Fetch = no_references
-) -> list[Any]:
-    """Answer a payload: one prediction for each row in it; raises as `decode` and `batches.run`."""
-    batches = decode(model, media_type, body, fetch)
-    return encode(model, batches, run(model, batches), top_k)
-
-
-def decode(model: Model, media_type: str, body: bytes, fetch: Fetch = no_references, key: str = "") -> list[Batch]:
-    """Read a payload.
+def decode(reader: Reader, media_type: str, body: bytes, key: str = "") -> Iterator[Rows]:
+    """Decode a payload, item by item.
 
     Args:
-        model: The model that it is for.
-        media_type: The declared type of the payload, with its parameters; `media.kind_of` decides what it is.
+        reader: What decoding depends on.
+        media_type: The declared type of the payload, with its parameters; `media_types.kind_of` decides what it is.
         body: The payload.
-        fetch: Reads a referenced object, where a request may.
         key: The key of a stored object.
 
     Raises:
-        InvalidRequestError: an empty body, or JSON of another form.
-        InvalidTensorError: values that do not fit the model's inputs.
-        ForbiddenError: a reference to what a request may not read.
-        UnsupportedMediaError: a payload of a kind that this model does not take.
-        UnreadablePayloadError, TooLargeError: not what its type says, or too large.
+        InvalidRequestError: the body is empty, or JSON of another form.
+        InvalidTensorError: values do not fit the model's inputs.
+        ForbiddenError: the payload names an object that requests may not read.
+        UnsupportedMediaError: the model does not take payloads of this kind.
+        UnreadablePayloadError, TooLargeError: the payload is not what its type says, or too large.
     """
     if not body:
         raise InvalidRequestError("the body is empty, expected a payload")
     kind = media_types.kind_of(body, media_type, key)
     if kind == media_types.MULTIPART:
-        return _decode_parts(model, media_type, body, fetch)
-    return _decode_one(model, kind, body, fetch, media_type)
+        return reader.bounded(_decode_parts(reader, media_type, body))
+    return _decode_one(reader, kind, body, media_type)
 
 
-def encode(
-    model: Model, batches: Sequence[Batch], outputs: Sequence[Outputs], top_k: int, *, only_images: bool = False
-) -> list[Any]:
-    """One prediction for each row: labels with probabilities, or the values of the outputs.
-
-    Args:
-        model: The model that answered.
-        batches: What it was asked.
-        outputs: What it answered to each.
-        top_k: How many labels to name for each row; at most all.
-        only_images: Give labels for images, and values for tensors.
+def encode(predictions: Sequence[Prediction]) -> list[Any]:
+    """Return one document for each row: labels with probabilities, or the values of the outputs.
 
     Raises:
-        InvalidTensorError: an output that has no JSON form.
-        TooLargeError: More labels or values than one answer may have; they are counted before any is made.
+        InvalidTensorError: an output has no JSON form.
+        TooLargeError: the outputs have more values than one answer may have; they are counted first.
     """
-    has_labels = model.manifest.classification is not None
-    is_labelled = [has_labels and (batch.is_image or not only_images) for batch in batches]
-    answers = list(zip(batches, outputs, is_labelled, strict=True))
-    tensors.require_json(
-        (tensor for _, found, is_label in answers if not is_label for tensor in found.values()), is_nested=True
-    )
-    scores = model.manifest.class_output()
-    _check_labels(model, [found[scores] for _, found, is_label in answers if is_label], top_k)
-    predictions: list[Any] = []
-    for batch, found, is_label in answers:
+    values = (tensor for item in predictions if item.labels is None for tensor in item.outputs.values())
+    tensors.require_json(values, is_nested=True)
+    documents: list[Any] = []
+    for item in predictions:
         deadline.check()
-        predictions += _label(model, found[scores], top_k) if is_label else _values(batch, found)
-    return predictions
+        documents += _values(item) if item.labels is None else map(_label, item.labels)
+    return documents
 
 
 def to_nested(outputs: Outputs) -> dict[str, Any]:
     """Return the values of each output, nested as its shape.
 
     Raises:
-        InvalidTensorError: An output has no JSON form.
-        TooLargeError: Together they have more values than one answer may have.
+        InvalidTensorError: an output has no JSON form.
+        TooLargeError: the outputs have more values than one answer may have.
     """
     tensors.require_json(outputs.values(), is_nested=True)
     nested = {}
@@ -130,68 +98,67 @@ def to_nested(outputs: Outputs) -> dict[str, Any]:
 
 
 def bare(values: dict[str, Any]) -> Any:
-    """The values by name, or the value alone where there is one name."""
+    """Return the values by name, or the value itself if there is only one name."""
     return next(iter(values.values())) if len(values) == 1 else values
 
 
-def _decode_parts(model: Model, media_type: str, body: bytes, fetch: Fetch) -> list[Batch]:
-    """Read a form: its files, or its fields where it has no file or where the model takes texts."""
-    from onnxlet.media import multipart  # few functions are ever sent one
+def _decode_parts(reader: Reader, media_type: str, body: bytes) -> Iterator[Rows]:
+    """Decode a form: its files, or its fields if it has no file or if the model takes texts."""
+    from onnxlet.media import multipart  # few functions are ever sent a form
 
     parts = [part for part in multipart.parse(media_type, body) if part.body or not part.is_unfilled]
     files = [part for part in parts if not part.is_field or media_types.sniff(part.body)]
-    decoded = Decoded()
-    for part in files if files and not _takes_text(model) else parts:
-        deadline.check()
-        decoded.add_all(_decode_part(model, part, fetch))
-    if not decoded.batches:
+    chosen = files if files and not _takes_text(reader.manifest) else parts
+    if not chosen:
         raise InvalidRequestError("expected a form with a file, got one without")
-    return decoded.batches
+    for part in chosen:
+        deadline.check()
+        yield from _decode_part(reader, part)
 
 
-def _decode_part(model: Model, part: Part, fetch: Fetch) -> list[Batch]:
-    """Read one part of a form; what says nothing of itself is text, which for a model of images is base64."""
+def _decode_part(reader: Reader, part: Part) -> Iterator[Rows]:
+    """Decode one part of a form; a part without a type is text, which is base64 for a model of images."""
     found = media_types.kind_of(part.body, part.media_type)
     is_text = media_types.canonical(part.media_type) in media_types.SILENT and not media_types.sniff(part.body)
-    if is_text and _takes_text(model):
+    if is_text and _takes_text(reader.manifest):
         found = media_types.TEXT
-    elif is_text and part.is_field and model.manifest.preprocess is not None and found != media_types.JSON:
-        return parse_rows(model, [part.body.decode("utf-8", "replace").strip()], fetch)
+    elif is_text and part.is_field and reader.manifest.preprocess is not None and found != media_types.JSON:
+        return v1.parse_rows(reader, [part.body.decode("utf-8", "replace").strip()])
     kind = media_types.TEXT if found in media_types.SILENT else found  # RFC 2046, section 5.2
-    return _decode_one(model, kind, part.body, fetch, part.media_type)
+    return _decode_one(reader, kind, part.body, part.media_type)
 
 
-def _decode_one(model: Model, kind: str, body: bytes, fetch: Fetch, media_type: str) -> list[Batch]:
-    """Read a payload that is not a form."""
+def _decode_one(reader: Reader, kind: str, body: bytes, media_type: str) -> Iterator[Rows]:
+    """Decode a payload that is not a form."""
     if kind in images.FORMATS:
-        return [_decode_image(model, kind, body)]
+        return iter([_decode_image(reader, kind, body)])
     if kind == media_types.NPY:
-        return npy_batches(model, body)
-    if kind == media_types.TEXT and not _takes_text(model) and media_types.begins_as_json(body):
+        return reader.array(body)
+    if kind == media_types.TEXT and not _takes_text(reader.manifest) and media_types.begins_as_json(body):
         kind = media_types.JSON
     if kind == media_types.JSON:
-        return parse_rows(model, _parse_instances(model, body), fetch)
+        return v1.parse_rows(reader, _parse_instances(reader.manifest, body))
     if kind == media_types.TEXT:
-        return [_decode_text(model, body, media_type)]
+        return iter([_decode_text(reader, body, media_type)])
     raise UnsupportedMediaError(f"expected {', '.join(media_types.MEDIA_TYPES)}, got {kind[:80] or 'no media type'}")
 
 
-def _decode_image(model: Model, kind: str, body: bytes) -> Batch:
-    if model.manifest.preprocess is None:
-        name = model.manifest.model
+def _decode_image(reader: Reader, kind: str, body: bytes) -> Images:
+    if reader.manifest.preprocess is None:
+        name = reader.manifest.model
         raise UnsupportedMediaError(f'model "{name}" takes tensors, not images: POST /v2/models/{name}/infer')
-    return image_batch(model, body, kind, model.manifest.preprocess)
+    return reader.image(body, kind, reader.manifest.preprocess)
 
 
-def _takes_text(model: Model) -> bool:
-    return [spec.datatype.name for spec in model.manifest.inputs] == ["BYTES"]
+def _takes_text(manifest: Manifest) -> bool:
+    return [spec.datatype.name for spec in manifest.inputs] == ["BYTES"]
 
 
-def _decode_text(model: Model, body: bytes, media_type: str) -> Batch:
-    """One string, for a model whose one input is strings."""
-    spec = only_input(model)
+def _decode_text(reader: Reader, body: bytes, media_type: str) -> Batch:
+    """Decode one string, for a model whose one input is strings."""
+    spec = reader.only_input()
     if spec.datatype.name != "BYTES":
-        raise UnsupportedMediaError(f'model "{model.manifest.model}" takes {spec}, not text')
+        raise UnsupportedMediaError(f'model "{reader.manifest.model}" takes {spec}, not text')
     charset = media_types.charset_of(media_type)
     if charset not in TEXT_ENCODINGS:
         raise UnsupportedMediaError(f"expected text as UTF-8, got the character set {charset[:80]!r}")
@@ -203,44 +170,29 @@ def _decode_text(model: Model, body: bytes, media_type: str) -> Batch:
     return Batch({spec.name: tensors.from_values(spec.name, spec.datatype, shape, [text])}, 1 if shape else None)
 
 
-def _parse_instances(model: Model, body: bytes) -> list[Any]:
-    """What a JSON payload asks about: `{"instances": [...]}`, a list of instances, or one instance."""
+def _parse_instances(manifest: Manifest, body: bytes) -> list[Any]:
+    """Return the instances of a JSON payload: `{"instances": [...]}`, a list of instances, or one instance."""
     document = parse_json(body)
     if isinstance(document, dict | str) and not (isinstance(document, dict) and "instances" in document):
         return [document]
     if isinstance(document, dict):
         document = document["instances"]
-    elif is_one_row(model, document):
+    elif v1.is_one_row(manifest, document):
         return [document]
     if isinstance(document, list):
         return document
     raise InvalidJsonError(f"expected instances, got {json_word(document)}")
 
 
-def _check_labels(model: Model, outputs: Sequence[Tensor], top_k: int) -> None:
-    """Refuse more labels than one answer may name."""
-    classification = model.manifest.classification
-    count = 0 if classification is None else min(top_k, len(classification.labels))
-    rows = sum(output.shape[0] if output.shape else 1 for output in outputs)
-    if rows * count > MAX_LABELS:
-        raise TooLargeError(f"expected at most {MAX_LABELS} labels in all, got {rows} rows with {count}: lower top_k")
+def _label(labels: Labels) -> dict[str, Any]:
+    """Return the document of one row: its best label, and all labels that were requested."""
+    top = [{"label": label, "probability": probability} for label, probability in labels]
+    return {**top[0], "top": top}
 
 
-def _label(model: Model, output: Tensor, top_k: int) -> list[dict[str, Any]]:
-    classification = model.manifest.classification
-    assert classification is not None, "the caller has looked"
-    labels = classification.labels
-    count = min(top_k, len(labels))
-    indices, probabilities = (tensors.to_values(tensor) for tensor in model.classify(output, count))
-    ranked = [
-        {"label": labels[index], "probability": probability}
-        for index, probability in zip(indices, probabilities, strict=True)
-    ]
-    return [{**ranked[row], "top": ranked[row : row + count]} for row in range(0, len(ranked), count)]
-
-
-def _values(batch: Batch, outputs: Outputs) -> list[Any]:
-    values = to_nested(outputs)
-    if batch.rows is None or any(tensor.shape[:1] != (batch.rows,) for tensor in outputs.values()):
+def _values(prediction: Prediction) -> list[Any]:
+    """Return the outputs' values for each row, or all of them as one item if they are not divided into rows."""
+    values, rows = to_nested(prediction.outputs), prediction.batch.rows
+    if rows is None or any(tensor.shape[:1] != (rows,) for tensor in prediction.outputs.values()):
         return [bare(values)]
-    return [bare({name: value[row] for name, value in values.items()}) for row in range(batch.rows)]
+    return [bare({name: value[row] for name, value in values.items()}) for row in range(rows)]

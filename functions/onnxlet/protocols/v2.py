@@ -3,9 +3,10 @@
 Source: https://github.com/kserve/open-inference-protocol, `specification/protocol/inference_rest.md`.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from onnxlet import __version__, deadline
@@ -16,6 +17,8 @@ from onnxlet.errors import InvalidJsonError, InvalidRequestError, InvalidTensorE
 from onnxlet.http import HEADER_LENGTH
 from onnxlet.limits import MAX_ELEMENTS, MAX_NAME_CHARACTERS, MAX_SIZES
 from onnxlet.media.json_body import parse_json
+from onnxlet.protocols.parameters import parse_parameters
+from onnxlet.record import Record
 
 PLATFORM = "onnx_onnxv1"
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics", "generate", "explain"]
@@ -30,16 +33,14 @@ UNSUPPORTED_PARAMETERS = ("classification", "shared_memory_region")
 """Of Triton's other extensions: to ignore them would be to answer something else than was asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Record):
     """An output that a request asks for."""
 
     name: str
     is_binary: bool
 
 
-@dataclass(frozen=True, slots=True)
-class InferRequest:
+class InferRequest(Record):
     """A request to run a model."""
 
     id: str | None
@@ -211,12 +212,8 @@ def _name(item: dict[str, Any], field: str) -> str:
 
 
 def _parameters(item: dict[str, Any]) -> dict[str, Any]:
-    """What an object says under `parameters`, without what is null: that is as good as absent, as everywhere in V2."""
-    parameters = item.get("parameters")
-    if parameters is None:
-        return {}
-    if not isinstance(parameters, dict):
-        raise InvalidRequestError(f"parameters: expected an object, got {json_word(parameters)}")
+    """Return the `parameters` of an object, and refuse those of extensions that are not supported."""
+    parameters = parse_parameters(item)
     for name in UNSUPPORTED_PARAMETERS:
         if parameters.get(name) is not None:
             raise InvalidRequestError(f"parameters: the extension {name!r} is not supported here")

@@ -6,8 +6,9 @@ from onnx import TensorProto, helper
 
 from onnxlet.contract.tensors import BY_NUMPY, Tensor, to_values
 from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError
-from onnxlet.models.batches import Batch, _groups, attempt, run
-from onnxlet.models.model import Model, load
+from onnxlet.models.batches import Batch, _groups
+from onnxlet.models.loading import load
+from onnxlet.models.model import Model
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_publishing.candidate import Candidate
@@ -41,28 +42,28 @@ def groups(model: Model, asked: list[Batch], **bound: int) -> list[list[int]]:
 def test_rows_of_many_run_as_one_tensor_and_come_back_apart(sums: Model) -> None:
     asked = [rows(1), rows(2, 3), rows(4, 5, 6)]
     assert groups(sums, asked) == [[0, 1, 2]]
-    assert [to_values(outputs["total"]) for outputs in run(sums, asked)] == [[3], [6, 9], [12, 15, 18]]
+    assert [to_values(outputs["total"]) for outputs in sums.run_all(asked)] == [[3], [6, 9], [12, 15, 18]]
 
 
 def test_what_is_of_another_shape_runs_apart_and_the_order_stays(sums: Model) -> None:
     odd = Batch({"x": tensor(np.ones((1, 4), np.float32))}, 1)
     asked = [rows(1), odd, rows(2)]
     assert groups(sums, asked) == [[0, 2], [1]]
-    first, error, last = attempt(sums, asked)
+    first, error, last = sums.attempt(asked)
     assert isinstance(error, InvalidTensorError)
     assert [to_values(outcome["total"]) for outcome in (first, last) if not isinstance(outcome, OnnxletError)] == [
         [3],
         [6],
     ]
     with pytest.raises(InvalidTensorError):
-        run(sums, asked)
+        sums.run_all(asked)
 
 
 def test_one_that_fails_among_others_of_its_shape_fails_alone() -> None:
     gather = loaded(graphs.candidate("gather", graphs.gather()))
     asked = [Batch({"index": tensor(np.array([index]))}, 1) for index in (0, 99, 3)]
     assert groups(gather, asked) == [[0, 1, 2]]
-    outcomes = attempt(gather, asked)
+    outcomes = gather.attempt(asked)
     assert isinstance(outcomes[1], InferenceError)
     assert [to_values(outcome["row"]) for outcome in outcomes if not isinstance(outcome, OnnxletError)] == [
         [0, 1],
@@ -73,7 +74,7 @@ def test_one_that_fails_among_others_of_its_shape_fails_alone() -> None:
 def test_a_batch_without_rows_does_not_hide_among_others(sums: Model) -> None:
     asked = [rows(1), Batch({"x": tensor(np.ones((0, 3), np.float32))}, 0), rows(2)]
     assert groups(sums, asked) == [[0, 2], [1]]
-    assert isinstance(attempt(sums, asked)[1], InvalidTensorError)
+    assert isinstance(sums.attempt(asked)[1], InvalidTensorError)
 
 
 def test_no_more_than_the_bound_runs_at_once(sums: Model) -> None:
@@ -85,7 +86,7 @@ def test_texts_are_joined_and_come_back_apart() -> None:
     model = loaded(graphs.candidate("text", graphs.identity(TensorProto.STRING)))
     asked = [Batch({"x": Tensor(BY_NUMPY["object"], (1,), memoryview(b"\x01\0\0\0a"))}, 1)] * 2
     asked.append(Batch({"x": Tensor(BY_NUMPY["object"], (2,), memoryview(b"\x03\0\0\0b\xc3\xa9\0\0\0\0"))}, 2))
-    assert [to_values(outputs["y"]) for outputs in run(model, asked)] == [["a"], ["a"], ["bé", ""]]
+    assert [to_values(outputs["y"]) for outputs in model.run_all(asked)] == [["a"], ["a"], ["bé", ""]]
 
 
 @pytest.mark.parametrize(("first", "last"), [("batch", "rows"), (1, 1), ("batch", 1)])
@@ -98,4 +99,4 @@ def test_a_model_whose_rows_may_belong_together_runs_each_alone(first: int | str
     model = loaded(graphs.candidate("mean", mean))
     asked = [rows(1), rows(3)]
     assert groups(model, asked) == [[0], [1]]
-    assert [to_values(outputs["y"]) for outputs in run(model, asked)] == [[1], [3]]
+    assert [to_values(outputs["y"]) for outputs in model.run_all(asked)] == [[1], [3]]

@@ -16,7 +16,8 @@ from onnxlet.contract.document import MAX_DOCUMENT_BYTES
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec, to_values, zeros
 from onnxlet.errors import ArtifactError, InferenceError, InvalidTensorError
-from onnxlet.models.model import Model, load
+from onnxlet.models.loading import load
+from onnxlet.models.model import Model
 from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store

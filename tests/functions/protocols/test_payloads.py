@@ -7,8 +7,9 @@ from onnxlet import deadline
 from onnxlet.contract.tensors import DATATYPES, MAX_VALUES, Tensor
 from onnxlet.errors import DeadlineError, TooLargeError
 from onnxlet.limits import MAX_LABELS
-from onnxlet.models.batches import Batch
-from onnxlet.models.model import Model, load
+from onnxlet.models.batches import Batch, Prediction
+from onnxlet.models.loading import load
+from onnxlet.models.model import Model
 from onnxlet.protocols import payloads
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
@@ -35,17 +36,18 @@ def test_the_labels_of_all_rows_together_are_bounded(halves: Model) -> None:
     """A request of many instances is many batches of one row: each alone is far below the bound."""
     many = MAX_LABELS // 2 + 1
     with pytest.raises(TooLargeError, match=f"expected at most {MAX_LABELS} labels in all, got {many} rows with 2"):
-        payloads.encode(halves, [row()] * many, [outputs(halves, 2)] * many, top_k=5)
-    assert len(payloads.encode(halves, [row()] * 3, [outputs(halves, 2)] * 3, top_k=5)) == 3
+        halves.to_predictions([row()] * many, [outputs(halves, 2)] * many)
+    assert len(payloads.encode(halves.to_predictions([row()] * 3, [outputs(halves, 2)] * 3))) == 3
 
 
 def test_the_values_of_all_rows_together_are_bounded(halves: Model) -> None:
     large = outputs(halves, MAX_VALUES // 10)
-    rows = [row(is_image=False)] * 10
     with pytest.raises(TooLargeError, match=f"expected at most {MAX_VALUES} in JSON"):
-        payloads.encode(halves, rows, [large] * 10, top_k=5, only_images=True)
+        payloads.encode([Prediction(row(is_image=False), large)] * 10)
 
 
 def test_no_more_predictions_are_made_when_the_time_is_over(halves: Model) -> None:
     with deadline.within(0), pytest.raises(DeadlineError):
-        payloads.encode(halves, [row(is_image=False)], [outputs(halves, 2)], top_k=5, only_images=True)
+        payloads.encode([Prediction(row(is_image=False), outputs(halves, 2))])
+    with deadline.within(0), pytest.raises(DeadlineError):
+        halves.to_predictions([row()], [outputs(halves, 2)])

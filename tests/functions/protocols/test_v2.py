@@ -1,7 +1,6 @@
 import json
 import math
 import struct
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -14,6 +13,7 @@ from onnxlet.contract.manifest import Manifest, Provenance
 from onnxlet.contract.tensors import ANY, DATATYPES, Tensor, TensorSpec, to_values
 from onnxlet.errors import InvalidJsonError, InvalidRequestError, InvalidTensorError, OnnxletError
 from onnxlet.protocols import v2
+from onnxlet.record import replace
 
 ONE = struct.pack("<2f", 1, 2)
 

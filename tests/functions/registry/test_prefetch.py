@@ -7,7 +7,7 @@ from onnxlet.contract import expectation
 from onnxlet.contract.layout import blob_key
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ModelNotFoundError
-from onnxlet.models.model import load
+from onnxlet.models.loading import load
 from onnxlet.registry import prefetch
 from onnxlet.registry.prefetch import Prefetch
 from onnxlet.registry.registry import Registry

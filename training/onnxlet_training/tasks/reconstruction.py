@@ -9,8 +9,10 @@ from sklearn.metrics import roc_auc_score
 
 from onnxlet.contract.generation import ImageGeneration
 from onnxlet.errors import ArtifactError, InvalidRequestError
+from onnxlet.models.generation import generate_images
 from onnxlet.models.model import Model
-from onnxlet.protocols import generate, payloads
+from onnxlet.protocols import payloads
+from onnxlet.protocols.generate import parse_generate
 from onnxlet_training import plots
 from onnxlet_training.recipe import Array, Dataset, Examples, Fitted, Measured, Options, Recipe
 from onnxlet_training.tasks.classification import to_png
@@ -71,8 +73,8 @@ class ReconstructionTask:
             ArtifactError: they are not.
         """
         if suffix:
-            request = generate.parse_generate({"seed": 1})
-            if generate.generate_images(model, request) != generate.generate_images(model, request):
+            request = parse_generate({"seed": 1})
+            if [*generate_images(model, request)] != [*generate_images(model, request)]:
                 raise ArtifactError(f"{model.manifest.model}: the same seed gave two images")
             return "the functions drew an image, twice the same"
         test = dataset.test

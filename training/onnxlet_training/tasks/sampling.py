@@ -10,8 +10,9 @@ from sklearn.decomposition import PCA
 
 from onnxlet.contract.generation import ImageGeneration
 from onnxlet.errors import ArtifactError
+from onnxlet.models.generation import generate_images
 from onnxlet.models.model import Model
-from onnxlet.protocols import generate
+from onnxlet.protocols.generate import parse_generate
 from onnxlet_training import plots
 from onnxlet_training.recipe import Array, Dataset, Examples, Fitted, Measured, Options, Recipe
 
@@ -56,8 +57,8 @@ class SamplingTask:
         Raises:
             ArtifactError: the same seed gave two images.
         """
-        request = generate.parse_generate({"seed": 1, "count": 2})
-        first, second = (generate.generate_images(model, request) for _ in range(2))
+        request = parse_generate({"seed": 1, "count": 2})
+        first, second = ([*generate_images(model, request)] for _ in range(2))
         if first != second or first[0] == first[1]:
             raise ArtifactError(f"{model.manifest.model}: expected two images, the same for the same seed")
         return "the functions drew two images, twice the same"

@@ -8,8 +8,9 @@ import numpy as np
 
 from onnxlet.contract.generation import TextGeneration
 from onnxlet.errors import ArtifactError
+from onnxlet.models.generation import generate_text
 from onnxlet.models.model import Model
-from onnxlet.protocols import generate
+from onnxlet.protocols.generate import parse_generate
 from onnxlet_training.recipe import Array, Dataset, Examples, Fitted, Measured, Options, Recipe
 
 TOKEN, STATE = "token", "state"
@@ -68,8 +69,8 @@ class TextTask:
         Raises:
             ArtifactError: the same seed gave two texts.
         """
-        request = generate.parse_generate({"prompt": dataset.labels[-1], "length": SAMPLE_LENGTH, "seed": 1})
-        first, second = (generate.generate_text(model, request) for _ in range(2))
+        request = parse_generate({"prompt": dataset.labels[-1], "length": SAMPLE_LENGTH, "seed": 1})
+        first, second = (generate_text(model, request) for _ in range(2))
         if first != second:
             raise ArtifactError(f"{model.manifest.model}: the same seed gave two texts")
         return f"the functions wrote {SAMPLE_LENGTH} characters, twice the same"

@@ -1,0 +1,104 @@
+"""Loading of a version: its graphs, each in the best form that this process can load."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from onnxlet import session
+from onnxlet.contract.artifact import ORT, Artifact, Role
+from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
+from onnxlet.contract.manifest import Manifest
+from onnxlet.errors import ArtifactError, DeadlineError, OnnxletError
+from onnxlet.media import images
+from onnxlet.models.model import Model
+from onnxlet.registry.registry import Registry
+
+if TYPE_CHECKING:
+    from onnxlet.session import Session
+
+logger = logging.getLogger("onnxlet")
+
+
+def load(registry: Registry, manifest: Manifest, threads: int, variant: str | None = None) -> Model:
+    """Fetch, verify and load the graphs of a version, each in the best form that this process can load.
+
+    Args:
+        registry: The registry that has the graphs.
+        manifest: The version's manifest.
+        threads: The number of threads that a session may use.
+        variant: The variant of the model's graph to load if the version has it; else its first is loaded.
+
+    Raises:
+        ArtifactError: the bytes are not the published ones, or ONNX Runtime does not load them.
+        StoreError: the store does not answer.
+    """
+    blobs = [artifact.blob for artifact in manifest.best(variant, session.runtime())]
+    for blob in blobs:
+        registry.artifacts.begin(blob)
+    if manifest.preprocess is not None:
+        images.prepare()  # while the bytes are on their way
+
+    def open_best(role: Role) -> Session | None:
+        return _open_best(registry, manifest, manifest.choices(role, variant, session.runtime()), threads)
+
+    try:
+        preprocess, postprocess, main = open_best("preprocess"), open_best("postprocess"), open_best("model")
+    finally:
+        registry.artifacts.forget(blobs)  # after a failure nobody reads the rest
+    assert main is not None, "the contract refuses a manifest without a model artifact"
+    return Model(manifest, main, preprocess, postprocess)
+
+
+def open_form(registry: Registry, manifest: Manifest, artifact: Artifact, threads: int) -> Session:
+    """Fetch and load one form of a graph. Check its answers if nothing else guarantees that it fits this CPU.
+
+    Raises:
+        ArtifactError: the form cannot be loaded, or its answers differ from the golden outputs.
+        StoreError: the store does not answer.
+        ManifestError: the golden example breaks the contract.
+        InferenceError: the form does not run on the golden inputs.
+    """
+    golden = registry.golden(manifest) if artifact.must_be_checked else None  # it arrives before the graph
+    opened = session.open_session(registry.artifacts.read(artifact), threads, is_ort=artifact.format == ORT)
+    if golden is not None:
+        _check(opened, artifact, golden)
+    return opened
+
+
+def golden_difference(opened: Session, golden: Golden) -> float:
+    """Return the difference between a session's answer to the golden inputs and the golden outputs.
+
+    Raises:
+        InferenceError: the session cannot run on the golden inputs.
+    """
+    names = [*golden.compared, *golden.random]
+    return golden.difference(dict(zip(names, opened.run(golden.inputs, names), strict=True)))
+
+
+def _open_best(registry: Registry, manifest: Manifest, choices: list[Artifact], threads: int) -> Session | None:
+    """Return a session of the first form that loads and passes its check; raise the last form's error if none does."""
+    for artifact in choices:
+        try:
+            return open_form(registry, manifest, artifact, threads)
+        except DeadlineError:
+            raise
+        except OnnxletError as error:
+            if artifact is choices[-1]:
+                raise
+            logger.warning("%s version %d: another form is loaded: %s", manifest.model, manifest.version, error)
+    return None
+
+
+def _check(opened: Session, artifact: Artifact, golden: Golden) -> None:
+    """Compare a session with the golden example.
+
+    Raises:
+        ArtifactError: the session gives another answer, or none that can be compared.
+        InferenceError: the session does not run on the golden inputs.
+    """
+    if not golden.compared:
+        raise ArtifactError(f"{artifact.role} artifact for {artifact.cpu}: no output of its model can be compared")
+    difference = golden_difference(opened, golden)
+    if difference > MAX_DIFFERENCE:
+        raise ArtifactError(f"{artifact.role} artifact for {artifact.cpu}: its golden answer is {difference:.2g} off")

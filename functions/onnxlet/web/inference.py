@@ -1,0 +1,192 @@
+"""The endpoints that run a model: decode, run, encode.
+
+Each protocol is imported by the first request that needs it: a cold start waits for none of them.
+"""
+
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+
+from onnxlet.contract.generation import TextGeneration
+from onnxlet.errors import ForbiddenError, InvalidRequestError, json_word
+from onnxlet.http import HEADER_LENGTH, Response, to_binary, to_json
+from onnxlet.limits import MAX_TOP_K
+from onnxlet.media import media_types
+from onnxlet.models.batches import Batch, Prediction, Rows
+from onnxlet.models.model import DEFAULT_TOP_K, Model
+from onnxlet.web.exchange import Exchange
+
+PNG = "image/png"
+SEED = "onnxlet-seed"
+
+
+def infer(exchange: Exchange, model: str | None = None, version: str | None = None) -> Response:
+    """Run a model on tensors."""
+    from onnxlet.protocols import v2
+
+    request = exchange.request
+    header_length = request.headers.get(HEADER_LENGTH)
+    if header_length == "0":
+        manifest = exchange.find(model, version).manifest
+        with exchange.step("decode"):
+            question = v2.parse_raw_infer(request.body, manifest)
+    else:
+        with exchange.step("decode"):
+            question = v2.parse_infer(request.body, header_length)
+    loaded = exchange.find(model, version, question.id)
+    with exchange.step("run"):
+        outputs = loaded.run(question.inputs, question.output_names())
+    exchange.capture(loaded, [Batch(question.inputs, None)], [outputs])
+    with exchange.step("encode"):
+        document, buffers = v2.infer_response(loaded.manifest, question, outputs)
+        return to_json(document) if not buffers else to_binary(document, buffers)
+
+
+def predict_v1(exchange: Exchange, model: str | None = None, version: str | None = None) -> Response:
+    """Run a model on instances, row by row or column by column. Images get labels, tensors the outputs' values."""
+    from onnxlet.protocols import payloads, v1, v2
+    from onnxlet.protocols.parameters import parse_parameters
+    from onnxlet.protocols.reader import Reader
+
+    with exchange.step("decode"):
+        document = v2.parse_object(exchange.request.body)
+    loaded = exchange.find(model, version)
+    if document.get("instances") is None and document.get("inputs") is not None:
+        with exchange.step("decode"):
+            columns = v1.parse_columns(loaded.manifest, document["inputs"])
+        with exchange.step("run"):
+            (outputs,) = loaded.run_all([columns])
+        exchange.capture(loaded, [columns], [outputs])
+        with exchange.step("encode"):
+            return to_json({"outputs": payloads.bare(payloads.to_nested(outputs))})
+    with exchange.step("decode"):
+        top_k = _parse_top_k(parse_parameters(document).get("top_k"))
+        rows = v1.parse_rows(Reader(loaded.manifest, exchange.service.references.read), document.get("instances"))
+    predictions = _run(exchange, loaded, rows, top_k, only_images=True)
+    with exchange.step("encode"):
+        return to_json({"predictions": payloads.encode(predictions)})
+
+
+def predict(exchange: Exchange, model: str | None = None, version: str | None = None) -> Response:
+    """Run a model on a payload: one image or several, an array, text, or JSON."""
+    from onnxlet.protocols import payloads
+    from onnxlet.protocols.reader import Reader
+
+    loaded = exchange.find(model, version)
+    request = exchange.request
+    with exchange.step("decode"):
+        top_k = _parse_top_k(request.query.get("top_k"))
+        reader = Reader(loaded.manifest, exchange.service.references.read)
+        rows = payloads.decode(reader, request.headers.get("content-type", ""), request.body)
+    predictions = _run(exchange, loaded, rows, top_k)
+    with exchange.step("encode"):
+        return to_json({**loaded.identity(), "predictions": payloads.encode(predictions)})
+
+
+def generate(exchange: Exchange, model: str, version: str | None = None) -> Response:
+    """Generate a text, or images: one PNG if the client accepts that, else JSON."""
+    from onnxlet.media import images
+    from onnxlet.models import generation
+    from onnxlet.protocols import v2
+    from onnxlet.protocols.generate import parse_generate
+
+    longest = exchange.service.settings.generate_length
+    if not longest:
+        raise ForbiddenError("this function generates nothing: its ONNXLET_GENERATE_LENGTH is 0")
+    with exchange.step("decode"):
+        request = parse_generate(v2.parse_object(exchange.request.body), longest)
+    loaded = exchange.find(model, version)
+    declaration = generation.declaration_of(loaded)
+    exchange.charge(generation.count_runs(declaration, request))
+    manifest = loaded.manifest
+    document = {"model_name": manifest.model, "model_version": str(manifest.version), "seed": request.seed}
+    if isinstance(declaration, TextGeneration):
+        with exchange.step("run"):
+            text = generation.generate_text(loaded, request)
+        return to_json({**document, "text_output": text})
+    files = []
+    for pixels in exchange.each("run", generation.generate_images(loaded, request)):
+        with exchange.step("encode"):
+            files += images.encode_png(pixels)
+    if PNG in exchange.request.headers.get("accept", "") and len(files) == 1:
+        return Response(200, files[0], PNG, {SEED: str(request.seed)})
+    with exchange.step("encode"):
+        return to_json({**document, "images": [{"b64": b64encode(file).decode()} for file in files]})
+
+
+def explain(exchange: Exchange, model: str, version: str | None = None) -> Response:
+    """Explain which pixels of an image, or which numbers of a row, made a classifier answer so; also as one PNG."""
+    from onnxlet import explain as explanations
+    from onnxlet.protocols.reader import Reader
+
+    most_runs = exchange.service.settings.explain_runs
+    if not most_runs:
+        raise ForbiddenError("this function explains nothing: its ONNXLET_EXPLAIN_RUNS is 0")
+    loaded = exchange.find(model, version)
+    request = exchange.request
+    with exchange.step("decode"):
+        reader = Reader(loaded.manifest, exchange.service.references.read, keeps_size=True)
+        media_type = request.headers.get("content-type", "")
+        question = explanations.parse_explain(reader, request.query, media_type, request.body, most_runs)
+    exchange.charge(question.budget_runs)
+    with exchange.step("run"):
+        explanation = explanations.explain(loaded, question)
+    exchange.rows = explanation.runs
+    with exchange.step("encode"):
+        overlay = explanation.overlay()
+        if PNG in request.headers.get("accept", "") and overlay is not None:
+            return Response(200, overlay, PNG)
+        picture = {} if overlay is None else {"overlay": {"b64": b64encode(overlay).decode()}}
+        return to_json({**loaded.identity(), **explanation.to_document(), **picture})
+
+
+def invoke(exchange: Exchange) -> Response:
+    """Answer whatever the body is: a V2 or a V1 request, which may name a `model`, or a payload for the default one.
+
+    Direct invocations of the Lambda function come here. The path is that of SageMaker's containers.
+    """
+    from onnxlet.protocols import v2
+
+    request = exchange.request
+    if media_types.kind_of(request.body, request.headers.get("content-type", "")) not in {"", media_types.JSON}:
+        return predict(exchange)
+    document = v2.parse_object(exchange.request.body)
+    model = document.get("model")
+    if not isinstance(model, str | None):
+        raise InvalidRequestError(f"model: expected a name, got {json_word(model)}")
+    document = {name: value for name, value in document.items() if value is not None}
+    if "instances" in document:
+        return predict_v1(exchange, model)
+    if "inputs" not in document:
+        raise InvalidRequestError(f"expected inputs or instances, got {', '.join(document)[:200] or 'nothing'}")
+    inputs = document["inputs"]
+    is_v2 = isinstance(inputs, list) and all(isinstance(item, dict) and "datatype" in item for item in inputs)
+    return infer(exchange, model) if is_v2 else predict_v1(exchange, model)
+
+
+def _run(
+    exchange: Exchange, model: Model, rows: Iterable[Rows], top_k: int = DEFAULT_TOP_K, *, only_images: bool = False
+) -> list[Prediction]:
+    """Run a model on rows, each of which is decoded when the model is ready to prepare it."""
+    with exchange.step("run"):
+        predictions = model.predict(_decoded(exchange, rows), top_k, only_images=only_images)
+    exchange.capture(model, [item.batch for item in predictions], [item.outputs for item in predictions])
+    return predictions
+
+
+def _decoded(exchange: Exchange, rows: Iterable[Rows]) -> Iterator[Rows]:
+    """Pass rows on and count them."""
+    count = 0
+    for item in exchange.each("decode", rows):
+        count += item.rows or 1
+        yield item
+    exchange.rows = count
+
+
+def _parse_top_k(value: object) -> int:
+    """Return the requested number of labels, which JSON or a query contains."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(DEFAULT_TOP_K if value is None else value)
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 0 < int(text) <= MAX_TOP_K:
+        raise InvalidRequestError(f"top_k: expected a number from 1 to {MAX_TOP_K}, got {text[:80]!r}")
+    return int(text)
