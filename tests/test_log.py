@@ -163,7 +163,7 @@ def test_neither_is_one_in_an_object_or_a_message(logged: Callable[[list[Any]], 
     message = Message("1", (Inline("topic/messages/1", "messages/1", MARKER.encode(), f"text/{MARKER}"),))
     service = Broken(Settings("memory://x", "text", f"memory://{uuid.uuid4()}"))
     assert objects.answer(service, [message], lines.append) == ["1"]
-    with pytest.raises(OnnxletError, match="its log says more"):
+    with pytest.raises(OnnxletError, match="see the function's log"):
         objects.tally(service, message.sources, lines.append)
     assert [line["code"] for line in lines] == ["internal", "internal"]
     text = logged(lines)

@@ -23,7 +23,7 @@ from onnxlet.access import quota
 from onnxlet.contract import layout
 from onnxlet.observe import capture
 from onnxlet.storage.urls import split
-from onnxlet.web import app
+from onnxlet.web import spill
 from onnxlet_cli.commands.drift import drift
 from tests.infra import template
 from tests.infra.provider import TERRAFORM, prepare, serving
@@ -50,12 +50,12 @@ REGISTRY = {
 }
 """The keys of a registry, one of each kind."""
 
-SPILLED, QUOTA = f"{app.SPILLED}/0123", f"{quota.PREFIX}/key/2026-01-01/7"
-RESULTS = tuple(f"{prefix}/a.png.digits-1.{'0' * 16}.json" for prefix in ("in", app.SPILLED, quota.PREFIX))
+SPILLED, QUOTA = f"{spill.PREFIX}/0123", f"{quota.PREFIX}/key/2026-01-01/7"
+RESULTS = tuple(f"{prefix}/a.png.digits-1.{'0' * 16}.json" for prefix in ("in", spill.PREFIX, quota.PREFIX))
 """Results of objects, two of which lie in folders that are called like those of what goes after a day."""
 CAPTURED = f"{capture.prefix('digits', 1, date(2026, 1, 1))}/0123.json"
 
-WRITERS = {"app", "capture", "events", "quota", "registry", "summary"}
+WRITERS = {"capture", "quota", "registry", "results", "spill", "summary"}
 """The modules of the functions and publishers that write objects; each has its keys above or below."""
 
 
@@ -252,13 +252,13 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def test_every_module_that_writes_is_among_those_whose_keys_are_tried() -> None:
-    """What writes by another name than these is no store: files.py and objects.py are what a store is made of."""
+    """`store` only passes on what these ask it to write."""
     found = set()
     for path in FUNCTIONS.rglob("*.py"):
         calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         if any(isinstance(call, ast.Attribute) and call.attr == "put_if_absent" for call in calls):
             found.add(path.stem)
-    assert found - {"objects"} == WRITERS
+    assert found - {"store"} == WRITERS
     assert {key.partition("/")[0] for key in REGISTRY.values()} == set(layout.FOLDERS)
 
 
@@ -283,7 +283,7 @@ def test_a_response_outlives_its_url_and_a_quota_its_day_and_both_are_gone_three
     open_cloud: Any, name: str, days: int
 ) -> None:
     cloud = open_cloud(name, days)
-    lifetime = app.SPILL_LIFETIME / timedelta(days=1)
+    lifetime = spill.LIFETIME_S / timedelta(days=1).total_seconds()
     for key, created, needed in ((SPILLED, NOON, NOON + lifetime), (QUOTA, 0.0, 1.0)):
         found, marked = cloud.last_days(cloud.place("HttpFunction", key), Version(created))
         assert needed <= found <= created + 3, key

@@ -10,7 +10,6 @@ reached many times, but the result object is written once.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -41,8 +40,6 @@ from onnxlet.record import Record
 from onnxlet.service import Service
 from onnxlet.storage import Store, urls
 from onnxlet.storage.allowed_objects import content
-
-logger = logging.getLogger("onnxlet")
 
 CONCURRENT_OBJECTS = 16
 """How many objects are read or written at a time. Each waits for the store most of the time."""
@@ -126,7 +123,7 @@ class Item:
             self.state = step(self)
         except Exception as error:
             model, rows = (self.state.model, self.state.rows) if isinstance(self.state, Failed | Ready) else (None, 0)
-            self.state = Failed(_to_onnxlet_error(error), model, rows)
+            self.state = Failed(telemetry.to_onnxlet_error(error), model, rows)
 
     def final(self) -> Final:
         """Return the state at the end."""
@@ -275,7 +272,7 @@ def _outputs_of(outcome: Outputs | OnnxletError) -> Outputs:
 
 def _without_predictions(error: Exception, model: Model, etag: str | None, rows: int = 0) -> Ready | Failed:
     """Return the state after an error: a failure if the source may be answered later, else a result with the error."""
-    error = _to_onnxlet_error(error)
+    error = telemetry.to_onnxlet_error(error)
     if error.is_retryable:
         return Failed(error, model, rows)
     return Ready(model, etag, {"error": error.public, "code": error.code}, rows)
@@ -297,11 +294,3 @@ def _write(service: Service, item: Item) -> Written:
     with suppress(ConflictError):
         results.put_if_absent(key, to_json(document))
     return Written(ready, f"{results.url}/{key}")
-
-
-def _to_onnxlet_error(error: Exception) -> OnnxletError:
-    """Return an error that a client may see; log any other error, without its text."""
-    if isinstance(error, OnnxletError):
-        return error
-    logger.error("an error inside the function: %s", telemetry.describe(error))
-    return OnnxletError("an error inside the function; its log says more")

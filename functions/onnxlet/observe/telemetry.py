@@ -4,6 +4,7 @@ Source: CloudWatch, "Embedded metric format specification"; Cloud Logging, "Stru
 W3C, "Server Timing".
 """
 
+import logging
 import os
 import re
 import sys
@@ -15,8 +16,10 @@ from typing import Any
 
 import orjson
 
-from onnxlet.errors import one_line
+from onnxlet.errors import OnnxletError, one_line
 from onnxlet.settings import Settings
+
+logger = logging.getLogger("onnxlet")
 
 NAMESPACE = "onnxlet"
 
@@ -87,6 +90,14 @@ def describe(error: BaseException) -> str:
     places = [f"{os.path.basename(frame.filename)}:{frame.lineno} in {frame.name}" for frame in reversed(frames)]
     cause = "" if error.__cause__ is None else f"; caused by {describe(error.__cause__)}"
     return f"{type(error).__name__} at {' < '.join(places)}{cause}"
+
+
+def to_onnxlet_error(error: Exception) -> OnnxletError:
+    """Return an error that a client may see. The details of any other error are only logged."""
+    if isinstance(error, OnnxletError):
+        return error
+    logger.error("an error inside the function: %s", describe(error))
+    return OnnxletError("an error inside the function; see the function's log")
 
 
 def server_timing(steps_s: Mapping[str, float], total_s: float, *, is_cold: bool) -> str:

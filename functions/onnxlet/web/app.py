@@ -1,17 +1,17 @@
-"""Request in, response out: route -> load -> decode -> run -> encode, the same for both clouds."""
+"""The app: an HTTP request in, a response out, the same for both clouds.
+
+`App._answer` is the way of every request: translate, admit, route, let the endpoint answer (load, decode, run, encode),
+compress, fit the platform's limit, log.
+"""
+
+from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from onnxlet import deadline
-from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import OnnxletError, TooLargeError
 from onnxlet.http import (
     Request,
@@ -20,50 +20,36 @@ from onnxlet.http import (
     check_size,
     compressed,
     decompressed,
-    to_json,
     wire_bytes,
     without_body,
 )
 from onnxlet.observe import telemetry
-from onnxlet.registry.prefetch import Prefetch
 from onnxlet.service import Service
 from onnxlet.settings import Settings
 from onnxlet.web.endpoints import ROUTES, is_page
+from onnxlet.web.error_responses import to_onnxlet_error, to_response
 from onnxlet.web.exchange import Exchange
 from onnxlet.web.routes import Route, Router
 
 if TYPE_CHECKING:
     from onnxlet.web.cors import Cors
+    from onnxlet.registry.prefetch import Prefetch
 
 logger = logging.getLogger("onnxlet")
 
 ROUTER = Router(ROUTES)
 
 MAX_RESPONSE_BYTES = {"lambda": 6 * 1024 * 1024 - 64 * 1024, "cloud-run": 32 * 1024 * 1024, "other": 32 * 1024 * 1024}
-"""What a platform sends back at most; of Lambda's 6 MiB some are left for the document around the body."""
+"""The largest response of each platform. Lambda's limit is 6 MiB, of which 64 KiB are for the JSON around the body."""
 
 PREFLIGHT = "(preflight)"
-"""The route of a browser's question before a request, whatever its path, in the log."""
+"""The log's name for the route of a browser's CORS preflight, whatever its path."""
 
-SPILLED = "responses"
-"""The prefix under the results for answers that are too large to send."""
+NOSNIFF = {"x-content-type-options": "nosniff"}
+"""Sent with every response to GET, so that no browser interprets a user's text as HTML."""
 
-SPILL_LIFETIME = timedelta(hours=1)
-
-SHADOW_FACTOR = 2
-"""How much longer than the answer its shadow may take, which begins when the answer is made."""
-
-MAX_LOGGED_LABELS = 16
-"""Of an answer that a shadow gave too: those of its first rows."""
-
-MAX_COMPARED_BYTES = 1024 * 1024
-"""The largest answer that is parsed again for its labels."""
-
-UNSNIFFED = {"x-content-type-options": "nosniff"}
-"""Of what a browser may be led to, which is what GET answers: no text of a stranger's in it becomes a page."""
-
-UNCACHED = {"cache-control": "no-store"}
-"""Of what not everybody may see: to a cache between, `x-api-key` is a header like any other (RFC 9111, section 3.5)."""
+NO_STORE = {"cache-control": "no-store"}
+"""Sent if API keys are required: shared caches do not know that `x-api-key` authorizes (RFC 9111, section 3.5)."""
 
 
 class App:
@@ -75,12 +61,12 @@ class App:
         write_line: telemetry.WriteLine = telemetry.write_line,
         prefetched: Prefetch | None = None,
     ) -> None:
-        """Take the settings; nothing is read until the first request.
+        """Create the app; it reads nothing before the first request.
 
         Args:
-            settings: The function's.
-            write_line: Where the line of each request goes.
-            prefetched: The default model, where it is already on its way.
+            settings: The function's settings.
+            write_line: Writes one line of the log for each request.
+            prefetched: The default model, if it is already being fetched.
         """
         self.service = Service(settings, prefetched)
         self.write_line = write_line
@@ -88,11 +74,11 @@ class App:
         self._is_cold = True
 
     @classmethod
-    def start(cls, settings: Settings, prefetched: Prefetch | None = None) -> "App":
-        """Make the app and load its default model, before the first request; the arguments are those of the class.
+    def start(cls, settings: Settings, prefetched: Prefetch | None = None) -> App:
+        """Create the app and load its default model before the first request.
 
-        Where a server forks its workers from this process (functions-framework's gunicorn does), the model is loaded in
-        each worker as it starts: neither obstore's nor ONNX Runtime's threads survive a fork.
+        A server that forks its workers from this process, as functions-framework's gunicorn does, loads the model in
+        each worker: the threads of obstore and ONNX Runtime do not survive a fork.
         """
         app = cls(settings, prefetched=prefetched)
         if settings.is_preforked:
@@ -103,15 +89,15 @@ class App:
 
     @property
     def settings(self) -> Settings:
-        """What the function was told by its environment."""
+        """The function's settings."""
         return self.service.settings
 
     def warm_up(self) -> None:
-        """Make ready for the first request. A failure is logged, and found again by the first request."""
+        """Load the default model. A failure is only logged: the first request meets it again."""
         try:
             self.service.warm_up()
         except OnnxletError as error:
-            logger.error("the default model was not loaded: %s", error)  # noqa: TRY400 - the line says it all
+            logger.error("the default model was not loaded: %s", error)  # noqa: TRY400 - the text says it all
 
     def handle(
         self,
@@ -119,12 +105,12 @@ class App:
         to_request: Callable[[Any], Request] = lambda request: request,
         remaining_s: float | None = None,
     ) -> Response:
-        """Answer a request, a little before the platform's patience ends. Never raises: an error is an answer, too.
+        """Answer a request shortly before the platform's timeout at the latest. Never raises: errors are responses too.
 
         Args:
-            event: The request, in a cloud's form where `to_request` says how to read it.
+            event: The request in the cloud's own form.
             to_request: The cloud's translator.
-            remaining_s: What the platform says that is left of the time; None takes all that the settings give.
+            remaining_s: How much time is left by the platform's account; None stands for the whole timeout.
         """
         with deadline.of_answer(self.settings.timeout_s, remaining_s):
             return self._answer(event, to_request)
@@ -132,128 +118,69 @@ class App:
     def _answer(self, event: Any, to_request: Callable[[Any], Request]) -> Response:
         exchange = Exchange(self.service)
         try:
-            exchange.request = sent = below(to_request(event), self.settings.base_path)
-            allowed = self._cors and self._cors.preflight(sent.method, sent.headers)
-            if allowed:
+            request = exchange.request = below(to_request(event), self.settings.base_path)
+            preflight = self._cors and self._cors.preflight(request.method, request.headers)
+            if preflight:
                 exchange.route = PREFLIGHT
-                return self._finish(exchange, Response(204, b"", headers=allowed))
-            if self.service.api_keys is not None and not is_page(exchange.request):
-                exchange.key = self.service.api_keys.admit(exchange.request)
-            route, arguments = ROUTER.find(exchange.request.method, exchange.request.path)
+                return self._finish(exchange, Response(204, b"", headers=preflight))
+            self._admit(exchange)
+            route, arguments = ROUTER.find(request.method, request.path)
             exchange.route = route.pattern
-
-            def respond() -> Response:
-                exchange.request = decompressed(sent)
-                check_size(exchange.request.body)
-                return route.endpoint(exchange, **arguments)
-
-            answer = respond() if route.method == "GET" else self.service.budget.run(respond)
+            answer = self._run(route, arguments, exchange)
             response = self._fit(compressed(answer, exchange.request), exchange.request)
         except Exception as error:
-            exchange.error, response = _to_error(error)
-            return self._finish(exchange, response)
+            exchange.error = to_onnxlet_error(error)
+            return self._finish(exchange, to_response(exchange.error))
         response = self._finish(exchange, response)
-        self._ask_shadow(exchange, route, arguments, answer)
+        if route.method == "POST" and exchange.routed is not None and exchange.routed.shadow is not None:
+            from onnxlet.web import shadow  # few models have a shadow
+
+            shadow.compare(exchange, route, arguments, answer, self._write)
         return response
 
-    def _fit(self, response: Response, request: Request) -> Response:
-        """The response, or where it is stored if it is larger than the platform sends back.
+    def _admit(self, exchange: Exchange) -> None:
+        """Check the request's API key, if keys are required.
 
         Raises:
-            TooLargeError: it is, and there is nowhere to store it.
+            UnauthenticatedError: there is no valid key.
+            QuotaExceededError: the key has no request left today.
+        """
+        if self.service.api_keys is not None and not is_page(exchange.request):
+            exchange.key = self.service.api_keys.admit(exchange.request)
+
+    def _run(self, route: Route, arguments: dict[str, str], exchange: Exchange) -> Response:
+        """Let the endpoint answer, within the memory that requests share. It may be called a second time."""
+        received = exchange.request
+
+        def respond() -> Response:
+            exchange.request = decompressed(received)
+            check_size(exchange.request.body)
+            return route.endpoint(exchange, **arguments)
+
+        return respond() if route.method == "GET" else self.service.budget.run(respond)
+
+    def _fit(self, response: Response, request: Request) -> Response:
+        """Return the response, or store it and return where it is if the platform cannot send it.
+
+        Raises:
+            TooLargeError: the response is too large, and there is no place for results.
         """
         platform = self.settings.platform
         size_bytes = wire_bytes(response, is_lambda=platform == "lambda")
         limit_bytes = request.response_limit_bytes or MAX_RESPONSE_BYTES[platform]
         if size_bytes <= limit_bytes or request.method == "HEAD":
             return response
-        text = f"the answer takes {size_bytes} bytes, more than the {limit_bytes} that can be sent back"
+        problem = f"response: expected at most {limit_bytes} bytes, got {size_bytes}"
         if self.settings.results is None:
-            raise TooLargeError(f"{text}: ask for fewer rows or outputs, or for binary data, or set ONNXLET_RESULTS")
-        return self._spill(response, text, request)
+            raise TooLargeError(f"{problem}: request fewer rows or outputs, or binary data, or set ONNXLET_RESULTS")
+        from onnxlet.web import spill  # few responses are too large
 
-    def _spill(self, response: Response, text: str, request: Request) -> Response:
-        """Store a response, and answer where it is.
-
-        A page of another origin gets no redirect: its browser would follow it as the origin `null`, and show the page
-        nothing at all. It reads the URL in the document.
-        """
-        results = self.service.results
-        key = f"{SPILLED}/{os.urandom(16).hex()}"
-        results.put_if_absent(key, response.body)
-        try:
-            url = results.sign(key, SPILL_LIFETIME)
-        except OnnxletError as error:  # the client still learns where the object is
-            logger.warning("no presigned URL: %s", error)
-            url = None
-        document = {
-            "error": f"{text}; it is stored as an object",  # Triton's client shows this text
-            "code": "spilled",
-            "object": f"{results.url}/{key}",
-            "url": url,
-            "expires_in_s": int(SPILL_LIFETIME.total_seconds()),
-            "content_type": response.content_type,
-            "headers": response.headers,
-        }
-        is_foreign = self._cors is not None and self._cors.allows(request.headers)
-        location = {} if url is None or is_foreign else {"location": url}
-        return replace(to_json(document, 303), headers=location)
-
-    def _ask_shadow(self, exchange: Exchange, route: Route, arguments: dict[str, str], answer: Response) -> None:
-        """Let a shadow answer a copy of a request whose own answer is made; whatever happens, that answer stays.
-
-        The shadow gets what is left of the time, and at most `SHADOW_FACTOR` times as long as the answer took.
-        """
-        if exchange.routed is None or exchange.routed.shadow is None or route.method != "POST":
-            return
-        try:
-            with (
-                deadline.within(min(deadline.remaining_s(), SHADOW_FACTOR * exchange.total_s())),
-                self.service.budget.share(),  # where no memory is left, a shadow is refused at once
-            ):
-                self._compare(exchange, route, arguments, answer)
-        except Exception as error:
-            logger.error("an error beside a shadow: %s", telemetry.describe(error))  # noqa: TRY400 - without its text
-
-    def _compare(self, exchange: Exchange, route: Route, arguments: dict[str, str], answer: Response) -> None:
-        """Log how a shadow answers a request beside the model that has answered it.
-
-        Of both answers the log has the labels alone: they are the model's words, all else may be the client's.
-        """
-        routed = exchange.routed
-        assert routed is not None, "the caller has looked"
-        model, shadow = routed.model, routed.shadow
-        assert shadow is not None, "the caller has looked"
-        started_s, code = time.perf_counter(), None
-        try:
-            deadline.check()
-            other = route.endpoint(Exchange(self.service, exchange.request, shadow), **arguments)
-        except Exception as error:
-            found, other = _to_error(error)
-            code = found.code
-        self._write(
-            {
-                "message": f"shadow of {model.manifest.model}: version {shadow.manifest.version} gave {other.status}",
-                "model": model.manifest.model,
-                "version": model.manifest.version,
-                "shadow_version": shadow.manifest.version,
-                "shadow_status": other.status,
-                "shadow_code": code,
-                "shadow_ms": (time.perf_counter() - started_s) * 1000,
-                "labels": _labels(answer, model.manifest),
-                "shadow_labels": _labels(other, shadow.manifest),
-            }
-        )
-
-    def _write(self, line: dict[str, Any]) -> None:
-        """Write a line into the log; a log that cannot be written does not take the client's answer away."""
-        try:
-            self.write_line(line)
-        except Exception as error:
-            logger.error("a line of the log was not written: %s", telemetry.describe(error))  # noqa: TRY400
+        # The browser would follow another origin's redirect as the origin `null`, and refuse the page its result.
+        has_redirect = self._cors is None or not self._cors.allows(request.headers)
+        return spill.store(self.service.results, response, problem, has_redirect=has_redirect)
 
     def _finish(self, exchange: Exchange, response: Response) -> Response:
-        """Mark the response with who made it and how, and write the request's line into the log."""
+        """Log the request, and return the response with the headers that say which model answered and how."""
         request, total_s = exchange.request, exchange.total_s()
         if request.method == "HEAD":
             response = without_body(response)
@@ -263,70 +190,58 @@ class App:
             self.service.statistics.record(model, is_success=is_success, total_s=total_s, steps=exchange.steps_s)
         trace = telemetry.parse_trace(request.headers)
         request_id = telemetry.parse_request_id(request.headers, request.id)
-        method = telemetry.method_name(request.method)
-        line = {
-            "message": f"{method} {exchange.route or '(no route)'} {response.status}",
-            "method": method,
-            "route": exchange.route,
-            "key": exchange.key and exchange.key.id,
-            "status": response.status,
-            "model": model and model.model,
-            "version": model and model.version,
-            "milliseconds": total_s * 1000,
-            **{f"{step}_ms": seconds * 1000 for step, seconds in exchange.steps_s.items()},
-            "rows": exchange.rows,
-            "request_bytes": len(request.body),
-            "response_bytes": len(response.body),
-            "code": exchange.error and exchange.error.code,
-            "refused": int(400 <= response.status < 500),
-            "failed": int(response.status >= 500),
-            "cold": self._is_cold,
-            "request_id": request_id,
-        }
+        line = _line(exchange, response, total_s) | {"cold": self._is_cold, "request_id": request_id}
         self._write(telemetry.with_platform(line, trace, self.settings))
         timing = telemetry.server_timing(exchange.steps_s, total_s, is_cold=self._is_cold)
         self._is_cold = False
-        headers = {"server-timing": timing, "traceparent": trace.header()}
+        headers = {**response.headers, "server-timing": timing, "traceparent": trace.header()}
         if request_id is not None:
             headers["x-request-id"] = request_id
         if model is not None:
             headers |= {"onnxlet-model": model.model, "onnxlet-version": str(model.version)}
         if request.method in {"GET", "HEAD"}:
-            headers |= UNSNIFFED
+            headers |= NOSNIFF
         if self.service.api_keys is not None and "cache-control" not in response.headers:
-            headers |= UNCACHED
+            headers |= NO_STORE
         if self._cors is not None:
             headers |= self._cors.headers(request.headers, response.headers)
-        return Response(response.status, response.body, response.content_type, {**response.headers, **headers})
+        return Response(response.status, response.body, response.content_type, headers)
+
+    def _write(self, line: dict[str, Any]) -> None:
+        """Write a line into the log. If that fails, the client still gets the response."""
+        try:
+            self.write_line(line)
+        except Exception as error:
+            logger.error("a line of the log was not written: %s", telemetry.describe(error))  # noqa: TRY400
 
 
-def _open_cors(settings: Settings) -> "Cors | None":
-    """Return what lets pages of other origins read the answers; None where no origin is named."""
+def _line(exchange: Exchange, response: Response, total_s: float) -> dict[str, Any]:
+    """Return what the log says of a request."""
+    method = telemetry.method_name(exchange.request.method)
+    model = None if exchange.routed is None else exchange.routed.model.manifest
+    return {
+        "message": f"{method} {exchange.route or '(no route)'} {response.status}",
+        "method": method,
+        "route": exchange.route,
+        "key": exchange.key and exchange.key.id,
+        "status": response.status,
+        "model": model and model.model,
+        "version": model and model.version,
+        "milliseconds": total_s * 1000,
+        **{f"{step}_ms": seconds * 1000 for step, seconds in exchange.steps_s.items()},
+        "rows": exchange.rows,
+        "request_bytes": len(exchange.request.body),
+        "response_bytes": len(response.body),
+        "code": exchange.error and exchange.error.code,
+        "refused": int(400 <= response.status < 500),
+        "failed": int(response.status >= 500),
+    }
+
+
+def _open_cors(settings: Settings) -> Cors | None:
+    """Return the rules for pages of other origins; None if no origin is configured."""
     if not settings.cors_origins:
         return None
-    from onnxlet.web.cors import Cors  # few functions are called from pages of other origins
+    from onnxlet.web.cors import Cors  # pages of other origins call few functions
 
     return Cors(settings.cors_origins)
-
-
-def _to_error(error: Exception) -> tuple[OnnxletError, Response]:
-    """The answer to an error; one that is not ours is logged, and the client is told no more than that."""
-    if isinstance(error, MemoryError):
-        error = TooLargeError("the request takes more memory than the function has left: ask for less at once")
-    elif not isinstance(error, OnnxletError):
-        logger.error("an error inside the function: %s", telemetry.describe(error))
-        error = OnnxletError("an error inside the function; its log says more")
-    answer = to_json({"error": error.public, "code": error.code}, error.status)
-    return error, replace(answer, headers=error.headers)
-
-
-def _labels(answer: Response, manifest: Manifest) -> list[str] | None:
-    """What a classifier calls the first rows, in an answer of `predictions`; None of any other answer."""
-    if manifest.classification is None or not answer.is_text or len(answer.body) > MAX_COMPARED_BYTES:
-        return None
-    document = orjson.loads(answer.body)
-    rows = document.get("predictions") if isinstance(document, dict) else None
-    if not isinstance(rows, list):
-        return None
-    labels = [row.get("label") for row in rows[:MAX_LOGGED_LABELS] if isinstance(row, dict)]
-    return [label for label in labels if label in manifest.classification.labels]

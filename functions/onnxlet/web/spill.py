@@ -1,0 +1,54 @@
+"""Spill: a response that the platform cannot send is stored as an object, and the client gets its URL."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from onnxlet.errors import OnnxletError
+from onnxlet.http import Response, to_json
+from onnxlet.storage import Store
+
+logger = logging.getLogger("onnxlet")
+
+PREFIX = "responses"
+"""The prefix of stored responses, under the root of the results."""
+
+LIFETIME_S = 60 * 60
+"""How long a presigned URL is valid."""
+
+
+def store(results: Store, response: Response, problem: str, *, has_redirect: bool) -> Response:
+    """Store a response, and return a 303 that names the object.
+
+    Args:
+        results: The place for results.
+        response: The response.
+        problem: Why it cannot be sent.
+        has_redirect: Whether the 303 redirects; else the client reads the URL in its document.
+    """
+    key = f"{PREFIX}/{os.urandom(16).hex()}"
+    results.put_if_absent(key, response.body)
+    url = _presign(results, key)
+    document = {
+        "error": f"{problem}; it is stored as an object",  # Triton's client shows this text
+        "code": "spilled",
+        "object": f"{results.url}/{key}",
+        "url": url,
+        "expires_in_s": LIFETIME_S,
+        "content_type": response.content_type,
+        "headers": response.headers,
+    }
+    location = {"location": url} if url is not None and has_redirect else {}
+    return Response(303, to_json(document).body, headers=location)
+
+
+def _presign(results: Store, key: str) -> str | None:
+    """Return a presigned URL, or None if none can be made: the client still learns where the object is."""
+    from datetime import timedelta  # few responses are too large
+
+    try:
+        return results.sign(key, timedelta(seconds=LIFETIME_S))
+    except OnnxletError as error:
+        logger.warning("no presigned URL: %s", error)
+        return None
