@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from onnxlet_cli.cost.offers import CLOUD_RUN_VCPUS
-from onnxlet_cli.deploy.settings import STAYS
+from onnxlet_cli.deploy.gcp.state import STAYS
 from tests.helpers import keys
 from tests.infra.provider import NOT_EMPTY, TERRAFORM, Deployment, prepare, serving
 from tests.infra.terraform import Module, read_module

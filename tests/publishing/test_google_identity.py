@@ -13,7 +13,7 @@ import pytest
 from onnxlet.errors import CredentialsError
 from onnxlet.settings import storage_from_environment
 from onnxlet.storage import open_store
-from onnxlet_cli.deploy.http import send_to
+from onnxlet_cli import http_client
 from onnxlet_cli.local.google_token import VARIABLE, token_file
 from onnxlet_cli.local.serve import LocalSettings, serve
 from onnxlet_cli.registry import open_place, open_registry
@@ -167,7 +167,7 @@ def test_serve_hands_it_to_the_functions(google: Google, tmp_path: Path, monkeyp
     with fake.serving() as url:
         monkeypatch.setenv("GOOGLE_BASE_URL", url)
         with serve("gcp", LocalSettings("gs://models/registry", None, 0)) as server:
-            reply = send_to(f"{server.url}/v1/models/none", None, {})
+            reply = http_client.send(f"{server.url}/v1/models/none")
     assert (reply.status, json.loads(reply.body)["code"]) == (404, "model_not_found")
     assert set(fake.tokens) == {fake.token}
 

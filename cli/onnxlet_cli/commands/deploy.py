@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet_cli import output
 from onnxlet_cli.deploy.cloud import DEFAULT_NAME, Cloud, Options
 from onnxlet_cli.options import CloudName, finite
+from onnxlet_publishing.errors import UsageError
 
 CloudOption = Annotated[CloudName, typer.Option(help="aws or gcp.")]
-StackOption = Annotated[str, typer.Option("--stack", "--name", metavar="NAME", help="An account may have several.")]
-RegionOption = Annotated[str | None, typer.Option(help="By default the cloud's own setting, as AWS_REGION.")]
+StackOption = Annotated[
+    str, typer.Option("--stack", "--name", metavar="NAME", help="Name of the stack; an account may have several.")
+]
+RegionOption = Annotated[str | None, typer.Option(help="By default the setting of the cloud, for instance AWS_REGION.")]
 ProjectOption = Annotated[
     str | None, typer.Option(help="With --cloud gcp: the project's id, by default GOOGLE_CLOUD_PROJECT.")
 ]
@@ -34,17 +36,19 @@ def deploy(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|FILE.onnx", help="By default what is served now, else the local registry's only one."
+            metavar="NAME|FILE.onnx", help="By default the deployed model, or else the only one of the registry."
         ),
     ] = None,
     registry: Annotated[
         str | None,
-        typer.Option(metavar="URL", envvar="ONNXLET_REGISTRY", help="Where the model is taken from; by default local."),
+        typer.Option(
+            metavar="URL", envvar="ONNXLET_REGISTRY", help="Registry with the model; by default the local one."
+        ),
     ] = None,
     auth: Annotated[
         str | None, typer.Option(help="Who may call: iam (signed requests, the default), api-key or none.")
     ] = None,
-    memory: Annotated[int | None, typer.Option(metavar="MIB", min=128, max=10240, help="Of a function.")] = None,
+    memory: Annotated[int | None, typer.Option(metavar="MIB", min=128, max=10240, help="Memory of a function.")] = None,
     arch: Annotated[str | None, typer.Option(help="arm64 (AWS's default) or x86_64.")] = None,
     python: Annotated[str | None, typer.Option(metavar="X.Y", help="The functions' Python, 3.13 by default.")] = None,
     project: ProjectOption = None,
@@ -54,24 +58,26 @@ def deploy(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="A parameter of template.yaml, or a variable of infra/gcp, whose default NAME= brings back.",
+            help="A parameter of template.yaml, or a variable of infra/gcp; NAME= brings its default back.",
         ),
     ] = None,
     stage_file: Annotated[
         Path | None,
         typer.Option(
-            "--stage-file", metavar="FILE", help="NAME=VALUE as --set takes it, a line each; --set outranks it."
+            "--stage-file",
+            metavar="FILE",
+            help="File with a NAME=VALUE as for --set on each line; --set replaces its values.",
         ),
     ] = None,
     tag: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="With --cloud aws: label the stack and all in it; others stay."),
+        typer.Option(metavar="KEY=VALUE", help="With --cloud aws: a tag of the stack and its resources; others stay."),
     ] = None,
     sign: Annotated[
         Path | None,
-        typer.Option(metavar="KEY.pem", help="Sign what is published, where functions have ONNXLET_PUBLIC_KEYS."),
+        typer.Option(metavar="KEY.pem", help="Sign the published version, for functions with ONNXLET_PUBLIC_KEYS."),
     ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what would change and cost, and change nothing.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Show the changes and the costs, and change nothing.")] = False,
     requests_per_month: Annotated[int, typer.Option(min=1, help="With --plan: the traffic to cost.")] = 1_000_000,
     milliseconds: Annotated[
         float, typer.Option(callback=finite, min=0.001, help="With --plan: of a warm request on a full CPU.")
@@ -118,47 +124,47 @@ def destroy(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Remove what `onnxlet deploy` has made, but for what is kept on purpose, which it names."""
+    """Remove what `onnxlet deploy` made, and name what is kept on purpose."""
     from onnxlet_cli.deploy import deployment, summary
 
     target = deployment.find_cloud(cloud, Options(stack, region, project, state=state))
     console = output.progress()
     console.print(f"check    {target.check_account()}", highlight=False, markup=False)
     _confirm(target, is_agreed=yes)
-    kept = target.remove(lambda line: console.print(line, highlight=False, markup=False))
+    retained = target.remove(lambda line: console.print(line, highlight=False, markup=False))
     if json:
-        output.print_json(summary.kept_document(target, kept))
+        output.print_json(summary.removal_document(target, retained))
     else:
-        summary.print_kept(kept)
+        summary.print_removal(retained)
 
 
 def _parse_settings(texts: list[str], stage_file: Path | None) -> dict[str, str]:
-    """Return settings by their names: those of a stage's file, and of the command line, which outrank them.
+    """Return the settings of a stage's file, replaced by those of the command line.
 
     Raises:
-        InvalidRequestError: one is not of the form NAME=VALUE, or a name is in the file twice.
+        UsageError: a setting is not of the form NAME=VALUE, or a name is in the file twice.
         OSError: the file cannot be read.
     """
     lines = [] if stage_file is None else stage_file.read_text(encoding="utf-8").splitlines()
     numbered = [(f"{stage_file}:{number}:", line.strip()) for number, line in enumerate(lines, 1)]
-    filed: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for place, line in numbered:
         if line and not line.startswith("#"):
             name, value = _parse_setting(place, line)
-            if name in filed:
-                raise InvalidRequestError(f"{place} {name}: expected each name once, got it twice")
-            filed[name] = value
-    return filed | dict(_parse_setting("--set", text) for text in texts)
+            if name in settings:
+                raise UsageError(f"{place} {name}: expected each name once, got it twice")
+            settings[name] = value
+    return settings | dict(_parse_setting("--set", text) for text in texts)
 
 
 def _parse_setting(place: str, text: str) -> tuple[str, str]:
     """Return a setting's name and value.
 
     Raises:
-        InvalidRequestError: not of the form NAME=VALUE.
+        UsageError: the text is not of the form NAME=VALUE.
     """
     if not re.match(r"[A-Za-z]\w*=", text):
-        raise InvalidRequestError(f"{place} {text}: expected NAME=VALUE")
+        raise UsageError(f"{place} {text}: expected NAME=VALUE")
     name, _, value = text.partition("=")
     return name, value
 
@@ -167,24 +173,24 @@ def _parse_tags(texts: list[str]) -> dict[str, str]:
     """Return tags by their keys.
 
     Raises:
-        InvalidRequestError: a text is not of the form KEY=VALUE.
+        UsageError: a text is not of the form KEY=VALUE.
     """
     for text in texts:
         if not re.match(r"[^=]+=", text):
-            raise InvalidRequestError(f"--tag {text}: expected KEY=VALUE")
+            raise UsageError(f"--tag {text}: expected KEY=VALUE")
     return {key: value for key, _, value in (text.partition("=") for text in texts)}
 
 
 def _confirm(target: Cloud, *, is_agreed: bool) -> None:
-    """Say what will go and what will stay, and ask.
+    """Print what will be kept, and ask for a confirmation.
 
     Raises:
-        InvalidRequestError: nobody is there to answer.
+        UsageError: there is no terminal for the answer.
     """
-    for kept in target.kept():
-        output.progress().print(f"keeps    {kept.kind} {kept.name}", highlight=False, markup=False)
+    for resource in target.retained():
+        output.print_note(f"keeps    {resource.kind} {resource.name}")
     if is_agreed:
         return
     if not sys.stdin.isatty():
-        raise InvalidRequestError("destroy asks before it removes anything: give --yes where nobody can answer")
-    typer.confirm("Remove all else?", abort=True, err=True)
+        raise UsageError("destroy asks before it removes anything: give --yes without a terminal")
+    typer.confirm("Remove everything else?", abort=True, err=True)

@@ -1,4 +1,4 @@
-"""`onnxlet doctor`: reads the options, looks, and prints what it finds."""
+"""`onnxlet doctor`: reads the options, runs the checks, and prints the findings."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -15,21 +15,24 @@ def doctor(
         str | None,
         typer.Argument(
             metavar="[REGISTRY_URL|FUNCTION_URL|STACK:name|PACKAGE.zip]",
-            help="What to look at beside this machine; by default the registry.",
+            help="What to check in addition to this machine; by default the registry.",
         ),
     ] = None,
     registry: Annotated[
         str | None,
         typer.Option(
-            "--registry", metavar="URL", envvar="ONNXLET_REGISTRY", help="To hold a function or a stack against."
+            "--registry",
+            metavar="URL",
+            envvar="ONNXLET_REGISTRY",
+            help="Registry to compare a function or a stack with.",
         ),
     ] = None,
     memory: Annotated[
-        int | None, typer.Option(metavar="MIB", min=128, help="Of the function that shall load the models.")
+        int | None, typer.Option(metavar="MIB", min=128, help="Memory of the function that will load the models.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
-    """Look at this machine, a registry, a function, a stack or a package, and say what is wrong and what to do."""
+    """Check this machine, a registry, a function, a stack or a package, and say what is wrong and what to do."""
     findings = []
     for finding in examine(target, registry, memory):
         findings.append(finding)
@@ -44,13 +47,13 @@ def doctor(
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """How much of each was found."""
+    """Return the line that counts the findings by severity."""
     counts = {
         severity: sum(finding.severity == severity for finding in findings) for severity in ("error", "warning", "ok")
     }
     if counts["error"] or counts["warning"]:
         return f"{_plural(counts['error'], 'error')}, {_plural(counts['warning'], 'warning')}, {counts['ok']} in order"
-    return f"Nothing is wrong: {counts['ok']} things were looked at"
+    return f"Nothing is wrong: {counts['ok']} checks"
 
 
 def _plural(count: int, noun: str) -> str:

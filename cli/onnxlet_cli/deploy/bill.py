@@ -11,15 +11,15 @@ PLATFORMS = {"aws": "lambda", "gcp": "cloud-run"}
 
 @dataclass(frozen=True)
 class Traffic:
-    """What is expected of it."""
+    """The expected traffic."""
 
     requests_per_month: int = 1_000_000
     milliseconds: float = 20
-    """Of a warm request on one full CPU; `onnxlet bench warm` measures it."""
+    """The duration of a warm request on one full CPU; `onnxlet bench warm` measures it."""
 
 
 def expect(traffic: Traffic, target: Target, memory_mib: int, extras: Extras) -> Estimate:
-    """What the HTTP function costs in a month, with what the deployment turns on besides."""
+    """Estimate the monthly cost of the HTTP function and of the extras that the deployment turns on."""
     return estimate(
         traffic.requests_per_month,
         milliseconds=traffic.milliseconds,

@@ -1,91 +1,102 @@
-"""A cloud, as a deployment sees it: what each of the two modules `aws` and `gcp` can do."""
+"""A cloud, as a deployment sees it: what `deploy.aws` and `deploy.gcp` can both do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet.registry.registry import Registry
 from onnxlet_cli.cost.offers import Extras
 from onnxlet_cli.deploy.process import Report
+from onnxlet_cli.http_client import Response
 from onnxlet_cli.package.target import Target
+from onnxlet_publishing.errors import UsageError
 
 DEFAULT_NAME = "onnxlet"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user said; what was not said stays as it is in what is deployed."""
+    """The options of the command; what the user leaves out stays as it is deployed."""
 
     name: str = DEFAULT_NAME
-    """The stack, of which an account may have several."""
+    """The stack's name; an account may have several stacks."""
     region: str | None = None
     project: str | None = None
-    """Of GCP."""
+    """The GCP project."""
     auth: str | None = None
-    """One of `aws.AUTHS`: who may call."""
+    """Who may call: one of the cloud's `AUTHS`."""
     memory_mib: int | None = None
     arch: str | None = None
     python: str | None = None
     others: Mapping[str, str] = field(default_factory=dict)
     """Parameters of the template, or variables of Terraform, by their names."""
     state: str | None = None
-    """Of GCP: where Terraform's state is, as `gs://bucket`."""
+    """The place of Terraform's state on GCP, as `gs://bucket`."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    """Of AWS: what the stack and all in it is labelled with, beside the tags that it has."""
+    """Tags that an AWS stack and its resources get in addition to those that they have."""
 
 
 def check_named_once(options: Options, fields: Mapping[str, str]) -> None:
     """Refuse a setting that an option names, and `--set` or a stage's file as well: which one counts would be a guess.
 
     Args:
-        options: What the user said.
-        fields: The fields of the options, by the settings that say the same.
+        options: The options of the command.
+        fields: The fields of the options, by the settings with the same meaning.
 
     Raises:
-        InvalidRequestError: a setting is named twice.
+        UsageError: a setting is named twice.
     """
     for name, field_name in fields.items():
         if name in options.others and getattr(options, field_name) is not None:
             option = f"--{field_name.partition('_')[0]}"
-            raise InvalidRequestError(f"--set {name}: expected it or {option}, which name the same setting, got both")
+            raise UsageError(f"--set {name}: expected it or {option}, which name the same setting, got both")
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """The places of what is deployed."""
+    """The URLs of a deployment."""
 
     http_url: str
     registry_url: str
     input_url: str
     results_url: str
     others: Mapping[str, str] = field(default_factory=dict)
-    """By the names that the template or Terraform gives them."""
+    """All outputs by the names that the template or Terraform gives them."""
+
+    @classmethod
+    def read(cls, outputs: Mapping[str, Any], names: tuple[str, str, str, str]) -> "Outputs":
+        """Return outputs, given the names of the four URLs in the order of the fields.
+
+        Raises:
+            KeyError: an output is missing.
+        """
+        http_url, registry_url, input_url, results_url = (outputs[name] for name in names)
+        return cls(http_url, registry_url, input_url, results_url, dict(outputs))
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """What is deployed."""
+    """What is deployed now."""
 
     outputs: Outputs
     model: str | None
     """The default model."""
     variant: str | None
-    """Which of its graphs."""
+    """The variant of the default model."""
     public_keys: str = ""
-    """The keys of the publishers whose versions alone are loaded, as `ONNXLET_PUBLIC_KEYS`; empty where all are."""
+    """The keys of the publishers that functions trust, as `ONNXLET_PUBLIC_KEYS`; without keys they trust all."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What shall be deployed."""
+class Release:
+    """What a deployment puts in place."""
 
     package: Path
-    """The zip of `onnxlet package`."""
+    """The zip that `onnxlet package` made."""
     model: str
     prefetch: str | None
-    """`ONNXLET_PREFETCH`; None as long as the model is not in the registry there."""
+    """`ONNXLET_PREFETCH`; None until the model is in the deployment's registry."""
 
 
 @dataclass(frozen=True)
@@ -98,129 +109,123 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Reply:
-    """An answer to an HTTP request."""
-
-    status: int
-    headers: Mapping[str, str]
-    """By lower-case names."""
-    body: bytes
-
-
-@dataclass(frozen=True)
-class Unasked:
-    """A request that was not sent, or reached no function, since this machine cannot be a caller."""
+class NotCalled:
+    """Why no request reached the function: this machine cannot be a caller."""
 
     reason: str
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What is left on purpose where all else was removed."""
+class Retained:
+    """A resource that stays on purpose when a deployment is removed."""
 
     kind: str
-    """As its cloud names it."""
+    """The cloud's name for the type."""
     name: str
     remedy: str
     """The command that removes it for ever."""
 
 
 class Cloud(Protocol):
-    """Where functions are deployed."""
+    """A cloud that functions are deployed to."""
 
     def check(self) -> str:
-        """See that all that a deployment needs is there; a line that says to whom and where it goes.
+        """Check that everything a deployment needs is there; return a line that names the account and the place.
 
         Raises:
-            InvalidRequestError, SettingsError, CredentialsError: something is missing; the text says what to do.
+            UsageError, MachineError, AccountError: something is missing; the text says what to do.
         """
 
     def check_account(self) -> str:
-        """Look whether the cloud lets us in; a line that says to whom and where it goes, raises as `check`."""
-
-    def find(self) -> Deployed | None:
-        """What is deployed, or None.
+        """Check that the cloud accepts the user; return a line that names the account and the place.
 
         Raises:
-            StoreError: it is in a state in which nothing can be done; the text says what to do.
+            UsageError, MachineError, AccountError: as `check`.
+        """
+
+    def find(self) -> Deployed | None:
+        """Return what is deployed, or None.
+
+        Raises:
+            DeploymentError: the deployment is in a state that allows no change; the text says what to do.
         """
 
     def target(self) -> Target:
-        """What the package must be made for."""
+        """Return the target that the package must be made for."""
 
     def memory_mib(self) -> int:
-        """Of the function, as it will be."""
+        """Return the memory that the HTTP function will have."""
 
     def extras(self) -> Extras:
-        """What is billed besides the function, as it will be."""
+        """Return what will be billed in addition to the function."""
 
-    def plan(self, wanted: Wanted, report: Report) -> list[Change]:
-        """What `apply` would change, changing nothing.
+    def plan(self, release: Release, report: Report) -> list[Change]:
+        """Return what `apply` would change; change nothing.
 
         Raises:
-            StoreError: the cloud refuses.
+            DeploymentError, ToolError: the cloud refuses.
         """
 
-    def apply(self, wanted: Wanted, report: Report) -> Deployed:
-        """Deploy; where all is as wanted already, nothing changes.
+    def apply(self, release: Release, report: Report) -> Deployed:
+        """Deploy; a release that is deployed already changes nothing.
 
         Raises:
-            StoreError: it failed; the text says why, and what to do.
+            DeploymentError, ToolError: the deployment failed; the text says why, and what to do.
         """
 
     def open_registry(self, url: str) -> Registry:
-        """A registry there, with the credentials that deploy."""
+        """Open a registry of the deployment with the credentials that deploy."""
 
-    def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | Unasked:
-        """Send a request as a caller who is let in, if this machine can be one.
+    def send(self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]) -> Response | NotCalled:
+        """Send a request to the HTTP function as a caller that it accepts, if this machine can be one.
 
         Raises:
-            OSError: nothing answers.
+            ServiceError: no response came.
         """
 
-    def look(self, outputs: Outputs) -> list[str]:
-        """The commands that show why an object has no result; empty where no function answers objects."""
+    def diagnostics(self, outputs: Outputs) -> list[str]:
+        """Return the commands that show why an object has no result; empty if no function answers objects."""
 
     def remove_objects(self, url: str) -> None:
-        """Delete all objects of a folder, and what the cloud keeps of their earlier versions where it can be named.
+        """Delete all objects of a folder, with the earlier versions of them that the cloud can name.
 
         Raises:
-            StoreError: not all of them could be deleted.
+            ServiceError, StoreError: some objects are left.
         """
 
     def tidy(self, report: Report) -> None:
-        """Remove what earlier deployments left, where it costs and nobody needs it; report failures, raise none."""
+        """Remove what earlier deployments left that costs money and nobody needs; report a failure, raise none."""
 
-    def kept(self) -> list[Kept]:
-        """What `remove` would keep."""
+    def retained(self) -> list[Retained]:
+        """Return what `remove` would leave on purpose."""
 
-    def remove(self, report: Report) -> list[Kept]:
-        """Remove what is deployed, but for what is kept on purpose; gives that.
+    def remove(self, report: Report) -> list[Retained]:
+        """Remove the deployment, and return what is left on purpose.
 
         Raises:
-            StoreError: it failed; the text says why, and what to do.
+            DeploymentError, ToolError: the removal failed; the text says why, and what to do.
         """
 
     def describe(self, outputs: Outputs, model: str) -> list[tuple[str, list[str]]]:
-        """How to use what is deployed: a purpose, and its lines."""
+        """Return how to use the deployment: purposes, each with its lines."""
 
     def document(self) -> dict[str, Any]:
-        """Where it is deployed, for machines."""
+        """Return the place of the deployment for machines."""
 
 
 def require_registry(outputs: Outputs, setting: str, url: str | None) -> None:
     """Refuse another registry for functions that run: it would have neither their models nor their API keys.
 
     Args:
-        outputs: The places of what is deployed.
+        outputs: The URLs of the deployment.
         setting: The setting that names the registry's bucket, with its new value.
-        url: The URL of the registry that the setting leads to; None if that cannot be the deployed one.
+        url: The URL of the registry that the setting leads to; None if it cannot be the deployed one.
 
     Raises:
-        InvalidRequestError: It is another registry than the deployed one.
+        UsageError: it is another registry than the deployed one.
     """
     if url != outputs.registry_url:
-        raise InvalidRequestError(
+        raise UsageError(
             f"{setting}: expected the registry of what is deployed, {outputs.registry_url}, whose models and API keys "
             "the functions would lose: deploy another stack with that bucket (--stack NAME), and copy the models there "
             "(`onnxlet promote --from STACK --to NAME`)"

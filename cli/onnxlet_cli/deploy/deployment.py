@@ -1,17 +1,16 @@
-"""Deploy: check, package, publish, apply, ask; the deployment's table of contents."""
+"""Deploying: check, package, publish, apply and test, in this order."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import InvalidRequestError
 from onnxlet.registry.registry import Sign
 from onnxlet_cli.assets import deployment_folder
 from onnxlet_cli.cost.monthly import Estimate
 from onnxlet_cli.deploy import bill, model, objects, smoke
 from onnxlet_cli.deploy.bill import Traffic
-from onnxlet_cli.deploy.cloud import Change, Cloud, Deployed, Options, Outputs, Unasked, Wanted
+from onnxlet_cli.deploy.cloud import Change, Cloud, Deployed, NotCalled, Options, Outputs, Release
 from onnxlet_cli.deploy.model import Published, Source
 from onnxlet_cli.deploy.objects import ObjectAnswer
 from onnxlet_cli.deploy.process import Report
@@ -19,42 +18,43 @@ from onnxlet_cli.deploy.smoke import Answer
 from onnxlet_cli.package.build import Options as PackageOptions
 from onnxlet_cli.package.build import Package, build
 from onnxlet_cli.package.target import Target
+from onnxlet_publishing.errors import UsageError
 
 CLOUDS = ("aws", "gcp")
 
 USUAL = Traffic()
 
 Build = Callable[[Target, Report], Package]
-"""Makes the package for a target, and proves it where that is possible."""
+"""A function that makes the package for a target, and proves it if that is possible."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which model shall be served."""
+    """The user's choice of a model."""
 
     model: str | None = None
     """A name, or the path of an `.onnx` file."""
     registry: str | None = None
-    """The local registry's URL."""
+    """The URL of the registry that the model is copied from."""
     sign: Sign | None = None
-    """Signs it in the deployment's registry."""
+    """Signs the model in the deployment's registry."""
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """What was deployed."""
+    """The outcome of a deployment."""
 
     outputs: Outputs
     package: Package
     published: Published
-    answer: Answer | Unasked
+    answer: Answer | NotCalled
     object_answer: ObjectAnswer | None
-    """None where no function answers objects."""
+    """The result of the smoke object; None if no function answers objects."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be deployed."""
+    """What a deployment would do."""
 
     changes: list[Change]
     package: Package
@@ -62,25 +62,26 @@ class Plan:
     is_new: bool
     traffic: Traffic
     bill: Estimate
-    """For the HTTP function with this traffic."""
+    """The estimate for the HTTP function with this traffic."""
 
 
 def deploy(cloud: Cloud, choice: Choice, report: Report, build_package: Build | None = None) -> Deployment:
-    """Deploy, or bring what is deployed up to date; where it is, nothing changes.
+    """Deploy, or update a deployment; if it is up to date already, change nothing.
 
-    The model is published before the functions are told what to expect of it (`ONNXLET_PREFETCH`). Where the registry
-    is there already, one deployment does it all; where not, a first makes it, and a second changes one parameter.
+    The model is published before the functions get its expected artifacts (`ONNXLET_PREFETCH`). One deployment is
+    enough if the registry exists already; otherwise a first one makes it, and a second one changes one parameter.
 
     Raises:
-        OnnxletError: of the checks, and nothing was deployed; or of a later step, which says what to do.
+        CommandError, OnnxletError: a check failed and nothing was deployed, or a later step failed; the text says
+            what to do.
     """
     found, source, package = _prepare(cloud, choice, report, build_package)
-    deployed = found or cloud.apply(Wanted(package.path, source.name, None), report)
+    deployed = found or cloud.apply(Release(package.path, source.name, None), report)
     registry = cloud.open_registry(deployed.outputs.registry_url)
     published = source.publish(registry)
     report(f"publish  {published.live.model} version {published.live.version} is live in {registry.store.url}")
     prefetch = model.expected(published.live, deployed.variant)
-    deployed = cloud.apply(Wanted(package.path, source.name, prefetch), report)
+    deployed = cloud.apply(Release(package.path, source.name, prefetch), report)
     answer = smoke.ask(cloud, deployed.outputs, registry, published.live)
     report(f"ask      {_verdict(answer)}")
     found_object = objects.ask(cloud, deployed.outputs, registry, published.live, report)
@@ -92,47 +93,47 @@ def deploy(cloud: Cloud, choice: Choice, report: Report, build_package: Build | 
 def plan(
     cloud: Cloud, choice: Choice, report: Report, build_package: Build | None = None, traffic: Traffic = USUAL
 ) -> Plan:
-    """What `deploy` would do; nothing is changed, but the package is uploaded where the cloud asks for that.
+    """Return what `deploy` would do; change nothing, but upload the package if the cloud needs it for a plan.
 
     Raises:
-        OnnxletError: of the checks, or the cloud refuses.
+        CommandError, OnnxletError: a check failed, or the cloud refuses.
     """
     found, source, package = _prepare(cloud, choice, report, build_package)
     live = None if found is None else source.to_be_live(cloud.open_registry(found.outputs.registry_url))
     prefetch = None if found is None or live is None else model.expected(live, found.variant)
-    changes = cloud.plan(Wanted(package.path, source.name, prefetch), report)
+    changes = cloud.plan(Release(package.path, source.name, prefetch), report)
     costs = bill.expect(traffic, cloud.target(), cloud.memory_mib(), cloud.extras())
     return Plan(changes, package, source, found is None, traffic, costs)
 
 
 def find_cloud(name: str, options: Options) -> Cloud:
-    """The cloud of this name.
+    """Return the cloud of a name.
 
     Raises:
-        InvalidRequestError: there is none, or an option is not one of its.
+        UsageError: there is no such cloud, or it does not have an option.
     """
     if name not in CLOUDS:
-        raise InvalidRequestError(f"--cloud {name}: expected {' or '.join(CLOUDS)}")
+        raise UsageError(f"--cloud {name}: expected {' or '.join(CLOUDS)}")
     if name == "aws" and options.state is not None:
-        raise InvalidRequestError("--state: AWS keeps the state of a stack by itself; it is for --cloud gcp")
+        raise UsageError("--state: AWS keeps the state of a stack itself; the option is for --cloud gcp")
     if name == "aws":
-        from onnxlet_cli.deploy.aws import Aws  # boto3 takes longer to import than most commands
+        from onnxlet_cli.deploy.aws.cloud import Aws  # boto3 takes longer to import than most commands
 
         return Aws(options)
-    from onnxlet_cli.deploy.gcp import Gcp
+    from onnxlet_cli.deploy.gcp.cloud import Gcp
 
     return Gcp(options)
 
 
 def build_into(folder: Path) -> Build:
-    """Packages as `onnxlet package` makes them."""
+    """Return a function that makes packages as `onnxlet package` does."""
     return lambda target, report: build(PackageOptions(target, folder), report)
 
 
 def _prepare(
     cloud: Cloud, choice: Choice, report: Report, build_package: Build | None
 ) -> tuple[Deployed | None, Source, Package]:
-    """All that can fail before anything is deployed."""
+    """Check the cloud, find the model and make the package: all that can fail before anything is deployed."""
     report(f"check    {cloud.check()}")
     found = cloud.find()
     target = cloud.target()
@@ -148,13 +149,13 @@ def _prepare(
 
 
 def _live_models(cloud: Cloud, found: Deployed | None) -> list[str]:
-    """The models that are deployed already."""
+    """Return the models in the deployment's registry."""
     return [] if found is None else cloud.open_registry(found.outputs.registry_url).models()
 
 
-def _verdict(answer: Answer | Unasked) -> str:
-    if isinstance(answer, Unasked):
-        return f"not asked: {answer.reason}"
+def _verdict(answer: Answer | NotCalled) -> str:
+    if isinstance(answer, NotCalled):
+        return f"no request sent: {answer.reason}"
     what = "it gives the golden answer" if answer.is_golden else "the model is ready"
     if answer.random:
         what += f", {', '.join(answer.random)} not compared, since the model draws random numbers"
@@ -163,11 +164,11 @@ def _verdict(answer: Answer | Unasked) -> str:
 
 def _object_verdict(answer: ObjectAnswer | None, live: Manifest) -> str:
     if answer is None:
-        return "not asked: no function answers objects here"
+        return "no object sent: no function answers objects here"
     if answer.is_golden:
         what = "its result is the golden answer"
     elif answer.version != live.version:
         what = f"it has a result of version {answer.version}, not compared: version {live.version} is live"
     else:
-        what = "it has a result, not compared: the version has no golden example that an object can ask"
+        what = "it has a result, not compared: the version has no golden example that an object can carry"
     return f"{what} ({answer.seconds:.1f} s)"

@@ -1,7 +1,6 @@
-"""The smoke object: what is put where objects are answered comes back as a result, with the golden answer."""
+"""The smoke object: an object that is put into the inputs comes back as a result with the golden answer."""
 
 import json
-import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,52 +8,45 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from onnxlet import session
 from onnxlet.contract import tensors
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import Tensor
-from onnxlet.errors import (
-    ArtifactError,
-    InvalidTensorError,
-    ManifestError,
-    OnnxletError,
-    StoreError,
-    TooLargeError,
-)
+from onnxlet.errors import ArtifactError, ManifestError, OnnxletError, TooLargeError
 from onnxlet.events.result_keys import readable
 from onnxlet.limits import MAX_BODY_BYTES
 from onnxlet.media import media_types
 from onnxlet.models.batches import Batch
-from onnxlet.models.model import Model
 from onnxlet.protocols import payloads
 from onnxlet.protocols.reader import Reader
-from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import Store, urls
+from onnxlet_cli.deploy import object_comparison
 from onnxlet_cli.deploy.cloud import Cloud, Outputs
 from onnxlet_cli.deploy.process import Report
+from onnxlet_cli.errors import DeploymentError
+from onnxlet_publishing.errors import CommandError
 
 PREFIX = "onnxlet-deploy-"
-"""Begins the name of the folder that the object is put into; 128 random bits follow, so that it is nobody else's."""
+"""The beginning of the object's folder; 128 random bits follow, so that no other object has the same folder."""
 
 PATIENCE_S = 300
 """How long to wait for a result: a new deployment's notifications, triggers and permissions take minutes to work."""
 PAUSE_S = 2
 REPORT_S = 30
-"""Between two lines that say that nothing has come yet."""
+"""The time between two lines that report that there is no result yet."""
 AGAIN_S = 60
-"""After so long the object is put once more: what happened before a notification worked is never told."""
+"""The time after which the object is put once more: S3 never announces an object from before the notification."""
 SETTLE_S = 15
-"""How long to wait for the results of the objects that were put again; those that were lost have none."""
+"""How long to wait for the results of the objects that were put again; a lost object has none."""
 
 
 @dataclass(frozen=True)
 class ObjectAnswer:
-    """What came back."""
+    """The result of the smoke object."""
 
     result: str
-    """The result's URL; the result is removed."""
+    """The result's URL; the result itself is removed afterwards."""
     seconds: float
     """The time from the object to its result."""
     version: int
@@ -64,17 +56,17 @@ class ObjectAnswer:
 
 
 @dataclass(frozen=True)
-class Question:
-    """The object, and what must come back."""
+class SmokeObject:
+    """The object, and the answer that must come back."""
 
     body: bytes
     golden: Golden | None
-    """None where only the object's way is tried: it is empty, and its result says that it cannot be answered."""
+    """The expected answer; None for an empty object, whose result only proves that objects are answered."""
 
 
 @dataclass(frozen=True)
-class Errand:
-    """One object on its way to its result."""
+class RoundTrip:
+    """The way of one object to its result."""
 
     inputs: Store
     results: Store
@@ -95,14 +87,14 @@ class Errand:
 
     @property
     def remedy(self) -> str:
-        """What a user may look at where the result is missing or wrong."""
+        """The text that tells a user how to find out why the result is missing or wrong."""
         return f"; look with: {'; '.join(self.commands)}"
 
     def wait(self, body: bytes, report: Report, patience_s: float, pause_s: float) -> tuple[str, dict[str, Any]]:
         """Put the object, again and again, until one of its results is there; return its URL and its document.
 
         Raises:
-            StoreError: there is none in time.
+            DeploymentError: no result came in time.
         """
         started, puts, reports = time.monotonic(), 0, 0
         while True:
@@ -114,7 +106,7 @@ class Errand:
                 key = f"{self.place}/{name}"
                 return f"{self.results.url}/{key}", json.loads(self.results.read(key).data)
             if waited_s >= patience_s:
-                raise StoreError(
+                raise DeploymentError(
                     f"{self.url}: expected a result under {self.results.url} within {patience_s:.0f} s, got none"
                     f"{self.remedy}"
                 )
@@ -139,64 +131,63 @@ def ask(
     patience_s: float = PATIENCE_S,
     pause_s: float = PAUSE_S,
 ) -> ObjectAnswer | None:
-    """Put an object, wait for its result, compare it with the golden example, and remove both, whatever comes of it.
+    """Put an object, wait for its result, compare it with the golden example, and always remove both.
 
     Args:
-        cloud: Where the functions are.
-        outputs: The places of what is deployed.
-        registry: The registry there.
+        cloud: The cloud of the functions.
+        outputs: The URLs of the deployment.
+        registry: The deployment's registry.
         manifest: The version that is live.
-        report: Takes a line now and then while nothing comes.
+        report: Called with a line from time to time while there is no result.
         patience_s: How long to wait.
-        pause_s: How long to pause between two looks.
+        pause_s: How long to pause between two looks at the results.
 
     Returns:
-        None where no function answers objects.
+        None if no function answers objects.
 
     Raises:
-        ArtifactError: the result is another one.
-        StoreError: none came, or one that says why there is no answer; the text says where to look.
+        DeploymentError: no result came, or one without the golden answer; the text says where to look.
     """
-    commands = cloud.look(outputs)
+    commands = cloud.diagnostics(outputs)
     if not commands:
         return None
-    question = to_question(manifest, _golden(registry, manifest))
+    smoke_object = to_object(manifest, _golden(registry, manifest))
     inputs, results = (cloud.open_registry(url).store for url in (outputs.input_url, outputs.results_url))
-    errand = Errand(inputs, results, f"{PREFIX}{os.urandom(16).hex()}", commands)
+    trip = RoundTrip(inputs, results, f"{PREFIX}{os.urandom(16).hex()}", commands)
     started = time.monotonic()
-    with _removed(cloud, errand, report):
-        url, document = errand.wait(question.body, report, patience_s, pause_s)
+    with _removed(cloud, trip, report):
+        url, document = trip.wait(smoke_object.body, report, patience_s, pause_s)
         seconds, is_golden = time.monotonic() - started, False
-        errand.settle(pause_s)
-        if question.golden is not None and document["version"] == manifest.version:
-            is_golden = _check(registry, manifest, question.golden, document, f"{url}{errand.remedy}")
+        trip.settle(pause_s)
+        if smoke_object.golden is not None and document["version"] == manifest.version:
+            is_golden = _check(registry, manifest, smoke_object.golden, document, f"{url}{trip.remedy}")
         return ObjectAnswer(url, seconds, document["version"], is_golden)
 
 
 @contextmanager
-def _removed(cloud: Cloud, errand: Errand, report: Report) -> Iterator[None]:
-    """Remove the object and its results at the end; what cannot be removed is reported, and no failure."""
+def _removed(cloud: Cloud, trip: RoundTrip, report: Report) -> Iterator[None]:
+    """Remove the object and its results at the end; report a failure, raise none."""
     try:
         yield
     finally:
-        for url in (errand.url, f"{errand.results.url}/{errand.place}"):
+        for url in (trip.url, f"{trip.results.url}/{trip.place}"):
             try:
                 cloud.remove_objects(url)
-            except OnnxletError as error:
+            except (CommandError, OnnxletError) as error:
                 report(f"left     {url} was not removed: {error}")
 
 
-def to_question(manifest: Manifest, golden: Golden | None) -> Question:
-    """Return the object that a version is asked with: its golden inputs as JSON, or an empty one.
+def to_object(manifest: Manifest, golden: Golden | None) -> SmokeObject:
+    """Return the smoke object of a version: its golden inputs as JSON, or an empty object.
 
-    The functions' own reader must make exactly the golden inputs of it: not every tensor has a JSON form.
+    The functions' own reader must read exactly the golden inputs from it: not every tensor has a JSON form.
     """
     has_json = all(spec.datatype.code or spec.datatype.name == "BYTES" for spec in manifest.outputs)
     for body in _bodies(golden) if golden is not None and has_json else ():
         with suppress(OnnxletError):
             if golden is not None and _is_read(manifest, golden, body):
-                return Question(body, _through_json(golden))
-    return Question(b"", None)
+                return SmokeObject(body, object_comparison.through_json(golden))
+    return SmokeObject(b"", None)
 
 
 def _check(registry: Registry, manifest: Manifest, golden: Golden, document: dict[str, Any], url: str) -> bool:
@@ -206,27 +197,23 @@ def _check(registry: Registry, manifest: Manifest, golden: Golden, document: dic
         Whether there was something to compare.
 
     Raises:
-        ArtifactError: it is another one.
-        StoreError: it says why there is no answer.
+        DeploymentError: the answer is another one, or the result is an error.
     """
     if "error" in document:
-        if document["code"] == TooLargeError.code:  # for this function's memory, which says nothing of the answer
+        if document["code"] == TooLargeError.code:  # for the function's memory, which says nothing about the answer
             return False
-        raise StoreError(f"the object came back without an answer: {document['error']:.300}: {url}")
+        raise DeploymentError(f"the object came back without an answer: {document['error']:.300}: {url}")
     try:
-        if manifest.classification is not None:
-            difference = _label_difference(registry, manifest, golden, document["predictions"])
-        else:
-            difference = _value_difference(manifest, golden, document["predictions"])
+        difference = object_comparison.difference(registry, manifest, golden, document["predictions"])
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, OnnxletError) as error:
-        raise ArtifactError(f"the golden object came back in another form: {error!r}: {url}") from error
+        raise DeploymentError(f"the golden object came back in another form: {error!r}: {url}") from error
     if difference is not None and difference > MAX_DIFFERENCE:
-        raise ArtifactError(f"the golden object came back {difference:.2g} off: {url}")
+        raise DeploymentError(f"the golden object came back {difference:.2g} off: {url}")
     return difference is not None
 
 
 def _golden(registry: Registry, manifest: Manifest) -> Golden | None:
-    """Return the golden example; None if the version has none that can be read, which no function needs."""
+    """Return the golden example; None if it is missing or cannot be read: no function needs it."""
     try:
         return registry.golden(manifest)
     except (ArtifactError, ManifestError):
@@ -234,7 +221,7 @@ def _golden(registry: Registry, manifest: Manifest) -> Golden | None:
 
 
 def _bodies(golden: Golden) -> Iterator[bytes]:
-    """The forms that the golden inputs may have as JSON: an instance for each row, or one for all."""
+    """Yield the golden inputs as JSON documents: with an instance for each row, and with one instance for all rows."""
     with suppress(OnnxletError, ValueError):
         nested = {name: tensors.to_nested(tensor) for name, tensor in golden.inputs.items()}
         if all(isinstance(value, list) for value in nested.values()):
@@ -244,86 +231,14 @@ def _bodies(golden: Golden) -> Iterator[bytes]:
 
 
 def _is_read(manifest: Manifest, golden: Golden, body: bytes) -> bool:
-    """Return whether the functions make exactly the golden inputs of a body, and run them as one."""
+    """Return whether the functions read exactly the golden inputs from a body, and run them as one batch."""
     rows = payloads.decode(Reader(manifest), media_types.JSON, body)
     batches = [item for item in rows if isinstance(item, Batch)]
-    found = {name: tensors.join([batch.inputs[name] for batch in batches]) for name in batches[0].inputs}
+    inputs = {name: tensors.join([batch.inputs[name] for batch in batches]) for name in batches[0].inputs}
     specs = (*manifest.inputs, *manifest.outputs)
     is_one = len(batches) == 1 or len({spec.shape and spec.shape[0] for spec in specs}) == 1
-    return is_one and len(body) <= MAX_BODY_BYTES and _bytes(found) == _bytes(golden.inputs)
+    return is_one and len(body) <= MAX_BODY_BYTES and _bytes(inputs) == _bytes(golden.inputs)
 
 
-def _bytes(found: Mapping[str, Tensor]) -> dict[str, tuple[object, ...]]:
-    return {name: (tensor.datatype, tensor.shape, bytes(tensor.buffer)) for name, tensor in found.items()}
-
-
-def _value_difference(manifest: Manifest, golden: Golden, predictions: list[Any]) -> float | None:
-    """How far the values of a result are from the golden outputs; None where none can be compared."""
-    shapes = {name: tensor.shape for name, tensor in golden.outputs.items()}
-    shapes |= {name: sample.shape for name, sample in golden.samples.items()}
-    found = {}
-    for name, shape in shapes.items():
-        datatype = next(spec.datatype for spec in manifest.outputs if spec.name == name)
-        values = predictions if len(manifest.outputs) == 1 else [prediction[name] for prediction in predictions]
-        rows = tensors.from_nested(name, datatype, values)
-        found[name] = rows if rows.shape == shape else tensors.from_nested(name, datatype, values[0])
-    return golden.difference(found) if found else None
-
-
-def _through_json(golden: Golden) -> Golden:
-    """Return an example whose outputs are as they are after they were JSON, where an infinity becomes NaN.
-
-    Raises:
-        InvalidTensorError, TooLargeError: an output has no JSON form.
-    """
-    outputs = {name: _as_json(tensor) for name, tensor in golden.outputs.items()}
-    samples = {name: replace(sample, elements=_as_json(sample.elements)) for name, sample in golden.samples.items()}
-    return replace(golden, outputs=outputs, samples=samples)
-
-
-def _as_json(tensor: Tensor) -> Tensor:
-    values = _without_infinity(tensors.to_nested(tensor))
-    found = tensors.from_nested("output", tensor.datatype, values)
-    if found.shape != tensor.shape:
-        raise InvalidTensorError(f"a tensor of the shape {tensor.shape} has no JSON form")
-    return found
-
-
-def _without_infinity(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_without_infinity(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _label_difference(
-    registry: Registry, manifest: Manifest, golden: Golden, predictions: Sequence[Any]
-) -> float | None:
-    """How far the probabilities of a result are from those of the golden outputs; None where none can be compared."""
-    output = golden.outputs.get(manifest.class_output())
-    artifact, classification = manifest.artifact("postprocess"), manifest.classification
-    if output is None or artifact is None or classification is None:
-        return None
-    graph = session.open_session(registry.artifacts.read(artifact))
-    labels = classification.labels
-    indices, probabilities = map(tensors.to_values, Model(manifest, graph, None, graph).classify(output, len(labels)))
-    rows = [
-        [(labels[index], probability) for index, probability in zip(each, likely, strict=True)]
-        for each, likely in zip(_rows(indices, len(labels)), _rows(probabilities, len(labels)), strict=True)
-    ]
-    differences = [_row_difference(row, found) for row, found in zip(rows, predictions, strict=True)]
-    return max(differences)
-
-
-def _row_difference(expected: list[tuple[str, float]], found: dict[str, Any]) -> float:
-    """How far the labels of one row are off: each has its own probability, and the first is a most probable one."""
-    differences: list[float] = [
-        min(abs(probability - each["probability"]) for label, probability in expected if label == each["label"])
-        for each in found["top"]
-    ]
-    differences.append(abs(expected[0][1] - found["probability"]))
-    differences.append(abs(found["top"][0]["probability"] - found["probability"]))
-    return max(differences)
-
-
-def _rows(values: list[Any], size: int) -> list[list[Any]]:
-    return [values[start : start + size] for start in range(0, len(values), size)]
+def _bytes(inputs: Mapping[str, Tensor]) -> dict[str, tuple[object, ...]]:
+    return {name: (tensor.datatype, tensor.shape, bytes(tensor.buffer)) for name, tensor in inputs.items()}

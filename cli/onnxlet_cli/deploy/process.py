@@ -1,4 +1,4 @@
-"""A tool of a cloud as a child process, whose lines are read while it works."""
+"""A cloud's tool as a child process, with its output read line by line while it runs."""
 
 import os
 import subprocess
@@ -6,30 +6,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnxlet.errors import SettingsError
+from onnxlet_publishing.errors import MachineError
 
 Report = Callable[[str], None]
-"""Takes a line at each step."""
+"""A function that shows the user a line of progress."""
 
 WIDTH_COLUMNS = 300
-"""Of the tables that tools print: narrower ones break the names that we read in them."""
+"""The width of the tables that tools print: narrower ones break the names that the command reads in them."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a tool has done."""
+    """The end of a tool's run."""
 
     code: int
     text: str
-    """All that it said."""
+    """Everything that the tool printed."""
 
     @property
     def is_ok(self) -> bool:
-        """Whether it did what it was asked."""
+        """Whether the tool succeeded."""
         return self.code == 0
 
     def last_error(self) -> str:
-        """The line that says what is wrong, as far as tools say so in one."""
+        """Return the last line that begins with `Error:`, or else the last line."""
         lines = [line.strip(" \t│╷╵") for line in self.text.splitlines()]
         lines = [line for line in lines if line]
         errors = [line for line in lines if line.startswith("Error:")]
@@ -37,7 +37,7 @@ class Finished:
 
 
 def silent(_line: str) -> None:
-    """Let a line go."""
+    """Ignore a line of progress."""
 
 
 def run_tool(
@@ -47,12 +47,12 @@ def run_tool(
 
     Args:
         command: The executable and its arguments.
-        folder: Where it runs.
-        environment: Variables beside those of this process; None takes one of these out.
-        on_line: Takes each line as it comes.
+        folder: The working directory.
+        environment: Variables in addition to this process's own; None removes a variable.
+        on_line: Called with each line as it is printed.
 
     Raises:
-        SettingsError: there is no such executable, or it cannot be run.
+        MachineError: the executable does not exist, or cannot be run.
     """
     lines = []
     variables: dict[str, str | None] = {**os.environ, "COLUMNS": str(WIDTH_COLUMNS), **(environment or {})}
@@ -68,9 +68,9 @@ def run_tool(
             errors="replace",
         )
     except OSError as error:
-        raise SettingsError(f"{command[0]}: cannot be run: {error.strerror}") from error
+        raise MachineError(f"{command[0]}: cannot be run: {error.strerror}") from error
     with process:
-        assert process.stdout is not None, "it was asked for"
+        assert process.stdout is not None, "it is a pipe"
         for line in process.stdout:
             lines.append(line)
             on_line(line.rstrip())

@@ -1,4 +1,4 @@
-"""The smoke request: what is deployed answers the golden request of the version that is live."""
+"""The smoke request: the deployed function must give the golden answer of the live version."""
 
 import json
 import time
@@ -9,35 +9,37 @@ from onnxlet.contract import tensors
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import DATATYPES, Tensor
-from onnxlet.errors import ArtifactError, ManifestError, OnnxletError, StoreError
+from onnxlet.errors import ArtifactError, ManifestError, OnnxletError
 from onnxlet.registry.registry import Registry
 from onnxlet_cli import access
-from onnxlet_cli.deploy.cloud import Cloud, Outputs, Reply, Unasked
+from onnxlet_cli.deploy.cloud import Cloud, NotCalled, Outputs
+from onnxlet_cli.errors import ServiceError
+from onnxlet_cli.http_client import Response
 
 HEADER_LENGTH = "inference-header-content-length"
 
 PATIENCE_S = 90
-"""For names, permissions and code to come everywhere: a new Function URL answers 403 for a while."""
+"""The time for names, permissions and code to spread: a new Function URL answers 403 for a while."""
 PAUSE_S = 2
 
 TOO_LARGE = frozenset({303, 413})
-"""Statuses of a request, or of an answer, that the cloud carries only by way of its object storage."""
+"""The statuses for a request or a response that only fits through the object storage."""
 
 NOT_YET = frozenset({403, 404, 429, 500, 502, 503, 504})
-"""Statuses that a new deployment may answer with, and then no more."""
+"""The statuses that a new deployment may answer with at first."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """The answer to the smoke request."""
 
     path: str
     milliseconds: float
-    """Of the request that succeeded, first connection and perhaps a cold start included."""
+    """The duration of the request that succeeded, with the first connection and perhaps a cold start."""
     is_golden: bool
-    """Whether the answer was compared with the version's golden example; else it was only asked whether it is ready."""
+    """Whether the answer was compared with the golden example; if not, the request only checked the readiness."""
     random: tuple[str, ...] = ()
-    """The outputs that were not compared, since the model draws random numbers for them."""
+    """The outputs that were not compared, since the model computes them from random numbers."""
 
 
 def ask(
@@ -47,39 +49,38 @@ def ask(
     manifest: Manifest,
     patience_s: float = PATIENCE_S,
     pause_s: float = PAUSE_S,
-) -> Answer | Unasked:
-    """Send the golden request of a version, until it is answered, or this machine turns out not to be a caller.
+) -> Answer | NotCalled:
+    """Send the golden request of a version until it is answered, or until this machine proves to be no caller.
 
     Raises:
-        ArtifactError: the answer is another one.
-        StoreError: none came; the text says what did.
+        ServiceError: no answer came in time, or another answer than the golden one.
     """
     golden = _golden(registry, manifest)
     path, body, headers = _question(manifest, golden)
     deadline = time.monotonic() + patience_s
     while True:
         started = time.perf_counter()
-        reply = _send(cloud, outputs, path, body, headers)
-        if isinstance(reply, Unasked):
-            return reply
+        response = _send(cloud, outputs, path, body, headers)
+        if isinstance(response, NotCalled):
+            return response
         milliseconds = (time.perf_counter() - started) * 1000
-        if isinstance(reply, Reply) and reply.status == 200:
+        if isinstance(response, Response) and response.status == 200:
             if golden is not None:
-                check(golden, reply)
+                check(golden, response)
             return _answer(path, milliseconds, golden)
-        if isinstance(reply, Reply) and reply.status in TOO_LARGE and golden is not None:
+        if isinstance(response, Response) and response.status in TOO_LARGE and golden is not None:
             golden = None
             path, body, headers = _question(manifest, golden)
             continue
-        text = describe(reply)
-        if time.monotonic() > deadline or (isinstance(reply, Reply) and reply.status not in NOT_YET):
-            remedy = f"; {access.remedy(outputs.registry_url)}" if is_keyless(reply) else ""
-            raise StoreError(f"{outputs.http_url}: what is deployed does not answer: {text}{remedy}")
+        text = describe(response)
+        if time.monotonic() > deadline or (isinstance(response, Response) and response.status not in NOT_YET):
+            remedy = f"; {access.remedy(outputs.registry_url)}" if is_keyless(response) else ""
+            raise _failure(outputs.http_url, f"what is deployed does not answer: {text}{remedy}", response)
         time.sleep(pause_s)
 
 
 def _golden(registry: Registry, manifest: Manifest) -> Golden | None:
-    """Return the golden example; None where the version has none that can be read, which no function needs."""
+    """Return the golden example; None if it is missing or cannot be read: no function needs it."""
     try:
         return registry.golden(manifest)
     except (ArtifactError, ManifestError):
@@ -98,13 +99,13 @@ def _answer(path: str, milliseconds: float, golden: Golden | None) -> Answer:
     return Answer(path, milliseconds, bool(golden.compared), golden.random)
 
 
-def is_keyless(reply: Reply | OSError) -> bool:
-    """Whether the functions themselves, and not their cloud, ask for an API key."""
-    return isinstance(reply, Reply) and reply.status == 401 and b'"unauthenticated"' in reply.body
+def is_keyless(response: Response | ServiceError) -> bool:
+    """Return whether the function itself, and not its cloud, wants an API key."""
+    return isinstance(response, Response) and response.status == 401 and b'"unauthenticated"' in response.body
 
 
 def to_request(golden: Golden) -> tuple[bytes, dict[str, str]]:
-    """The golden inputs as a V2 request in the binary form, which asks for a binary answer; its body and headers."""
+    """Return body and headers of a binary V2 request with the golden inputs, which requests a binary answer."""
     items = [
         {
             "name": name,
@@ -119,55 +120,58 @@ def to_request(golden: Golden) -> tuple[bytes, dict[str, str]]:
     return body, {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
 
 
-def check(golden: Golden, reply: Reply) -> None:
-    """Compare an answer with the golden one.
+def check(golden: Golden, response: Response) -> None:
+    """Compare a response with the golden answer.
 
     Raises:
-        ArtifactError: it is another.
+        ServiceError: it is another answer.
     """
     try:
-        found = read_outputs(reply)
-        difference = golden.difference(found)
+        difference = golden.difference(read_outputs(response))
     except (KeyError, TypeError, ValueError, OnnxletError) as error:
-        raise ArtifactError(
-            f"what is deployed answers the golden request with {reply.body[:100]!r}: {error!r}"
+        raise ServiceError(
+            f"what is deployed answers the golden request with {response.body[:100]!r}: {error!r}"
         ) from error
     if difference > MAX_DIFFERENCE:
-        raise ArtifactError(f"what is deployed answers the golden request {difference:.2g} off")
+        raise ServiceError(f"what is deployed answers the golden request {difference:.2g} off")
 
 
-def read_outputs(reply: Reply) -> dict[str, Tensor]:
-    """The tensors of a binary V2 answer."""
-    split = int(reply.headers[HEADER_LENGTH])
-    document, position = json.loads(reply.body[:split]), split
-    found = {}
+def read_outputs(response: Response) -> dict[str, Tensor]:
+    """Return the tensors of a binary V2 response."""
+    split = int(response.headers[HEADER_LENGTH])
+    document, position = json.loads(response.body[:split]), split
+    outputs = {}
     for item in document["outputs"]:
         size = item["parameters"]["binary_data_size"]
-        buffer = memoryview(reply.body)[position : position + size]
-        found[item["name"]] = tensors.from_bytes(
+        buffer = memoryview(response.body)[position : position + size]
+        outputs[item["name"]] = tensors.from_bytes(
             item["name"], DATATYPES[item["datatype"]], tuple(item["shape"]), buffer
         )
         position += size
-    return found
+    return outputs
 
 
-def describe(reply: Reply | OSError) -> str:
-    """What is said of a reply that is none."""
-    if isinstance(reply, OSError):
-        return str(reply)
-    text = reply.body[:300].decode(errors="replace")
+def describe(response: Response | ServiceError) -> str:
+    """Return the text of a failed response."""
+    if isinstance(response, ServiceError):
+        return str(response)
+    text = response.body[:300].decode(errors="replace")
     try:
         document = json.loads(text)
         text = document.get("error") or document.get("Message") or document.get("message") or text
     except (ValueError, AttributeError):
         pass
-    return f"{reply.status}: {text}"
+    return f"{response.status}: {text}"
 
 
 def _send(
     cloud: Cloud, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]
-) -> Reply | OSError | Unasked:
+) -> Response | ServiceError | NotCalled:
     try:
         return cloud.send(outputs, path, body, access.with_key(headers))
-    except OSError as error:
+    except ServiceError as error:
         return error
+
+
+def _failure(url: str, text: str, response: Response | ServiceError) -> ServiceError:
+    return ServiceError(f"{url}: {text}", url=url, status=response.status)

@@ -1,4 +1,4 @@
-"""What is said of a deployment: documents for machines, and lines and tables for people."""
+"""The summary of a deployment: documents for machines, and lines and tables for people."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -6,13 +6,13 @@ from typing import Any
 
 from onnxlet_cli import output
 from onnxlet_cli.cost.report import usd
-from onnxlet_cli.deploy.cloud import Cloud, Kept, Outputs
+from onnxlet_cli.deploy.cloud import Cloud, Outputs, Retained
 from onnxlet_cli.deploy.deployment import Deployment, Plan
 from onnxlet_cli.deploy.smoke import Answer
 
 
 def document(cloud: Cloud, done: Deployment) -> dict[str, Any]:
-    """All that is known of a deployment, as JSON takes it."""
+    """Return a deployment as a JSON document."""
     return {
         **cloud.document(),
         "outputs": _outputs(done.outputs),
@@ -25,7 +25,7 @@ def document(cloud: Cloud, done: Deployment) -> dict[str, Any]:
 
 
 def plan_document(cloud: Cloud, planned: Plan) -> dict[str, Any]:
-    """What a plan says, as JSON takes it."""
+    """Return a plan as a JSON document."""
     return {
         **cloud.document(),
         "is_new": planned.is_new,
@@ -40,13 +40,13 @@ def plan_document(cloud: Cloud, planned: Plan) -> dict[str, Any]:
     }
 
 
-def kept_document(cloud: Cloud, kept: Sequence[Kept]) -> dict[str, Any]:
-    """What was removed from where, and what is left, as JSON takes it."""
-    return {**cloud.document(), "kept": [asdict(each) for each in kept]}
+def removal_document(cloud: Cloud, retained: Sequence[Retained]) -> dict[str, Any]:
+    """Return a removal, with the resources that are left, as a JSON document."""
+    return {**cloud.document(), "kept": [asdict(resource) for resource in retained]}
 
 
 def print_deployment(cloud: Cloud, done: Deployment) -> None:
-    """Where it is and how to use it."""
+    """Print the URLs of a deployment and how to use it."""
     live = done.published.live
     output.print_line("")
     for name, url in places(done.outputs):
@@ -63,31 +63,31 @@ def print_deployment(cloud: Cloud, done: Deployment) -> None:
 
 
 def print_plan(planned: Plan) -> None:
-    """What would change, and what it costs then."""
-    rows = [{"action": each.action, "resource": each.resource, "type": each.kind} for each in planned.changes]
+    """Print the changes of a plan and the costs."""
+    rows = [{"action": change.action, "resource": change.resource, "type": change.kind} for change in planned.changes]
     if rows:
         output.print_table(rows)
     output.print_line(f"{len(rows) or 'no'} change{'' if len(rows) == 1 else 's'}; nothing was changed")
     bill = planned.bill
     output.print_line(f"\n${bill.monthly_usd:,.2f} a month for {planned.traffic.requests_per_month:,} requests:")
     output.print_line(f"  {', '.join(f'{part} {usd(amount)}' for part, amount in bill.parts_usd.items())}")
-    output.print_line(f"  {usd(bill.idle_usd)} of it is billed while nobody asks anything")
+    output.print_line(f"  {usd(bill.idle_usd)} of it is billed even without any request")
     for assumption in bill.assumptions:
         output.print_line(f"  {assumption}")
 
 
-def print_kept(kept: Sequence[Kept]) -> None:
-    """What is left on purpose, and how it goes."""
-    if not kept:
+def print_removal(retained: Sequence[Retained]) -> None:
+    """Print the resources that are left, with the commands that remove them."""
+    if not retained:
         output.print_line("Everything is removed")
         return
-    output.print_line("Everything is removed but what is kept on purpose; to remove that too, for ever:")
-    for each in kept:
-        output.print_line(f"  {each.remedy}")
+    output.print_line("Everything is removed, except what is kept on purpose; to remove that as well, for ever:")
+    for resource in retained:
+        output.print_line(f"  {resource.remedy}")
 
 
 def places(outputs: Outputs) -> list[tuple[str, str]]:
-    """The places of a deployment, by what they are."""
+    """Return the URLs of a deployment with their names."""
     return [
         ("HTTPS", outputs.http_url),
         ("registry", outputs.registry_url),

@@ -1,1 +1,1 @@
-"""The doctor: a machine, a registry, a package, a function or a stack is looked at, and what is wrong is named."""
+"""The doctor: checks a machine, a registry, a package, a function or a stack, and says what is wrong."""

@@ -1,10 +1,10 @@
-"""The order in which things are looked at: the machine first, then what was named."""
+"""The order of the checks: the machine first, then the target."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from onnxlet_cli.doctor import function, machine, package, registry, stack
-from onnxlet_cli.doctor.finding import Finding, error
+from onnxlet_cli.doctor.finding import Finding
 from onnxlet_cli.doctor.machine import Machine
 from onnxlet_cli.doctor.versions import Examination
 from onnxlet_cli.registry import DEFAULT_FOLDER
@@ -12,25 +12,25 @@ from onnxlet_cli.registry import DEFAULT_FOLDER
 STACK = "STACK:"
 
 UNLOADABLE = ("onnxruntime_missing", "onnxruntime_old", "wheel_platform")
-"""Codes of a machine on which ONNX Runtime had better not be loaded."""
+"""The codes of errors that make loading ONNX Runtime unsafe."""
 
 
 def examine(
     target: str | None, registry_url: str | None = None, memory_mib: int | None = None, here: Machine | None = None
 ) -> Iterator[Finding]:
-    """Look at this machine, and at what is named.
+    """Check this machine and a target.
 
     Args:
         target: A registry's URL or folder, a function's URL, `STACK:name` or a package; None for the registry that is
-            set, or the default one where there is one.
-        registry_url: The registry to hold a function or a stack against.
-        memory_mib: Of the function that shall load the registry's models.
-        here: This machine, by default as it is.
+            set, or the default one if it exists.
+        registry_url: The registry that a function or a stack is compared with.
+        memory_mib: The memory of the function that will load the registry's models.
+        here: This machine; None reads its properties.
     """
     here = here or Machine.here()
-    of_machine = list(machine.examine(here))
-    yield from of_machine
-    can_load = not any(each.severity == "error" and each.code in UNLOADABLE for each in of_machine)
+    machine_findings = list(machine.examine(here))
+    yield from machine_findings
+    can_load = not any(finding.severity == "error" and finding.code in UNLOADABLE for finding in machine_findings)
     examination = Examination(machine.pinned_onnxruntime(here.requirements), memory_mib, can_load=can_load)
     if target is not None and target.startswith(STACK):
         opened = registry.open_at(registry_url) if registry_url else registry.Opened(None)
@@ -44,7 +44,9 @@ def examine(
         yield from package.examine(Path(target))
     elif target is not None and target.endswith(".onnx"):
         remedy = f"onnxlet publish {target}, then onnxlet doctor"
-        yield error("registry_url", target, "a model's file", "a registry, a function, a stack or a package", remedy)
+        yield Finding.error(
+            "registry_url", target, "a model's file", "a registry, a function, a stack or a package", remedy
+        )
     elif target or registry_url or DEFAULT_FOLDER.is_dir():
         opened = registry.open_at(target or registry_url)
         yield from opened.findings

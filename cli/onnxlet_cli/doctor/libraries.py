@@ -1,12 +1,12 @@
-"""Compiled libraries: for which processor each was made, by the first bytes of its file."""
+"""The processors of compiled libraries, read from the first bytes of their files."""
 
 from collections.abc import Iterable, Iterator
 
-from onnxlet_cli.doctor.finding import Finding, error
+from onnxlet_cli.doctor.finding import Finding
 from onnxlet_cli.package import elf
 
 HEADER_BYTES = 64
-"""Of ELF's header; the processor stands at byte 18 (System V ABI, chapter 4)."""
+"""The size of an ELF header; the processor stands at byte 18 (System V ABI, chapter 4)."""
 
 OLDEST_ONNXRUNTIME = (1, 26)
 """Older ones abort on Lambda's arm64 while they are loaded (onnxruntime #10038), and cannot map weights in place."""
@@ -15,39 +15,39 @@ SUFFIXES = (".so", ".pyd", ".dylib")
 
 
 def is_library(name: str) -> bool:
-    """Whether a file is one, by its name."""
+    """Return whether a file is a library, by its name."""
     file = name.rpartition("/")[2]
     return file.endswith(SUFFIXES) or ".so." in file
 
 
 def machine_of(header: bytes) -> str | None:
-    """The processor that a file is for, as ELF names it; None for anything but ELF."""
+    """Return the processor of a file, as ELF names it; None if the file is not ELF."""
     if not elf.is_elf(header) or len(header) < HEADER_BYTES:
         return None
     return elf.machine_name(int.from_bytes(header[18:20], "little"))
 
 
 def examine_machines(headers: Iterable[tuple[str, bytes]], machine: str, where: str, remedy: str) -> Iterator[Finding]:
-    """What is found of libraries that must all be for one processor: one finding for each other one.
+    """Yield one finding for each processor of libraries that must all be for another one.
 
     Args:
         headers: The libraries' names and first bytes.
-        machine: The processor, as ELF names it.
-        where: Where they are.
-        remedy: What to do about a wrong one.
+        machine: The right processor, as ELF names it.
+        where: The place of the libraries.
+        remedy: What to do about a wrong library.
     """
     others: dict[str, list[str]] = {}
     for name, header in headers:
         found = machine_of(header)
         if found != machine:
-            others.setdefault(found or "no ELF file", []).append(name)
+            others.setdefault(found or "not an ELF file", []).append(name)
     for found, names in others.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        yield error("wheel_platform", where, f"{names[0]}{more}: {found}", machine, remedy)
+        yield Finding.error("wheel_platform", where, f"{names[0]}{more}: {found}", machine, remedy)
 
 
 def parse_version(text: str) -> tuple[int, ...]:
-    """The leading numbers of a version: `1.31.1.dev2` is (1, 31, 1)."""
+    """Return the leading numbers of a version: (1, 31, 1) for `1.31.1.dev2`."""
     numbers = []
     for part in text.split("."):
         digits = part[: len(part) - len(part.lstrip("0123456789"))]

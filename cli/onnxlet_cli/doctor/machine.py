@@ -1,4 +1,4 @@
-"""The machine: its Python, its ONNX Runtime and other wheels, and the settings that a function would have here."""
+"""The machine: its Python, ONNX Runtime and other wheels, and the settings that a function would have here."""
 
 import importlib.metadata
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from onnxlet.errors import SettingsError
 from onnxlet.settings import Settings
 from onnxlet_cli.assets import functions_folder
-from onnxlet_cli.doctor.finding import Finding, error, ok, warning
+from onnxlet_cli.doctor.finding import Finding
 from onnxlet_cli.doctor.libraries import HEADER_BYTES, OLDEST_ONNXRUNTIME, examine_machines, is_library, parse_version
 from onnxlet_cli.package.build import REQUIREMENTS
 from onnxlet_cli.package.wheels import Pin, read_pins
@@ -20,30 +20,30 @@ from onnxlet_cli.registry import DEFAULT_FOLDER
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 14)
 
 MACHINES = {"arm64": "aarch64", "amd64": "x86_64"}
-"""What some systems call processors, with ELF's names."""
+"""The names that some systems give to processors, with the names in ELF."""
 
 FOLDERS = {"onnxruntime": "onnxruntime", "numpy": "numpy", "obstore": "obstore", "orjson": "orjson", "pillow": "PIL"}
-"""Where each distribution has its compiled libraries."""
+"""The folder of each distribution that has compiled libraries."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What is looked at."""
+    """The properties of a machine."""
 
     python: tuple[int, int]
     system: str
-    """As `sys.platform`."""
+    """The value of `sys.platform`."""
     processor: str
-    """As ELF names it."""
+    """The processor's name in ELF."""
     folders: tuple[Path, ...]
-    """Where distributions are installed."""
+    """The folders of installed distributions."""
     requirements: Path
-    """The functions' pins."""
+    """The file with the functions' pins."""
     environment: Mapping[str, str]
 
     @classmethod
     def here(cls) -> "Machine":
-        """This one."""
+        """Return this machine."""
         name = platform.machine()
         return cls(
             python=(sys.version_info.major, sys.version_info.minor),
@@ -56,7 +56,7 @@ class Machine:
 
 
 def pinned_onnxruntime(requirements: Path | None = None) -> str | None:
-    """The version of ONNX Runtime that is deployed; None where that cannot be known."""
+    """Return the version of ONNX Runtime that is deployed; None if it is unknown."""
     path = requirements or functions_folder() / REQUIREMENTS
     try:
         return next((pin.version for pin in read_pins(path) if pin.name == "onnxruntime"), None)
@@ -65,7 +65,7 @@ def pinned_onnxruntime(requirements: Path | None = None) -> str | None:
 
 
 def examine(machine: Machine) -> Iterator[Finding]:
-    """Look at Python, at ONNX Runtime, at the wheels and their versions, and at the settings."""
+    """Check Python, ONNX Runtime, the wheels and their versions, and the settings."""
     yield _python(machine)
     yield _onnxruntime(machine)
     yield from _libraries(machine)
@@ -74,11 +74,11 @@ def examine(machine: Machine) -> Iterator[Finding]:
 
 
 def examine_settings(environment: Mapping[str, str], where: str) -> Iterator[Finding]:
-    """Whether the functions take an environment: nothing malformed, and no output place inside an input place."""
+    """Check whether functions accept an environment: nothing malformed, and no results inside the inputs."""
     try:
         settings = Settings.from_environment(environment)
     except SettingsError as problem:
-        yield error(
+        yield Finding.error(
             "settings_loop" if problem.is_loop else "settings",
             where,
             str(problem),
@@ -86,33 +86,37 @@ def examine_settings(environment: Mapping[str, str], where: str) -> Iterator[Fin
             "give the results a bucket or a prefix of their own" if problem.is_loop else "correct the variable",
         )
     else:
-        yield ok("settings", where, f"registry {settings.registry}, model {settings.model or '-'}")
+        yield Finding.ok("settings", where, f"registry {settings.registry}, model {settings.model or '-'}")
 
 
 def _python(machine: Machine) -> Finding:
     found = ".".join(map(str, machine.python))
     if machine.python < OLDEST_PYTHON:
-        return error("python_old", "this machine", f"Python {found}", "3.11 or newer", "make a venv of a newer Python")
+        return Finding.error(
+            "python_old", "this machine", f"Python {found}", "3.11 or newer", "make a venv of a newer Python"
+        )
     if machine.python > NEWEST_PYTHON:
         newest = ".".join(map(str, NEWEST_PYTHON))
         expected = f"3.11 to {newest}, for which all wheels are there"
-        return warning("python_new", "this machine", f"Python {found}", expected, f"make a venv of {newest}")
-    return ok("python", "this machine", f"Python {found} on {machine.system} {machine.processor}")
+        return Finding.warning("python_new", "this machine", f"Python {found}", expected, f"make a venv of {newest}")
+    return Finding.ok("python", "this machine", f"Python {found} on {machine.system} {machine.processor}")
 
 
 def _onnxruntime(machine: Machine) -> Finding:
-    # Never by its import: what is looked for here ends the process.
+    # Read without an import: a wrong ONNX Runtime ends the process that imports it.
     found = _version(machine, "onnxruntime")
     install = f"pip install 'onnxruntime=={pinned_onnxruntime(machine.requirements) or '1.31.1'}'"
     if found is None:
-        return error("onnxruntime_missing", "this machine", "no onnxruntime", "onnxruntime 1.26 or newer", install)
+        return Finding.error(
+            "onnxruntime_missing", "this machine", "no onnxruntime", "onnxruntime 1.26 or newer", install
+        )
     if parse_version(found) < OLDEST_ONNXRUNTIME:
         if machine.processor == "aarch64":
             what = f"onnxruntime {found}, which aborts at import on arm64 (#10038)"
-            return error("onnxruntime_old", "this machine", what, "1.26 or newer", install)
+            return Finding.error("onnxruntime_old", "this machine", what, "1.26 or newer", install)
         what = f"onnxruntime {found}, which copies weights that newer ones map"
-        return warning("onnxruntime_old", "this machine", what, "1.26 or newer", install)
-    return ok("onnxruntime", "this machine", f"onnxruntime {found}")
+        return Finding.warning("onnxruntime_old", "this machine", what, "1.26 or newer", install)
+    return Finding.ok("onnxruntime", "this machine", f"onnxruntime {found}")
 
 
 def _libraries(machine: Machine) -> Iterator[Finding]:
@@ -126,7 +130,7 @@ def _libraries(machine: Machine) -> Iterator[Finding]:
         headers = ((str(path), _head(path)) for path in files)
         remedy = f"pip install --force-reinstall --only-binary=:all: {name}"
         found = list(examine_machines(headers, machine.processor, name, remedy))
-        yield from found or [ok("wheel_platform", name, f"libraries for {machine.processor}: {len(files)}")]
+        yield from found or [Finding.ok("wheel_platform", name, f"libraries for {machine.processor}: {len(files)}")]
 
 
 def _pins(machine: Machine) -> Iterator[Finding]:
@@ -134,20 +138,22 @@ def _pins(machine: Machine) -> Iterator[Finding]:
         pins = read_pins(machine.requirements)
     except SettingsError as problem:
         remedy = "run the command from a checkout of the repository"
-        yield warning("pins_unknown", str(machine.requirements), str(problem), "the functions' pins", remedy)
+        yield Finding.warning("pins_unknown", str(machine.requirements), str(problem), "the functions' pins", remedy)
         return
     others = [(pin, found) for pin in pins if (found := _version(machine, pin.name)) not in {None, pin.version}]
     for pin, found in others:
         yield _other_version(pin, str(found))
     if not others:
-        yield ok("pins", "this machine", "the versions that are deployed")
+        yield Finding.ok("pins", "this machine", "the versions that are deployed")
 
 
 def _other_version(pin: Pin, found: str) -> Finding:
     what = f"{pin.name} {found}"
     if pin.name == "onnxruntime":
         what += ", whose own form of a graph no function loads: cold starts of what is published here are slower"
-    return warning("pin_differs", "this machine", what, f"{pin.version}, which is deployed", f"pip install {pin}")
+    return Finding.warning(
+        "pin_differs", "this machine", what, f"{pin.version}, which is deployed", f"pip install {pin}"
+    )
 
 
 def _settings(machine: Machine) -> Iterator[Finding]:

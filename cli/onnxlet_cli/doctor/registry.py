@@ -1,4 +1,4 @@
-"""The registry: whether it can be read, whether its aliases name what is there, and whether that can be served."""
+"""The registry: whether it can be read, whether its aliases name existing versions, and whether these can be served."""
 
 import os
 from collections.abc import Iterator
@@ -11,28 +11,28 @@ from onnxlet.errors import ManifestError, ModelNotFoundError, OnnxletError
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import storage_from_environment
 from onnxlet.storage import s3_url, urls
-from onnxlet_cli.deploy.cloud import Reply
-from onnxlet_cli.doctor import clock, remedies, versions, web
-from onnxlet_cli.doctor.finding import Finding, error, ok, warning
+from onnxlet_cli.doctor import clock, remedies, unreached, versions
+from onnxlet_cli.doctor.finding import Finding
 from onnxlet_cli.doctor.versions import Examination
 from onnxlet_cli.edge import runtime
+from onnxlet_cli.http_client import Response
 from onnxlet_cli.registry import open_registry, storage_of_profile
 from onnxlet_publishing.errors import CommandError
 
 CLOCK_TIMEOUT_S = 5
-"""Of a question that the store itself will answer better, or not at all."""
+"""The time for a request that only reads the server's clock."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A registry, or why there is none."""
+    """A registry, or the findings that say why it cannot be opened."""
 
     registry: Registry | None
     findings: tuple[Finding, ...] = ()
 
 
 def open_at(url: str | None) -> Opened:
-    """Open a registry without making any; None takes the default."""
+    """Open a registry without making one; None opens the default."""
     try:
         return Opened(open_registry(url))
     except (CommandError, OnnxletError) as problem:
@@ -40,7 +40,7 @@ def open_at(url: str | None) -> Opened:
 
 
 def examine(registry: Registry, examination: Examination) -> Iterator[Finding]:
-    """Look at the store, then at each model: its aliases, and all versions that they name."""
+    """Check the store, then each model: its aliases, and all versions that they name."""
     where = registry.store.url
     yield from _clock(registry)
     try:
@@ -50,16 +50,16 @@ def examine(registry: Registry, examination: Examination) -> Iterator[Finding]:
         return
     yield from _conditions(registry)
     if not names:
-        yield warning("registry_empty", where, "no models", "at least one", "onnxlet publish MODEL.onnx")
+        yield Finding.warning("registry_empty", where, "no models", "at least one", "onnxlet publish MODEL.onnx")
         return
-    yield ok("registry", where, f"{len(names)} model{'s' if len(names) > 1 else ''}")
+    yield Finding.ok("registry", where, f"{len(names)} model{'s' if len(names) > 1 else ''}")
     for name in names:
         yield from examine_model(registry, name, examination)
     yield from _edge(registry)
 
 
 def examine_model(registry: Registry, name: str, examination: Examination) -> Iterator[Finding]:
-    """Look at a model's aliases, and at each version that one of them names."""
+    """Check a model's aliases, and each version that one of them names."""
     named: dict[int, Manifest] = {}
     try:
         aliases = [
@@ -71,7 +71,9 @@ def examine_model(registry: Registry, name: str, examination: Examination) -> It
         return
     if layout.LIVE not in aliases:
         remedy = f"onnxlet promote {name} {max(published, default=1)}"
-        yield warning("live_missing", name, f"no alias {layout.LIVE}", "one, which is served by default", remedy)
+        yield Finding.warning(
+            "live_missing", name, f"no alias {layout.LIVE}", "one, which is served by default", remedy
+        )
     for alias in aliases:
         found = _read_alias(registry, name, alias)
         if isinstance(found, Finding):
@@ -85,7 +87,7 @@ def examine_model(registry: Registry, name: str, examination: Examination) -> It
 
 
 def _edge(registry: Registry) -> Iterator[Finding]:
-    """Look whether the runtime for browsers is the published one, where there is one."""
+    """Check whether the runtime for browsers, if there is one, is the published one."""
     try:
         keys = runtime.forged(registry.store)
     except OnnxletError as problem:
@@ -93,7 +95,9 @@ def _edge(registry: Registry) -> Iterator[Finding]:
         return
     for key in keys:
         remedy = "find out who may write there, then `onnxlet edge` replaces it"
-        yield error("edge_forged", key, "a file that browsers would run", f"that of {layout.EDGE_RUNTIME}", remedy)
+        yield Finding.error(
+            "edge_forged", key, "a file that browsers would run", f"that of {layout.EDGE_RUNTIME}", remedy
+        )
 
 
 def _read_alias(registry: Registry, name: str, alias: str) -> Alias | Finding:
@@ -102,26 +106,30 @@ def _read_alias(registry: Registry, name: str, alias: str) -> Alias | Finding:
         return registry.alias(name, alias)
     except ManifestError as problem:
         remedy = f"put back the earlier object, or delete {layout.alias_key(name, alias)} and promote a version"
-        return error("alias_unreadable", where, str(problem), "an alias as the contract has it", remedy)
+        return Finding.error("alias_unreadable", where, str(problem), "an alias as the contract has it", remedy)
     except OnnxletError as problem:
         return remedies.of_store(problem, registry.store.url, "read")
 
 
 def _examine_alias(registry: Registry, alias: Alias, published: list[int]) -> Iterator[Finding]:
-    """Whether the versions that an alias names have manifests of their own, which it only repeats."""
+    """Check whether the versions that an alias names exist with the same manifests."""
     name = alias.manifest.model
     where = f"{name}@{alias.name}"
-    wanted = {alias.manifest.version: alias.manifest}
-    wanted |= {share.manifest.version: share.manifest for share in (alias.canary, alias.shadow) if share}
-    problems = [_version_problem(registry, where, manifest) for manifest in wanted.values()]
+    named = {alias.manifest.version: alias.manifest}
+    named |= {share.manifest.version: share.manifest for share in (alias.canary, alias.shadow) if share}
+    problems = [_version_problem(registry, where, manifest) for manifest in named.values()]
     found = [problem for problem in problems if problem is not None]
     yield from found
     if not found:
-        yield ok("alias", where, f"version {alias.manifest.version}")
+        yield Finding.ok("alias", where, f"version {alias.manifest.version}")
     earlier = alias.previous_version()
     if earlier is not None and earlier not in published:
-        remedy = f"put back {layout.version_key(name, earlier)}; until then go back by `onnxlet promote {name} VERSION`"
-        yield warning("rollback_missing", where, f"no version {earlier}", "the version before, to roll back to", remedy)
+        remedy = (
+            f"put back {layout.version_key(name, earlier)}; until then go back with `onnxlet promote {name} VERSION`"
+        )
+        yield Finding.warning(
+            "rollback_missing", where, f"no version {earlier}", "the version before, to roll back to", remedy
+        )
 
 
 def _version_problem(registry: Registry, where: str, named: Manifest) -> Finding | None:
@@ -130,25 +138,27 @@ def _version_problem(registry: Registry, where: str, named: Manifest) -> Finding
         manifest = registry.version(named.model, named.version)
     except ModelNotFoundError:
         remedy = f"put back {key}, or promote another version: onnxlet promote {named.model} VERSION"
-        return error("alias_version_missing", where, f"version {named.version}, which is not there", key, remedy)
+        return Finding.error(
+            "alias_version_missing", where, f"version {named.version}, which is not there", key, remedy
+        )
     except ManifestError as problem:
         remedy = f"put back the object as it was published, or promote another version of {named.model}"
-        return error("version_unreadable", where, str(problem), "a manifest as the contract has it", remedy)
+        return Finding.error("version_unreadable", where, str(problem), "a manifest as the contract has it", remedy)
     except OnnxletError as problem:
         return remedies.of_store(problem, registry.store.url, "read")
     if named.signature and not signature.is_valid(named):
         remedy = f"onnxlet promote {named.model} with a version whose signature holds, or publish it again with --sign"
         what = f"version {named.version}, whose signature is not of this manifest"
-        return error("signature_invalid", where, what, "the manifest that was signed", remedy)
+        return Finding.error("signature_invalid", where, what, "the manifest that was signed", remedy)
     if manifest != named:
         remedy = f"onnxlet promote {named.model} {named.version} repeats the manifest in the alias"
         what = f"another manifest of version {named.version} than {key}"
-        return error("alias_manifest_differs", where, what, "the same", remedy)
+        return Finding.error("alias_manifest_differs", where, what, "the same", remedy)
     return None
 
 
 def _conditions(registry: Registry) -> Iterator[Finding]:
-    """Whether the store keeps the conditions of writes, without which publishers overwrite each other's versions."""
+    """Check whether the store honours conditional writes: without them publishers overwrite each other's versions."""
     where = registry.store.url
     try:
         missing = registry.store.missing_condition(layout.PROBE_KEY, layout.PROBE)
@@ -156,23 +166,23 @@ def _conditions(registry: Registry) -> Iterator[Finding]:
         yield remedies.of_store(problem, where, "write")
         return
     if missing is not None:
-        remedy = "use a store (or a proxy) that keeps them; until then publish from one place at a time"
-        expected = "a store that keeps the conditions of writes"
-        yield error("registry_unconditional", where, f"a store that ignores {missing}", expected, remedy)
+        remedy = "use a store (or a proxy) that honours them; until then publish from one place at a time"
+        expected = "a store that honours conditional writes"
+        yield Finding.error("registry_unconditional", where, f"a store that ignores {missing}", expected, remedy)
 
 
 def _clock(registry: Registry) -> Iterator[Finding]:
-    """The time of who keeps the registry, where that is a server."""
+    """Check the clock against the server of the registry, if there is one."""
     url = _endpoint(registry.store.url)
-    reply = web.ask(url, method="HEAD", timeout_s=CLOCK_TIMEOUT_S) if url else None
-    if isinstance(reply, Reply):
-        finding = clock.examine(reply.headers, url or "")
+    response = unreached.send(url, method="HEAD", timeout_s=CLOCK_TIMEOUT_S) if url else None
+    if isinstance(response, Response):
+        finding = clock.examine(response.headers, url or "")
         if finding:
             yield finding
 
 
 def _endpoint(url: str) -> str | None:
-    """Where a store's requests go."""
+    """Return the endpoint of a store's requests; None for a store without a server."""
     if url.startswith("s3://"):
         import botocore.session
 

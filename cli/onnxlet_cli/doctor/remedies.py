@@ -1,8 +1,8 @@
-"""Our own errors as findings: what a store's or a function's refusal means, and what to do about it."""
+"""The errors of stores and functions as findings: what a refusal means, and what to do about it."""
 
 from onnxlet.errors import BucketNotFoundError, CredentialsError, InvalidNameError, OnnxletError
 from onnxlet_cli.doctor.clock import REMEDY as SET_CLOCK
-from onnxlet_cli.doctor.finding import Finding, error
+from onnxlet_cli.doctor.finding import Finding
 from onnxlet_publishing.errors import AccountError, CommandError
 
 BAD_CREDENTIALS = (
@@ -13,10 +13,10 @@ BAD_CREDENTIALS = (
     "TokenRefreshRequired",
 )
 SKEWED = "RequestTimeTooSkewed"
-"""Codes of S3 that all come with the status 403 (Amazon S3 API, "Error responses")."""
+"""The code of S3 for a wrong clock; it and the ones above come with the status 403 (S3 API, "Error responses")."""
 
 REFUSED = ("status code: 401", "status code: 403")
-"""As obstore tells of them where it has no error of its own for them: of a listing."""
+"""The texts of obstore for refused listings, for which it has no error class."""
 
 LOG_IN = "run `aws configure` or `aws sso login` (`gcloud auth application-default login`), or set AWS_PROFILE"
 
@@ -33,43 +33,47 @@ OF_FUNCTION = {
     "object_not_found": "onnxlet doctor REGISTRY says what is missing",
     "model_not_found": "publish the model into the function's registry, or correct ONNXLET_MODEL",
     "invalid_artifact": "onnxlet doctor REGISTRY says which artifact, and why",
-    "invalid_manifest": "deploy the functions anew, or publish with their version of onnxlet",
+    "invalid_manifest": "deploy the functions again, or publish with their version of onnxlet",
     "invalid_settings": "correct the function's variables: docs/serving.md, Settings",
     "memory_bound": "give the function more memory, or raise ONNXLET_MEMORY_MIB",
 }
-"""By the code of the function's error."""
+"""The remedies by the code of the function's error."""
 
 READ_LOG = "the function's log says why"
 
 
 def of_store(problem: CommandError | OnnxletError, where: str, right: str) -> Finding:
-    """What it means that a registry could not be opened, listed or read.
+    """Return what it means that a registry could not be opened, listed or read.
 
     Args:
-        problem: Our error, with the store's own as its cause.
+        problem: The error, with the store's own error as its cause.
         where: The registry's URL.
-        right: One of `RIGHTS`, which was needed.
+        right: The permission that was needed, one of `RIGHTS`.
     """
     cause = f"{problem} {problem.__cause__}"
     code = next((code for code in BAD_CREDENTIALS if code in cause), None)
     if SKEWED in cause:
-        return error("clock_skew", where, f"the store refuses our clock ({SKEWED})", "at most 15 minutes", SET_CLOCK)
+        return Finding.error(
+            "clock_skew", where, f"the store refuses this machine's clock ({SKEWED})", "at most 15 minutes", SET_CLOCK
+        )
     if code or "no credentials" in cause or "no AWS credentials" in cause:
-        said = (
-            str(problem).removeprefix(f"{where}: ").partition("; run ")[0]
-        )  # the remedy says that, and `where` is said
-        found = f"credentials that are refused ({code})" if code else said
-        return error("registry_credentials", where, found, "credentials that the store knows", LOG_IN)
+        text = str(problem).removeprefix(f"{where}: ").partition("; run ")[0]  # without what the finding repeats
+        found = f"credentials that are refused ({code})" if code else text
+        return Finding.error("registry_credentials", where, found, "credentials that the store knows", LOG_IN)
     if isinstance(problem, AccountError | CredentialsError) or any(status in cause for status in REFUSED):
-        remedy = f"give {RIGHTS[right]} to who runs this"
-        return error(
-            f"registry_{right}_denied", where, f"the store does not let us {right}", f"leave to {right}", remedy
+        remedy = f"give the user of this command {RIGHTS[right]}"
+        return Finding.error(
+            f"registry_{right}_denied",
+            where,
+            f"the store denies permission to {right}",
+            f"permission to {right}",
+            remedy,
         )
     if isinstance(problem, BucketNotFoundError):
-        remedy = "correct the URL, or make it by the first `onnxlet publish`"
-        return error("registry_missing", where, "no such bucket or folder", "a registry", remedy)
+        remedy = "correct the URL, or make it with the first `onnxlet publish`"
+        return Finding.error("registry_missing", where, "no such bucket or folder", "a registry", remedy)
     if isinstance(problem, InvalidNameError):
         expected = "s3://bucket/prefix, gs://bucket/prefix or a folder"
-        return error("registry_url", where, str(problem), expected, "correct the URL")
+        return Finding.error("registry_url", where, str(problem), expected, "correct the URL")
     remedy = "is the endpoint right (AWS_ENDPOINT_URL, STORAGE_EMULATOR_HOST), and the network there?"
-    return error("registry_unreachable", where, str(problem), "a store that answers", remedy)
+    return Finding.error("registry_unreachable", where, str(problem), "a store that answers", remedy)

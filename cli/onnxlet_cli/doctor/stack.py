@@ -1,4 +1,4 @@
-"""A stack of CloudFormation: its state, and each of its functions beside the registry that it reads."""
+"""A CloudFormation stack: its state, and each of its functions compared with the registry that the function reads."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,6 @@ from typing import Any
 from onnxlet.contract import expectation, signature
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import (
-    CredentialsError,
     ModelNotFoundError,
     OnnxletError,
     SettingsError,
@@ -16,25 +15,27 @@ from onnxlet.errors import (
 )
 from onnxlet.registry.registry import Registry
 from onnxlet.settings.variables import parse_public_keys
-from onnxlet_cli.deploy.stack import aws_errors, find_stack
-from onnxlet_cli.doctor import function as functions
+from onnxlet_cli.deploy.aws.api_errors import aws_errors
+from onnxlet_cli.deploy.aws.stack import find_stack, list_resources
+from onnxlet_cli.doctor import function as http_function
 from onnxlet_cli.doctor import registry as registries
 from onnxlet_cli.doctor import versions
-from onnxlet_cli.doctor.finding import Finding, error, ok, warning
+from onnxlet_cli.doctor.finding import Finding
 from onnxlet_cli.doctor.libraries import parse_version
 from onnxlet_cli.doctor.machine import examine_settings
 from onnxlet_cli.doctor.versions import Examination
 from onnxlet_cli.package.target import OLDEST_LAMBDA_PYTHON
+from onnxlet_publishing.errors import AccountError, CommandError, UsageError
 
 FUNCTION, BUCKET = "AWS::Lambda::Function", "AWS::S3::Bucket"
 
 HTTP_OUTPUT = "HttpUrl"
-"""Which output of our template is the function's URL."""
+"""The output of the template with the function's URL."""
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """A function as it is deployed."""
+    """A deployed function."""
 
     name: str
     architecture: str
@@ -46,26 +47,28 @@ class Deployed:
 
 
 def examine(name: str, registry: Registry | None, examination: Examination) -> Iterator[Finding]:
-    """Look at a stack, its functions and its URL.
+    """Check a stack, its functions and its URL.
 
     Args:
-        name: The stack's, or its id.
-        registry: The registry to hold the functions against; None takes the one that each function reads.
-        examination: What is asked of the versions that they load.
+        name: The stack's name or id.
+        registry: The registry that functions are compared with; None takes the one that each function reads.
+        examination: How the versions that the functions load are checked.
     """
-    import boto3  # takes longer than all else that the doctor does
+    import boto3  # imported only here: it takes longer than the other checks together
 
-    region = os.environ.get("AWS_REGION") or None  # boto3 reads AWS_DEFAULT_REGION alone
+    region = os.environ.get("AWS_REGION") or None  # boto3 reads only AWS_DEFAULT_REGION
     session = boto3.Session(region_name=region)
     try:
         with aws_errors(f"the stack {name}"):
             yield from _examine(session, name, registry, examination)
-    except SettingsError as problem:
-        yield error("stack_region", name, str(problem), "a region", "set AWS_REGION")
-    except CredentialsError as problem:
-        yield error("stack_denied", name, str(problem), "credentials that may read it", "see the policy ReadOnlyAccess")
-    except OnnxletError as problem:
-        yield error("stack_unreachable", name, str(problem), "an answer of AWS", "is the region right?")
+    except UsageError as problem:
+        yield Finding.error("stack_region", name, str(problem), "a region", "set AWS_REGION")
+    except AccountError as problem:
+        yield Finding.error(
+            "stack_denied", name, str(problem), "credentials that may read it", "see the policy ReadOnlyAccess"
+        )
+    except CommandError as problem:
+        yield Finding.error("stack_unreachable", name, str(problem), "an answer of AWS", "is the region right?")
 
 
 def _examine(session: Any, name: str, registry: Registry | None, examination: Examination) -> Iterator[Finding]:
@@ -73,37 +76,38 @@ def _examine(session: Any, name: str, registry: Registry | None, examination: Ex
     found = find_stack(cloudformation, name)
     if found is None:
         expected = f"a stack in {session.region_name}"
-        yield error("stack_missing", name, "no such stack", expected, "onnxlet deploy, or set AWS_REGION")
+        yield Finding.error("stack_missing", name, "no such stack", expected, "onnxlet deploy, or set AWS_REGION")
         return
     yield _state(name, found.status)
-    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
-    resources = [item for page in pages for item in page["StackResourceSummaries"]]
+    resources = list_resources(cloudformation, name)
     deployed = [_read_function(session, item) for item in resources if item["ResourceType"] == FUNCTION]
-    ours = [each for each in deployed if "ONNXLET_REGISTRY" in each.environment]
-    if not ours:
+    functions = [function for function in deployed if "ONNXLET_REGISTRY" in function.environment]
+    if not functions:
         expected = "one with ONNXLET_REGISTRY"
-        yield error("stack_functions", name, "no function of ours", expected, "is this the right stack?")
+        yield Finding.error("stack_functions", name, "no function of onnxlet", expected, "is this the right stack?")
     buckets = [item["PhysicalResourceId"] for item in resources if item["ResourceType"] == BUCKET]
     watched = list(_watched(session, buckets))
-    urls = dict.fromkeys(each.environment["ONNXLET_REGISTRY"] for each in ours)
-    read = {url: registries.Opened(registry) if registry else registries.open_at(url) for url in urls}
-    for opened in dict.fromkeys(read.values()):
+    urls = dict.fromkeys(function.environment["ONNXLET_REGISTRY"] for function in functions)
+    opened_at = {url: registries.Opened(registry) if registry else registries.open_at(url) for url in urls}
+    for opened in dict.fromkeys(opened_at.values()):
         yield from opened.findings
         if opened.registry is not None:
             yield from registries.examine(opened.registry, examination)
-    for each in ours:
-        yield from _examine_function(each, read[each.environment["ONNXLET_REGISTRY"]].registry, examination, watched)
+    for function in functions:
+        opened = opened_at[function.environment["ONNXLET_REGISTRY"]]
+        yield from _examine_function(function, opened.registry, examination, watched)
     if HTTP_OUTPUT in found.outputs:
-        yield from functions.examine(found.outputs[HTTP_OUTPUT], next((each.registry for each in read.values()), None))
+        registry = next((opened.registry for opened in opened_at.values()), None)
+        yield from http_function.examine(found.outputs[HTTP_OUTPUT], registry)
 
 
 def _state(name: str, status: str) -> Finding:
     if status.endswith("_IN_PROGRESS"):
-        return warning("stack_state", name, status, "a stack at rest", "wait until the deployment has ended")
+        return Finding.warning("stack_state", name, status, "a stack at rest", "wait until the deployment has ended")
     if "ROLLBACK" in status or status.endswith("_FAILED"):
         remedy = f"aws cloudformation describe-stack-events --stack-name {name} says why; then deploy again"
-        return error("stack_state", name, status, "CREATE_COMPLETE or UPDATE_COMPLETE", remedy)
-    return ok("stack", name, status)
+        return Finding.error("stack_state", name, status, "CREATE_COMPLETE or UPDATE_COMPLETE", remedy)
+    return Finding.ok("stack", name, status)
 
 
 def _read_function(session: Any, resource: Mapping[str, Any]) -> Deployed:
@@ -121,12 +125,12 @@ def _read_function(session: Any, resource: Mapping[str, Any]) -> Deployed:
 
 
 def _watched(session: Any, buckets: list[str]) -> Iterator[str]:
-    """The places of buckets whose objects become events: URL prefixes."""
+    """Yield the URL prefixes whose new objects become events."""
     client = session.client("s3")
     for bucket in buckets:
         found = client.get_bucket_notification_configuration(Bucket=bucket)
         if "EventBridgeConfiguration" in found:
-            yield f"s3://{bucket}/"  # which of them, a rule says
+            yield f"s3://{bucket}/"  # a rule of EventBridge selects the objects
         for kind in ("LambdaFunctionConfigurations", "QueueConfigurations", "TopicConfigurations"):
             for item in found.get(kind, []):
                 rules = item.get("Filter", {}).get("Key", {}).get("FilterRules", [])
@@ -144,7 +148,7 @@ def _examine_function(
     for place in watched:
         if results.startswith(place):
             remedy = "give the results a bucket or a prefix of their own"
-            yield error("settings_loop", name, f"results {results} among the inputs {place}", "outside", remedy)
+            yield Finding.error("settings_loop", name, f"results {results} among the inputs {place}", "outside", remedy)
     model = deployed.environment.get("ONNXLET_MODEL")
     if registry is not None and model:
         yield from _examine_default(deployed, registry, model, examination)
@@ -154,57 +158,57 @@ def _configuration(deployed: Deployed) -> Iterator[Finding]:
     name = deployed.name
     if deployed.state not in {"Active", "Inactive"}:
         found = f"{deployed.state}: {deployed.reason}" if deployed.reason else deployed.state
-        yield error("function_state", name, found, "Active", "deploy again; the reason says what to change")
+        yield Finding.error("function_state", name, found, "Active", "deploy again; the reason says what to change")
     version = parse_version(deployed.runtime.removeprefix("python"))
     if deployed.runtime.startswith("python") and version < (3, OLDEST_LAMBDA_PYTHON):
         found = f"{deployed.runtime}, whose C library is older than the wheels need"
         remedy = "deploy with python3.13: onnxlet package --python 3.13"
-        yield error("function_runtime", name, found, f"python3.{OLDEST_LAMBDA_PYTHON} or newer", remedy)
+        yield Finding.error("function_runtime", name, found, f"python3.{OLDEST_LAMBDA_PYTHON} or newer", remedy)
     else:
         memory = f"{deployed.memory_mib} MiB"
-        yield ok("function", name, f"{deployed.runtime or 'a container'} on {deployed.architecture}, {memory}")
+        yield Finding.ok("function", name, f"{deployed.runtime or 'a container'} on {deployed.architecture}, {memory}")
 
 
 def _examine_default(deployed: Deployed, registry: Registry, model: str, examination: Examination) -> Iterator[Finding]:
-    """The model that a function loads at its start: there, small enough, and as it was told to expect."""
+    """Check the model that a function loads at its start: it exists, fits, and is the one that the function expects."""
     name = deployed.name
     try:
         manifest = registry.resolve(model)
     except ModelNotFoundError as problem:
         remedy = f"publish it, or correct ONNXLET_MODEL: onnxlet publish FILE --name {model}"
-        yield error("function_model", name, str(problem), f"the live version of {model}", remedy)
+        yield Finding.error("function_model", name, str(problem), f"the live version of {model}", remedy)
         return
     except OnnxletError:
-        return  # which the look at the registry says
+        return  # the check of the registry reports it
     bound = deployed.environment.get("ONNXLET_MEMORY_MIB", "")
     of_function = Examination(
         examination.pinned, deployed.memory_mib, int(bound) if bound.isdigit() else None, examination.can_load
     )
     yield versions.examine_memory(manifest, of_function, deployed.memory_mib, f"{name}, {model}")
     yield from _trust(deployed, manifest)
-    told = deployed.environment.get("ONNXLET_PREFETCH")
-    if told and examination.pinned:
-        yield _prefetch(deployed, manifest, told, examination.pinned)
+    prefetch = deployed.environment.get("ONNXLET_PREFETCH")
+    if prefetch and examination.pinned:
+        yield _prefetch(deployed, manifest, prefetch, examination.pinned)
 
 
 def _trust(deployed: Deployed, manifest: Manifest) -> Iterator[Finding]:
-    """Whether a function that asks for a signature gets one by a key of its own."""
+    """Check whether a function that requires signatures trusts the version."""
     try:
         public_keys = parse_public_keys(deployed.environment.get("ONNXLET_PUBLIC_KEYS"))
         if public_keys:
             signature.require(manifest, public_keys)
-            yield ok("signature", deployed.name, f"it trusts {manifest.model} version {manifest.version}")
+            yield Finding.ok("signature", deployed.name, f"it trusts {manifest.model} version {manifest.version}")
     except SettingsError:
-        return  # which the look at the settings says
+        return  # the check of the settings reports it
     except UntrustedModelError as problem:
         remedy = "publish it again with --sign, or add its publisher's key"
-        yield error("signature_untrusted", deployed.name, str(problem), "a version that it trusts", remedy)
+        yield Finding.error("signature_untrusted", deployed.name, str(problem), "a version that it trusts", remedy)
 
 
-def _prefetch(deployed: Deployed, manifest: Manifest, told: str, pinned: str) -> Finding:
+def _prefetch(deployed: Deployed, manifest: Manifest, prefetch: str, pinned: str) -> Finding:
     expected = expectation.to_text(manifest, deployed.environment.get("ONNXLET_VARIANT") or None, pinned)
-    if told == expected:
-        return ok("prefetch", deployed.name, f"it expects {manifest.model} version {manifest.version}")
+    if prefetch == expected:
+        return Finding.ok("prefetch", deployed.name, f"it expects {manifest.model} version {manifest.version}")
     found = f"ONNXLET_PREFETCH of another version than {manifest.version}, which is live: starts are a request longer"
     remedy = f"set it to what `onnxlet prefetch {manifest.model}` prints"
-    return warning("prefetch_stale", deployed.name, found, f"{expected[:80]}...", remedy)
+    return Finding.warning("prefetch_stale", deployed.name, found, f"{expected[:80]}...", remedy)

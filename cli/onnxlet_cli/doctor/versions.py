@@ -1,4 +1,4 @@
-"""One version: its bytes, the forms of its graphs, the answer to its golden example, and the memory that it takes."""
+"""One version: its bytes, the forms of its graphs, the answer to its golden example, and the memory that it needs."""
 
 import math
 import re
@@ -16,14 +16,14 @@ from onnxlet.models.cache import LOAD_FACTOR, MIB
 from onnxlet.models.loading import golden_difference
 from onnxlet.registry.registry import Registry
 from onnxlet_cli.doctor import remedies
-from onnxlet_cli.doctor.finding import Finding, error, ok, warning
+from onnxlet_cli.doctor.finding import Finding
 
 BASE_MIB = 64
-"""What a function takes before any model: 40 MiB were measured, and Lambda's own runtime client comes to that."""
+"""The memory of a function without a model: 40 MiB were measured, and Lambda's runtime client comes on top."""
 
 _NEW_IR = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
 _NEW_OPSET = re.compile(r"Opset (\d+) is under development")
-"""What ONNX Runtime says of a graph that is newer than itself."""
+"""The text of ONNX Runtime about a graph with an opset that it does not know."""
 
 Blobs = dict[str, memoryview]
 """The verified bytes of artifacts, by their SHA-256."""
@@ -31,20 +31,20 @@ Blobs = dict[str, memoryview]
 
 @dataclass(frozen=True)
 class Examination:
-    """What is asked of each version."""
+    """How versions are checked."""
 
     pinned: str | None
-    """The version of ONNX Runtime that is deployed; None where that is not known."""
+    """The version of ONNX Runtime that is deployed; None if it is unknown."""
     memory_mib: int | None = None
-    """Of the function that shall load it; None where nobody says."""
+    """The memory of the function that will load the version; None if it is unknown."""
     bound_mib: int | None = None
-    """`ONNXLET_MEMORY_MIB` of that function; None for half of its memory, as on Lambda."""
+    """The function's `ONNXLET_MEMORY_MIB`; None for half of its memory, as on Lambda."""
     can_load: bool = True
-    """Whether ONNX Runtime works here: else nothing is replayed, for it might end this process."""
+    """Whether ONNX Runtime works here. If not, no graph is loaded: that could end this process."""
 
 
 def examine(registry: Registry, manifest: Manifest, examination: Examination) -> Iterator[Finding]:
-    """Look at everything that a function needs of a version."""
+    """Check everything that a function needs from a version."""
     where = f"{manifest.model} version {manifest.version}"
     blobs: Blobs = {}
     yield from _bytes(registry, manifest, blobs, where)
@@ -58,7 +58,7 @@ def examine(registry: Registry, manifest: Manifest, examination: Examination) ->
 
 
 def examine_memory(manifest: Manifest, examination: Examination, memory_mib: int, where: str) -> Finding:
-    """Whether a function has the memory to load a version in its best form."""
+    """Check whether a function has enough memory to load a version in its best form."""
     runtime = _deployed_runtime(manifest, examination.pinned)
     graphs = [artifact for artifact in manifest.best(None, runtime) if artifact.role in GRAPH_ROLES]
     graphs_mib = sum(artifact.size_bytes for artifact in graphs) / MIB
@@ -67,19 +67,19 @@ def examine_memory(manifest: Manifest, examination: Examination, memory_mib: int
     if graphs_mib > bound_mib:
         found = f"{graphs_mib:.0f} MiB of graphs, and {bound_mib} MiB for models (ONNXLET_MEMORY_MIB)"
         remedy = f"give the function {max(needed_mib, math.ceil(2 * graphs_mib))} MiB"
-        return error("memory_small", where, found, "graphs that fit", remedy)
+        return Finding.error("memory_small", where, found, "graphs that fit", remedy)
     if needed_mib > memory_mib:
         found = f"{memory_mib} MiB for {graphs_mib:.0f} MiB of graphs"
         expected = f"{needed_mib} MiB, {LOAD_FACTOR} times the graphs while they are loaded and {BASE_MIB} for the rest"
         is_mapped = all(artifact.format == ORT for artifact in graphs)
-        if is_mapped:  # such weights are not copied, where the first form loads
-            return warning("memory_tight", where, found, expected, f"give the function {needed_mib} MiB")
-        return error("memory_small", where, found, expected, f"give the function {needed_mib} MiB")
-    return ok("memory", where, f"{memory_mib} MiB for {graphs_mib:.1f} MiB of graphs")
+        if is_mapped:  # the weights of this form are mapped, not copied
+            return Finding.warning("memory_tight", where, found, expected, f"give the function {needed_mib} MiB")
+        return Finding.error("memory_small", where, found, expected, f"give the function {needed_mib} MiB")
+    return Finding.ok("memory", where, f"{memory_mib} MiB for {graphs_mib:.1f} MiB of graphs")
 
 
 def _bytes(registry: Registry, manifest: Manifest, blobs: Blobs, where: str) -> Iterator[Finding]:
-    """Read each artifact, and put what is right into `blobs`."""
+    """Read each artifact, and put the intact ones into `blobs`."""
     problems = 0
     for artifact in manifest.artifacts:
         if artifact.sha256 in blobs:
@@ -94,42 +94,42 @@ def _bytes(registry: Registry, manifest: Manifest, blobs: Blobs, where: str) -> 
             return
     if not problems:
         size = sum(artifact.size_bytes for artifact in manifest.artifacts)
-        yield ok("artifacts", where, f"{len(manifest.artifacts)} artifacts, {size / 1e6:.2f} MB, as published")
+        yield Finding.ok("artifacts", where, f"{len(manifest.artifacts)} artifacts, {size / 1e6:.2f} MB, as published")
 
 
 def _damage(problem: ArtifactError, artifact: Artifact, where: str) -> Finding:
     key, what = layout.blob_key(artifact.sha256), _name(artifact)
     if isinstance(problem.__cause__, ObjectNotFoundError):
         remedy = "put the object back, or publish the model again"
-        return error("artifact_missing", f"{where}, {what}", "no such object", key, remedy)
+        return Finding.error("artifact_missing", f"{where}, {what}", "no such object", key, remedy)
     remedy = f"delete {key} and publish the model again, or put its earlier version back"
-    return error("artifact_damaged", f"{where}, {what}", str(problem), "the published bytes", remedy)
+    return Finding.error("artifact_damaged", f"{where}, {what}", str(problem), "the published bytes", remedy)
 
 
 def _forms(manifest: Manifest, pinned: str | None, where: str) -> Iterator[Finding]:
-    """Forms that no function of the deployed ONNX Runtime loads any more."""
+    """Check for forms that the deployed ONNX Runtime does not load any more."""
     made_by = {artifact.runtime for artifact in manifest.artifacts if artifact.format == ORT}
     if pinned is None or not made_by:
         return
     if pinned in made_by:
-        yield ok("forms", where, f"made by onnxruntime {pinned}, as deployed")
+        yield Finding.ok("forms", where, f"made by onnxruntime {pinned}, as deployed")
         return
     found = f"made by onnxruntime {', '.join(sorted(map(str, made_by)))}: no function loads it, and starts are slower"
     remedy = "publish the model again with the deployed version"
-    yield warning("form_outdated", where, found, f"onnxruntime {pinned}, which is deployed", remedy)
+    yield Finding.warning("form_outdated", where, found, f"onnxruntime {pinned}, which is deployed", remedy)
 
 
 def _crashes(manifest: Manifest, where: str) -> Iterator[Finding]:
-    """What the publish gate found to end a process."""
+    """Report the operators that end a process, as the publish gate found."""
     for crash in manifest.crashes:
         what = where if crash.node is None else f'{where}, node "{crash.node}"'
         remedy = "let only trusted clients ask, or bound the values inside the graph (Clip, Max) and publish again"
         found = f"{crash.operator} ends the process: {crash.found}"
-        yield warning("model_crashes", what, found, "errors instead of ends", remedy)
+        yield Finding.warning("model_crashes", what, found, "an error instead of the end", remedy)
 
 
 def _graphs(manifest: Manifest, blobs: Blobs, where: str) -> Iterator[Finding]:
-    """Whether each portable graph loads; where one does not, whether it is too new."""
+    """Check whether each portable graph loads, or is too new."""
     for artifact in manifest.artifacts:
         if artifact.role not in GRAPH_ROLES or artifact.format != ONNX or artifact.sha256 not in blobs:
             continue
@@ -144,25 +144,29 @@ def _unloadable(text: str, where: str) -> Finding:
     remedy = "export it again for an older opset and IR, or deploy a newer onnxruntime: functions/requirements.txt"
     if match := _NEW_IR.search(text):
         expected = f"at most {match[2]}, onnxruntime {version}'s"
-        return error("graph_too_new", where, f"IR version {match[1]}", expected, remedy)
+        return Finding.error("graph_too_new", where, f"IR version {match[1]}", expected, remedy)
     if match := _NEW_OPSET.search(text):
-        return error("graph_too_new", where, f"opset {match[1]}", f"one that onnxruntime {version} knows", remedy)
-    return error("graph_unloadable", where, text, "a graph that loads", "export it again; publish refuses such graphs")
+        return Finding.error(
+            "graph_too_new", where, f"opset {match[1]}", f"one that onnxruntime {version} knows", remedy
+        )
+    return Finding.error(
+        "graph_unloadable", where, text, "a graph that loads", "export it again; publish refuses such graphs"
+    )
 
 
 def _golden(manifest: Manifest, blobs: Blobs, where: str) -> Iterator[Finding]:
-    """Replay the golden example with the portable graph, and with the form that would be loaded here."""
+    """Replay the golden example with the portable graph, and with the form that this machine would load."""
     artifact = manifest.artifact("golden")
     if artifact is None:
-        remedy = "publish the model again: publish says why where a model gets none"
-        yield warning("golden_none", where, "no golden example", "one, to know its answers by", remedy)
+        remedy = "publish the model again: publish says why a model gets no golden example"
+        yield Finding.warning("golden_none", where, "no golden example", "one, to check its answers", remedy)
         return
     if artifact.sha256 not in blobs:
         return
     try:
         golden = Golden.from_json(bytes(blobs[artifact.sha256]), layout.blob_key(artifact.sha256))
     except ManifestError as problem:
-        yield error("golden_unreadable", where, str(problem), "a golden example", "publish the model again")
+        yield Finding.error("golden_unreadable", where, str(problem), "a golden example", "publish the model again")
         return
     portable, best = manifest.artifact("model"), manifest.choices("model", None, session.runtime())[0]
     for form in dict.fromkeys((portable, best)):
@@ -176,15 +180,15 @@ def _replay(golden: Golden, artifact: Artifact, data: memoryview, where: str) ->
     try:
         difference = golden_difference(session.open_session(data, is_ort=artifact.format == ORT), golden)
     except (ArtifactError, InferenceError) as problem:
-        return error("golden_fails", what, str(problem), "the golden answer", remedy)
+        return Finding.error("golden_fails", what, str(problem), "the golden answer", remedy)
     if difference > MAX_DIFFERENCE:
         expected = f"the golden answer, within {MAX_DIFFERENCE:g}"
-        return error("golden_differs", what, f"an answer that is {difference:.2g} off", expected, remedy)
-    return ok("golden", what, describe_golden(golden, difference))
+        return Finding.error("golden_differs", what, f"an answer that is {difference:.2g} off", expected, remedy)
+    return Finding.ok("golden", what, describe_golden(golden, difference))
 
 
 def describe_golden(golden: Golden, difference: float) -> str:
-    """Say how far an answer is from the golden one, and what of it could not be compared."""
+    """Return a text about the difference of an answer from the golden one."""
     drawn = f"{', '.join(golden.random)} not compared, since the model draws random numbers"
     if not golden.compared:
         return drawn
@@ -192,11 +196,11 @@ def describe_golden(golden: Golden, difference: float) -> str:
 
 
 def _deployed_runtime(manifest: Manifest, pinned: str | None) -> Runtime | None:
-    """What a function loads with, on a CPU that no form was laid out for."""
+    """Return the deployed runtime on a CPU that no form was made for."""
     return None if pinned is None or not manifest.artifacts else Runtime(pinned, "any")
 
 
 def _name(artifact: Artifact) -> str:
-    """As a reader knows an artifact: `model fp32 (ort)`."""
+    """Return the name of an artifact for a reader: `model fp32 (ort)`."""
     form = artifact.format if artifact.cpu is None else f"{artifact.format} for {artifact.cpu}"
     return f"{artifact.role} {artifact.variant} ({form})"

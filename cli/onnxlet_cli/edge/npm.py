@@ -4,15 +4,15 @@ import hashlib
 import io
 import os
 import tarfile
-import urllib.request
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from onnxlet.errors import ArtifactError, StoreError
+from onnxlet_cli import http_client
+from onnxlet_cli.errors import ServiceError
+from onnxlet_publishing.errors import UsageError
 
 DEFAULT_REGISTRY = "https://registry.npmjs.org"
-TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
@@ -38,26 +38,24 @@ def fetch(package: Package, paths: Sequence[str]) -> list[bytes]:
     """Files of a package, by their paths in it.
 
     Raises:
-        StoreError: it cannot be had.
-        ArtifactError: what came is not the package.
+        ServiceError: the registry does not send the package, or sends another one.
+        UsageError: `NPM_CONFIG_REGISTRY` is not a URL.
     """
     data = _download(package.url())
     found = b64encode(hashlib.sha512(data).digest()).decode()
     if found != package.sha512:
-        raise ArtifactError(f"{package.url()}: expected SHA-512 {package.sha512}, got {found}")
+        raise ServiceError(f"{package.url()}: expected SHA-512 {package.sha512}, got {found}")
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
         return [_read(archive, path) for path in paths]
 
 
 def _download(url: str) -> bytes:
     if not url.startswith(("https://", "http://")):
-        raise StoreError(f"NPM_CONFIG_REGISTRY: expected a URL of http, got {url}")
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as reply:  # noqa: S310 - looked at above
-            data: bytes = reply.read()
-    except OSError as error:
-        raise StoreError(f"{url}: cannot be fetched: {error}") from error
-    return data
+        raise UsageError(f"NPM_CONFIG_REGISTRY: expected a URL of http, got {url}")
+    response = http_client.send(url, follows_redirects=True)  # to the registry's storage; the SHA-512 is checked
+    if response.status != 200:
+        raise ServiceError(f"{url}: expected the status 200, got {response.status}", url=url, status=response.status)
+    return response.body
 
 
 def _read(archive: tarfile.TarFile, path: str) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 
 from onnxlet_cli.assets import work_folder
 from onnxlet_cli.commands import deploy
-from tests.cli.deploy.tools import SAM, put_tool
+from tests.helpers.cloud_tools import SAM, put_tool
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -80,7 +80,7 @@ def test_without_a_model(onnxlet: Command) -> None:
 
 
 def test_with_a_model_that_is_not_there(onnxlet: Command) -> None:
-    fails(onnxlet("deploy", "--model", "shapes"), "--model shapes: no live version of it", "has none")
+    fails(onnxlet("deploy", "--model", "shapes"), "--model shapes: no live version of it", "has no models")
     fails(onnxlet("deploy", "--model", "shapes.onnx"), "shapes.onnx: no such file or folder")
 
 
@@ -142,11 +142,11 @@ def test_nothing_is_removed_where_nobody_can_agree(onnxlet: Command, s3_endpoint
     assert client.describe_stacks(StackName="agreed")["Stacks"]
     done = onnxlet("destroy", "--stack", "agreed", "--yes")
     assert done.returncode == 0
-    assert "to remove that too, for ever:" in done.stdout
+    assert "to remove that as well, for ever:" in done.stdout
     assert "Bucket('agreed-models-" in done.stdout
 
 
 def test_the_help_names_both_clouds_and_what_it_costs(onnxlet: Command) -> None:
     told = onnxlet("deploy", "--help").stdout
     assert "aws or gcp" in told
-    assert "would change and cost" in told
+    assert "the changes and the costs" in told

@@ -25,7 +25,7 @@ def test_a_registry_in_order_exits_with_0(folder: Path, tmp_path: Path) -> None:
     assert done.returncode == 0
     *lines, last = done.stdout.splitlines()
     assert all(line.startswith("ok ") for line in lines)
-    assert last == f"Nothing is wrong: {len(lines)} things were looked at"
+    assert last == f"Nothing is wrong: {len(lines)} checks"
 
 
 def test_a_registry_with_an_error_exits_with_1(folder: Path, tmp_path: Path) -> None:

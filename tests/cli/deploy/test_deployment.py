@@ -5,26 +5,19 @@ import onnx
 import pytest
 
 from onnxlet.contract import expectation
-from onnxlet.errors import (
-    ArtifactError,
-    InvalidRequestError,
-    ModelNotFoundError,
-    OnnxletError,
-    SettingsError,
-    StoreError,
-)
+from onnxlet.errors import ArtifactError, OnnxletError, SettingsError, StoreError
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_cli.deploy import deployment, model, summary
-from onnxlet_cli.deploy.cloud import Options, Unasked
+from onnxlet_cli.deploy.cloud import NotCalled, Options
 from onnxlet_cli.deploy.deployment import Choice, Deployment, Plan
 from onnxlet_cli.deploy.process import Report, silent
 from onnxlet_cli.deploy.smoke import Answer
 from onnxlet_cli.package.target import Target
-from onnxlet_publishing.errors import ModelError
+from onnxlet_publishing.errors import ModelError, UsageError
 from onnxlet_publishing.publish import publish
-from tests.cli.deploy.fake_cloud import FakeCloud, built
 from tests.helpers import graphs
+from tests.helpers.fake_cloud import FakeCloud, built
 
 
 @pytest.fixture
@@ -121,8 +114,8 @@ def test_the_variant_that_is_served_is_the_one_that_is_expected(tmp_path: Path) 
 def test_what_cannot_be_called_from_here_is_deployed_all_the_same(cloud: FakeCloud, local: Registry) -> None:
     cloud.has_callers = False
     lines: list[str] = []
-    assert run(cloud, registry=local, report=lines.append).answer == Unasked("this machine is a stranger")
-    assert "ask      not asked: this machine is a stranger" in lines
+    assert run(cloud, registry=local, report=lines.append).answer == NotCalled("this machine is a stranger")
+    assert "ask      no request sent: this machine is a stranger" in lines
 
 
 def test_nothing_is_deployed_when_a_check_fails(cloud: FakeCloud, local: Registry) -> None:
@@ -133,7 +126,7 @@ def test_nothing_is_deployed_when_a_check_fails(cloud: FakeCloud, local: Registr
 
 
 def test_nothing_is_deployed_without_a_model(cloud: FakeCloud) -> None:
-    with pytest.raises(ModelNotFoundError, match=r"`make demo` trains one, or give --model FILE\.onnx"):
+    with pytest.raises(UsageError, match=r"`make demo` trains one, or give --model FILE\.onnx"):
         run(cloud)
     assert cloud.applied == []
 
@@ -179,7 +172,7 @@ def test_a_plan_says_what_the_deployment_turns_on_costs(
     summary.print_plan(planned)
     told = capsys.readouterr().out
     assert f"snapshot ${planned.bill.idle_usd:,.2f}" in told
-    assert f"${planned.bill.idle_usd:,.2f} of it is billed while nobody asks anything" in told
+    assert f"${planned.bill.idle_usd:,.2f} of it is billed even without any request" in told
     assert summary.plan_document(cloud, planned)["idle_usd"] == planned.bill.idle_usd
 
 
@@ -196,5 +189,5 @@ def test_a_plan_foresees_what_functions_will_be_told_of_a_new_version(cloud: Fak
 
 
 def test_an_unknown_cloud_is_refused() -> None:
-    with pytest.raises(InvalidRequestError, match="--cloud azure: expected aws or gcp"):
+    with pytest.raises(UsageError, match="--cloud azure: expected aws or gcp"):
         deployment.find_cloud("azure", Options())

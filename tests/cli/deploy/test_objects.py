@@ -18,14 +18,15 @@ import pytest
 from onnx import TensorProto
 
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import ArtifactError, OnnxletError, StoreError
+from onnxlet.errors import OnnxletError, StoreError
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import urls
 from onnxlet_cli.deploy import objects
-from onnxlet_cli.deploy.aws import Aws
+from onnxlet_cli.deploy.aws.cloud import Aws
 from onnxlet_cli.deploy.cloud import Cloud, Options, Outputs
-from onnxlet_cli.deploy.gcp import Gcp
+from onnxlet_cli.deploy.gcp.cloud import Gcp
 from onnxlet_cli.deploy.process import silent
+from onnxlet_cli.errors import DeploymentError
 from onnxlet_cli.local.cloud_function import serve_cloud_function
 from onnxlet_cli.local.lambda_function import LambdaFunction
 from onnxlet_publishing.candidate import Candidate
@@ -246,7 +247,7 @@ def test_without_a_result_it_says_where_to_look_and_how_long_it_waited(
     error = deployed.ask_in_vain(manifest, patience_s=1)
     assert isinstance(error, StoreError)
     assert f"expected a result under {deployed.outputs.results_url} within 1 s, got none" in str(error)
-    for command in deployed.cloud.look(deployed.outputs):
+    for command in deployed.cloud.diagnostics(deployed.outputs):
         assert command in str(error)
     assert 2 <= len(deployed.lines) <= 5
     assert "of at most 1 s" in deployed.lines[0]
@@ -302,7 +303,7 @@ def test_an_object_that_cannot_be_answered_is_an_error_with_its_reason(deployed:
     with deployed.delivering(scripted(deployed, document)):
         error = deployed.ask_in_vain(manifest)
     assert "came back without an answer: the gods are angry" in str(error)
-    assert deployed.cloud.look(deployed.outputs)[0] in str(error)
+    assert deployed.cloud.diagnostics(deployed.outputs)[0] in str(error)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +316,7 @@ def test_another_answer_is_an_error(aws: Deployed, predictions: Any) -> None:
         manifest = publish(aws.registry, candidate)
         with aws.delivering(scripted(aws, {**document, "version": manifest.version})):
             error = aws.ask_in_vain(manifest)
-        assert isinstance(error, ArtifactError)
+        assert isinstance(error, DeploymentError)
         assert "the golden object came back" in str(error)
 
 
@@ -323,7 +324,7 @@ def test_labels_of_another_model_are_an_error(aws: Deployed, tmp_path: Path) -> 
     aws.publish(graphs.digits_candidate(seed=1, name="m"))
     other = Deployed("aws", aws.cloud, f"{aws.root}/other", aws.endpoint)
     manifest = other.publish(graphs.digits_candidate(name="m"))
-    with aws.running(tmp_path), pytest.raises(ArtifactError, match=r"came back .* off"):
+    with aws.running(tmp_path), pytest.raises(DeploymentError, match=r"came back .* off"):
         objects.ask(aws.cloud, aws.outputs, other.registry, manifest, silent, 30, 0.05)
     aws.require_clean()
 
@@ -363,7 +364,7 @@ def test_nobody_else_has_the_object_s_key(aws: Deployed) -> None:
 
 def test_a_version_without_a_golden_example_is_asked_with_an_empty_object(aws: Deployed, tmp_path: Path) -> None:
     manifest = aws.publish(named(graphs.noise()))
-    assert objects.to_question(manifest, None) == objects.Question(b"", None)
+    assert objects.to_object(manifest, None) == objects.SmokeObject(b"", None)
     with aws.running(tmp_path):
         answer = aws.ask(manifest)
     assert (answer is not None, aws.lines) == (True, [])

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.errors import SettingsError
 from onnxlet_cli.deploy.process import Finished, run_tool
-from tests.cli.deploy.tools import put_tool
+from onnxlet_publishing.errors import MachineError
+from tests.helpers.cloud_tools import put_tool
 
 
 def test_lines_of_both_streams_come_as_they_are_written(tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_lines_of_both_streams_come_as_they_are_written(tmp_path: Path) -> None:
 
 
 def test_a_tool_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="nowhere: cannot be run: No such file"):
+    with pytest.raises(MachineError, match="nowhere: cannot be run: No such file"):
         run_tool(["nowhere"], tmp_path)
 
 

@@ -21,10 +21,10 @@ from onnxlet_cli.local.function_url import serve_function_url
 from onnxlet_cli.local.http import HOST, Handler, serving
 from onnxlet_cli.local.runtime_api import FunctionError
 from onnxlet_publishing.publish import publish
-from tests.cli.doctor.found import one, only, wrong
 from tests.cli.doctor.test_registry import free_port
 from tests.helpers import graphs
 from tests.helpers.damage import damage
+from tests.helpers.findings import one, only, wrong
 
 
 @contextmanager

@@ -5,8 +5,8 @@ import pytest
 
 from onnxlet_cli.doctor.machine import Machine, examine, examine_settings, pinned_onnxruntime
 from onnxlet_cli.package import elf
-from tests.cli.doctor.found import one, only, wrong
 from tests.cli.package.fake_elf import library
+from tests.helpers.findings import one, only, wrong
 
 
 def install(folder: Path, name: str, version: str, machine: int = elf.X86_64, package: str | None = None) -> None:
@@ -74,7 +74,7 @@ def test_a_wheel_for_another_processor_is_named_by_its_file(machine: Machine) ->
 
 def test_a_file_that_is_no_library_at_all_is_named(machine: Machine) -> None:
     (machine.folders[0] / "onnxruntime" / "lib" / "native.so").write_bytes(b"<html>404</html>")
-    only(examine(machine), "error", "wheel_platform", "no ELF file")
+    only(examine(machine), "error", "wheel_platform", "not an ELF file")
 
 
 def test_versions_other_than_the_deployed_are_named(machine: Machine) -> None:

@@ -5,8 +5,8 @@ import pytest
 
 from onnxlet_cli.doctor.package import MAX_UNZIPPED_BYTES, examine
 from onnxlet_cli.package import elf
-from tests.cli.doctor.found import one, only, wrong
 from tests.cli.package.fake_elf import library
+from tests.helpers.findings import one, only, wrong
 
 NAME = "onnxlet-aws-arm64-python3.13.zip"
 

@@ -21,10 +21,10 @@ from onnxlet_cli.doctor.finding import Finding
 from onnxlet_cli.doctor.versions import Examination
 from onnxlet_cli.local.http import HOST, Handler, serving
 from onnxlet_publishing.publish import publish
-from tests.cli.doctor.found import one, only, wrong
 from tests.conftest import BUCKET
 from tests.helpers import graphs, keys
 from tests.helpers.damage import resealed
+from tests.helpers.findings import one, only, wrong
 
 
 def look(registry: Registry, examination: Examination) -> list[Finding]:

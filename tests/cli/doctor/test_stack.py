@@ -18,9 +18,9 @@ from onnxlet_cli.doctor.machine import pinned_onnxruntime
 from onnxlet_cli.doctor.stack import examine as examine_stack
 from onnxlet_cli.doctor.versions import Examination
 from onnxlet_publishing.publish import publish
-from tests.cli.doctor.found import one, only, wrong
 from tests.conftest import BUCKET
 from tests.helpers import graphs, keys
+from tests.helpers.findings import one, only, wrong
 
 ROLE = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": "*"}]}
 

@@ -16,9 +16,9 @@ from onnxlet.registry.registry import Registry
 from onnxlet_cli.doctor import versions
 from onnxlet_cli.doctor.versions import BASE_MIB, Examination
 from onnxlet_publishing.publish import publish
-from tests.cli.doctor.found import one, only, wrong
 from tests.helpers import graphs
 from tests.helpers.damage import damage
+from tests.helpers.findings import one, only, wrong
 
 
 @pytest.fixture

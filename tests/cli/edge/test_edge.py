@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from onnxlet.contract import layout
-from onnxlet.errors import ArtifactError, InvalidRequestError, StoreError
+from onnxlet.errors import InvalidRequestError
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_cli.commands.edge import edge
@@ -19,10 +19,11 @@ from onnxlet_cli.doctor.registry import examine
 from onnxlet_cli.doctor.versions import Examination
 from onnxlet_cli.edge import npm, runtime
 from onnxlet_cli.edge.export import EXPORTED, export
+from onnxlet_cli.errors import ServiceError
 from onnxlet_cli.local.http import Handler, serving
 from onnxlet_publishing.publish import publish
-from tests.cli.doctor.found import only, wrong
 from tests.helpers import graphs
+from tests.helpers.findings import only, wrong
 
 NAMES = ("small.mjs", "small.wasm")
 FILES = {name: gzip.compress(name.encode()) for name in NAMES}
@@ -80,9 +81,9 @@ def test_files_of_a_package_come_from_the_registry_that_the_user_has_set() -> No
 
 @pytest.mark.usefixtures("npm_registry")
 def test_another_package_than_the_chosen_one_is_refused() -> None:
-    with pytest.raises(ArtifactError, match="expected SHA-512 other, got"):
+    with pytest.raises(ServiceError, match="expected SHA-512 other, got"):
         npm.fetch(npm.Package("tiny", "1.0.0", "other"), [])
-    with pytest.raises(StoreError, match="404"):
+    with pytest.raises(ServiceError, match="404"):
         npm.fetch(npm.Package("missing", "1.0.0", ""), [])
 
 

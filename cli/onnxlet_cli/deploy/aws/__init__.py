@@ -1,0 +1,1 @@
+"""AWS: a stack of CloudFormation, deployed by the command of AWS SAM."""
