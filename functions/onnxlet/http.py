@@ -1,8 +1,9 @@
 """HTTP as both clouds see it: a request, a response, and the encodings of their bodies."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ import orjson
 from onnxlet import memory
 from onnxlet.errors import TooLargeError, UnreadablePayloadError, UnsupportedMediaError
 from onnxlet.limits import MAX_ACCEPTED_CODINGS, MAX_BODY_BYTES, MAX_CODINGS, MAX_GZIP_MEMBERS, MAX_INFLATED_BYTES
+from onnxlet.record import EMPTY, Record, replace
 
 JSON = "application/json"
 """Without a charset: KServe's client reads an error's text only where the type is exactly this."""
@@ -50,17 +52,16 @@ _QUALITY = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
 """How much a client wants a coding. Source: RFC 9110, section 12.4.2."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Record):
     """An HTTP request, whichever cloud it came through."""
 
     method: str
     path: str
     """Decoded, without the query."""
     body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = EMPTY
     """Names in lower case."""
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = EMPTY
     id: str | None = None
     """The platform's name for it."""
     base_path: str = ""
@@ -69,14 +70,13 @@ class Request:
     """What its answer may have at most, where the way that it came allows less than the platform."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Record):
     """An HTTP response, whichever cloud it goes through."""
 
     status: int
     body: bytes
     content_type: str = JSON
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = EMPTY
     """Beside the content type."""
 
     @property

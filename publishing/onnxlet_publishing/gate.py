@@ -15,7 +15,8 @@ from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import PREPROCESS_INPUT, ImagePreprocess
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import InferenceError, ManifestError, OnnxletError
-from onnxlet.models.cache import LOAD_FACTOR, MIB
+from onnxlet.limits import MIB
+from onnxlet.models.cache import LOAD_FACTOR
 from onnxlet.models.generation import generate_images, generate_text
 from onnxlet.models.loading import open_form
 from onnxlet.models.model import Model

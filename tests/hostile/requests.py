@@ -17,7 +17,6 @@ import zlib
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from typing import Any
 from onnxlet.clouds import aws_http
 from onnxlet.contract import layout
 from onnxlet.http import Request
+from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.storage import open_store

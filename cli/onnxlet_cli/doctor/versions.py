@@ -12,7 +12,8 @@ from onnxlet.contract.blob import Runtime
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ArtifactError, InferenceError, ManifestError, ObjectNotFoundError, OnnxletError
-from onnxlet.models.cache import LOAD_FACTOR, MIB
+from onnxlet.limits import MIB
+from onnxlet.models.cache import LOAD_FACTOR
 from onnxlet.models.loading import golden_difference
 from onnxlet.registry.registry import Registry
 from onnxlet_cli.doctor import remedies

@@ -5,12 +5,13 @@ else, and spends it by itself. So no more requests are ever let in than there ar
 it ends is lost for the day: less than one block, the thousandth part of the quota.
 """
 
+from __future__ import annotations
+
 import os
 import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from onnxlet import deadline
@@ -26,23 +27,25 @@ MAX_BLOCKS = 1000
 """Of a day: as many as one answer of a store lists."""
 
 
-@dataclass(slots=True)
 class Account:
-    """What this process has left of one key's quota."""
+    """The requests that this process may still admit for one key."""
 
-    day: str = ""
-    left: int = 0
-    taken: set[int] = field(default_factory=set)
-    """The blocks of the day that are known to be taken, by whomever."""
-    is_exhausted: bool = False
-    """Whether all blocks of the day are taken."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    """Held by whoever reads or changes the above, and never while the store is waited for."""
-    taking: threading.Lock = field(default_factory=threading.Lock)
-    """Held by whoever takes a block."""
+    __slots__ = ("day", "is_exhausted", "left", "lock", "taken", "taking")
+
+    def __init__(self) -> None:
+        self.day = ""
+        self.left = 0
+        self.taken: set[int] = set()
+        """The blocks of the day that this process knows to be taken, by any instance."""
+        self.is_exhausted = False
+        """Whether all blocks of the day are taken."""
+        self.lock = threading.Lock()
+        """Guards the attributes above. Nobody holds it while waiting for the store."""
+        self.taking = threading.Lock()
+        """Held while a block is taken."""
 
     def begin(self, day: str) -> None:
-        """Begin a new day, unless it has begun."""
+        """Begin a day unless it is the current one."""
         if self.day != day:
             self.day, self.left, self.taken, self.is_exhausted = day, 0, set(), False
 

@@ -8,11 +8,11 @@ Source: PNG (W3C, third edition), JPEG (ITU T.81; JFIF 1.02; Adobe technical not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from onnxlet.errors import TooLargeError, UnreadablePayloadError
 from onnxlet.limits import MAX_CHUNKS, MAX_PIXELS, MAX_SCANS, MAX_SIDE_PIXELS
+from onnxlet.record import Record
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -59,8 +59,7 @@ ORIENTATION, SHORT = 0x0112, 3
 """The tag of how a camera was held, and the type of its value."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFile:
+class ImageFile(Record):
     """A file whose picture is not decoded yet."""
 
     parts: list[bytes | memoryview]

@@ -6,13 +6,15 @@ parameters.
 Source: RFC 2046, section 5.1 (multipart); RFC 7578 (multipart/form-data).
 """
 
+from __future__ import annotations
+
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error
-from dataclasses import dataclass
 
 from onnxlet.errors import UnreadablePayloadError
 from onnxlet.limits import MAX_PART_HEADER_BYTES, MAX_PARTS
+from onnxlet.record import Record
 
 _BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^\s";,]{1,70}))', re.ASCII | re.IGNORECASE)
 """Source: RFC 2046, section 5.1.1: at most 70 characters."""
@@ -20,8 +22,7 @@ _BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^\s";,]{1,70}))', re.A
 _HEADER = re.compile(rb"^([!-9;-~]+):[ \t]*([^\r\n]*)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Record):
     """One part of a body."""
 
     media_type: str

@@ -4,19 +4,21 @@ Source: CloudWatch, "Embedded metric format specification"; Cloud Logging, "Stru
 W3C, "Server Timing".
 """
 
+from __future__ import annotations
+
 import logging
 import os
 import re
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import orjson
 
 from onnxlet.errors import OnnxletError, one_line
+from onnxlet.record import Record
 from onnxlet.settings import Settings
 
 logger = logging.getLogger("onnxlet")
@@ -44,8 +46,7 @@ _METRICS = {"milliseconds": "Milliseconds", "run_ms": "Milliseconds", "failed": 
 """Of each request, with CloudWatch's unit; the more of them, the more they cost."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Record):
     """Where a request belongs in a trace of many services."""
 
     trace_id: str

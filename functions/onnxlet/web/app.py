@@ -32,8 +32,8 @@ from onnxlet.web.exchange import Exchange
 from onnxlet.web.routes import Route, Router
 
 if TYPE_CHECKING:
-    from onnxlet.web.cors import Cors
     from onnxlet.registry.prefetch import Prefetch
+    from onnxlet.web.cors import Cors
 
 logger = logging.getLogger("onnxlet")
 

@@ -7,6 +7,7 @@ from onnxlet.contract import layout
 from onnxlet.contract.artifact import GRAPH_ROLES, ONNX
 from onnxlet.errors import ArtifactError, ForbiddenError, NotFoundError, StoreError, TooLargeError
 from onnxlet.http import Response
+from onnxlet.models.trust import require_trust
 from onnxlet.service import Service
 from onnxlet.storage import Store
 
@@ -104,12 +105,12 @@ def graph(service: Service, model: str, version: int, sha256: str) -> Response:
         ArtifactError, StoreError: the bytes are not the published ones, or cannot be had.
     """
     _require(service)
-    models = service.traffic.models
-    manifest = models.registry.version(model, version)
-    models.require_trust(manifest)
+    registry = service.traffic.models.registry
+    manifest = registry.version(model, version)
+    require_trust(manifest, service.settings.public_keys)
     for artifact in manifest.artifacts:
         if artifact.sha256 == sha256 and artifact.role in GRAPH_ROLES and artifact.format == ONNX:
-            data = bytes(models.registry.artifacts.read(artifact))
+            data = bytes(registry.artifacts.read(artifact))
             return Response(200, data, "application/octet-stream", FOR_EVER)
     raise NotFoundError(f"{sha256:.80}: {model} version {version} has no such graph")
 

@@ -10,7 +10,8 @@ from onnxlet.contract import layout
 from onnxlet.contract.artifact import ORT, Artifact
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Crash, Manifest
-from onnxlet.models.cache import LOAD_FACTOR, MIB
+from onnxlet.limits import MIB
+from onnxlet.models.cache import LOAD_FACTOR
 from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet_cli.doctor import versions

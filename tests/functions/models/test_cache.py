@@ -11,7 +11,8 @@ import pytest
 from onnxlet import memory, session
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import MemoryBoundError, ModelNotFoundError, UntrustedModelError
-from onnxlet.models.cache import MIB, Models
+from onnxlet.limits import MIB
+from onnxlet.models.cache import Models
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_publishing.publish import publish
