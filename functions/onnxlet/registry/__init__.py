@@ -1,1 +1,1 @@
-"""From a name and an alias or a version to a manifest and to verified artifacts."""
+"""Registry: from a name with an alias or a version to a manifest, and from there to verified artifacts."""

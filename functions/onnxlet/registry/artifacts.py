@@ -1,4 +1,4 @@
-"""The artifacts: a version's bytes, fetched in parts at once and verified, in memory of their own."""
+"""Artifacts: a version's bytes, fetched in parallel ranges and verified, in memory of their own."""
 
 from __future__ import annotations
 
@@ -20,40 +20,41 @@ if TYPE_CHECKING:
     from onnxlet.storage.disk_cache import DiskCache
 
 HUGE_PAGE_BYTES = 2 * 1024 * 1024
+"""Size of a huge page of memory."""
 
 
 class Artifacts:
-    """The artifacts of one registry. Safe for threads."""
+    """The artifacts of one registry. Threads may share it."""
 
     def __init__(self, store: Store, cache: DiskCache | None = None) -> None:
-        """Take the store whose root is the registry's, and perhaps a cache on a disk."""
         self._store = store
         self._cache = cache
-        self._begun: dict[str, Fetch] = {}
+        self._fetches: dict[str, Fetch] = {}
+        """Fetches that were started before anything reads their blobs, by SHA-256."""
 
     def reopen(self, store: Store) -> None:
-        """Go on with another connection to the same store."""
+        """Continue with another connection to the same store."""
         self._store = store
 
     def begin(self, blob: Blob) -> None:
-        """Begin to fetch what will soon be read; how that goes is told then."""
-        if blob.sha256 not in self._begun and self._cache is None:
-            self._begun[blob.sha256] = Fetch(self._store, blob)
+        """Start to fetch a blob that will be read soon; `read` reports its errors."""
+        if blob.sha256 not in self._fetches and self._cache is None:
+            self._fetches[blob.sha256] = Fetch(self._store, blob)
 
     def forget(self, blobs: Iterable[Blob]) -> None:
-        """Give up those of these blobs that were begun and not read."""
+        """Stop the fetches of these blobs that were started and not read."""
         for blob in blobs:
-            fetch = self._begun.pop(blob.sha256, None)
+            fetch = self._fetches.pop(blob.sha256, None)
             if fetch is not None:
                 fetch.stop()
 
     def read(self, artifact: Artifact) -> memoryview:
-        """The verified bytes of an artifact.
+        """Return the verified bytes of an artifact.
 
         Raises:
-            ArtifactError: the bytes are not the published ones, or not there.
+            ArtifactError: the bytes are not the published ones, or do not exist.
             StoreError: the store does not answer.
-            DeadlineError: not before the time is over.
+            DeadlineError: the request's time ended before the bytes were there.
         """
         cached = self._cache.read(artifact.sha256) if self._cache else None
         if cached is not None:
@@ -64,42 +65,41 @@ class Artifacts:
         return data
 
     def _fetch(self, artifact: Artifact) -> memoryview:
-        begun = self._begun.pop(artifact.sha256, None)
-        if begun is None or begun.blob != artifact.blob:  # the latter where an expectation had a wrong size
-            begun = Fetch(self._store, artifact.blob)
+        fetch = self._fetches.pop(artifact.sha256, None)
+        if fetch is None or fetch.blob != artifact.blob:  # a different blob comes from an expectation with a wrong size
+            fetch = Fetch(self._store, artifact.blob)
         try:
-            return begun.result(artifact)
+            return fetch.result(artifact)
         except ObjectNotFoundError as error:
             raise ArtifactError(f"{artifact.role} artifact: {error}") from error
 
 
 class Fetch:
-    """A blob on its way from the store: a thread for each of its ranges, which hashes what it brings."""
+    """The fetch of one blob: a thread for each range reads its bytes and hashes them."""
 
     def __init__(self, store: Store, blob: Blob) -> None:
-        """Begin."""
         self.blob = blob
         self._store = store
         self._data = _memory(blob.size_bytes)
         self._digests: dict[int, str] = {}
-        """The SHA-256 of what came, by where it begins; nothing of a range that is longer or shorter than it should."""
+        """The SHA-256 of each range that arrived with the right length, by its start."""
         self._failures: dict[int, Exception] = {}
         self._is_wanted = True
         bounds = blob.ranges()
         self._threads = [
-            threading.Thread(target=self._run, args=(*each, len(bounds) > 1), name=f"fetch-{each[0]}", daemon=True)
-            for each in bounds
+            threading.Thread(target=self._run, args=(start, stop, len(bounds) > 1), name=f"fetch-{start}", daemon=True)
+            for start, stop in bounds
         ]
         for thread in self._threads:
             thread.start()
 
     def result(self, artifact: Artifact) -> memoryview:
-        """The bytes, when all are there and are the artifact's.
+        """Wait for all bytes; return them if they are the artifact's.
 
         Raises:
-            ArtifactError: they are others.
-            ObjectNotFoundError, StoreError: they could not be had.
-            DeadlineError: they are still on their way.
+            ArtifactError: they have another SHA-256 or length.
+            ObjectNotFoundError, StoreError: they could not be read.
+            DeadlineError: the request's time ended before they arrived.
         """
         try:
             for thread in self._threads:
@@ -119,12 +119,12 @@ class Fetch:
         return self._data
 
     def stop(self) -> None:
-        """Let what is still on its way go."""
+        """Ignore the bytes that have not arrived yet."""
         self._is_wanted = False
 
     def _digest(self, part: Part) -> str | None:
-        """The SHA-256 of what came for a part; None where that has another length."""
-        if part.stop - part.start == len(self._data) and len(self._threads) > 1:  # published whole, fetched in ranges
+        """Return the SHA-256 of the bytes of a part, which may have several ranges; None if the length differs."""
+        if part.stop - part.start == len(self._data) and len(self._threads) > 1:
             is_whole = len(self._digests) == len(self._threads)
             return hashlib.sha256(self._data).hexdigest() if is_whole else None
         return self._digests.get(part.start)
@@ -132,7 +132,7 @@ class Fetch:
     def _run(self, start: int, stop: int, is_range: bool) -> None:
         try:
             self._receive(start, stop, (start, stop) if is_range else None)
-        except Exception as error:  # told by `result`, whatever it is: this thread has nobody to tell
+        except Exception as error:  # `result` raises it in the thread of the request
             self._failures[start] = error
 
     def _receive(self, start: int, stop: int, within: tuple[int, int] | None) -> None:
@@ -148,12 +148,12 @@ class Fetch:
 
 
 def _memory(size_bytes: int) -> memoryview:
-    """Memory of its own, which goes back to the system as a whole; in huge pages, where there are any.
+    """Return memory that goes back to the operating system as a whole, in huge pages if the kernel has them.
 
-    To take 100 MB in pages of 4 KiB costs 17 ms, in huge ones 6.
+    Allocating 100 MB in pages of 4 KiB takes 17 ms, in huge pages 6 ms.
     """
     memory = mmap.mmap(-1, size_bytes)
     if size_bytes >= HUGE_PAGE_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
-        with suppress(OSError):  # a kernel without them
+        with suppress(OSError):  # a kernel without huge pages
             memory.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(memory)

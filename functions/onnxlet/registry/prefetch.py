@@ -1,7 +1,7 @@
-"""The prefetch: the default model is on its way from the store while the process still imports what will run it.
+"""Prefetch: the function fetches its default model while it still imports the modules that will run it.
 
-Only what is needed to ask the store is imported before it is asked. Where the function was told which blobs to expect,
-they are on their way while the alias is, which then says whether they are the ones.
+Only the modules that talk to the store are imported before the first request to it. If `ONNXLET_PREFETCH` names the
+blobs to expect, their fetches run at the same time as the alias's, which then shows whether they are the right ones.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger("onnxlet")
 
 SWITCH_S = 0.0005
-"""How long an import may keep this thread from its next step; Python's 5 ms are as long as a step of the network."""
+"""Switch interval while this thread and imports share the interpreter: Python's 5 ms are as long as a network hop."""
 
 
 class Prefetch(threading.Thread):
-    """The default model's alias on its way, and its artifacts."""
+    """A thread that fetches the default model's alias and then its artifacts."""
 
     def __init__(self, settings: Settings, model: str) -> None:
-        """Take what to fetch; `start` begins.
+        """Open the registry's store.
 
         Raises:
-            InvalidNameError, BucketNotFoundError: the registry's URL leads nowhere.
+            InvalidNameError, BucketNotFoundError: the registry's URL is malformed, or its folder does not exist.
         """
         super().__init__(name="prefetch", daemon=True)
         self._settings = settings
@@ -47,8 +47,8 @@ class Prefetch(threading.Thread):
         self._registry: Registry | None = None
 
     def begin_expected(self) -> None:
-        """Begin to fetch what the function was told to expect; where that cannot be, it starts without."""
-        from onnxlet.registry.artifacts import Artifacts  # imported while the store is asked for the alias
+        """Start to fetch the blobs that `ONNXLET_PREFETCH` names; if that fails, log a warning and go without."""
+        from onnxlet.registry.artifacts import Artifacts  # imported while the alias is fetched
 
         self._artifacts = Artifacts(self._store)
         try:
@@ -61,7 +61,7 @@ class Prefetch(threading.Thread):
             self._has_begun.set()
 
     def run(self) -> None:
-        """Read the alias, and begin to fetch what it names. What fails here will fail again for who needs it."""
+        """Read the alias, and start to fetch its artifacts. The registry's first caller will meet any error again."""
         usual_s = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
         try:
@@ -74,31 +74,32 @@ class Prefetch(threading.Thread):
             sys.setswitchinterval(usual_s)
 
     def registry(self) -> Registry | None:
-        """The registry in which it is under way; None where it failed."""
+        """Return the registry that holds the fetched alias and artifacts; None if that failed."""
         self.join()
         return self._registry
 
     def _open(self, stored: Stored) -> Registry:
-        """The registry, with an alias that was just read, and with the artifacts that it names on their way."""
-        # What reads the document is imported while the store was asked for it.
+        """Return a registry that holds the alias just read, and start to fetch the artifacts that it names."""
+        # These modules are imported while the alias is fetched.
         from onnxlet import session
         from onnxlet.registry.registry import Registry
 
         registry = Registry(self._store, self._artifacts)
         manifest = registry.expect(self._model, stored)
-        wanted = [artifact.blob for artifact in manifest.best(self._settings.variant, session.runtime())]
-        registry.artifacts.forget(set(self._expected) - set(wanted))
-        for blob in wanted:
+        blobs = [artifact.blob for artifact in manifest.best(self._settings.variant, session.runtime())]
+        registry.artifacts.forget(set(self._expected) - set(blobs))
+        for blob in blobs:
             registry.artifacts.begin(blob)
         return registry
 
 
 def begin(settings: Settings) -> Prefetch | None:
-    """Begin to fetch the default model.
+    """Start to fetch the default model.
 
     Returns:
-        None where nothing was begun: without a default model, with a disk that may have it, in a process whose threads
-        end when a server forks its workers from it, and where the registry cannot be opened, which its user will say.
+        The running prefetch, or None: without a default model; with a disk cache, which may have it; if a server will
+        fork its workers from this process, where the threads would end; or if the registry cannot be opened, which the
+        first request will report.
     """
     if settings.model is None or settings.cache is not None or settings.is_preforked:
         return None
@@ -113,18 +114,18 @@ def begin(settings: Settings) -> Prefetch | None:
 
 
 def _prepare_session() -> None:
-    """Load ONNX Runtime, for the most part outside of Python, while Python imports the rest."""
+    """Load ONNX Runtime, mostly without holding the interpreter, while other modules are imported."""
     from onnxlet import session
 
-    with suppress(OnnxletError):  # the first session will say it
+    with suppress(OnnxletError):  # the first session will raise it
         session.prepare()
 
 
 def _expected(text: str | None) -> list[Blob]:
-    """The blobs that a line names for this machine.
+    """Return the blobs that a line of `contract.expectation` names for this machine's CPU.
 
     Raises:
-        ValueError: not such a line.
+        ValueError: the line is malformed.
     """
     if text is None:
         return []

@@ -136,4 +136,4 @@ def test_what_was_expected_of_a_version_that_is_not_trusted_is_given_up(registry
         registry.artifacts.begin(artifact.blob)
     with pytest.raises(UntrustedModelError):
         Models(registry, threads=1, public_keys=[keys.public_key(1)]).get(manifest)
-    assert not registry.artifacts._begun
+    assert not registry.artifacts._fetches

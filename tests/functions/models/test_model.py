@@ -200,7 +200,7 @@ class TestLoad:
         damage(tmp_path, manifest, "preprocess")
         with pytest.raises(ArtifactError, match="preprocess artifact"):
             load(registry, manifest, threads=1)
-        assert registry.artifacts._begun == {}
+        assert registry.artifacts._fetches == {}
 
     @pytest.mark.parametrize("seed", [0, 7])
     def test_a_layout_for_these_cpus_is_used_only_where_it_gives_the_golden_answer(
