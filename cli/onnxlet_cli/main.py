@@ -31,7 +31,7 @@ from onnxlet_cli.commands.keys import app as keys
 from onnxlet_cli.options import CloudName, JsonOption, RegistryOption, finite
 from onnxlet_cli.registry import open_registry
 from onnxlet_publishing.errors import CommandError, MachineError
-from onnxlet_training.checkpoint import InterruptedRunError
+from onnxlet_training.errors import InterruptedRunError
 
 STOPPED = 130
 """The exit code of a command that Ctrl-C has stopped, as shells have it: 128 and the number of SIGINT."""

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 from onnxlet.contract.manifest import Classification, ImagePreprocess
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.graphs import Graph, preprocess_graph
-from onnxlet_training.training_statistics import make_reference
+from onnxlet_training.training_statistics import compute_statistics
 from tests.helpers import graphs
 
 Digits = npt.NDArray[np.uint8]
@@ -56,5 +56,5 @@ def regression(name: str = "regression") -> Candidate:
         graphs.candidate(name, proto),
         preprocess=declaration,
         classification=Classification(tuple("0123456789"), "softmax"),
-        reference=make_reference({"input": features[REFERENCE]}, fitted.predict_proba(flat[REFERENCE])),
+        reference=compute_statistics({"input": features[REFERENCE]}, fitted.predict_proba(flat[REFERENCE])),
     )

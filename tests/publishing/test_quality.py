@@ -14,12 +14,12 @@ from onnx import TensorProto, helper
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from onnxlet.errors import ArtifactError, CredentialsError, InvalidRequestError
+from onnxlet.errors import CredentialsError
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet.storage.connection import StorageSettings
 from onnxlet_cli.main import app
-from onnxlet_publishing.errors import ModelError
+from onnxlet_publishing.errors import ModelError, UsageError
 from onnxlet_publishing.publish import publish
 from onnxlet_publishing.quality import HIGHER_IS_BETTER, LOWER_IS_BETTER, Margin, check_not_worse
 from onnxlet_publishing.write_access import check_may_keep, check_may_publish
@@ -244,7 +244,7 @@ class TestExport:
         [(1.0, 2e-4), (1.0, -2e-4), (150.0, 0.5), (1e6, 1000.0), (1.0, math.nan), (1.0, math.inf), (1e6, -math.inf)],
     )
     def test_a_graph_that_is_not_the_network_is_refused(self, tmp_path: Path, scale: float, error: float) -> None:
-        with pytest.raises(ArtifactError, match=r"model.onnx: output: expected answers within .* of the network's"):
+        with pytest.raises(ModelError, match=r"model.onnx: output: expected answers within .* of the network's"):
             self.export(tmp_path, scale, error)
 
 
@@ -254,9 +254,9 @@ class TestData:
         (tmp_path / "images").mkdir()
         for location in ("images", "nowhere", "s3://bucket/images"):
             done = CliRunner().invoke(app, ["train", "digits", "--fast", "--data", location])
-            assert isinstance(done.exception, InvalidRequestError)
+            assert isinstance(done.exception, UsageError)
             assert str(done.exception) == f"--data {location}: digits trains on its own data and takes no other"
-            with pytest.raises(InvalidRequestError, match="takes no other"):
+            with pytest.raises(UsageError, match="takes no other"):
                 data.load(find_recipe("digits"), Options(data=location), tmp_path)
         assert {path.name for path in tmp_path.iterdir()} == {"images"}
         job = ["--on", "sagemaker", "--image", "image", "--output", "s3://bucket/out", "--registry", "s3://bucket/r"]

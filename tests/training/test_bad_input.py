@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from onnxlet.errors import InvalidRequestError
+from onnxlet_publishing.errors import UsageError
 from onnxlet_training import data
+from onnxlet_training.errors import DataError
 from onnxlet_training.recipe import Options
 from onnxlet_training.recipes import find_recipe
 from tests.training import sets
@@ -168,7 +169,7 @@ def missing(folder: Path) -> Path:
 def test_data_that_cannot_be_used_are_refused_before_anything_is_trained(
     tmp_path: Path, recipe: str, make: Callable[[Path], Path], words: str
 ) -> None:
-    with pytest.raises(InvalidRequestError, match=re.escape(words)):
+    with pytest.raises(UsageError if make is missing else DataError, match=re.escape(words)):
         data.load(find_recipe(recipe), Options(data=str(make(tmp_path)), is_fast=True), tmp_path / "cache")
 
 

@@ -60,7 +60,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 REPOSITORY = Path(onnxlet_training.__file__).parents[1]
 START = """
 import os, sys
-from onnxlet_training.container import main
+from onnxlet_training.container.__main__ import main
 sys.exit(main(sys.argv[2:], os.environ, [sys.executable, sys.argv[1]]))
 """
 
@@ -392,7 +392,7 @@ def test_a_bucket_that_cannot_be_written_ends_the_job_before_it_trains(tmp_path:
     )
     _, told = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "SettingsError" in told
+    assert "MachineError" in told
     assert "checkpoints could not be kept there, so nothing was trained: Not a directory" in told
 
 

@@ -111,7 +111,7 @@ def test_the_run_can_be_judged_and_repeated(trained: Trained) -> None:
     assert len(record["train"]["history"]["val_loss"]) == 3
     assert re.fullmatch(r"[0-9a-f]{64}", record["data_sha256"])
     assert list(trained.folder.glob("tensorboard/**/events*"))
-    assert (trained.folder / "curves.png").exists()
+    assert "loss over the epochs" in (trained.folder / "report.html").read_text()
 
 
 def test_the_functions_answer(trained: Trained) -> None:

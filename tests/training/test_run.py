@@ -42,8 +42,8 @@ def test_the_run_folder_holds_what_is_needed_to_judge_and_repeat_it(root: Path) 
     assert len(record["train"]["history"]["val_loss"]) == 3
     assert record["evaluation"]["accuracy"] > 0.8
     assert sum(map(sum, record["evaluation"]["confusion"])) == 90
-    for name in ("curves.png", "confusion.png"):
-        assert (root / "run" / name).read_bytes().startswith(b"\x89PNG")
+    assert (root / "run/examples/0.png").read_bytes().startswith(b"\x89PNG")
+    assert "Confusion" in (root / "run/report.html").read_text()
 
 
 def test_the_manifest_says_how_good_it_is_and_where_it_came_from(root: Path, registry_url: str) -> None:

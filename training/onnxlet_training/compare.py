@@ -1,4 +1,4 @@
-"""Compare: variants of a classifier beside the original, in one run: size, accuracy, and latency as a ratio."""
+"""Compare: measure variants of a classifier against the original: size, accuracy, and latency as a ratio."""
 
 import statistics
 import time
@@ -15,15 +15,15 @@ from onnxlet_publishing.graphs import Graph
 from onnxlet_training.recipe import INPUT, OUTPUT, Array, Split
 
 ROUNDS = 300
-"""Pairs of runs, the one right after the other: what else the machine does touches both alike."""
+"""The number of pairs of runs; the two runs of a pair follow each other, so that other load affects both alike."""
 
 NOISE = 0.03
-"""Of a latency ratio: a graph measured beside itself came out between 0.983 and 1.025. Less gain than this is none."""
+"""The noise of a latency ratio: a graph compared with itself gave 0.983 to 1.025, so a smaller gain does not count."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One graph of a classifier, measured beside the original."""
+    """One graph of a classifier, compared with the original."""
 
     name: str
     path: Path
@@ -31,32 +31,32 @@ class Variant:
     zipped_bytes: int
     accuracy: float
     latency_ratio: float
-    """Its time for one row by the original's; below 1 is faster."""
+    """The time for one row, divided by the original's; below 1 is faster."""
     max_accuracy_drop: float
-    """What it may lose of the original's accuracy."""
+    """The largest permitted loss of accuracy."""
     is_kept: bool
     reason: str
-    """Why it is published, or not."""
+    """The reason why the variant is published or not."""
 
     def to_document(self) -> dict[str, Any]:
-        """As `run.json` keeps it."""
+        """Return the variant as `run.json` keeps it."""
         return {**asdict(self), "path": self.path.name}
 
     def metrics(self) -> dict[str, float]:
-        """The figures that a manifest keeps."""
+        """Return the figures of the manifest."""
         figures = {"accuracy": self.accuracy, "latency_ratio": self.latency_ratio, "size_bytes": float(self.size_bytes)}
         return {f"{self.name}_{name}": value for name, value in figures.items()}
 
 
 def measure_original(path: Path, test: Split) -> Variant:
-    """The original itself: what the others are held against."""
+    """Measure the original, with which variants are compared."""
     data = path.read_bytes()
     zipped_bytes = len(zlib.compress(data, 9))
     return Variant("fp32", path, len(data), zipped_bytes, _accuracy(data, test), 1.0, 0.0, True, "the original")
 
 
 def compare(name: str, path: Path, original: Variant, test: Split, max_accuracy_drop: float) -> Variant:
-    """Measure a variant, and decide whether it is worth publishing."""
+    """Measure a variant and decide whether it is worth publishing."""
     data = path.read_bytes()
     zipped_bytes = len(zlib.compress(data, 9))
     accuracy, ratio = _accuracy(data, test), latency_ratio(path, original.path, test.to_model(test.inputs[:1]))
@@ -74,8 +74,8 @@ def compare(name: str, path: Path, original: Variant, test: Split, max_accuracy_
 
 
 def latency_ratio(path: Path, original: Path, row: Array) -> float:
-    """The median over many pairs of runs of how long one graph takes by how long the other does."""
-    sessions = [open_session(each.read_bytes(), threads=1) for each in (path, original)]
+    """Return the median ratio of two graphs' durations over many pairs of runs."""
+    sessions = [open_session(file.read_bytes(), threads=1) for file in (path, original)]
     tensor = Tensor(DATATYPES["FP32"], row.shape, memoryview(np.ascontiguousarray(row).tobytes()))
     ratios = []
     for _ in range(ROUNDS):

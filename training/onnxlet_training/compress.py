@@ -1,4 +1,4 @@
-"""Compress: a classifier's graph in eight bits, with fewer weights, and as a small student."""
+"""Compress: make a classifier's graph smaller with eight-bit numbers, fewer weights, or a small student."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 CALIBRATION_EXAMPLES = 256
 STUDENT_EPOCHS = 2.0
-"""Of the recipe's: a small network learns slower."""
+"""The student's epochs as a multiple of the recipe's: a small network learns more slowly."""
 PRUNING_EPOCHS = 0.4
-"""Of the recipe's: what is left has been trained already."""
+"""The epochs after pruning as a multiple of the recipe's: the remaining weights are trained already."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What a variant may lose of the test accuracy."""
+    """The largest permitted losses of test accuracy."""
 
     max_accuracy_drop: float = 0.005
     student_accuracy_drop: float = 0.01
@@ -40,26 +40,26 @@ class Budget:
 def compress(
     recipe: Recipe, fitted: Fitted, dataset: Dataset, path: Path, options: Options, budget: Budget
 ) -> list[Variant]:
-    """Make the variants of a classifier beside its file, and measure each in this run; the original comes first.
+    """Write the variants of a classifier next to its file and measure each; the original comes first.
 
     Raises:
-        ArtifactError: an export failed.
+        ModelError: an export failed.
     """
     import keras
 
     original = measure_original(path, dataset.test)
-    found = [original]
+    variants = [original]
     for name, make in _makers(recipe, fitted, dataset, path, options).items():
         target = path.with_name(f"{path.stem}-{name}.onnx")
-        keras.utils.set_random_seed(options.seed)  # else it would differ after a training that was resumed
+        keras.utils.set_random_seed(options.seed)  # otherwise it would differ after a resumed training
         make(target)
         drop = budget.student_accuracy_drop if name == "student" else budget.max_accuracy_drop
-        found.append(compare(name, target, original, dataset.test, drop))
-    return found
+        variants.append(compare(name, target, original, dataset.test, drop))
+    return variants
 
 
 def with_variants(candidate: Candidate, variants: list[Variant]) -> Candidate:
-    """The candidate with what is worth publishing beside its original."""
+    """Return the candidate with the variants that are worth publishing."""
     kept = [variant for variant in variants[1:] if variant.is_kept]
     metrics = {name: value for variant in kept for name, value in variant.metrics().items()}
     files = {variant.name: variant.path.read_bytes() for variant in kept}
@@ -69,9 +69,9 @@ def with_variants(candidate: Candidate, variants: list[Variant]) -> Candidate:
 def _makers(
     recipe: Recipe, fitted: Fitted, dataset: Dataset, path: Path, options: Options
 ) -> dict[str, Callable[[Path], None]]:
-    """For each variant, what writes its file."""
+    """Return for each variant a function that writes its file."""
     feed = Feed(dataset.train, recipe.batch_size, recipe.augment, recipe.augmented_copies, options.seed)
-    epochs = options.epochs or (1 if options.is_fast else recipe.epochs)
+    epochs = options.epochs or (1 if options.is_fast else recipe.epochs)  # a fast run need not be good
 
     def write_int8(target: Path) -> None:
         chosen = np.random.default_rng(options.seed).permutation(len(dataset.train))[:CALIBRATION_EXAMPLES]
@@ -99,20 +99,20 @@ def _makers(
 
 
 def _teacher(path: Path, task: ClassificationTask) -> Callable[[Array], Array]:
-    """The original as the functions run it, giving probabilities."""
+    """Return the original as the functions run it, with probabilities as output."""
     graph = Graph(path.read_bytes())
     return lambda features: task.probabilities(graph.run({INPUT: features}, OUTPUT))
 
 
 def _with_softmax(student: "keras.Model") -> "keras.Model":
-    """The student giving probabilities, as the original does."""
+    """Return the student with probabilities as output, like the original."""
     import keras
 
     return keras.Sequential([keras.Input(student.input_shape[1:]), *student.layers, keras.layers.Activation("softmax")])
 
 
 def _write(model: "keras.Model", target: Path) -> None:
-    """Export a copy that does not know how it was trained: a loss of our own would not load."""
+    """Export a copy without its training: Keras cannot load a file with a custom loss."""
     bare = type(model).from_config(model.get_config())
     bare.set_weights(model.get_weights())
     keras_path = target.with_suffix(".keras")

@@ -1,4 +1,4 @@
-"""Data: read what a recipe names, split it, and say how it becomes what the model takes."""
+"""Data: read the examples of a recipe, check them and split them."""
 
 import hashlib
 from collections.abc import Callable
@@ -8,20 +8,21 @@ from pathlib import Path
 import numpy as np
 
 from onnxlet.contract.manifest import PREPROCESS_INPUT, PREPROCESS_OUTPUT
-from onnxlet.errors import InvalidRequestError
 from onnxlet_publishing.graphs import Graph, preprocess_graph
+from onnxlet_training.errors import DataError
 from onnxlet_training.recipe import Array, Dataset, Examples, Options, Recipe, Split
 from onnxlet_training.source import Source
 
 MIN_EXAMPLES = 20
-"""Fewer cannot be split into three parts that say anything."""
+"""The fewest examples that can be split into three meaningful parts."""
 
 
 def load(recipe: Recipe, options: Options, cache: Path) -> Dataset:
-    """Read a recipe's data and split it.
+    """Read a recipe's data and split them.
 
     Raises:
-        InvalidRequestError: data that are missing, damaged or too few, or that the recipe would not read.
+        UsageError: `--data` names nothing that exists, or the recipe reads no data but its own.
+        DataError: the data are damaged, too few or of another form.
         StoreError: an object store does not answer.
     """
     recipe.check_data(options.data)
@@ -29,11 +30,9 @@ def load(recipe: Recipe, options: Options, cache: Path) -> Dataset:
     _check_examples(recipe, examples)
     sha256 = hashlib.sha256(examples.inputs.tobytes() + examples.targets.tobytes()).hexdigest()
     if options.is_fast:
-        examples = _some(examples, recipe.fast_examples, options.seed)
+        examples = _sample(examples, recipe.fast_examples, options.seed)
     if len(examples.inputs) < MIN_EXAMPLES:
-        raise InvalidRequestError(
-            f"{recipe.name}: expected at least {MIN_EXAMPLES} examples, got {len(examples.inputs)}"
-        )
+        raise DataError(f"{recipe.name}: expected at least {MIN_EXAMPLES} examples, got {len(examples.inputs)}")
     to_model = _to_model(recipe)
     train, validation, test = (
         Split(examples.inputs[positions], examples.targets[positions], to_model)
@@ -43,28 +42,28 @@ def load(recipe: Recipe, options: Options, cache: Path) -> Dataset:
 
 
 def _check_examples(recipe: Recipe, examples: Examples) -> None:
-    """Look whether a network can be trained on examples, which a user may have brought.
+    """Check that a network can be trained on examples, which may be the user's own.
 
     Raises:
-        InvalidRequestError: images of another form, numbers that are not finite, or classes without a label.
+        DataError: images of another form, numbers that are not finite, or classes without a label.
     """
     inputs, targets, classes = examples.inputs, examples.targets, len(examples.labels)
     if len(inputs) != len(targets):
-        raise InvalidRequestError(f"{recipe.name}: expected a class for each example, got {len(targets)}")
+        raise DataError(f"{recipe.name}: expected a class for each example, got {len(targets)}")
     if recipe.preprocess is not None and (inputs.ndim != 4 or inputs.shape[3] != recipe.preprocess.channels):
-        raise InvalidRequestError(
+        raise DataError(
             f"{recipe.name}: expected images (count, height, width, {recipe.preprocess.channels}), got {inputs.shape}"
         )
     if not np.isfinite(inputs).all():
-        raise InvalidRequestError(f"{recipe.name}: expected finite numbers, got NaN or infinity")
+        raise DataError(f"{recipe.name}: expected finite numbers, got NaN or infinity")
     if classes and len(targets) and not (targets.min() >= 0 and targets.max() < classes):
-        raise InvalidRequestError(
+        raise DataError(
             f"{recipe.name}: expected classes from 0 to {classes - 1}, got {targets.min()} to {targets.max()}"
         )
 
 
-def _some(examples: Examples, count: int, seed: int) -> Examples:
-    """At most so many examples, in their order."""
+def _sample(examples: Examples, count: int, seed: int) -> Examples:
+    """Return at most this many random examples, in their original order."""
     if len(examples.inputs) <= count:
         return examples
     chosen = np.sort(np.random.default_rng(seed).permutation(len(examples.inputs))[:count])

@@ -13,6 +13,10 @@ class DataError(CommandError):
     """A training set is not what its recipe reads."""
 
 
+class InterruptedRunError(CommandError):
+    """A run ended early; its folder holds the checkpoint from which the same command resumes it."""
+
+
 class JobError(CommandError):
     """A training job in a cloud failed."""
 

@@ -1,4 +1,4 @@
-"""Evaluate: how good a classifier is on data that training never saw."""
+"""Evaluate: the quality of a classifier on data that training never saw."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_f
 from onnxlet_training.recipe import Labels
 
 Probabilities = npt.NDArray[np.float32]
-"""(count, classes)"""
+"""Probabilities, (count, classes)."""
 
 CALIBRATION_BINS = 10
 ROC_POINTS = 51
@@ -18,21 +18,21 @@ ROC_POINTS = 51
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well one class is told from the others."""
+    """The scores of one class against all others."""
 
     label: str
     precision: float
     recall: float
     f1: float
     auc: float | None
-    """Area under the ROC curve, this class against all others; None where only one side occurs."""
+    """The area under the ROC curve; None if the examples are all of this class, or none of them."""
     support: int
-    """Test examples of this class."""
+    """The number of test examples of this class."""
 
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Predictions of about the same confidence, and how many of them were right."""
+    """Predictions of about the same confidence, with the share of correct ones as accuracy."""
 
     confidence: float
     accuracy: float
@@ -49,27 +49,27 @@ class Evaluation:
     f1: float
     auc: float | None
     calibration_error: float
-    """Expected calibration error (Naeini et al. 2015): by how much confidence and accuracy differ, in [0, 1]."""
+    """The expected calibration error (Naeini et al. 2015): the mean gap between confidence and accuracy, in [0, 1]."""
     classes: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
-    """Rows are true classes, columns predicted ones."""
+    """The counts of test examples; rows are true classes, columns are predicted ones."""
     calibration: tuple[CalibrationBin, ...]
     roc: tuple[tuple[float, float], ...]
-    """False and true positive rates of each class against all others, mean over the classes; may be empty."""
+    """The mean ROC curve of the classes: false and true positive rates of each against all others; may be empty."""
 
     def metrics(self) -> dict[str, float]:
-        """The figures that a manifest keeps."""
+        """Return the figures of the manifest."""
         names = ("accuracy", "precision", "recall", "f1", "auc", "calibration_error")
-        found = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in found.items() if value is not None}
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
 
     def to_document(self) -> dict[str, Any]:
-        """Everything, as `run.json` keeps it."""
+        """Return all measures, as `run.json` keeps them."""
         return asdict(self)
 
 
 def evaluate(probabilities: Probabilities, truth: Labels, labels: tuple[str, ...]) -> Evaluation:
-    """Hold predictions against the truth."""
+    """Compare predictions with the true classes."""
     predicted = probabilities.argmax(axis=1)
     classes = np.arange(len(labels))
     figures = precision_recall_fscore_support(truth, predicted, labels=classes, zero_division=0)
@@ -88,7 +88,7 @@ def evaluate(probabilities: Probabilities, truth: Labels, labels: tuple[str, ...
         recall=recall,
         f1=f1,
         auc=float(np.mean(known_areas)) if known_areas else None,
-        calibration_error=sum(each.count * abs(each.confidence - each.accuracy) for each in bins) / len(truth),
+        calibration_error=sum(group.count * abs(group.confidence - group.accuracy) for group in bins) / len(truth),
         classes=scores,
         confusion=tuple(tuple(int(count) for count in row) for row in matrix),
         calibration=bins,
@@ -101,7 +101,7 @@ def _auc(scores: npt.NDArray[np.float32], is_class: npt.NDArray[np.bool_]) -> fl
 
 
 def _roc(probabilities: Probabilities, truth: Labels) -> tuple[tuple[float, float], ...]:
-    """The classes' ROC curves, averaged at the same false positive rates; of classes that are on both sides only."""
+    """Return the mean of the classes' ROC curves at fixed false positive rates; empty with one class only."""
     rates = np.linspace(0, 1, ROC_POINTS)
     curves = [
         np.interp(rates, *roc_curve(truth == index, probabilities[:, index])[:2])
@@ -115,7 +115,7 @@ def _roc(probabilities: Probabilities, truth: Labels) -> tuple[tuple[float, floa
 
 
 def _calibration(confidence: npt.NDArray[np.float32], is_right: npt.NDArray[np.bool_]) -> tuple[CalibrationBin, ...]:
-    """The predictions in bins of equal width by confidence; empty bins are left out."""
+    """Group predictions by confidence into bins of equal width, without empty bins."""
     places = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     return tuple(
         CalibrationBin(float(confidence[inside].mean()), float(is_right[inside].mean()), int(inside.sum()))

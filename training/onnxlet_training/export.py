@@ -1,4 +1,4 @@
-"""Export: each graph of a fitted network as an ONNX file that answers as the network does on the whole test split."""
+"""Export: write a fitted network's graphs as ONNX files, and compare each with the network on all test examples."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,42 +8,43 @@ import numpy as np
 import onnx
 
 from onnxlet.contract.golden import Golden
-from onnxlet.errors import ArtifactError
+from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.graphs import Graph, to_tensor
 from onnxlet_training.recipe import Array, Dataset, Exportable, Fitted
 
 ABSOLUTE = 1e-4
-"""How far ONNX Runtime's output may be from the framework's, on any test example, where its numbers are at most one."""
+"""The largest difference between ONNX Runtime's output and the framework's, for numbers up to 1."""
 
 RELATIVE = 5e-4
-"""How much farther, as a share of what a number's magnitude has above one: sums of many terms are rounded as they grow.
+"""The additional difference for larger numbers, as a share of the part of their magnitude above 1.
 
-The magnitude is the largest at the same place in any test example, so that a small difference of large terms is
-compared with the terms. It is half of the bound for golden examples, which other CPUs must keep, too.
+Sums of many terms are rounded more as they grow. The magnitude is the largest at the same place in any test example, so
+that a small difference of large terms is compared with the terms. The bound is half of the one for golden examples,
+which other CPUs must keep too.
 """
 
 GOLDEN_ROWS = 2
-"""Of test examples that are published as the golden one."""
+"""The number of test examples in the golden example."""
 
 SLOW_OPERATORS = ("Loop", "Scan")
-"""What a recurrent layer must not become."""
+"""Operators that a recurrent layer must not become: ONNX Runtime runs them many times slower."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """An ONNX graph that answers as the network does."""
+    """An ONNX file that answers as the network does."""
 
     suffix: str
     path: Path
     max_difference: float
-    """The largest one found on the test split, relative to the numbers' magnitude where that is above one."""
+    """The largest difference on the test split, relative to the magnitude of numbers above 1."""
     operators: dict[str, int]
-    """How many nodes of each kind there are."""
+    """The number of nodes of each operator."""
     golden: Golden
-    """The first test examples, with what the framework gives for them."""
+    """The first test examples, with the framework's outputs."""
 
     def metrics(self) -> dict[str, float]:
-        """The figures that a manifest keeps."""
+        """Return the figures of the manifest."""
         return {"export_max_difference": self.max_difference, "operators": float(sum(self.operators.values()))}
 
 
@@ -51,7 +52,7 @@ def export(fitted: Fitted, dataset: Dataset, folder: Path) -> list[Exported]:
     """Write and check every graph of a fitted network.
 
     Raises:
-        ArtifactError: the exporter failed, a graph is malformed, or it answers differently.
+        ModelError: the exporter failed, a graph is malformed, or it answers differently.
     """
     return [_export(exportable, folder) for exportable in fitted.exportables(dataset)]
 
@@ -63,11 +64,11 @@ def _export(exportable: Exportable, folder: Path) -> Exported:
         proto = onnx.load(path)
         onnx.checker.check_model(proto, full_check=True)
     except (ValueError, RuntimeError, onnx.checker.ValidationError) as error:
-        raise ArtifactError(f"{path}: the export failed: {str(error)[:300]}") from error
+        raise ModelError(f"{path}: the export failed: {str(error)[:300]}") from error
     operators = dict(Counter(node.op_type for node in proto.graph.node))
     slow = [operator for operator in SLOW_OPERATORS if operator in operators]
     if slow:
-        raise ArtifactError(f"{path}: expected native operators, got a {slow[0]}")
+        raise ModelError(f"{path}: expected native operators, got a {slow[0]}")
     return Exported(exportable.suffix, path, _difference(exportable, path), operators, _golden(exportable))
 
 
@@ -87,26 +88,26 @@ def _difference(exportable: Exportable, path: Path) -> float:
     )
 
 
-def _compare(what: str, found: Array, expected: Array) -> float:
-    """Return the largest difference, relative to the magnitude where that is above one.
+def _compare(what: str, actual: Array, expected: Array) -> float:
+    """Return the largest difference, relative to the magnitude of numbers above 1.
 
     Args:
         what: The output's name, for the error.
-        found: What ONNX Runtime gives, (count, ...).
-        expected: What the framework gives, (count, ...).
+        actual: ONNX Runtime's output, (count, ...).
+        expected: The framework's output, (count, ...).
 
     Raises:
-        ArtifactError: the outputs differ by more than rounding does, or in their shape.
+        ModelError: the outputs differ in shape, or by more than rounding.
     """
-    if found.shape != expected.shape:
-        raise ArtifactError(f"{what}: expected the network's shape {expected.shape}, got {found.shape}")
+    if actual.shape != expected.shape:
+        raise ModelError(f"{what}: expected the network's shape {expected.shape}, got {actual.shape}")
     magnitudes = np.maximum(1, np.abs(expected).max(axis=0))
     allowed = np.broadcast_to(ABSOLUTE + RELATIVE * (magnitudes - 1), expected.shape)
-    differences = np.abs(found - expected)
+    differences = np.abs(actual - expected)
     if not (differences <= allowed).all():
         worst = (differences / allowed).argmax()
-        raise ArtifactError(
+        raise ModelError(
             f"{what}: expected answers within {allowed.flat[worst]:.2g} of the network's, "
-            f"got {found.flat[worst]:.6g} where it gives {expected.flat[worst]:.6g}"
+            f"got {actual.flat[worst]:.6g} where it gives {expected.flat[worst]:.6g}"
         )
     return float((differences / magnitudes).max())

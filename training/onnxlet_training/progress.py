@@ -1,4 +1,4 @@
-"""Progress: what is seen of an epoch while it runs: a bar with the time left on a terminal, a line elsewhere."""
+"""Progress: an epoch while it runs, as a bar with the time left on a terminal, or as a line elsewhere."""
 
 import time
 from collections.abc import Mapping
@@ -13,10 +13,9 @@ class Report:
     """The course of a training, on a console and in TensorBoard's logs."""
 
     def __init__(self, console: Console, epochs: int, batches: int, logs: Path | None) -> None:
-        """Take the console, how much is to come, and the folder for TensorBoard's event files; None keeps none."""
+        self.batches = batches
         self._console = console
         self._epochs = epochs
-        self._batches = batches
         self._logs = logs
         self._started_s = 0.0
         columns = (
@@ -37,25 +36,25 @@ class Report:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar:
             self._bar.stop()
 
     def begin(self, epoch: int) -> None:
-        """An epoch begins; the first is 0."""
+        """Begin an epoch, of which the first is 0."""
         self._started_s = time.perf_counter()
         if self._bar is not None and self._task is not None:
             self._bar.update(
-                self._task, completed=epoch * self._batches, description=f"epoch {epoch + 1}/{self._epochs}"
+                self._task, completed=epoch * self.batches, description=f"epoch {epoch + 1}/{self._epochs}"
             )
 
     def advance(self) -> None:
-        """A batch is done."""
+        """Count a batch."""
         if self._bar is not None and self._task is not None:
             self._bar.advance(self._task)
 
     def end(self, epoch: int, measures: Mapping[str, float]) -> None:
-        """An epoch is done, with these measures."""
+        """End an epoch and show its measures."""
         figures = "  ".join(f"{name} {value:.4f}" for name, value in measures.items())
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, figures=figures)

@@ -1,58 +1,64 @@
-"""A recipe: what one model is made of. The order of the stages stands in `run`, once for all recipes."""
+"""A recipe: the data, network and sizes of one model. `run` puts the stages in order, once for all recipes."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from onnxlet.contract.manifest import ImagePreprocess
+from onnxlet.contract.generation import ImageGeneration, TextGeneration
+from onnxlet.contract.manifest import Classification, ImagePreprocess
 from onnxlet.contract.training_statistics import Reference
-from onnxlet.errors import InvalidRequestError
+from onnxlet_publishing.errors import UsageError
 from onnxlet_training.source import Source
+
+if TYPE_CHECKING:
+    from onnxlet.models.model import Model
 
 Array = npt.NDArray[Any]
 Images = npt.NDArray[np.uint8]
-"""(count, height, width, channels)"""
+"""Images, (count, height, width, channels)."""
 Labels = npt.NDArray[np.int64]
-"""(count,)"""
+"""Classes, (count,)."""
 INPUT, OUTPUT = "input", "output"
-"""The tensors of a network that has one of each."""
+"""The tensors of a network with one input and one output."""
 Augment = Callable[[Images, np.random.Generator], Images]
-"""Makes a changed copy of a batch of images."""
+"""Returns a changed copy of a batch of images."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What a recipe learns from, before it is split."""
+    """The examples that a recipe reads, before they are split."""
 
     inputs: Array
-    """Images as UINT8 (count, height, width, channels), or what the model takes, (count, ...)."""
+    """Images as UINT8 (count, height, width, channels), or the model's own input, (count, ...)."""
     targets: Labels
-    """The class of each; zeros where there are no classes."""
+    """The class of each example; zeros if there are no classes."""
     labels: tuple[str, ...] = ()
     """A name for each class."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may set for a run."""
+    """The user's choices for a run."""
 
     data: str | None = None
     """A URL or path of data to use instead of the recipe's own."""
     epochs: int | None = None
-    """None takes the recipe's."""
+    """The number of epochs; None takes the recipe's."""
     seed: int = 0
     is_fast: bool = False
-    """Little data and few epochs: to see that everything works, not to get a good model."""
+    """Use little data and few epochs: enough to see that everything works, not to get a good model."""
     needs_gpu: bool = False
-    """Refuse to train without one."""
+    """Refuse to train without a GPU."""
 
     def to_document(self) -> dict[str, Any]:
-        """The options as `run.json` keeps them."""
+        """Return the options as `run.json` keeps them."""
         return {"data": self.data, "epochs": self.epochs, "seed": self.seed, "fast": self.is_fast}
 
 
@@ -61,13 +67,13 @@ class Split:
     """One part of the examples."""
 
     inputs: Array
-    """As they were read."""
+    """The inputs as they were read."""
     targets: Labels
     to_model: Callable[[Array], Array]
-    """Makes what the model takes of some of the inputs: for images, by the graph that the functions run."""
+    """Turns inputs into what the model takes: for images, with the graph that the functions run."""
 
     def __len__(self) -> int:
-        """How many examples there are."""
+        """Return the number of examples."""
         return len(self.targets)
 
     @property
@@ -78,7 +84,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The three parts, which share no example, and the digest of what was read."""
+    """The three parts, which share no example, and the digest of all data that were read."""
 
     train: Split
     validation: Split
@@ -89,14 +95,14 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Exportable:
-    """One graph that a fitted network can become: its tensors, and what they must be for the test examples."""
+    """A graph that can be exported from a fitted network, with expected outputs for the test examples."""
 
     suffix: str
-    """What the model's name has more than the recipe's: empty for the main one."""
+    """The suffix of the published model's name; empty for the main graph."""
     inputs: dict[str, Array]
     """Examples for each input, by name, with the same number of rows."""
     outputs: dict[str, Array]
-    """What the framework gives for them, by name."""
+    """The framework's outputs for these inputs, by name."""
     write: Callable[[Path], None]
     """Writes the ONNX file."""
 
@@ -107,91 +113,104 @@ class Fitted(Protocol):
     history: dict[str, list[float]]
     """The measures of each epoch."""
     best_epoch: int
-    """Whose weights were kept; the first is 1."""
+    """The epoch whose weights were kept; the first is 1."""
     duration_s: float
     rank: int
-    """Which of the processes that trained it together this is; the first, 0, evaluates and publishes."""
+    """This process's number among those that trained the network; the first, 0, evaluates and publishes."""
 
     def predict(self, features: Array) -> Array:
-        """The main output for rows of features."""
+        """Return the main output for rows of features."""
 
     def run(self, *inputs: Array) -> list[Array]:
-        """All outputs of the main graph for rows of each of its inputs."""
+        """Return all outputs of the main graph for rows of each of its inputs."""
 
     def exportables(self, dataset: Dataset) -> list[Exportable]:
-        """The graphs that are published, the main one first."""
+        """Return the graphs to publish, the main one first."""
 
 
 class Network(Protocol):
-    """How a network is built and fitted, in one framework."""
+    """A network that one framework builds and trains."""
 
     @property
     def framework(self) -> str:
         """The distribution whose version is recorded."""
 
-    def fit(self, recipe: "Recipe", dataset: Dataset, options: Options, folder: Path, console: Console) -> Fitted:
-        """Train, going on from the last checkpoint in `folder` where there is one."""
+    def fit(self, recipe: Recipe, dataset: Dataset, options: Options, folder: Path, console: Console) -> Fitted:
+        """Train, continuing from the last checkpoint in `folder` if there is one."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One model: its data, its network, how good it is and how it is served."""
+    """One model: its data, its network, its measures and the way it is served."""
 
     name: str
     title: str
     load: Callable[[Source], Examples]
-    """Reads the examples; raises InvalidRequestError where data are missing or of another form."""
+    """Reads the examples; raises DataError if they are malformed and UsageError if `--data` is missing."""
     network: Network
-    task: "Task"
+    task: Task
     epochs: int
     batch_size: int
     preprocess: ImagePreprocess | None = None
-    """For images: what makes the model's input of them."""
+    """The way in which images become the model's input."""
     augment: Augment | None = None
     augmented_copies: int = 0
-    """How often an epoch passes over changed copies beside the images as they are."""
+    """The number of augmented copies of each image in an epoch, in addition to the image itself."""
     fast_examples: int = 600
     takes_data: bool = True
-    """Whether `load` reads what `--data` names."""
+    """Whether `load` reads the data that `--data` names."""
 
     def check_data(self, location: str | None) -> None:
-        """Look whether the recipe would read the data that a user names.
+        """Check that the recipe can read the data that a user names.
 
         Raises:
-            InvalidRequestError: it has data of its own, and reads no other.
+            UsageError: the recipe has data of its own and reads no other.
         """
         if location is not None and not self.takes_data:
-            raise InvalidRequestError(f"--data {location}: {self.name} trains on its own data and takes no other")
+            raise UsageError(f"--data {location}: {self.name} trains on its own data and takes no other")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """How good a fitted network is on the test split."""
+    """The quality of a fitted network on the test split."""
 
     metrics: dict[str, float]
-    """The figures that a manifest keeps."""
+    """The figures of the manifest."""
     document: dict[str, Any]
-    """Everything, as `run.json` keeps it."""
+    """All measures, as `run.json` keeps them."""
     headline: str
-    """The figures in one line."""
-    reference: Reference | None = None
-    """Of a classifier: what its requests will be held against."""
+    """The main figures in one line."""
+    statistics: Reference | None = None
+    """A classifier's training statistics, with which drift compares requests."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The declarations of a manifest, which say how a graph is served."""
+
+    preprocess: ImagePreprocess | None = None
+    classification: Classification | None = None
+    generation: TextGeneration | ImageGeneration | None = None
 
 
 class Task(Protocol):
-    """What a model is for: how it is measured, and how it is served."""
+    """The purpose of a model: how it is measured and how it is served."""
 
     def split(self, examples: Examples, options: Options) -> tuple[Array, Array, Array]:
-        """The positions of the training, validation and test examples."""
+        """Return the positions of the training, validation and test examples."""
 
     def measure(self, fitted: Fitted, dataset: Dataset) -> Measured:
-        """Hold the network against the test split."""
+        """Measure the network on the test split."""
 
-    def declare(self, recipe: Recipe, dataset: Dataset, suffix: str) -> dict[str, Any]:
-        """How the graph with this suffix is served: fields of a `Candidate`."""
+    def declare(self, recipe: Recipe, dataset: Dataset, suffix: str) -> Serving:
+        """Declare how the graph with this suffix is served."""
 
-    def verify(self, model: Any, fitted: Fitted, dataset: Dataset, suffix: str) -> str:
-        """Ask the loaded candidate as a client would; gives what was found, raises ArtifactError where it is wrong."""
+    def verify(self, model: Model, fitted: Fitted, dataset: Dataset, suffix: str) -> str:
+        """Send the loaded candidate requests like a client's, and describe the result in a line.
 
-    def plot(self, measured: Measured, fitted: Fitted, dataset: Dataset, folder: Path) -> None:
-        """Write the pictures of the run."""
+        Raises:
+            ModelError: the candidate does not answer as the network does.
+        """
+
+    def draw(self, measured: Measured, fitted: Fitted, dataset: Dataset, folder: Path) -> None:
+        """Write the pictures of the run that the report shows."""

@@ -1,4 +1,4 @@
-"""The source: the data that a user names, from this machine or from object storage, and the digest of what was read."""
+"""The source: the data that `--data` names, on this machine or in object storage."""
 
 import hashlib
 import secrets
@@ -6,8 +6,8 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet.storage import open_store
+from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.google_identity import storage_of
 
 REMOTE_SCHEMES = ("s3://", "gs://")
@@ -15,18 +15,17 @@ CONCURRENT_OBJECTS = 16
 
 
 class Source:
-    """What `--data` names: a file or a folder; or nothing, where a recipe takes its own data."""
+    """A file, a folder or a URL (`file://`, `s3://`, `gs://`); without a location, recipes take their own data."""
 
     def __init__(self, location: str | None, cache: Path) -> None:
-        """Take a path or a URL (`file://`, `s3://`, `gs://`), and a folder for what is fetched."""
         self.location = location
         self._cache = cache
 
     def path(self) -> Path | None:
-        """The data on this machine, fetched where they are not; None where nothing was named.
+        """Return the data's path on this machine, after a download if necessary; None without a location.
 
         Raises:
-            InvalidRequestError: there is nothing at the location.
+            UsageError: nothing exists at the location.
             StoreError: the store does not answer.
         """
         if self.location is None:
@@ -35,23 +34,23 @@ class Source:
             return _fetch(self.location, self._cache)
         path = Path(self.location.removeprefix("file://"))
         if not path.exists():
-            raise InvalidRequestError(f"--data {self.location}: no such file or folder")
+            raise UsageError(f"--data {self.location}: no such file or folder")
         return path
 
     def require_path(self, what: str) -> Path:
-        """As `path`, where the recipe has no data of its own.
+        """Return the data's path, for a recipe without data of its own.
 
         Raises:
-            InvalidRequestError: nothing was named; the text says that `what` is needed.
+            UsageError: there is no location; the text says that `what` is needed.
         """
         path = self.path()
         if path is None:
-            raise InvalidRequestError(f"--data: expected {what}, got nothing")
+            raise UsageError(f"--data: expected {what}, got nothing")
         return path
 
 
 def _fetch(url: str, cache: Path) -> Path:
-    """Download an object, or all objects under a prefix, at the same time; what is there already stays."""
+    """Download an object, or all objects under a prefix in parallel; files from an earlier download stay."""
     scheme, _, rest = url.partition("://")
     bucket, _, prefix = rest.rstrip("/").partition("/")
     root = f"{scheme}://{bucket}"
@@ -65,7 +64,7 @@ def _fetch(url: str, cache: Path) -> Path:
         if path.exists():
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # other processes may fetch it, too
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # other processes may download it too
         with partial.open("wb") as file:
             for chunk in store.chunks(key):
                 file.write(chunk)

@@ -1,4 +1,4 @@
-"""The reference of a classifier: how its inputs and its answers are distributed over examples that it never learnt."""
+"""Training statistics: the distribution of a classifier's inputs and answers over examples that it never learned."""
 
 from collections.abc import Mapping
 
@@ -10,26 +10,26 @@ from onnxlet_training.evaluate import Probabilities
 from onnxlet_training.recipe import Array
 
 CONFIDENCE_CUTS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-"""Fixed: quantiles of a good classifier's confidence all lie within a hair of 1, where a drift does not matter."""
+"""Fixed confidence cuts: a good classifier's quantiles all lie so close to 1 that drift in them means little."""
 
 BINS = 10
-"""Of every other measure, with about as many values in each."""
+"""The number of bins of every other measure, with about as many values in each."""
 
 
-def make_reference(inputs: Mapping[str, Array], probabilities: Probabilities) -> Reference:
-    """Measure rows as the functions will.
+def compute_statistics(inputs: Mapping[str, Array], probabilities: Probabilities) -> Reference:
+    """Compute training statistics with the functions' own measures.
 
     Args:
-        inputs: What the model takes, by name, (count, ...).
-        probabilities: What it answers, (count, classes).
+        inputs: The model's inputs by name, (count, ...).
+        probabilities: The model's answers, (count, classes).
     """
-    found: dict[str, list[float]] = {}
+    values: dict[str, list[float]] = {}
     for name, rows in inputs.items():
         for row in rows:
             for measure, value in measures(name, to_tensor(row)).items():
-                found.setdefault(measure, []).append(value)
+                values.setdefault(measure, []).append(value)
     predicted = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
-    distributions = {name: _distribution(values, _quantiles(values)) for name, values in found.items()}
+    distributions = {name: _distribution(numbers, _quantiles(numbers)) for name, numbers in values.items()}
     confidence = _distribution(probabilities.max(axis=1).tolist(), CONFIDENCE_CUTS)
     return Reference(tuple(map(int, predicted)), {CONFIDENCE: confidence, **distributions})
 
@@ -40,6 +40,6 @@ def _distribution(values: list[float], cuts: tuple[float, ...]) -> Distribution:
 
 
 def _quantiles(values: list[float]) -> tuple[float, ...]:
-    """Cuts with as many values between them, and fewer of them where values occur again and again."""
+    """Return cuts with equally many values between them; repeated values give fewer cuts."""
     cuts = np.unique(np.quantile(values, np.arange(1, BINS) / BINS))
     return tuple(map(float, cuts))

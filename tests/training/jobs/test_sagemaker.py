@@ -10,9 +10,11 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
+from onnxlet.errors import InvalidRequestError
 from onnxlet_cli.jobs import Account, cloud_job, run_job
 from onnxlet_cli.local.http import Handler, serving
+from onnxlet_publishing.errors import AccountError, UsageError
+from onnxlet_training.errors import JobError
 from onnxlet_training.jobs import sagemaker
 from onnxlet_training.jobs.job import Job
 from tests.helpers import aws_model
@@ -60,13 +62,13 @@ def test_a_job_arrives_as_it_was_asked_for(api: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"gpu": "abacus"}, InvalidRequestError, "--gpu abacus: expected one of t4"),
+        ({"gpu": "abacus"}, UsageError, "--gpu abacus: expected one of t4"),
         (
             {"parameters": {"data": "/home/me/photos"}},
-            InvalidRequestError,
+            UsageError,
             "--data /home/me/photos: expected a URL",
         ),
-        ({"output": "gs://runs"}, InvalidRequestError, "--output gs://runs: expected a URL of s3://"),
+        ({"output": "gs://runs"}, UsageError, "--output gs://runs: expected a URL of s3://"),
     ],
 )
 def test_a_job_that_cannot_run_is_refused_in_one_line(
@@ -80,12 +82,12 @@ def test_a_job_that_cannot_run_is_refused_in_one_line(
 
 @pytest.mark.usefixtures("api")
 def test_a_role_that_is_none_is_told() -> None:
-    with pytest.raises(SettingsError, match="RoleArn"):
+    with pytest.raises(UsageError, match="RoleArn"):
         sagemaker.submit(JOB, "no role")
 
 
 def test_a_missing_role_is_named() -> None:
-    with pytest.raises(SettingsError, match="--role"):
+    with pytest.raises(UsageError, match="--role"):
         sagemaker.submit(JOB, "")
 
 
@@ -124,21 +126,22 @@ def test_two_jobs_never_share_their_checkpoints() -> None:
 def test_missing_credentials_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(CredentialsError, match="Unable to locate credentials; run `aws configure`"):
+    with pytest.raises(AccountError, match="Unable to locate credentials; run `aws configure`"):
         sagemaker.submit(JOB, ROLE)
 
 
 @pytest.mark.usefixtures("api")
 def test_a_job_that_is_not_there_cannot_be_followed() -> None:
-    with pytest.raises(StoreError, match="SageMaker refuses"):
+    with pytest.raises(JobError, match="SageMaker refuses"):
         sagemaker.follow(JOB, "onnxlet-nobody", lambda _line: None, look_s=0)
 
 
 def test_a_region_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises(StoreError, match="cannot be reached"):
+    with pytest.raises(JobError, match="cannot be reached") as caught:
         sagemaker.submit(JOB, ROLE)
+    assert caught.value.is_retryable
 
 
 class Course(Handler):
@@ -218,7 +221,7 @@ def test_each_state_is_told_once_and_why_it_ended(
     lines: list[str] = []
     with serving(type("BoundCourse", (Course,), {"asked": [], "answers": [*begin, end]})) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", url)
-        with pytest.raises(StoreError, match=words):
+        with pytest.raises(JobError, match=words):
             sagemaker.follow(JOB, "one", lines.append, look_s=0)
     assert lines[:2] == ["Starting: Starting is told", "Training: Training is told"]
     assert len(lines) == 3

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from onnxlet.errors import CredentialsError, InvalidRequestError, SettingsError, StoreError
 from onnxlet_cli.jobs import Account, run_job
 from onnxlet_cli.local.http import Handler, serving
+from onnxlet_publishing.errors import AccountError, UsageError
+from onnxlet_training.errors import JobError
 from onnxlet_training.jobs.job import Job
 from onnxlet_training.jobs.vertex import FAILED, MACHINES, MAX_MISSED, SUCCEEDED, Vertex, access_token, to_request
 
@@ -206,27 +207,28 @@ def test_the_states_that_end_a_job_are_googles() -> None:
 def test_why_a_job_failed_is_told(api: tuple[type[Api], Vertex]) -> None:
     handler, vertex = api
     handler.states += states("FAILED", error={"message": "the disk is full"})
-    with pytest.raises(StoreError, match="failed: the disk is full"):
+    with pytest.raises(JobError, match="failed: the disk is full"):
         vertex.follow(NAME, lambda _line: None, look_s=0)
 
 
 def test_a_refusal_is_told_in_its_own_words(api: tuple[type[Api], Vertex]) -> None:
     handler, vertex = api
     handler.refusal = b'{"error": {"message": "quota of L4 exceeded"}}'
-    with pytest.raises(StoreError, match="answers 429: quota of L4 exceeded"):
+    with pytest.raises(JobError, match="answers 429: quota of L4 exceeded") as caught:
         vertex.submit(JOB)
+    assert not caught.value.is_retryable
 
 
 def test_what_is_missing_is_named(api: tuple[type[Api], Vertex]) -> None:
-    with pytest.raises(SettingsError, match="--project and --region"):
+    with pytest.raises(UsageError, match="--project and --region"):
         Vertex("", "europe-west4")
-    with pytest.raises(InvalidRequestError, match="--gpu abacus"):
+    with pytest.raises(UsageError, match="--gpu abacus"):
         api[1].submit(replace(JOB, gpu="abacus"))
-    with pytest.raises(StoreError, match="cannot be reached"):
+    with pytest.raises(JobError, match="cannot be reached"):
         Vertex("mine", "here", "http://127.0.0.1:9", lambda: "token").submit(JOB)
-    with pytest.raises(InvalidRequestError, match="--data /home/me: expected a URL of gs://"):
+    with pytest.raises(UsageError, match="--data /home/me: expected a URL of gs://"):
         api[1].submit(replace(JOB, parameters={"data": "/home/me"}))
-    with pytest.raises(InvalidRequestError, match="--output s3://runs: expected a URL of gs://"):
+    with pytest.raises(UsageError, match="--output s3://runs: expected a URL of gs://"):
         api[1].submit(replace(JOB, output="s3://runs"))
 
 
@@ -257,7 +259,7 @@ def test_a_token_that_runs_out_while_a_job_is_followed_is_replaced(api: tuple[ty
 
     Vertex("mine", "europe-west4", vertex._endpoint, lambda: next(tokens)).follow(NAME, report, look_s=0)
     assert lines == ["running", "succeeded"]
-    with pytest.raises(CredentialsError, match="401: the token has expired"):
+    with pytest.raises(AccountError, match="401: the token has expired"):
         vertex.follow(NAME, report, look_s=0)
 
 
@@ -269,8 +271,9 @@ def test_a_failure_of_the_api_does_not_end_the_following(api: tuple[type[Api], V
     vertex.follow(NAME, lines.append, look_s=0)
     assert lines == ["running", "succeeded"]
     handler.states += [{"status": 503} for _ in range(MAX_MISSED)]
-    with pytest.raises(StoreError, match="answers 503"):
+    with pytest.raises(JobError, match="answers 503") as caught:
         vertex.follow(NAME, lines.append, look_s=0)
+    assert caught.value.is_retryable
 
 
 def test_the_users_own_login_goes_before_the_machines(
@@ -282,7 +285,7 @@ def test_the_users_own_login_goes_before_the_machines(
     assert handler.asked == []
     (tmp_path / "bin/gcloud").write_text("#!/bin/sh\nexit 1\n")
     assert access_token(vertex._endpoint) == "of-the-machine"
-    with pytest.raises(CredentialsError, match="run `gcloud auth login`"):
+    with pytest.raises(AccountError, match="run `gcloud auth login`"):
         access_token("http://127.0.0.1:9")
 
 

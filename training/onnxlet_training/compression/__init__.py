@@ -1,1 +1,1 @@
-"""The compressions: ways to make a classifier's graph smaller or faster."""
+"""The compressions: three ways to make a classifier's graph smaller or faster."""

@@ -1,4 +1,4 @@
-"""Distill: a small Keras network learns what a large one says, its doubts included.
+"""Distill: a small Keras network learns the probabilities of a large one, not only its labels.
 
 Source: G. Hinton, O. Vinyals, J. Dean, "Distilling the Knowledge in a Neural Network", 2015.
 """
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
     import keras
 
 TEMPERATURE = 3.0
-"""By which both networks' logits are divided: what the teacher finds less likely weighs more."""
+"""The divisor of both networks' logits; a larger one gives less likely classes more weight."""
 TEACHER_SHARE = 0.7
-"""Of the loss; the rest is the true labels'."""
+"""The teacher's share of the loss; the rest comes from the true labels."""
 FILTERS = 8
 MAX_FILTERS = 16
 LAST_SIDE = 8
-"""Below this many pixels no further convolution follows."""
+"""The smallest side in pixels that gets another convolution."""
 UNITS = 16
 
 Teacher = Callable[[Array], Array]
-"""Probabilities for rows of features."""
+"""Returns probabilities for rows of features."""
 
 
 def distill(
     teacher: Teacher, shape: tuple[int, ...], classes: int, feed: Feed, epochs: int, *, is_planar: bool
 ) -> "keras.Model":
-    """A small network that answers much as the teacher does; its output is logits, (batch, classes).
+    """Train a small network to answer much as the teacher does; its output is logits, (batch, classes).
 
     Args:
-        teacher: What it learns from.
-        shape: Of a row of features.
-        classes: How many there are.
+        teacher: The large network.
+        shape: The shape of a row of features.
+        classes: The number of classes.
         feed: The training split.
-        epochs: How often it is seen.
-        is_planar: Whether images come as channels, height, width.
+        epochs: The number of passes over it.
+        is_planar: Whether images have the layout channels, height, width.
     """
     import keras
 
@@ -51,7 +51,7 @@ def distill(
 
 
 def _build(shape: tuple[int, ...], classes: int, *, is_planar: bool) -> "keras.Model":
-    """Small convolutions with pooling for images, one small recurrent layer for sequences."""
+    """Build small convolutions with pooling for images, or one small recurrent layer for sequences."""
     import keras
     from keras import layers
 
@@ -68,7 +68,7 @@ def _build(shape: tuple[int, ...], classes: int, *, is_planar: bool) -> "keras.M
 
 
 def _loss(lesson: Any, logits: Any) -> Any:
-    """How far the student is from the teacher, at a temperature, and from the truth."""
+    """Return the student's loss against the teacher, at a temperature, and against the true labels."""
     from keras import losses, ops
 
     classes = logits.shape[-1]
@@ -80,7 +80,7 @@ def _loss(lesson: Any, logits: Any) -> Any:
 
 
 def _lessons(teacher: Teacher, feed: Feed, epoch: int) -> Any:
-    """Batches of features, each with what the teacher says and what is true, side by side."""
+    """Return batches of features, with the teacher's probabilities and the true labels (one-hot) side by side."""
     import keras
 
     class Lessons(keras.utils.PyDataset):

@@ -1,7 +1,7 @@
-"""Prune: the smallest weights of a Keras network become zero and stay so while the others learn on.
+"""Prune: the smallest weights of a Keras network become zero and stay zero while the others continue to learn.
 
 Source: S. Han et al., "Learning both Weights and Connections for Efficient Neural Networks", 2015. A dense
-runtime gains no time by it; a zipped package gets smaller.
+runtime gets no faster, but a zipped package gets smaller.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onnxlet_training.networks.feed import Feed
-from onnxlet_training.networks.keras_network import to_dataset
+from onnxlet_training.networks.keras_trainer import to_dataset
 
 if TYPE_CHECKING:
     import keras
 
 SHARE = 0.7
-"""Of each kernel's weights."""
+"""The share of each kernel's weights that becomes zero."""
 LEARNING_RATE = 3e-4
 
 
 def prune(model: "keras.Model", loss: str, feed: Feed, epochs: int) -> "keras.Model":
-    """A copy of the network with most of its weights at zero, trained on for some epochs."""
+    """Return a copy of the network with most weights at zero, trained for more epochs."""
     import keras
 
     pruned = keras.models.clone_model(model)
@@ -41,6 +41,6 @@ def prune(model: "keras.Model", loss: str, feed: Feed, epochs: int) -> "keras.Mo
 
 
 def _mask(weights: "np.typing.NDArray[Any]") -> "np.typing.NDArray[np.float32]":
-    """One where a weight stays, zero where it goes."""
+    """Return 1 for each weight that stays and 0 for each that is removed."""
     mask: np.typing.NDArray[np.float32] = (np.abs(weights) > np.quantile(np.abs(weights), SHARE)).astype(np.float32)
     return mask

@@ -19,12 +19,12 @@ from onnxlet_training.recipe import Array
 BATCH_ROWS = 32
 
 OPERATORS = ("Conv", "Gemm", "MatMul", "MaxPool", "Relu")
-"""What is quantized: not the softmax, whose probabilities would be steps of 1/256. A Relu costs nothing here, for the
-range of what comes before it begins at zero; left out, it is a way to floats and back after each convolution."""
+"""The operators to quantize: not the softmax, whose probabilities would have steps of 1/256. A quantized Relu costs
+nothing, as the range before it begins at zero; a float Relu would need a conversion and back after each convolution."""
 
 
 class _Rows(CalibrationDataReader):
-    """Calibration features, some rows at a time."""
+    """Calibration features in batches."""
 
     def __init__(self, name: str, features: Array) -> None:
         self._batches = iter(
@@ -40,8 +40,8 @@ def quantize(path: Path, input_name: str, calibration: Array, target: Path) -> N
 
     Args:
         path: The FP32 graph.
-        input_name: Its input.
-        calibration: Features as it takes them, from the training split: they decide the activations' ranges.
+        input_name: The graph's input.
+        calibration: Features from the training split, which determine the activations' ranges.
         target: The file to write.
     """
     with _without_advice(), tempfile.TemporaryDirectory() as folder:
@@ -51,7 +51,7 @@ def quantize(path: Path, input_name: str, calibration: Array, target: Path) -> N
             prepared,
             target,
             _Rows(input_name, calibration),
-            # Half the nodes of QDQ, by which digits is 3.3 times smaller instead of 2.9, in the same time.
+            # Half the nodes of QDQ: digits becomes 3.3 times smaller instead of 2.9, at the same speed.
             quant_format=QuantFormat.QOperator,
             op_types_to_quantize=list(OPERATORS),
             per_channel=True,
@@ -62,7 +62,7 @@ def quantize(path: Path, input_name: str, calibration: Array, target: Path) -> N
 
 @contextmanager
 def _without_advice() -> Iterator[None]:
-    """Keep the quantizer, which logs by the root logger, from advising what is done here already."""
+    """Silence the quantizer's advice, which it logs through the root logger and which is followed here already."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(max(level, logging.ERROR))

@@ -1,1 +1,1 @@
-"""The jobs: a training run on machines that a cloud lends for as long as it lasts."""
+"""The jobs: training runs on machines that a cloud rents out while a run lasts."""

@@ -1,4 +1,4 @@
-"""SageMaker: a training job submitted by its API, and followed to its end.
+"""SageMaker: submit a training job through its API, and follow the job to its end.
 
 Source: Amazon SageMaker API reference, CreateTrainingJob and DescribeTrainingJob.
 """
@@ -12,7 +12,8 @@ from typing import Any
 import boto3
 import botocore.exceptions
 
-from onnxlet.errors import CredentialsError, SettingsError, StoreError
+from onnxlet_publishing.errors import AccountError, UsageError
+from onnxlet_training.errors import JobError
 from onnxlet_training.jobs.job import CHECKPOINTS, MAX_HOURS, Job, check_url, machine
 
 MACHINES: dict[str | None, str] = {
@@ -23,25 +24,26 @@ MACHINES: dict[str | None, str] = {
     "a100": "ml.p4d.24xlarge",
     "h100": "ml.p5.48xlarge",
 }
-"""The smallest with each kind of GPU; of the A100 and the H100 a machine has eight. No V100: CUDA 13 left it behind."""
+"""The smallest machine type with each kind of GPU; those with an A100 or H100 have eight. CUDA 13 has no V100."""
 
 CHANNEL = "training"
 VOLUME_GIB = 100
 SECONDS_PER_HOUR = 3600
 LOOK_S = 15.0
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
+"""AWS's error codes for credentials that it does not accept."""
 
 
 def submit(job: Job, role: str) -> str:
-    """Start a job; gives its name.
+    """Start a job and return its name.
 
     Raises:
-        InvalidRequestError: a job that SageMaker cannot run.
-        CredentialsError: no credentials.
-        SettingsError: no region, or no role.
-        StoreError: SageMaker refuses the job; the text says why (a quota, most often).
+        UsageError: SageMaker cannot run such a job, or there is no region or role.
+        AccountError: there are no valid credentials.
+        JobError: SageMaker refuses the job, most often because of a quota.
     """
     if not role:
-        raise SettingsError("--role: expected the ARN of a role that SageMaker may take, got nothing")
+        raise UsageError("--role: expected the ARN of a role that SageMaker may assume, got nothing")
     name = job.name()
     with _translated():
         client = _client(job)
@@ -50,10 +52,10 @@ def submit(job: Job, role: str) -> str:
 
 
 def to_request(job: Job, name: str, role: str) -> dict[str, Any]:
-    """The request for a job.
+    """Return the API's request for a job.
 
     Raises:
-        InvalidRequestError: a kind of GPU that we know no machine for, or data and results outside of S3.
+        UsageError: no machine type is known for the GPU, or data or results are outside S3.
     """
     check_url("--output", job.output, "s3")
     max_s = MAX_HOURS * SECONDS_PER_HOUR
@@ -63,7 +65,7 @@ def to_request(job: Job, name: str, role: str) -> dict[str, Any]:
     parameters = {"recipe": job.recipe, **job.parameters}
     data = parameters.pop("data", "")
     checkpoints = f"{job.output.rstrip('/')}/checkpoints/{name}"
-    # SageMaker does not promise to tell a container its region: https://github.com/aws/sagemaker-training-toolkit/issues/207
+    # SageMaker does not promise a container its region: https://github.com/aws/sagemaker-training-toolkit/issues/207
     region = {"AWS_REGION": job.region, "AWS_DEFAULT_REGION": job.region} if job.region else {}
     request: dict[str, Any] = {
         "TrainingJobName": name,
@@ -92,33 +94,33 @@ def follow(job: Job, name: str, report: Callable[[str], None], look_s: float = L
     """Report each new state of a job until it ends.
 
     Raises:
-        CredentialsError: they ran out; the job goes on.
-        StoreError: the job failed, or SageMaker does not answer; the text says why.
+        AccountError: the credentials expired; the job continues.
+        JobError: the job failed, or SageMaker does not answer.
     """
     seen = 0
     with _translated():
         client = _client(job)
     while True:
-        with _translated():  # boto3 itself asks again after a failure that may pass
-            found = client.describe_training_job(TrainingJobName=name)
-        transitions = found.get("SecondaryStatusTransitions", [])
-        lines = [f"{each['Status']}: {each.get('StatusMessage', '')}".rstrip(": ") for each in transitions]
+        with _translated():  # boto3 itself repeats a request after a temporary failure
+            description = client.describe_training_job(TrainingJobName=name)
+        transitions = description.get("SecondaryStatusTransitions", [])
+        lines = [f"{state['Status']}: {state.get('StatusMessage', '')}".rstrip(": ") for state in transitions]
         for line in lines[seen:]:
             report(line)
         seen = len(lines)
-        status = found["TrainingJobStatus"]
+        status = description["TrainingJobStatus"]
         if status == "Completed":
             return
         if status in {"Failed", "Stopped"}:
-            # A job that was stopped, or whose time was over, has no reason but its last state.
-            reason = found.get("FailureReason") or (lines[-1] if lines else "no reason is given")
-            raise StoreError(f"{name}: {status.lower()}: {reason}")
+            # A job that was stopped or ran out of time has only its last state as a reason.
+            reason = description.get("FailureReason") or (lines[-1] if lines else "no reason was given")
+            raise JobError(f"{name}: {status.lower()}: {reason}")
         time.sleep(look_s)
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Our errors for botocore's."""
+    """Translate botocore's errors."""
     try:
         yield
     except (
@@ -127,17 +129,17 @@ def _translated() -> Iterator[None]:
         botocore.exceptions.SSOError,
         botocore.exceptions.TokenRetrievalError,
     ) as error:
-        raise CredentialsError(f"SageMaker: {error}; run `aws configure`, or set AWS_PROFILE") from error
+        raise AccountError(f"SageMaker: {error}; run `aws configure`, or set AWS_PROFILE") from error
     except botocore.exceptions.NoRegionError as error:
-        raise SettingsError(f"SageMaker: {error}; expected --region, or AWS_REGION") from error
+        raise UsageError(f"SageMaker: {error}; expected --region, or AWS_REGION") from error
     except botocore.exceptions.ClientError as error:
-        found = error.response["Error"]
-        kind = CredentialsError if "Token" in found["Code"] else StoreError
-        raise kind(f"SageMaker refuses: {found['Code']}: {found['Message']}") from error
+        answer = error.response["Error"]
+        kind = AccountError if answer["Code"] in EXPIRED else JobError
+        raise kind(f"SageMaker refuses: {answer['Code']}: {answer['Message']}") from error
     except botocore.exceptions.ParamValidationError as error:
-        raise SettingsError(f"SageMaker was not asked: {error}") from error
+        raise UsageError(f"the request for SageMaker is malformed: {error}") from error
     except botocore.exceptions.BotoCoreError as error:
-        raise StoreError(f"SageMaker cannot be reached: {error}") from error
+        raise JobError(f"SageMaker cannot be reached: {error}", is_retryable=True) from error
 
 
 def _client(job: Job) -> Any:

@@ -1,4 +1,4 @@
-"""Vertex AI: a custom training job submitted by its REST API, and followed to its end.
+"""Vertex AI: submit a custom training job through its REST API, and follow the job to its end.
 
 Source: Vertex AI REST reference, `projects.locations.customJobs` (create, get); Compute Engine, "Access tokens" of the
 metadata server.
@@ -10,9 +10,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
-from onnxlet.errors import CredentialsError, SettingsError, StoreError
+from onnxlet_publishing.errors import AccountError, UsageError
+from onnxlet_training.errors import JobError
 from onnxlet_training.jobs.job import MAX_HOURS, Job, check_url, machine
 
 MACHINES: dict[str | None, str] = {
@@ -22,7 +24,7 @@ MACHINES: dict[str | None, str] = {
     "a100": "a2-highgpu-1g",
     "h100": "a3-highgpu-1g",
 }
-"""The smallest with one GPU of each kind; Google lends that of the H100 as a spot machine only."""
+"""The smallest machine type with one GPU of each kind; Google offers the H100's only as a spot machine."""
 ACCELERATORS = {
     "t4": "NVIDIA_TESLA_T4",
     "l4": "NVIDIA_L4",
@@ -30,18 +32,16 @@ ACCELERATORS = {
     "h100": "NVIDIA_H100_80GB",
 }
 SUCCEEDED, FAILED = "succeeded", ("failed", "cancelled", "expired", "partially_succeeded")
-"""The states in which a job is over, without `JOB_STATE_`."""
+"""The final states of a job, without `JOB_STATE_`."""
 SECONDS_PER_HOUR = 3600
 LOOK_S = 15.0
 TIMEOUT_S = 60.0
 METADATA_TIMEOUT_S = 3.0
+TEMPORARY = frozenset(HTTPStatus(status) for status in (500, 502, 503, 504))
+"""The statuses after which the same request may succeed."""
 METADATA_URL = "http://metadata.google.internal"
 MAX_MISSED = 5
-"""So many times in a row the API may not answer while a job is followed."""
-
-
-class _NoAnswerError(StoreError):
-    """The API could not be reached, or failed itself: the next attempt may succeed."""
+"""The number of successive requests without an answer after which a job is no longer followed."""
 
 
 class Vertex:
@@ -54,72 +54,68 @@ class Vertex:
         endpoint: str | None = None,
         token: Callable[[], str] | None = None,
     ) -> None:
-        """Take where jobs run; the endpoint and the access token are found where they are not given.
-
-        Raises:
-            SettingsError: no project or region.
-        """
         if not project or not region:
-            raise SettingsError("--project and --region: expected both for Vertex AI")
+            raise UsageError("--project and --region: expected both for Vertex AI")
         self._parent = f"projects/{project}/locations/{region}"
         self._endpoint = (endpoint or f"https://{region}-aiplatform.googleapis.com").rstrip("/")
         self._find_token = token or access_token
         self._token: str | None = None
 
     def submit(self, job: Job, service_account: str = "") -> str:
-        """Start a job, as a service account or else as Vertex AI's own; gives its full name.
+        """Start a job with a service account, or else with Vertex AI's own, and return the job's full name.
 
         Raises:
-            InvalidRequestError: a job that Vertex AI cannot run.
-            CredentialsError: no credentials.
-            StoreError: Vertex AI refuses the job; the text says why.
+            UsageError: Vertex AI cannot run such a job.
+            AccountError: there are no valid credentials.
+            JobError: Vertex AI refuses the job.
         """
-        found = self._call("POST", f"{self._parent}/customJobs", to_request(job, job.name(), service_account))
-        name: str = found["name"]
+        started = self._call("POST", f"{self._parent}/customJobs", to_request(job, job.name(), service_account))
+        name: str = started["name"]
         return name
 
     def follow(self, name: str, report: Callable[[str], None], look_s: float = LOOK_S) -> None:
         """Report each new state of a job until it ends.
 
         Raises:
-            CredentialsError: they ran out; the job goes on.
-            StoreError: the job failed, or the API does not answer any more; the text says why.
+            AccountError: the credentials expired; the job continues.
+            JobError: the job failed, or the API no longer answers.
         """
         last, missed = "", 0
         while True:
             try:
-                found = self._call("GET", name)
-            except _NoAnswerError:
+                description = self._call("GET", name)
+            except JobError as error:
                 missed += 1
-                if missed == MAX_MISSED:
+                if missed == MAX_MISSED or not error.is_retryable:
                     raise
                 time.sleep(look_s)
                 continue
             missed = 0
-            state = found.get("state", "").removeprefix("JOB_STATE_").lower()
+            state = description.get("state", "").removeprefix("JOB_STATE_").lower()
             if state != last:
                 report(state)
                 last = state
             if state == SUCCEEDED:
                 return
             if state in FAILED:
-                raise StoreError(f"{name}: {state}: {found.get('error', {}).get('message', 'no reason is given')}")
+                reason = description.get("error", {}).get("message", "no reason was given")
+                raise JobError(f"{name}: {state}: {reason}")
             time.sleep(look_s)
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Call the API; a token that has run out, as each does within the hour, is replaced once."""
+        """Call the API, and once more with a new token if the token has expired, as each does within an hour."""
         is_fresh = self._token is None
         if self._token is None:
             self._token = self._find_token()
         try:
-            return self._ask(method, path, body)
-        except CredentialsError:
+            return self._send(method, path, body)
+        except AccountError:
             self._token = None
             if is_fresh:
                 raise
         return self._call(method, path, body)
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310 - the endpoint is https, or a test's
             f"{self._endpoint}/v1/{path}",
             data=None if body is None else json.dumps(body).encode(),
@@ -128,20 +124,22 @@ class Vertex:
         )
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:  # noqa: S310 - as above
-                found: dict[str, Any] = json.load(reply)
-                return found
+                answer: dict[str, Any] = json.load(reply)
+                return answer
         except urllib.error.HTTPError as error:
-            kind = CredentialsError if error.code == 401 else _NoAnswerError if error.code >= 500 else StoreError
-            raise kind(f"Vertex AI answers {error.code}: {_message(error.read())}") from error
+            text = f"Vertex AI answers {error.code}: {_message(error.read())}"
+            if error.code == HTTPStatus.UNAUTHORIZED:
+                raise AccountError(text) from error
+            raise JobError(text, is_retryable=error.code in TEMPORARY) from error
         except (OSError, ValueError) as error:
-            raise _NoAnswerError(f"Vertex AI cannot be reached: {error}") from error
+            raise JobError(f"Vertex AI cannot be reached: {error}", is_retryable=True) from error
 
 
 def to_request(job: Job, name: str, service_account: str = "") -> dict[str, Any]:
-    """The request for a job; without a service account it runs as Vertex AI's own, which may read all buckets.
+    """Return the API's request for a job; Vertex AI's own service account, the default, may read all buckets.
 
     Raises:
-        InvalidRequestError: a kind of GPU that we know no machine for, or data and results outside of Cloud Storage.
+        UsageError: no machine type is known for the GPU, or data or results are outside Cloud Storage.
     """
     check_url("--output", job.output, "gs")
     if "data" in job.parameters:
@@ -169,14 +167,14 @@ def to_request(job: Job, name: str, service_account: str = "") -> dict[str, Any]
 
 
 def access_token(metadata_url: str = METADATA_URL) -> str:
-    """The token of the user's own login; on a machine of Google's without one, that of its service account.
+    """Return the token of the user's login, or of the service account of a machine at Google.
 
     Raises:
-        CredentialsError: there is neither.
+        AccountError: there is neither a login nor a service account.
     """
     try:
         done = subprocess.run(
-            ["gcloud", "auth", "print-access-token"],  # noqa: S607 - wherever the user has it
+            ["gcloud", "auth", "print-access-token"],  # noqa: S607 - found on the user's PATH
             capture_output=True,
             text=True,
             check=True,
@@ -188,7 +186,7 @@ def access_token(metadata_url: str = METADATA_URL) -> str:
 
 
 def _service_account_token(metadata_url: str) -> str:
-    request = urllib.request.Request(  # noqa: S310 - the metadata server is asked over http
+    request = urllib.request.Request(  # noqa: S310 - the metadata server speaks only http
         f"{metadata_url}/computeMetadata/v1/instance/service-accounts/default/token",
         headers={"metadata-flavor": "Google"},
     )
@@ -197,7 +195,7 @@ def _service_account_token(metadata_url: str) -> str:
             token: str = json.load(reply)["access_token"]
             return token
     except (OSError, ValueError, KeyError) as error:
-        raise CredentialsError("Vertex AI: no Google Cloud credentials; run `gcloud auth login`") from error
+        raise AccountError("Vertex AI: no Google Cloud credentials; run `gcloud auth login`") from error
 
 
 def _message(body: bytes) -> str:

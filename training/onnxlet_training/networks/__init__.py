@@ -1,1 +1,1 @@
-"""The networks: how each framework builds, fits and exports one."""
+"""The networks: Keras and PyTorch behind one training loop."""

@@ -1,4 +1,4 @@
-"""The feed: batches of examples for any framework, changed and preprocessed in parallel with the training."""
+"""The feed: batches of examples for any framework, augmented and preprocessed while other batches train."""
 
 import math
 from dataclasses import dataclass
@@ -10,29 +10,29 @@ from onnxlet_training.recipe import Array, Augment, Labels, Split
 
 @dataclass(frozen=True)
 class Feed:
-    """The training split in a new order at each epoch; every batch can be made by itself, by any worker."""
+    """The training split in a new order in each epoch; any worker can make any batch without the others."""
 
     split: Split
     batch_size: int
-    """Rows of a batch of this process."""
+    """This process's rows of a batch."""
     augment: Augment | None
     copies: int
-    """How often an epoch passes over changed copies beside the examples as they are."""
+    """The number of augmented copies of each example in an epoch, in addition to the example itself."""
     seed: int
     rank: int = 0
-    """Which of several processes this is: each takes every `world`-th batch."""
+    """This process's number among `world` processes: it takes every `world`-th batch."""
     world: int = 1
 
     def __len__(self) -> int:
-        """Batches in an epoch, for this process."""
+        """Return this process's number of batches in an epoch."""
         return max(1, len(self.split) * (self.copies + 1) // (self.batch_size * self.world))
 
     def batch(self, epoch: int, index: int) -> tuple[Array, Labels]:
-        """A batch's features and targets; the same for the same seed, epoch and index."""
+        """Return a batch's features and targets, which depend on seed, epoch and index only."""
         count = len(self.split)
         order = np.random.default_rng([self.seed, epoch]).permutation(count * (self.copies + 1))
         start = (index * self.world + self.rank) * self.batch_size
-        chosen = order.take(range(start, start + self.batch_size), mode="wrap")  # again, where they are too few
+        chosen = order.take(range(start, start + self.batch_size), mode="wrap")  # repeats rows if there are too few
         inputs, targets = self.split.inputs[chosen % count], self.split.targets[chosen % count]
         if self.augment is not None:
             is_copy = chosen >= count if self.copies else np.ones(len(chosen), bool)
@@ -45,25 +45,25 @@ class Feed:
 
 @dataclass(frozen=True)
 class Review:
-    """A split in its own order, as it is, in batches that several devices share evenly.
+    """A split in its own order, unchanged, in batches that several devices share evenly.
 
-    So that they can, a few rows (fewer than there are devices) are seen twice.
+    To make the shares even, some rows (fewer than there are devices) occur twice.
     """
 
     split: Split
     batch_size: int
-    """Rows of a batch of this process."""
+    """This process's rows of a batch."""
     devices: int
-    """Of all processes together."""
+    """The devices of all processes together."""
     rank: int = 0
     world: int = 1
 
     def __len__(self) -> int:
-        """Batches of one pass."""
+        """Return the number of batches in one pass."""
         return math.ceil(len(self.split) / (self.batch_size * self.world))
 
     def batch(self, index: int) -> tuple[Array, Labels]:
-        """This process's share of a batch's features and targets."""
+        """Return this process's share of a batch's features and targets."""
         whole = self.batch_size * self.world
         left = len(self.split) - index * whole
         rows = min(whole, math.ceil(left / self.devices) * self.devices) // self.world

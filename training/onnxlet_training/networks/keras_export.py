@@ -1,7 +1,7 @@
 """Keras networks as ONNX graphs with named tensors and a free batch axis.
 
-Run as a program (`python -m onnxlet_training.networks.keras_export model.keras model.onnx`) it exports under TensorFlow
-what another backend trained: tf2onnx reads TensorFlow's graphs alone, and a process has one backend.
+As a program (`python -m onnxlet_training.networks.keras_export model.keras model.onnx`) this module exports under
+TensorFlow what another backend trained: tf2onnx reads only TensorFlow's graphs, and a process has only one backend.
 """
 
 import os
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxlet.errors import ArtifactError
+from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.graphs import OPSET
 from onnxlet_training.networks.recurrent_graph import is_recurrent, recurrent_graph
 from onnxlet_training.recipe import INPUT, OUTPUT
@@ -23,7 +23,7 @@ def write_onnx(keras_path: Path, path: Path) -> None:
     """Convert a `.keras` file.
 
     Raises:
-        ArtifactError: the exporter failed.
+        ModelError: the exporter failed.
     """
     import keras
 
@@ -37,7 +37,7 @@ def write_onnx(keras_path: Path, path: Path) -> None:
 
 
 def _write_with_tf2onnx(model: "keras.Model", path: Path) -> None:
-    """Source: `tf2onnx.convert.from_keras` fails with Keras 3, a function with a signature does not."""
+    """Convert a function with a signature: `tf2onnx.convert.from_keras` fails with Keras 3."""
     import tensorflow as tf
     import tf2onnx
 
@@ -55,7 +55,7 @@ def _write_under_tensorflow(keras_path: Path, path: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = done.stderr.strip().rpartition("\n")[2]
-        raise ArtifactError(f"{keras_path}: the export under TensorFlow failed: {reason}")
+        raise ModelError(f"{keras_path}: the export under TensorFlow failed: {reason}")
 
 
 if __name__ == "__main__":

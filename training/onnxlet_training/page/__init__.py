@@ -1,1 +1,1 @@
-"""The page: the parts of a run's report, each made from what the run recorded."""
+"""The page of a run's report: templates, their figures and charts."""

@@ -1,6 +1,6 @@
-"""The recipes, by name: each states its data, its network, its task and how it is served."""
+"""The recipes by name; each states its data, its network and its task."""
 
-from onnxlet.errors import InvalidRequestError
+from onnxlet_publishing.errors import UsageError
 from onnxlet_training.recipe import Recipe
 from onnxlet_training.recipes import cats_dogs, char_rnn, cifar10, cnn, digits, gan, mnist, sequence, vae
 
@@ -23,11 +23,11 @@ RECIPES: dict[str, Recipe] = {
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe of this name.
+    """Return the recipe of this name.
 
     Raises:
-        InvalidRequestError: there is none.
+        UsageError: there is no such recipe.
     """
     if name not in RECIPES:
-        raise InvalidRequestError(f"recipe {name!r}: expected one of {', '.join(RECIPES)}")
+        raise UsageError(f"recipe {name!r}: expected one of {', '.join(RECIPES)}")
     return RECIPES[name]

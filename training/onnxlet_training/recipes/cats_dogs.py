@@ -1,4 +1,6 @@
-"""cats-dogs: photos of two kinds, in a folder for each; any two kinds will do."""
+"""The recipe cats-dogs: photos of any two kinds, in a folder for each kind."""
+
+from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxlet.contract.manifest import ImagePreprocess
-from onnxlet.errors import InvalidRequestError
+from onnxlet_training.errors import DataError
 from onnxlet_training.networks.keras_network import KerasNetwork
 from onnxlet_training.recipe import Examples, Images, Recipe
 from onnxlet_training.source import Source
@@ -22,7 +24,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 MAX_ROTATION_DEGREES = 40
 MAX_SHIFT = 0.2
-"""Of the side, as shear and zoom are."""
+"""The largest shift as a fraction of the image's side."""
 MAX_SHEAR = 0.2
 MAX_ZOOM = 0.2
 
@@ -30,50 +32,50 @@ WORKERS = min(16, 2 * (os.cpu_count() or 1))
 
 
 def load(source: Source) -> Examples:
-    """The photos of a folder with one folder for each class, decoded in parallel, 150x150 pixels.
+    """Decode the photos of a folder with one folder for each class, in parallel, to 150x150 pixels.
 
     Raises:
-        InvalidRequestError: no folder, not two classes, or a photo that does not decode.
+        DataError: the folder has not two folders of photos, or a photo does not decode.
     """
     folder = source.require_path("a folder with a folder of photos for each of two classes")
     classes = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if len(classes) != 2:
         names = ", ".join(path.name for path in classes) or "none"
-        raise InvalidRequestError(f"{folder}: expected two folders, one for each class, got {names}")
+        raise DataError(f"{folder}: expected two folders, one for each class, got {names}")
     files = [
         (path, index)
-        for index, each in enumerate(classes)
-        for path in sorted(each.rglob("*"))
+        for index, kind in enumerate(classes)
+        for path in sorted(kind.rglob("*"))
         if path.suffix.lower() in SUFFIXES
     ]
     with ThreadPoolExecutor(WORKERS) as pool:
         photos = list(pool.map(lambda item: _decode(item[0]), files))
     if not photos:
-        raise InvalidRequestError(f"{folder}: expected photos ({', '.join(SUFFIXES)}), got none")
+        raise DataError(f"{folder}: expected photos ({', '.join(SUFFIXES)}), got none")
     targets = np.array([index for _, index in files], np.int64)
     return Examples(np.stack(photos), targets, tuple(path.name for path in classes))
 
 
-def build(shape: tuple[int, ...], _classes: int) -> "keras.Model":
-    """Three convolutions with pooling, a dense layer of 512, dropout; input (batch, 150, 150, 3).
+def build(shape: tuple[int, ...], _classes: int) -> keras.Model:
+    """Build three convolutions with pooling, a dense layer of 512 and dropout; the input is (batch, 150, 150, 3).
 
-    The one sigmoid unit is given as the two probabilities that it stands for, as of every other classifier.
+    The one sigmoid unit becomes two probabilities, so that the output has the form of every other classifier's.
     """
     import keras
     from keras import layers
 
     images = keras.Input(shape)
-    found = images
+    last = images
     for filters in (32, 64, 128):
-        found = layers.MaxPooling2D(2)(layers.Conv2D(filters, 3, activation="relu")(found))
-    found = layers.Dropout(0.5)(layers.Dense(512, activation="relu")(layers.Flatten()(found)))
-    second = layers.Dense(1, activation="sigmoid", dtype="float32")(found)
+        last = layers.MaxPooling2D(2)(layers.Conv2D(filters, 3, activation="relu")(last))
+    last = layers.Dropout(0.5)(layers.Dense(512, activation="relu")(layers.Flatten()(last)))
+    second = layers.Dense(1, activation="sigmoid", dtype="float32")(last)
     first = layers.Rescaling(-1.0, offset=1.0, dtype="float32")(second)
     return keras.Model(images, layers.Concatenate(dtype="float32")([first, second]))
 
 
 def augment(images: Images, random: np.random.Generator) -> Images:
-    """Each photo turned, shifted, sheared, zoomed and perhaps mirrored."""
+    """Return each photo rotated, shifted, sheared, zoomed and, with probability 0.5, mirrored."""
     from PIL import Image
 
     changed = np.empty_like(images)
@@ -88,7 +90,7 @@ def augment(images: Images, random: np.random.Generator) -> Images:
 
 
 def _matrix(random: np.random.Generator) -> tuple[float, ...]:
-    """Where each pixel of a changed photo comes from: `x = a*x + b*y + c`, `y = d*x + e*y + f`."""
+    """Return (a, b, c, d, e, f): a changed photo's pixel (x, y) is the original's (a*x + b*y + c, d*x + e*y + f)."""
     angle = np.deg2rad(random.uniform(-MAX_ROTATION_DEGREES, MAX_ROTATION_DEGREES))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     shear = np.array([[1.0, random.uniform(-MAX_SHEAR, MAX_SHEAR)], [0.0, 1.0]])
@@ -99,7 +101,7 @@ def _matrix(random: np.random.Generator) -> tuple[float, ...]:
     return (*both[0], offset[0], *both[1], offset[1])
 
 
-def _decode(path: Path) -> "np.typing.NDArray[np.uint8]":
+def _decode(path: Path) -> np.typing.NDArray[np.uint8]:
     from PIL import Image, ImageOps
 
     try:
@@ -107,7 +109,7 @@ def _decode(path: Path) -> "np.typing.NDArray[np.uint8]":
             upright: Image.Image = ImageOps.exif_transpose(photo).convert("RGB")
             return np.asarray(upright.resize((SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.BILINEAR))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InvalidRequestError(f"{path}: expected a photo: {str(error)[:200]}") from error
+        raise DataError(f"{path}: expected a photo: {str(error)[:200]}") from error
 
 
 RECIPE = Recipe(

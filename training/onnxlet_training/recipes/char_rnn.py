@@ -1,4 +1,6 @@
-"""char-rnn: a text continued character by character, by a recurrent network of PyTorch."""
+"""The recipe char-rnn: continue a text character by character, with a recurrent PyTorch network."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxlet.errors import InvalidRequestError
-from onnxlet_training.networks.torch_network import Batch, Graph, TorchNetwork, descend
+from onnxlet_training.errors import DataError
+from onnxlet_training.networks.torch_network import Part, TorchNetwork
+from onnxlet_training.networks.torch_trainer import Batch
 from onnxlet_training.recipe import Array, Dataset, Examples, Recipe
 from onnxlet_training.source import Source
 from onnxlet_training.tasks.text import NEXT_STATE, SCORES, STATE, TOKEN, TextTask
@@ -20,43 +23,39 @@ SHIPPED = Path(__file__).parent / "texts" / "sonnets.txt"
 
 HIDDEN = 128
 WINDOW = 64
-"""Characters through which errors are carried back (truncated backpropagation through time)."""
+"""The number of characters through which errors are propagated back (truncated backpropagation through time)."""
 STRIDE = 16
 MAX_VOCABULARY = 256
-MAX_GRADIENT = 1.0
 STEP_ROWS = 64
-"""States in which the exported step is held against the network's."""
+"""The number of random states in which the exported step is compared with the network."""
 
 
 def load(source: Source) -> Examples:
-    """Windows of a text, as positions in its alphabet: (count, 65) INT64, the last of each only a target.
+    """Read windows of a text as positions in its alphabet: (count, 65) INT64, the last of each only a target.
 
     Raises:
-        InvalidRequestError: an empty text, one that is not UTF-8, or of too many different characters.
+        DataError: the text is too short, is not UTF-8, or has too many different characters.
     """
     path = source.path() or SHIPPED
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequestError(f"{path}: expected a text file in UTF-8: {error}") from error
+        raise DataError(f"{path}: expected a text file in UTF-8: {error}") from error
     if len(text) < 10 * WINDOW:
-        raise InvalidRequestError(f"{path}: expected at least {10 * WINDOW} characters, got {len(text)}")
+        raise DataError(f"{path}: expected at least {10 * WINDOW} characters, got {len(text)}")
     alphabet = sorted(set(text))
     if len(alphabet) > MAX_VOCABULARY:
-        raise InvalidRequestError(
-            f"{path}: expected at most {MAX_VOCABULARY} different characters, got {len(alphabet)}"
-        )
+        raise DataError(f"{path}: expected at most {MAX_VOCABULARY} different characters, got {len(alphabet)}")
     positions = np.array([alphabet.index(character) for character in text], np.int64)
     starts = np.arange(0, len(positions) - WINDOW, STRIDE)
     windows = positions[starts[:, None] + np.arange(WINDOW + 1)]
     return Examples(windows, np.zeros(len(windows), np.int64), tuple(alphabet))
 
 
-def build(dataset: Dataset) -> "torch.nn.Module":
-    """One step: a token (one-hot) and the hidden state in, logarithms of probabilities and the next state out.
+def build(dataset: Dataset) -> torch.nn.Module:
+    """Build one step: from a token (one-hot) and a hidden state to log-probabilities and the next state.
 
-    Beside the founding network a tanh keeps the hidden state bounded; without it the state of a long text grows
-    without end.
+    The tanh keeps the hidden state bounded; without it the state grows with the length of the text.
     """
     import torch
     from torch import nn
@@ -76,17 +75,8 @@ def build(dataset: Dataset) -> "torch.nn.Module":
     return Step()
 
 
-def step(
-    module: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]", batch: Batch
-) -> Mapping[str, "torch.Tensor"]:
-    """Carry the errors of a window back through its characters."""
-    measures = validate(module, batch)
-    descend(module, optimizers[0], measures["loss"], MAX_GRADIENT)
-    return measures
-
-
-def validate(module: "torch.nn.Module", batch: Batch) -> Mapping[str, "torch.Tensor"]:
-    """The mean negative log-likelihood of each next character."""
+def measure(module: torch.nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
+    """Return the mean negative log-likelihood of the next characters of a window."""
     import torch
 
     windows = batch.features
@@ -101,18 +91,11 @@ def validate(module: "torch.nn.Module", batch: Batch) -> Mapping[str, "torch.Ten
 
 
 def examples(dataset: Dataset) -> tuple[Array, Array]:
-    """Tokens and states, in which the exported step is held against the network's."""
+    """Return random tokens and states."""
     size = len(dataset.labels)
     random = np.random.default_rng(0)
     tokens = np.eye(size, dtype=np.float32)[random.integers(0, size, STEP_ROWS)]
     return tokens, random.uniform(-1, 1, (STEP_ROWS, HIDDEN)).astype(np.float32)
-
-
-def optimizers(module: "torch.nn.Module") -> "list[torch.optim.Optimizer]":
-    """One, for all weights."""
-    import torch
-
-    return [torch.optim.Adam(module.parameters(), lr=3e-3)]
 
 
 RECIPE = Recipe(
@@ -121,10 +104,10 @@ RECIPE = Recipe(
     load=load,
     network=TorchNetwork(
         build=build,
-        optimizers=optimizers,
-        step=step,
-        validate=validate,
-        graphs=(Graph("", (TOKEN, STATE), (SCORES, NEXT_STATE), lambda module: module, examples),),
+        measure=measure,
+        parts=(Part(inputs=(TOKEN, STATE), outputs=(SCORES, NEXT_STATE), examples=examples),),
+        learning_rate=3e-3,
+        max_gradient=1.0,
     ),
     task=TextTask(HIDDEN),
     epochs=60,

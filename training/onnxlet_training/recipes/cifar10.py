@@ -1,4 +1,6 @@
-"""cifar10: 60,000 colour images of ten kinds of things, 32x32."""
+"""The recipe cifar10: 60,000 colour images of ten kinds of objects, 32x32."""
+
+from __future__ import annotations
 
 import tarfile
 import zlib
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxlet.contract.manifest import ImagePreprocess
-from onnxlet.errors import InvalidRequestError
+from onnxlet_training.errors import DataError
 from onnxlet_training.networks.keras_network import KerasNetwork
 from onnxlet_training.recipe import Examples, Images, Labels, Recipe
 from onnxlet_training.recipes.arrays import read_builtin
@@ -21,13 +23,13 @@ if TYPE_CHECKING:
 SIDE_PIXELS = 32
 LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORD_BYTES = 1 + 3 * SIDE_PIXELS**2
-"""A label, then the red, the green and the blue plane."""
+"""The size of a record: a label, then the red, the green and the blue plane."""
 
 
 def load(source: Source) -> Examples:
-    """The images: from the binary archive (`cifar-10-binary.tar.gz`), an `.npz` file, else by Keras's download.
+    """Read the images from the binary archive (`cifar-10-binary.tar.gz`), an `.npz` file, or else by Keras's download.
 
-    The archive for Python is a pickle, which may hold any program: it is not read.
+    The archive for Python is never read: it is a pickle, which can execute any program.
 
     Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
@@ -39,8 +41,8 @@ def load(source: Source) -> Examples:
     return Examples(images, labels, LABELS)
 
 
-def build(shape: tuple[int, ...], classes: int) -> "keras.Model":
-    """Three convolutions with two poolings, then two dense layers; input (batch, 32, 32, 3)."""
+def build(shape: tuple[int, ...], classes: int) -> keras.Model:
+    """Build three convolutions with two poolings, then two dense layers; the input is (batch, 32, 32, 3)."""
     import keras
     from keras import layers
 
@@ -60,17 +62,15 @@ def build(shape: tuple[int, ...], classes: int) -> "keras.Model":
 
 
 def _read_archive(path: Path) -> tuple[Images, Labels]:
-    """The records of every `.bin` file in an archive."""
+    """Read the records of every `.bin` file in an archive."""
     try:
         with tarfile.open(path) as archive:
-            members = sorted((each for each in archive if each.name.endswith(".bin")), key=lambda each: each.name)
+            members = sorted((file for file in archive if file.name.endswith(".bin")), key=lambda file: file.name)
             data = b"".join(file.read() for each in members if (file := archive.extractfile(each)) is not None)
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise InvalidRequestError(f"{path}: expected an archive of .bin files: {error}") from error
+        raise DataError(f"{path}: expected an archive of .bin files: {error}") from error
     if not data or len(data) % RECORD_BYTES:
-        raise InvalidRequestError(
-            f"{path}: expected records of {RECORD_BYTES} bytes in .bin files, got {len(data)} bytes"
-        )
+        raise DataError(f"{path}: expected records of {RECORD_BYTES} bytes in .bin files, got {len(data)} bytes")
     records = np.frombuffer(data, np.uint8).reshape(-1, RECORD_BYTES)
     planes = records[:, 1:].reshape(-1, 3, SIDE_PIXELS, SIDE_PIXELS)
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0].astype(np.int64)

@@ -1,4 +1,6 @@
-"""cnn: handwritten digits by a convolutional network of PyTorch."""
+"""The recipe cnn: handwritten digits, with a convolutional PyTorch network."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxlet.contract.manifest import ImagePreprocess
-from onnxlet_training.networks.torch_network import Batch, Graph, TorchNetwork, descend
-from onnxlet_training.recipe import INPUT, OUTPUT, Dataset, Examples, Images, Recipe
+from onnxlet_training.networks.torch_network import TorchNetwork
+from onnxlet_training.networks.torch_trainer import Batch
+from onnxlet_training.recipe import Dataset, Examples, Images, Recipe
 from onnxlet_training.recipes import digits, mnist
 from onnxlet_training.source import Source
 from onnxlet_training.tasks.classification import ClassificationTask
@@ -18,23 +21,23 @@ if TYPE_CHECKING:
 
 
 def load_grey(source: Source) -> Examples:
-    """The images of `mnist` where its file is brought, else those of `digits`: (count, 28, 28, 1)."""
+    """Read the images of `mnist` if `--data` names them, otherwise those of `digits`: (count, 28, 28, 1)."""
     return digits.load(source) if source.location is None else mnist.load(source)
 
 
 def load(source: Source) -> Examples:
-    """The same in three channels: (count, 28, 28, 3)."""
+    """Read the same images in three channels: (count, 28, 28, 3)."""
     grey = load_grey(source)
     return replace(grey, inputs=np.repeat(grey.inputs, 3, axis=3))
 
 
 def augment(images: Images, random: np.random.Generator) -> Images:
-    """As in `digits`, each channel alike."""
+    """Augment as `digits` does, each channel alike."""
     return np.repeat(digits.augment(images[..., :1], random), 3, axis=3)
 
 
-def build(dataset: Dataset) -> "torch.nn.Module":
-    """Two padded convolutions with pooling, a dense layer of 512, then one of 10; input (batch, 3, 28, 28)."""
+def build(dataset: Dataset) -> torch.nn.Module:
+    """Build two padded convolutions with pooling, then two dense layers; the input is (batch, 3, 28, 28)."""
     from torch import nn
 
     return nn.Sequential(
@@ -51,24 +54,8 @@ def build(dataset: Dataset) -> "torch.nn.Module":
     )
 
 
-def optimizers(module: "torch.nn.Module") -> "list[torch.optim.Optimizer]":
-    """One, for all weights."""
-    import torch
-
-    return [torch.optim.Adam(module.parameters(), lr=1e-3)]
-
-
-def step(
-    module: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]", batch: Batch
-) -> Mapping[str, "torch.Tensor"]:
-    """Cross-entropy down by one step."""
-    measures = validate(module, batch)
-    descend(module, optimizers[0], measures["loss"])
-    return measures
-
-
-def validate(module: "torch.nn.Module", batch: Batch) -> Mapping[str, "torch.Tensor"]:
-    """Cross-entropy and accuracy."""
+def measure(module: torch.nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
+    """Return cross-entropy and accuracy."""
     import torch
 
     logits = module(batch.features)
@@ -80,13 +67,7 @@ RECIPE = Recipe(
     name="cnn",
     title="Handwritten digits, by PyTorch",
     load=load,
-    network=TorchNetwork(
-        build=build,
-        optimizers=optimizers,
-        step=step,
-        validate=validate,
-        graphs=(Graph("", (INPUT,), (OUTPUT,), lambda module: module, lambda dataset: (dataset.test.features,)),),
-    ),
+    network=TorchNetwork(build, measure),
     task=ClassificationTask(activation="softmax"),
     epochs=12,
     batch_size=32,

@@ -1,4 +1,6 @@
-"""digits: scikit-learn's bundled handwritten digits, 1,797 real images; needs no network."""
+"""The recipe digits: scikit-learn's bundled handwritten digits, 1,797 real images, without a download."""
+
+from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,19 +18,19 @@ if TYPE_CHECKING:
 
 SIDE_PIXELS = 28
 SOURCE_MAXIMUM = 16
-"""The bundled images hold counts from 0 to 16."""
+"""The largest value of a bundled image's pixel."""
 
 DROPOUT = 0.4
-"""Of the last layer's inputs, in training. With steps that get smaller, over 24 epochs instead of 12, the validation
-accuracy of seeds 5 to 12 rose from 0.9963 (the lowest 0.9852) to 0.9981 (0.9926); no test split was looked at."""
+"""The share of the last layer's inputs that training drops. With it, a decaying learning rate and 24 epochs instead
+of 12, the mean validation accuracy of seeds 5 to 12 rose from 0.9963 (the lowest 0.9852) to 0.9981 (0.9926)."""
 
 MAX_ROTATION_DEGREES = 12
 MAX_SHIFT_PIXELS = 2
 MAX_ZOOM = 0.1
 
 
-def load(source: Source) -> Examples:  # noqa: ARG001 - the bundled images are all that there is
-    """The images, 8x8, upsampled to 28x28: white strokes on black, (1797, 28, 28, 1), and their digits.
+def load(source: Source) -> Examples:  # noqa: ARG001 - there is only the bundled set
+    """Return the images, upsampled from 8x8 to 28x28, white strokes on black, (1797, 28, 28, 1), and their digits.
 
     Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
     """
@@ -42,8 +44,8 @@ def load(source: Source) -> Examples:  # noqa: ARG001 - the bundled images are a
     return Examples(np.stack(images)[..., np.newaxis], bundled.target.astype(np.int64), tuple("0123456789"))
 
 
-def build(shape: tuple[int, ...], classes: int, dropout: float = 0.0) -> "keras.Model":
-    """Two convolutions with pooling, then one dense layer; input (batch, 28, 28, 1)."""
+def build(shape: tuple[int, ...], classes: int, dropout: float = 0.0) -> keras.Model:
+    """Build two convolutions with pooling, then one dense layer; the input is (batch, 28, 28, 1)."""
     import keras
     from keras import layers
 
@@ -63,7 +65,7 @@ def build(shape: tuple[int, ...], classes: int, dropout: float = 0.0) -> "keras.
 
 
 def augment(images: Images, random: np.random.Generator) -> Images:
-    """Each image a little turned, shifted and zoomed: 1,250 images alone are learnt by heart."""
+    """Return each image slightly rotated, shifted and zoomed; a network memorizes 1,250 unchanged images."""
     from scipy import ndimage
 
     centre = (SIDE_PIXELS - 1) / 2

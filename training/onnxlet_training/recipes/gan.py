@@ -1,35 +1,37 @@
-"""gan: new digits, by two networks of PyTorch that play against each other.
+"""The recipe gan: new digits, from two PyTorch networks that compete with each other.
 
 Source: I. Goodfellow et al., "Generative Adversarial Networks", 2014; A. Radford, L. Metz, S. Chintala, "Unsupervised
 Representation Learning with Deep Convolutional Generative Adversarial Networks", 2016 (the form of the networks).
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from onnxlet.contract.generation import ImageGeneration
 from onnxlet.contract.manifest import ImagePreprocess
-from onnxlet_training.networks.torch_network import Batch, Graph, TorchNetwork, descend
-from onnxlet_training.recipe import Array, Dataset, Recipe
+from onnxlet_training.networks.torch_network import Part, TorchNetwork
+from onnxlet_training.networks.torch_trainer import Batch, descend
+from onnxlet_training.recipe import Dataset, Recipe
 from onnxlet_training.recipes import cnn
-from onnxlet_training.tasks.sampling import SamplingTask
+from onnxlet_training.tasks.sampling import SamplingTask, latent_vectors
 
 if TYPE_CHECKING:
     import torch
 
 LATENT = 64
 SAMPLES = 256
+"""The number of latent vectors on which the exported generator is compared with the network."""
 LEARNING_RATE = 2e-4
 MOMENTUM = 0.5
-"""Radford et al.: Adam's own 0.9 makes the game unstable."""
+"""Adam's first decay rate; with its default of 0.9 the training is unstable (Radford et al.)."""
 REAL = 0.9
-"""What the discriminator shall say of a real image: below 1, so that it never becomes sure (Salimans et al. 2016)."""
+"""The discriminator's target for a real image: below 1, so that it never becomes certain (Salimans et al. 2016)."""
 
 
-def build(dataset: Dataset) -> "torch.nn.Module":  # noqa: ARG001 - the images have one size
-    """The generator: Dense, Reshape, two transposed convolutions. The discriminator: two convolutions, Dense."""
+def build(dataset: Dataset) -> torch.nn.Module:  # noqa: ARG001 - the images have one size
+    """Build a generator of two transposed convolutions and a discriminator of two convolutions."""
     from torch import nn
 
     generator = nn.Sequential(
@@ -55,51 +57,45 @@ def build(dataset: Dataset) -> "torch.nn.Module":  # noqa: ARG001 - the images h
     return nn.ModuleDict({"generator": generator, "discriminator": discriminator})
 
 
-def optimizers(module: "torch.nn.Module") -> "list[torch.optim.Optimizer]":
-    """One for each player."""
+def optimizers(module: torch.nn.Module) -> list[torch.optim.Optimizer]:
+    """Return an optimizer for each network."""
     import torch
 
-    players = (module.get_submodule("generator"), module.get_submodule("discriminator"))
-    return [torch.optim.Adam(player.parameters(), LEARNING_RATE, (MOMENTUM, 0.999)) for player in players]
+    networks = (module.get_submodule("generator"), module.get_submodule("discriminator"))
+    return [torch.optim.Adam(network.parameters(), LEARNING_RATE, (MOMENTUM, 0.999)) for network in networks]
 
 
-def step(
-    module: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]", batch: Batch
-) -> Mapping[str, "torch.Tensor"]:
-    """The discriminator learns to tell both kinds apart, then the generator to be taken for real."""
+def step(module: torch.nn.Module, optimizers: list[torch.optim.Optimizer], batch: Batch) -> Mapping[str, torch.Tensor]:
+    """Train the discriminator to tell real images from generated ones, then the generator to deceive it."""
     import torch
 
     generator, discriminator = module.get_submodule("generator"), module.get_submodule("discriminator")
     judge = torch.nn.functional.binary_cross_entropy_with_logits
     images = batch.features
-    made = generator(torch.randn(len(images), LATENT, device=images.device))
+    generated = generator(torch.randn(len(images), LATENT, device=images.device))
 
-    of_real, of_made = discriminator(images), discriminator(made.detach())
-    told = judge(of_real, torch.full_like(of_real, REAL)) + judge(of_made, torch.zeros_like(of_made))
-    descend(discriminator, optimizers[1], told)
+    of_real, of_generated = discriminator(images), discriminator(generated.detach())
+    mistaken = judge(of_real, torch.full_like(of_real, REAL)) + judge(of_generated, torch.zeros_like(of_generated))
+    descend(discriminator, optimizers[1], mistaken)
 
-    of_made = discriminator(made)
-    fooled = judge(of_made, torch.ones_like(of_made))
-    descend(generator, optimizers[0], fooled)
-    return {"loss": fooled, "discriminator": told}
+    of_generated = discriminator(generated)
+    detected = judge(of_generated, torch.ones_like(of_generated))
+    descend(generator, optimizers[0], detected)
+    return {"loss": detected, "discriminator": mistaken}
 
 
-def validate(module: "torch.nn.Module", batch: Batch) -> Mapping[str, "torch.Tensor"]:
-    """How far the pixels' means and deviations of as many made images are from those of real ones.
+def measure(module: torch.nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
+    """Return how much the means and deviations of pixels differ between real and generated images.
 
-    The players' own losses say how the game stands, not how good the images are.
+    The networks' own losses say which of them is ahead, not how good the images are.
     """
     import torch
 
     images = batch.features
-    made = module.get_submodule("generator")(torch.randn(len(images), LATENT, device=images.device))
-    means = (images.mean(dim=0) - made.mean(dim=0)).square().mean()
-    deviations = (images.std(dim=0) - made.std(dim=0)).square().mean()
+    generated = module.get_submodule("generator")(torch.randn(len(images), LATENT, device=images.device))
+    means = (images.mean(dim=0) - generated.mean(dim=0)).square().mean()
+    deviations = (images.std(dim=0) - generated.std(dim=0)).square().mean()
     return {"loss": means + deviations}
-
-
-def _latent(_dataset: Dataset) -> tuple[Array]:
-    return (np.random.default_rng(0).normal(size=(SAMPLES, LATENT)).astype(np.float32),)
 
 
 RECIPE = Recipe(
@@ -108,15 +104,14 @@ RECIPE = Recipe(
     load=cnn.load_grey,
     network=TorchNetwork(
         build=build,
+        measure=measure,
+        parts=(Part("", ("latent",), ("images",), "generator", lambda _dataset: (latent_vectors(SAMPLES, LATENT),)),),
         optimizers=optimizers,
         step=step,
-        validate=validate,
-        graphs=(Graph("", ("latent",), ("images",), lambda module: module.get_submodule("generator"), _latent),),
     ),
     task=SamplingTask(ImageGeneration("latent", "images", layout="NCHW", scale=127.5, shift=127.5), LATENT),
     epochs=60,
     batch_size=32,
     # -1 to 1, as the generator's tanh gives
     preprocess=ImagePreprocess(height=28, width=28, channels=1, layout="NCHW", mean=(0.5,), std=(0.5,)),
-    augmented_copies=0,
 )

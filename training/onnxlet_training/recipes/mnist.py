@@ -1,4 +1,6 @@
-"""mnist: 70,000 handwritten digits, 28x28, in two variants of the network."""
+"""The recipes mnist and mnist-dense: 70,000 handwritten digits, 28x28, with two variants of the network."""
+
+from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def load(source: Source) -> Examples:
-    """The images and their digits: from an `.npz` file as Keras has it (`x_train`, `y_train` ...), else from Keras.
+    """Read the images and their digits from an `.npz` file in Keras's form, or else download them.
 
     Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", 1998.
     """
@@ -25,8 +27,8 @@ def load(source: Source) -> Examples:
     return Examples(images[..., np.newaxis], labels, tuple("0123456789"))
 
 
-def build_dense(shape: tuple[int, ...], classes: int) -> "keras.Model":
-    """The network of `digits`, with a dense layer of 64 before the last."""
+def build_dense(shape: tuple[int, ...], classes: int) -> keras.Model:
+    """Build the network of `digits` with a dense layer of 64 before the last."""
     import keras
     from keras import layers
 

@@ -1,11 +1,13 @@
-"""sequence: which kind of series a row of measurements is, by three LSTM or three GRU layers."""
+"""The recipes sequence-lstm and sequence-gru: classify a series of measurements with three recurrent layers."""
+
+from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxlet.errors import InvalidRequestError
+from onnxlet_training.errors import DataError
 from onnxlet_training.networks.keras_network import KerasNetwork
 from onnxlet_training.recipe import Examples, Recipe
 from onnxlet_training.recipes.arrays import read_npz
@@ -17,14 +19,14 @@ if TYPE_CHECKING:
 
 UNITS = 64
 LENGTH = 32
-"""Time steps of a generated series."""
+"""The time steps of a generated series."""
 COUNT = 1200
 NOISE = 0.25
 SHAPES = ("noise", "sine", "square", "sawtooth")
 
 
 def load(source: Source) -> Examples:
-    """Series from an `.npz` file: `x` (count, time, features), `y` (count,), perhaps `labels`; else generated ones."""
+    """Read series from an `.npz` file with `x` (count, time, features) and `y` (count,), or else generate them."""
     path = source.path()
     if path is None:
         return generate(np.random.default_rng(0))
@@ -32,19 +34,17 @@ def load(source: Source) -> Examples:
     series, classes = arrays["x"], arrays["y"].reshape(-1)
     are_numbers = np.issubdtype(series.dtype, np.number) and np.issubdtype(classes.dtype, np.integer)
     if series.ndim != 3 or len(series) != len(classes) or not series.size or not are_numbers:
-        raise InvalidRequestError(
+        raise DataError(
             f"{path}: expected x (count, time, features) of numbers and y (count,) of integers, got "
             f"{series.shape} {series.dtype}, {classes.shape} {classes.dtype}"
         )
     if classes.min() < 0 or classes.max() >= len(classes):
-        raise InvalidRequestError(
-            f"{path}: expected classes from 0, without gaps, got {classes.min()} to {classes.max()}"
-        )
+        raise DataError(f"{path}: expected classes from 0, without gaps, got {classes.min()} to {classes.max()}")
     return Examples(series.astype(np.float32), classes.astype(np.int64), tuple(map(str, range(int(classes.max()) + 1))))
 
 
 def generate(random: np.random.Generator) -> Examples:
-    """Noisy waves of four shapes, (1200, 32, 1), of any frequency, phase and height: what is left is the shape."""
+    """Return noisy waves of four shapes, (1200, 32, 1), with random frequencies, phases and heights."""
     time = np.arange(LENGTH) / LENGTH
     targets = np.arange(COUNT) % len(SHAPES)
     phase = random.uniform(2, 5, COUNT)[:, None] * time + random.uniform(0, 1, COUNT)[:, None]
@@ -59,8 +59,8 @@ def generate(random: np.random.Generator) -> Examples:
     return Examples(series[..., None].astype(np.float32), targets.astype(np.int64), SHAPES)
 
 
-def _build(kind: str, shape: tuple[int, ...], classes: int) -> "keras.Model":
-    """Three recurrent layers, then one dense layer; input (batch, time, features)."""
+def _build(kind: str, shape: tuple[int, ...], classes: int) -> keras.Model:
+    """Build three recurrent layers, then one dense layer; the input is (batch, time, features)."""
     import keras
     from keras import layers
 

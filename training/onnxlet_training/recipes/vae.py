@@ -1,32 +1,34 @@
-"""vae: digits drawn again by a variational autoencoder of PyTorch: how strange one is, and new ones.
+"""The recipe vae: reconstruct digits, score how unusual one is, and draw new ones, with a variational autoencoder.
 
 Source: D. Kingma, M. Welling, "Auto-Encoding Variational Bayes", 2014.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from onnxlet.contract.generation import ImageGeneration
 from onnxlet.contract.manifest import ImagePreprocess
-from onnxlet_training.networks.torch_network import Batch, Graph, TorchNetwork, descend
-from onnxlet_training.recipe import INPUT, Array, Dataset, Recipe
+from onnxlet_training.networks.torch_network import Part, TorchNetwork
+from onnxlet_training.networks.torch_trainer import Batch
+from onnxlet_training.recipe import Dataset, Recipe
 from onnxlet_training.recipes import cnn, digits
 from onnxlet_training.tasks.reconstruction import RECONSTRUCTION, SCORE, ReconstructionTask
+from onnxlet_training.tasks.sampling import latent_vectors
 
 if TYPE_CHECKING:
     import torch
 
 LATENT = 16
 MAX_LOGIT = 13.8
-"""Of a pixel in the score: one that the network is certain of, and wrong about, costs no more than this."""
+"""The bound of a pixel's logit in the score, which limits the cost of a pixel that is certain and wrong."""
 SAMPLES = 64
-"""Latent vectors in which the exported decoder is held against the network's."""
+"""The number of latent vectors on which the exported decoder is compared with the network."""
 
 
-def build(dataset: Dataset) -> "torch.nn.Module":  # noqa: ARG001 - the images have one size
-    """A convolutional encoder to means and log-variances, and a decoder back to 28 x 28 pixels."""
+def build(dataset: Dataset) -> torch.nn.Module:  # noqa: ARG001 - the images have one size
+    """Build a convolutional encoder to means and log-variances, and a decoder back to 28 x 28 pixels."""
     import torch
     from torch import nn
 
@@ -52,7 +54,7 @@ def build(dataset: Dataset) -> "torch.nn.Module":  # noqa: ARG001 - the images h
             )
 
         def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            """The images as the means of their codes give them, and how strange each is: the negative ELBO."""
+            """Return each image decoded from the mean of its code, and its score, the negative ELBO."""
             mean, log_variance = self.encoder(images).chunk(2, dim=1)
             logits = self.decoder[:-1](mean)
             return torch.sigmoid(logits), _negative_elbo(images, logits, mean, log_variance)
@@ -60,32 +62,25 @@ def build(dataset: Dataset) -> "torch.nn.Module":  # noqa: ARG001 - the images h
     return Autoencoder()
 
 
-def step(
-    module: "torch.nn.Module", optimizers: "list[torch.optim.Optimizer]", batch: Batch
-) -> Mapping[str, "torch.Tensor"]:
-    """The negative ELBO of a code drawn for each image, down by one step."""
+def measure(module: torch.nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
+    """Return the negative ELBO: of a random code for each image while training, of the mean code otherwise."""
     import torch
 
+    if not module.training:
+        return {"loss": module(batch.features)[1].mean()}
     encoder, decoder = module.get_submodule("encoder"), module.get_submodule("decoder")
     mean, log_variance = encoder(batch.features).chunk(2, dim=1)
     code = mean + torch.randn_like(mean) * torch.exp(log_variance / 2)
-    loss = _negative_elbo(batch.features, decoder[:-1](code), mean, log_variance).mean()
-    descend(module, optimizers[0], loss)
-    return {"loss": loss}
-
-
-def validate(module: "torch.nn.Module", batch: Batch) -> Mapping[str, "torch.Tensor"]:
-    """The negative ELBO at the means."""
-    return {"loss": module(batch.features)[1].mean()}
+    return {"loss": _negative_elbo(batch.features, decoder[:-1](code), mean, log_variance).mean()}
 
 
 def _negative_elbo(
-    images: "torch.Tensor", logits: "torch.Tensor", mean: "torch.Tensor", log_variance: "torch.Tensor"
-) -> "torch.Tensor":
-    """Return for each image, in nats, the cross-entropy of its pixels and the code's divergence from a normal one.
+    images: torch.Tensor, logits: torch.Tensor, mean: torch.Tensor, log_variance: torch.Tensor
+) -> torch.Tensor:
+    """Return for each image, in nats, the cross-entropy of its pixels plus its code's divergence from a normal one.
 
-    The cross-entropy is computed from the logits: the logarithm of a sigmoid near 0 or 1 has few right digits, and they
-    differ between ONNX Runtime and PyTorch.
+    The cross-entropy is computed from the logits: the logarithm of a sigmoid near 0 or 1 has few correct digits, and
+    ONNX Runtime and PyTorch differ in them.
     """
     import torch
 
@@ -95,22 +90,16 @@ def _negative_elbo(
     return pixels + divergence
 
 
-def _latent(_dataset: Dataset) -> tuple[Array]:
-    return (np.random.default_rng(0).normal(size=(SAMPLES, LATENT)).astype(np.float32),)
-
-
 RECIPE = Recipe(
     name="vae",
     title="Handwritten digits drawn again, by a variational autoencoder",
     load=cnn.load_grey,
     network=TorchNetwork(
         build=build,
-        optimizers=cnn.optimizers,
-        step=step,
-        validate=validate,
-        graphs=(
-            Graph("", (INPUT,), (RECONSTRUCTION, SCORE), lambda module: module, lambda data: (data.test.features,)),
-            Graph("-sampler", ("latent",), ("images",), lambda module: module.get_submodule("decoder"), _latent),
+        measure=measure,
+        parts=(
+            Part(outputs=(RECONSTRUCTION, SCORE)),
+            Part("-sampler", ("latent",), ("images",), "decoder", lambda _dataset: (latent_vectors(SAMPLES, LATENT),)),
         ),
     ),
     task=ReconstructionTask(sampler=ImageGeneration("latent", "images", layout="NCHW")),

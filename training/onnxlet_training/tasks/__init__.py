@@ -1,1 +1,1 @@
-"""The tasks: what a model may be for, how it is measured then, and how it is served."""
+"""The tasks: for each purpose of a model, how it is measured and how it is served."""
