@@ -20,7 +20,8 @@ from onnxlet.contract.api_keys import Key, Keys
 from onnxlet.errors import OnnxletError
 from onnxlet.events import objects
 from onnxlet.events.sources import Inline, Message
-from onnxlet.http import HEADER_LENGTH, Request
+from onnxlet.http import Request
+from onnxlet.protocols.v2 import HEADER_LENGTH
 from onnxlet.registry.registry import Registry
 from onnxlet.service import Service
 from onnxlet.settings import Settings

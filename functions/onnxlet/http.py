@@ -16,12 +16,6 @@ from onnxlet.record import EMPTY, Record, replace
 JSON = "application/json"
 """Without a charset: KServe's client reads an error's text only where the type is exactly this."""
 
-HEADER_LENGTH = "inference-header-content-length"
-"""The header that says how many bytes of a body are JSON; binary tensors follow them.
-
-Source: Triton, `extension_binary_data.md`.
-"""
-
 MIN_COMPRESSED_BYTES = 1024
 """A smaller body fits one packet either way."""
 
@@ -113,13 +107,6 @@ def without_body(response: Response) -> Response:
 def to_json(document: Mapping[str, Any] | list[Any], status: int = 200) -> Response:
     """A JSON answer."""
     return Response(status, orjson.dumps(document))
-
-
-def to_binary(document: Mapping[str, Any], buffers: list[memoryview]) -> Response:
-    """An answer of JSON and the bytes that follow it."""
-    header = orjson.dumps(document)
-    body = b"".join([header, *buffers])
-    return Response(200, body, "application/octet-stream", {HEADER_LENGTH: str(len(header))})
 
 
 def decompressed(request: Request) -> Request:

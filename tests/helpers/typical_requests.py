@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from onnxlet.http import HEADER_LENGTH, JSON, Request, Response
+from onnxlet.http import JSON, Request, Response
 from onnxlet.media.media_types import MULTIPART, NPY, TEXT
+from onnxlet.protocols.v2 import HEADER_LENGTH
 from onnxlet.web.endpoints import ROUTES, repository_index
 from onnxlet.web.inference import explain, generate, infer, invoke, predict, predict_v1
 from onnxlet.web.openapi import describe

@@ -24,7 +24,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from onnxlet.contract.tensors import pack_strings
-from onnxlet.http import HEADER_LENGTH
+from onnxlet.protocols.v2 import HEADER_LENGTH
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_cli.local.serve import CLOUDS

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper
 
 from onnxlet.events import objects
 from onnxlet.events.sources import Inline, Message
-from onnxlet.http import HEADER_LENGTH, Request
+from onnxlet.http import Request
+from onnxlet.protocols.v2 import HEADER_LENGTH
 from onnxlet.registry.registry import Registry
 from onnxlet.service import Service
 from onnxlet.settings import Settings

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from onnxlet import memory
 from onnxlet.errors import InvalidRequestError, TooLargeError, UnsupportedMediaError
 from onnxlet.explain import saliency, shapley
 from onnxlet.explain.overlay import draw
@@ -18,7 +17,7 @@ from onnxlet.explain.runs import Runs
 from onnxlet.limits import DEFAULT_EXPLAIN_RUNS, MAX_EXPLAIN_MS, MAX_EXPLAIN_NUMBERS, MIN_EXPLAIN_RUNS
 from onnxlet.media import images
 from onnxlet.models.batches import Batch, Images, Rows
-from onnxlet.models.model import JOINED, Model
+from onnxlet.models.model import Model
 from onnxlet.protocols import payloads
 from onnxlet.record import Record
 
@@ -156,7 +155,6 @@ def _one_row(rows: Iterable[Rows]) -> Rows:
             if has_image:
                 raise InvalidRequestError("expected one row, got several images")
             has_image = True
-            memory.take(JOINED * item.pixels.buffer.nbytes)
         decoded.append(item)
     if len(decoded) != 1 or decoded[0].rows not in {1, None}:
         count = sum(1 if row.rows is None else row.rows for row in decoded)

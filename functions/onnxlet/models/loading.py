@@ -10,7 +10,6 @@ from onnxlet.contract.artifact import ORT, Artifact, Role
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ArtifactError, DeadlineError, OnnxletError
-from onnxlet.media import images
 from onnxlet.models.model import Model
 from onnxlet.registry.registry import Registry
 
@@ -37,6 +36,8 @@ def load(registry: Registry, manifest: Manifest, threads: int, variant: str | No
     for blob in blobs:
         registry.artifacts.begin(blob)
     if manifest.preprocess is not None:
+        from onnxlet.media import images
+
         images.prepare()  # while the bytes are on their way
 
     def open_best(role: Role) -> Session | None:

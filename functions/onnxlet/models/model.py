@@ -20,7 +20,6 @@ from onnxlet.contract.manifest import (
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError, TooLargeError
 from onnxlet.limits import MAX_LABELS
-from onnxlet.media import images
 from onnxlet.models import batches
 from onnxlet.models.batches import Batch, Labels, Outputs, Prediction, Rows
 from onnxlet.record import Record, replace
@@ -80,6 +79,8 @@ class Model(Record):
         """
         if isinstance(rows, Batch):
             return rows
+        from onnxlet.media import images  # few models take images
+
         count, height, width, _ = rows.pixels.shape
         with memory.taken(images.KEPT_BYTES * count * height * width):
             inputs = self.to_inputs(rows.pixels)

@@ -3,14 +3,22 @@
 Source: Open Inference Protocol, `generate_rest.yaml` (`text_input`, `parameters`).
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
-from typing import Any
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from onnxlet.errors import InvalidRequestError, json_shown
 from onnxlet.limits import DEFAULT_GENERATE_LENGTH, MAX_IMAGES, MAX_SEED, MAX_TEMPERATURE
+from onnxlet.media import images
 from onnxlet.models.generation import GenerateRequest
 from onnxlet.protocols.parameters import parse_parameters
+
+if TYPE_CHECKING:
+    from onnxlet.contract.manifest import Manifest
+    from onnxlet.contract.tensors import Tensor
 
 DEFAULT_LENGTH = 100
 
@@ -39,6 +47,25 @@ def parse_generate(document: Mapping[str, Any], longest: int = DEFAULT_GENERATE_
         count=_integer(fields, "count", 1, 1, min(MAX_IMAGES, longest)),
         seed=_random_seed() if seed is None else _integer(fields, "seed", 0, 0, MAX_SEED),
     )
+
+
+def text_response(manifest: Manifest, request: GenerateRequest, text: str) -> dict[str, Any]:
+    """Return the document of a generated text."""
+    return {**_identity(manifest, request), "text_output": text}
+
+
+def encode_images(pixels: Tensor) -> list[bytes]:
+    """Return generated images, UINT8 (batch, height, width, channels), as PNG files."""
+    return images.encode_png(pixels)
+
+
+def images_response(manifest: Manifest, request: GenerateRequest, files: Iterable[bytes]) -> dict[str, Any]:
+    """Return the document of generated images, given as PNG files."""
+    return {**_identity(manifest, request), "images": [{"b64": b64encode(file).decode()} for file in files]}
+
+
+def _identity(manifest: Manifest, request: GenerateRequest) -> dict[str, Any]:
+    return {"model_name": manifest.model, "model_version": str(manifest.version), "seed": request.seed}
 
 
 def _random_seed() -> int:

@@ -66,6 +66,11 @@ def decode(reader: Reader, media_type: str, body: bytes, key: str = "") -> Itera
     return _decode_one(reader, kind, body, media_type)
 
 
+def may_be_json(media_type: str, body: bytes) -> bool:
+    """Return whether a payload is JSON, or nothing says what it is."""
+    return media_types.kind_of(body, media_type) in {"", media_types.JSON}
+
+
 def encode(predictions: Sequence[Prediction]) -> list[Any]:
     """Return one document for each row: labels with probabilities, or the values of the outputs.
 

@@ -56,7 +56,7 @@ class Reader(Record):
 
     def image(self, body: bytes, media_type: str, declaration: ImagePreprocess) -> Images:
         """Decode an image; raise as `images.decode` does."""
-        return Images(images.decode(body, media_type, declaration, is_whole=self.keeps_size))
+        return self._kept(images.decode(body, media_type, declaration, is_whole=self.keeps_size))
 
     def array(self, body: bytes) -> Iterator[Rows]:
         """Decode a `.npy` file: the model's one input, with or without the dimension of rows, or pixels of images.
@@ -106,7 +106,13 @@ class Reader(Record):
         for part in _split(pixels) if spec.shape is not None and spec.shape[:1] == (1,) else [pixels]:
             with memory.taken(images.resizing_bytes(part, declaration)):
                 shrunk = part if self.keeps_size else images.shrunk(part, declaration)
-            yield Images(shrunk)
+            yield self._kept(shrunk)
+
+    def _kept(self, pixels: Tensor) -> Images:
+        """Count the memory of pixels that stay as long as the request."""
+        if self.keeps_size:
+            memory.take(JOINED * pixels.buffer.nbytes)
+        return Images(pixels)
 
 
 def _batches(tensor: Tensor, spec: TensorSpec) -> list[Batch]:

@@ -14,11 +14,16 @@ from onnxlet.contract import tensors
 from onnxlet.contract.manifest import MAX_TENSORS, Manifest
 from onnxlet.contract.tensors import DATATYPES, DataType, Tensor, TensorSpec
 from onnxlet.errors import InvalidJsonError, InvalidRequestError, InvalidTensorError, json_shown, json_word
-from onnxlet.http import HEADER_LENGTH
 from onnxlet.limits import MAX_ELEMENTS, MAX_NAME_CHARACTERS, MAX_SIZES
 from onnxlet.media.json_body import parse_json
 from onnxlet.protocols.parameters import parse_parameters
 from onnxlet.record import Record
+
+HEADER_LENGTH = "inference-header-content-length"
+"""The HTTP header with the number of bytes of JSON in a body; the bytes of binary tensors follow them.
+
+Source: Triton, `extension_binary_data.md`.
+"""
 
 PLATFORM = "onnx_onnxv1"
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics", "generate", "explain"]

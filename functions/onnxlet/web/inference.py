@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 
 from onnxlet.contract.generation import TextGeneration
 from onnxlet.errors import ForbiddenError, InvalidRequestError, json_word
-from onnxlet.http import HEADER_LENGTH, Response, to_binary, to_json
+from onnxlet.http import Response, to_json
 from onnxlet.limits import MAX_TOP_K
-from onnxlet.media import media_types
 from onnxlet.models.batches import Batch, Prediction, Rows
 from onnxlet.models.model import DEFAULT_TOP_K, Model
 from onnxlet.web.exchange import Exchange
 
+BINARY = "application/octet-stream"
 PNG = "image/png"
 SEED = "onnxlet-seed"
 
@@ -24,7 +24,7 @@ def infer(exchange: Exchange, model: str | None = None, version: str | None = No
     from onnxlet.protocols import v2
 
     request = exchange.request
-    header_length = request.headers.get(HEADER_LENGTH)
+    header_length = request.headers.get(v2.HEADER_LENGTH)
     if header_length == "0":
         manifest = exchange.find(model, version).manifest
         with exchange.step("decode"):
@@ -38,7 +38,11 @@ def infer(exchange: Exchange, model: str | None = None, version: str | None = No
     exchange.capture(loaded, [Batch(question.inputs, None)], [outputs])
     with exchange.step("encode"):
         document, buffers = v2.infer_response(loaded.manifest, question, outputs)
-        return to_json(document) if not buffers else to_binary(document, buffers)
+        response = to_json(document)
+        if not buffers:
+            return response
+        header_length = str(len(response.body))
+        return Response(200, b"".join((response.body, *buffers)), BINARY, {v2.HEADER_LENGTH: header_length})
 
 
 def predict_v1(exchange: Exchange, model: str | None = None, version: str | None = None) -> Response:
@@ -84,33 +88,30 @@ def predict(exchange: Exchange, model: str | None = None, version: str | None = 
 
 def generate(exchange: Exchange, model: str, version: str | None = None) -> Response:
     """Generate a text, or images: one PNG if the client accepts that, else JSON."""
-    from onnxlet.media import images
     from onnxlet.models import generation
+    from onnxlet.protocols import generate as protocol
     from onnxlet.protocols import v2
-    from onnxlet.protocols.generate import parse_generate
 
     longest = exchange.service.settings.generate_length
     if not longest:
         raise ForbiddenError("this function generates nothing: its ONNXLET_GENERATE_LENGTH is 0")
     with exchange.step("decode"):
-        request = parse_generate(v2.parse_object(exchange.request.body), longest)
+        request = protocol.parse_generate(v2.parse_object(exchange.request.body), longest)
     loaded = exchange.find(model, version)
     declaration = generation.declaration_of(loaded)
     exchange.charge(generation.count_runs(declaration, request))
-    manifest = loaded.manifest
-    document = {"model_name": manifest.model, "model_version": str(manifest.version), "seed": request.seed}
     if isinstance(declaration, TextGeneration):
         with exchange.step("run"):
             text = generation.generate_text(loaded, request)
-        return to_json({**document, "text_output": text})
+        return to_json(protocol.text_response(loaded.manifest, request, text))
     files = []
     for pixels in exchange.each("run", generation.generate_images(loaded, request)):
         with exchange.step("encode"):
-            files += images.encode_png(pixels)
+            files += protocol.encode_images(pixels)
     if PNG in exchange.request.headers.get("accept", "") and len(files) == 1:
         return Response(200, files[0], PNG, {SEED: str(request.seed)})
     with exchange.step("encode"):
-        return to_json({**document, "images": [{"b64": b64encode(file).decode()} for file in files]})
+        return to_json(protocol.images_response(loaded.manifest, request, files))
 
 
 def explain(exchange: Exchange, model: str, version: str | None = None) -> Response:
@@ -144,10 +145,10 @@ def invoke(exchange: Exchange) -> Response:
 
     Direct invocations of the Lambda function come here. The path is that of SageMaker's containers.
     """
-    from onnxlet.protocols import v2
+    from onnxlet.protocols import payloads, v2
 
     request = exchange.request
-    if media_types.kind_of(request.body, request.headers.get("content-type", "")) not in {"", media_types.JSON}:
+    if not payloads.may_be_json(request.headers.get("content-type", ""), request.body):
         return predict(exchange)
     document = v2.parse_object(exchange.request.body)
     model = document.get("model")

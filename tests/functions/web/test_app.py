@@ -21,9 +21,10 @@ from PIL import Image
 from onnxlet.clouds import aws_http
 from onnxlet.contract.alias import CANARY, SHADOW
 from onnxlet.contract.tensors import DATATYPES
-from onnxlet.http import HEADER_LENGTH, Request, Response
+from onnxlet.http import Request, Response
 from onnxlet.limits import MAX_BODY_BYTES, MAX_REQUEST_PIXELS, MIB
 from onnxlet.memory import RESERVED_BYTES, Share
+from onnxlet.protocols.v2 import HEADER_LENGTH
 from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings

@@ -7,7 +7,8 @@ import pytest
 
 from onnxlet.contract import layout
 from onnxlet.contract.api_keys import Keys
-from onnxlet.http import HEADER_LENGTH, Request, Response
+from onnxlet.http import Request, Response
+from onnxlet.protocols.v2 import HEADER_LENGTH
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.storage import open_store

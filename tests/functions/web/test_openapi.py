@@ -15,8 +15,9 @@ from onnxlet.contract import api_keys, layout
 from onnxlet.contract.api_keys import Key, Keys
 from onnxlet.contract.tensors import DATATYPES
 from onnxlet.errors import OnnxletError
-from onnxlet.http import HEADER_LENGTH, JSON, Request
+from onnxlet.http import JSON, Request
 from onnxlet.media.media_types import MEDIA_TYPES, MULTIPART
+from onnxlet.protocols.v2 import HEADER_LENGTH
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.storage import open_store
