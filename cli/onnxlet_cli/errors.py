@@ -3,7 +3,9 @@
 CommandError
 ├── ToolError            a program that the command runs (sam, terraform, npm, pip) failed
 ├── DeploymentError      a deployment, or a part of it, failed or cannot be changed as requested
-└── ServiceError         a server that the command asked (an API, a deployed function) failed to answer
+├── ServiceError         a server that the command asked (an API, a deployed function) failed to answer
+├── FreshProcessError    a process that the benchmark started did not answer
+└── WrongAnswerError     a process that the benchmark started answered wrongly
 """
 
 from onnxlet_publishing.errors import CommandError
@@ -29,3 +31,11 @@ class ServiceError(CommandError):
     def is_retryable(self) -> bool:
         """Whether the same request may succeed later."""
         return self.status is None or self.status == 429 or self.status >= 500
+
+
+class FreshProcessError(CommandError):
+    """A process that the benchmark started did not answer."""
+
+
+class WrongAnswerError(CommandError):
+    """A process that the benchmark started answered wrongly, so that its time says nothing."""

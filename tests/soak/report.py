@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from onnxlet_cli import output
 from onnxlet_cli.bench import machine
-from onnxlet_cli.bench.chart import DPI, FAINT, OURS, THEIRS, require_matplotlib
+from onnxlet_cli.chart import DPI, FAINT, OURS, THEIRS, require_matplotlib
 from tests.soak import memory
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def draw(outcome: Outcome, path: Path) -> None:
     """Draw the memory over time into a PNG, with the bound that it must keep.
 
     Raises:
-        SettingsError: matplotlib is not installed.
+        MachineError: matplotlib is not installed.
     """
     require_matplotlib()
     import matplotlib as mpl  # of the training extra, and slow

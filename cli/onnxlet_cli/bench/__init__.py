@@ -1,1 +1,1 @@
-"""The benchmark: cold starts, warm requests and events, each beside what people deploy, in one run on one machine."""
+"""The benchmark: cold starts, warm requests and events, compared with typical deployments on the same machine."""

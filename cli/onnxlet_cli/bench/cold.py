@@ -1,4 +1,4 @@
-"""Cold starts: from the spawn of a process to its first right answer, the model's way from S3 included."""
+"""Cold starts: the time from the spawn of a process to its first right answer, with the model's way from S3."""
 
 import json
 from collections.abc import Callable
@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from onnxlet_cli.bench import keras_model
-from onnxlet_cli.bench.fresh import Command, Outcome, run_function, run_program
+from onnxlet_cli.bench.fresh_process import Command, Outcome, run_function, run_program
 from onnxlet_cli.bench.models import BenchModel, load_model
 from onnxlet_cli.bench.options import SIZES, Options, Progress
 from onnxlet_cli.bench.payloads import (
     LABELS,
-    WrongAnswerError,
     function_url_event,
     photo,
     plain_json,
@@ -27,11 +26,12 @@ from onnxlet_cli.bench.payloads import (
     v2_path,
 )
 from onnxlet_cli.bench.results import Comparison, Panel, Section
+from onnxlet_cli.bench.series import Series, interleave
 from onnxlet_cli.bench.stage import Stage, open_stage
-from onnxlet_cli.bench.statistics import Series, interleave
+from onnxlet_cli.errors import WrongAnswerError
 
 NAIVE_RUNS = 3
-"""It takes ten seconds each, and differs by a factor of twenty."""
+"""Runs of the naive baseline: each takes ten seconds, and a difference by a factor of 20 needs no more."""
 
 PHOTO_MODEL = "mobile"
 
@@ -40,18 +40,19 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Case:
-    """One way to the same answer."""
+    """One of several programs that give the same answer."""
 
     label: str
     start: Callable[[], Outcome]
     check: Callable[[bytes], None]
-    """Raises where the answer is wrong."""
+    """A function that raises `WrongAnswerError` if the answer is wrong."""
 
     def run(self) -> Outcome:
         """Start a fresh process, and check its answer.
 
         Raises:
-            FreshProcessError, WrongAnswerError: it does not answer, or not rightly.
+            FreshProcessError: It does not answer.
+            WrongAnswerError: It answers wrongly.
         """
         outcome = self.start()
         self.check(outcome.body)
@@ -59,11 +60,12 @@ class Case:
 
 
 def measure_cold(options: Options, progress: Progress) -> Section:
-    """Start every case of every model over and over, each in a fresh process.
+    """Start every case of every model repeatedly, each time in a fresh process.
 
     Raises:
-        SettingsError: moto is not installed.
-        FreshProcessError, WrongAnswerError: a case does not answer, or not rightly.
+        MachineError: moto is not installed.
+        FreshProcessError: A case does not answer.
+        WrongAnswerError: A case answers wrongly.
     """
     series: list[Series] = []
     comparisons: list[Comparison] = []
@@ -74,9 +76,9 @@ def measure_cold(options: Options, progress: Progress) -> Section:
         for name in options.models:
             progress(f"cold {name}, {SIZES[name]}, S3 {throttle}")
             cases = _cases(stage, load_model(name, options.cache), options, notes)
-            found = _measure(cases, options.runs)
-            times = {key: _times(name, cases[key], outcomes) for key, outcomes in found.items()}
-            memory = {key: _memory(name, cases[key], found[key]) for key in ("onnxlet", "typical", "limit")}
+            outcomes = _measure(cases, options.runs)
+            times = {key: _times(name, cases[key], outcomes[key]) for key in outcomes}
+            memory = {key: _memory(name, cases[key], outcomes[key]) for key in ("onnxlet", "typical", "limit")}
             series += [*times.values(), *memory.values()]
             comparisons += compare(name, times, memory, "" if throttle.is_on else NO_THROTTLE)
             panels += to_panels(name, times) if throttle.is_on else ()
@@ -88,19 +90,19 @@ def measure_cold(options: Options, progress: Progress) -> Section:
 
 NOTES = (
     "onnxlet, typical and naive run under awslambdaric and fetch the model from the same S3; limit has it on its disk.",
-    "onnxlet is asked in V2 binary where nothing else stands.",
-    "onnxlet was told by ONNXLET_PREFETCH what to expect, as `onnxlet prefetch` prints it; untold: it was not.",
-    "onnxlet takes a thread for each vCPU of a function as large as this machine; the references one for each core.",
-    "Peak memory is VmHWM of the process at its first answer.",
+    "onnxlet is sent V2 in binary form if nothing else is said.",
+    "onnxlet has the ONNXLET_PREFETCH that `onnxlet prefetch` prints, except in the rows with no prefetch.",
+    "onnxlet uses one thread for each vCPU of a function as large as this machine; the baselines one for each core.",
+    "Peak memory is the VmHWM of the process at its first answer.",
 )
 
 
 NO_THROTTLE = ", no throttle"
-"""Of the keys of figures that have no goal: an S3 as fast as this machine is nobody's."""
+"""The end of the keys of figures without a goal: nobody has an S3 that is as fast as this machine."""
 
 
 def _cases(stage: Stage, model: BenchModel, options: Options, notes: list[str]) -> dict[str, Case]:
-    """All ways to the answers of a model; what is left out is noted."""
+    """Return all cases of a model, and note which one was left out."""
     cases = model_cases(stage, model)
     if model.name != PHOTO_MODEL:
         return cases
@@ -114,30 +116,32 @@ def _cases(stage: Stage, model: BenchModel, options: Options, notes: list[str]) 
 
 
 def model_cases(stage: Stage, model: BenchModel) -> dict[str, Case]:
-    """A model's tensors to its answer: ours, twice, what people deploy, and the least that onnxruntime takes."""
+    """Return the cases from a model's tensors to its output: onnxlet, typical, and the least that onnxruntime needs."""
     key = f"models/{model.name}.onnx"
     stage.upload(key, model.path.read_bytes())
     line = stage.publish(model.name, model)
     inputs = model.arrays()
-    ours, path = stage.function("aws_http", model.name, line), v2_path(model.name)
-    untold = stage.function("aws_http", model.name)
-    typical = stage.reference("typical", key)
+    onnxlet, path = stage.function("aws_http", model.name, line), v2_path(model.name)
+    no_prefetch = stage.function("aws_http", model.name)
+    typical = stage.baseline("typical", key)
 
     def limit() -> Outcome:
         return run_program(stage.limit(model), model.expected.nbytes)
 
     return {
         "onnxlet": Case(
-            "onnxlet", _starts(ours, path, v2_binary(inputs)), lambda body: model.check(read_v2_binary(*_result(body)))
+            "onnxlet",
+            _starts(onnxlet, path, v2_binary(inputs)),
+            lambda body: model.check(read_v2_binary(*_result(body))),
         ),
-        "onnxlet untold": Case(
-            "onnxlet, untold",
-            _starts(untold, path, v2_binary(inputs)),
+        "onnxlet no prefetch": Case(
+            "onnxlet, no prefetch",
+            _starts(no_prefetch, path, v2_binary(inputs)),
             lambda body: model.check(read_v2_binary(*_result(body))),
         ),
         "onnxlet json": Case(
             "onnxlet, JSON",
-            _starts(ours, path, v2_json(inputs)),
+            _starts(onnxlet, path, v2_json(inputs)),
             lambda body: model.check(read_v2_json(_result(body)[1])),
         ),
         "typical": Case(
@@ -150,19 +154,19 @@ def model_cases(stage: Stage, model: BenchModel) -> dict[str, Case]:
 
 
 def photo_cases(stage: Stage, model: BenchModel) -> dict[str, Case]:
-    """A photo to its label: ours, and what people deploy."""
+    """Return the cases from a photo to its label: onnxlet and the typical handler."""
     name = f"{model.name}-photo"
     line = stage.publish(name, model, takes_photos=True)
     labels = stage.scratch / "labels.txt"
     labels.write_text("\n".join(LABELS))
-    typical = stage.reference("typical_photo", f"models/{model.name}.onnx", {"LABELS": str(labels)})
+    typical = stage.baseline("typical_photo", f"models/{model.name}.onnx", {"LABELS": str(labels)})
     request = photo(), {"content-type": "image/jpeg"}
-    # Which label is right, the typical handler says itself: both must name the same.
+    # The typical handler decides which label is right: both must name the same one.
     expected = json.loads(_result(_starts(typical, "/", request)().body)[1])["label"]
 
-    def check(found: str) -> None:
-        if found != expected:
-            raise WrongAnswerError(f"a photo: expected {expected}, got {found}")
+    def check(label: str) -> None:
+        if label != expected:
+            raise WrongAnswerError(f"a photo: expected {expected}, got {label}")
 
     return {
         "onnxlet photo": Case(
@@ -179,36 +183,36 @@ def photo_cases(stage: Stage, model: BenchModel) -> dict[str, Case]:
 
 
 def naive_cases(stage: Stage, cache: Path) -> dict[str, Case]:
-    """TensorFlow with a Keras file."""
+    """Return the case of TensorFlow with a Keras file."""
     model = keras_model.load(cache)
     key = "models/mobile.keras"
     stage.upload(key, model.path.read_bytes())
-    naive = stage.reference("naive", key, {"TF_CPP_MIN_LOG_LEVEL": "3"})
+    naive = stage.baseline("naive", key, {"TF_CPP_MIN_LOG_LEVEL": "3"})
     start = _starts(naive, "/", plain_json(model.arrays()))
     return {"naive": Case("naive", start, lambda body: model.check(read_plain_json(_result(body)[1])))}
 
 
 def compare(name: str, times: dict[str, Series], memory: dict[str, Series], suffix: str = "") -> list[Comparison]:
-    """The figures of one model; `suffix` ends their keys."""
+    """Return the figures of one model; their keys end in `suffix`."""
     start, photo_start = f"cold start, {name}: onnxlet / ", f"photo to label, {name}: onnxlet / typical"
     figures: list[tuple[str, str, dict[str, Series], str, str]] = [
         (f"cold {name} / typical", f"{start}typical", times, "onnxlet", "typical"),
         (f"cold {name} / limit", f"{start}limit", times, "onnxlet", "limit"),
-        (f"cold {name} untold / typical", f"{start}typical, untold", times, "onnxlet untold", "typical"),
+        (f"cold {name} no prefetch / typical", f"{start}typical, no prefetch", times, "onnxlet no prefetch", "typical"),
         (f"cold {name} / naive", f"{start}naive", times, "onnxlet", "naive"),
         (f"cold {name} json / typical", f"{start}typical, both JSON", times, "onnxlet json", "typical"),
         ("cold photo / typical", photo_start, times, "onnxlet photo", "typical photo"),
         (f"memory {name} / typical", f"peak memory, {name}: onnxlet / typical", memory, "onnxlet", "typical"),
     ]
     return [
-        Comparison(f"{key}{suffix}", what, series[ours], series[reference])
-        for key, what, series, ours, reference in figures
-        if reference in series
+        Comparison(f"{key}{suffix}", what, series[ours], series[baseline])
+        for key, what, series, ours, baseline in figures
+        if baseline in series
     ]
 
 
 def to_panels(name: str, times: dict[str, Series]) -> list[Panel]:
-    """What the chart shows of one model."""
+    """Return the chart's panels for one model."""
     shown = ["onnxlet", "limit", "typical", "naive"]
     bars = {key: times[key] for key in shown if key in times}
     panels = [Panel(f"Cold start, {name} ({SIZES[name]})", bars)]
@@ -219,10 +223,10 @@ def to_panels(name: str, times: dict[str, Series]) -> list[Panel]:
 
 
 def _measure(cases: dict[str, Case], runs: int) -> dict[str, list[Outcome]]:
-    found: dict[str, list[Outcome]] = {key: [] for key in cases}
+    outcomes: dict[str, list[Outcome]] = {key: [] for key in cases}
     for key, outcome in interleave({key: case.run for key, case in cases.items()}, runs, {"naive": NAIVE_RUNS}):
-        found[key].append(outcome)
-    return found
+        outcomes[key].append(outcome)
+    return outcomes
 
 
 def _times(name: str, case: Case, outcomes: list[Outcome]) -> Series:
@@ -235,7 +239,7 @@ def _memory(name: str, case: Case, outcomes: list[Outcome]) -> Series:
 
 
 def _starts(command: Command, path: str, request: tuple[bytes, dict[str, str]]) -> Callable[[], Outcome]:
-    """How a function is started and sent a request."""
+    """Return a function that starts a process and sends it a request."""
     event = json.dumps(function_url_event(path, *request)).encode()
     return lambda: run_function(command, event)
 

@@ -1,4 +1,4 @@
-"""A CPU quota for a process, by a cgroup of its own where the machine allows one: what a small function gets.
+"""A CPU quota for a process, like that of a small function, by a cgroup of its own if the machine allows one.
 
 Source: Linux, `Documentation/admin-guide/cgroup-v2.rst` (`cpu.max`) and `scheduler/sched-bwc.rst` (`cpu.cfs_quota_us`).
 """
@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from onnxlet.errors import SettingsError
+from onnxlet_publishing.errors import MachineError
 
 CGROUPS = Path("/sys/fs/cgroup")
 PERIOD_US = 100_000
-"""The kernel's default."""
+"""The kernel's default period."""
 
 
 @contextmanager
@@ -21,18 +21,18 @@ def limited(process_id: int, cpus: float) -> Iterator[None]:
     """Give a process a share of the CPUs while the context lasts.
 
     Args:
-        process_id: Whose; all of its threads share it.
-        cpus: How many CPUs' time; 0.29 is what Lambda gives to 512 MB.
+        process_id: The process; all of its threads share the quota.
+        cpus: The number of CPUs; Lambda gives 0.29 to a function with 512 MB.
 
     Raises:
-        SettingsError: the machine does not allow it.
+        MachineError: The machine does not allow a quota.
     """
     quota_us = int(cpus * PERIOD_US)
     try:
         folder = _make(quota_us)
         (folder / "cgroup.procs").write_text(str(process_id))
     except OSError as error:
-        raise SettingsError(f"a CPU quota: this machine does not allow one ({error.strerror})") from error
+        raise MachineError(f"CPU quota: this machine does not allow one ({error.strerror})") from error
     try:
         yield
     finally:
@@ -42,7 +42,7 @@ def limited(process_id: int, cpus: float) -> Iterator[None]:
 
 
 def _make(quota_us: int) -> Path:
-    """A new group with a quota, in the second version of cgroups or, where that has no CPU controller, the first."""
+    """Make a cgroup with a quota: in cgroups v2, or in v1 if v2 has no CPU controller."""
     name = f"onnxlet-bench-{os.getpid()}-{time.monotonic_ns()}"
     controllers = CGROUPS / "cgroup.controllers"
     if controllers.exists() and "cpu" in controllers.read_text().split():
@@ -59,7 +59,7 @@ def _make(quota_us: int) -> Path:
 
 
 def _remove(folder: Path) -> None:
-    for _ in range(20):  # it is busy while the kernel still moves the last thread
+    for _ in range(20):  # the group is busy until the kernel has moved the last thread
         try:
             folder.rmdir()
         except OSError:

@@ -1,4 +1,4 @@
-"""What is started as the deployed function: the source tree with this venv's packages, or an unpacked package."""
+"""The deployment that is measured: the source tree with this venv's packages, or an unpacked package."""
 
 import compileall
 import sysconfig
@@ -7,45 +7,45 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet_cli.assets import functions_folder
+from onnxlet_publishing.errors import UsageError
 
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
-REFERENCES = Path(__file__).with_name("baselines")
+BASELINES = Path(__file__).with_name("baselines")
 
 INTERFACE_CLIENT = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
-"""What Lambda's own image has, and no package brings."""
+"""Modules of Lambda's own image, which no package contains."""
 
 PYTHON = ("python", "-S")
-"""Without the venv's `.pth` files, which take 7 ms and which no deployed function has; for every reference alike."""
+"""Python without the venv's `.pth` files, which take 7 ms and which no deployed function has; baselines use it too."""
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A folder that is started, and where it finds what it imports."""
+    """A folder with the functions, and the folder of the packages that they import."""
 
     folder: Path
     python_path: Path
     title: str
-    """For the report."""
+    """The deployment's name in the report."""
 
 
 def source_tree() -> Deployment:
-    """`functions/` as it is, with its bytecode written, and this venv's packages."""
-    for folder in (functions_folder(), REFERENCES):
+    """Return `functions/` with its bytecode written, and this venv's packages."""
+    for folder in (functions_folder(), BASELINES):
         compileall.compile_dir(folder, quiet=1)
     return Deployment(functions_folder(), SITE_PACKAGES, "functions/ with the packages of this venv")
 
 
 def unpacked(package: Path, scratch: Path) -> Deployment:
-    """A package of `onnxlet package`, a zip or a folder, with nothing of this venv but Lambda's runtime client.
+    """Return a package of `onnxlet package`, to which this venv adds only Lambda's runtime client.
 
     Args:
-        package: The zip or the folder.
-        scratch: An empty folder, for what is unpacked.
+        package: A zip or a folder.
+        scratch: An empty folder to unpack into.
 
     Raises:
-        InvalidRequestError: it is no zip, or has no `main.py`.
+        UsageError: The file is not a zip, or the package has no `main.py`.
     """
     folder = package.absolute()
     if package.is_file():
@@ -54,19 +54,19 @@ def unpacked(package: Path, scratch: Path) -> Deployment:
             with zipfile.ZipFile(package) as archive:
                 archive.extractall(folder)
         except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, ValueError) as error:
-            raise InvalidRequestError(f"--package {package}: expected a zip, got: {error}") from error
+            raise UsageError(f"--package {package}: expected a zip, got: {error}") from error
     if not (folder / "main.py").exists():
-        raise InvalidRequestError(f"--package {package}: expected a package of `onnxlet package`, with a main.py in it")
+        raise UsageError(f"--package {package}: expected a package of `onnxlet package`, got one without main.py")
     return Deployment(folder, _interface_client(scratch), f"{package.name}, unpacked")
 
 
 def open_deployment(package: Path | None, scratch: Path) -> Deployment:
-    """The package where there is one, else the source tree; raises as `unpacked`."""
+    """Return the package, or the source tree without one; raises as `unpacked`."""
     return source_tree() if package is None else unpacked(package, scratch)
 
 
 def _interface_client(scratch: Path) -> Path:
-    """A folder with Lambda's runtime client and nothing else."""
+    """Make a folder that contains only Lambda's runtime client."""
     folder = scratch.absolute() / "runtime"
     folder.mkdir()
     for entry in SITE_PACKAGES.iterdir():

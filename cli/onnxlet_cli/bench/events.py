@@ -1,4 +1,4 @@
-"""Objects that arrive in a bucket: photos in the batches of a queue, answered together or one by one."""
+"""Events: photos that arrive in a bucket and in the batches of a queue, processed together or one by one."""
 
 import json
 from collections.abc import Callable
@@ -8,36 +8,37 @@ from itertools import count
 from typing import Any
 
 from onnxlet.storage import Store
-from onnxlet_cli.bench.deployment import REFERENCES, SITE_PACKAGES
+from onnxlet_cli.bench.deployment import BASELINES, SITE_PACKAGES
 from onnxlet_cli.bench.models import BenchModel, load_model
 from onnxlet_cli.bench.options import Options, Progress
-from onnxlet_cli.bench.payloads import LABELS, WrongAnswerError, photo
+from onnxlet_cli.bench.payloads import LABELS, photo
 from onnxlet_cli.bench.results import Comparison, Panel, Section
+from onnxlet_cli.bench.series import Series, interleave
 from onnxlet_cli.bench.stage import MEMORY_MIB, REGISTRY, Stage, open_stage
-from onnxlet_cli.bench.statistics import Series, interleave
 from onnxlet_cli.bench.storage import BUCKET
 from onnxlet_cli.bench.worker import Worker, python_path
+from onnxlet_cli.errors import WrongAnswerError
 
-ROUNDS = 5
 PHOTOS = 64
 BATCH = 10
-"""What a queue hands to a function at a time, by default."""
+"""Messages that a queue passes to a function at a time, by default."""
 
 MODEL = "mobile"
 RESULTS = "results"
 
 NOTES = (
     "64 JPEGs of 224 x 224 pixels in SQS batches of 10, each an S3 notification; each result is an object in S3.",
-    "Both answer the same batches in one warm process, with a thread for each of this machine's cores.",
+    "Each processes the same batches in one warm process, with a thread for each of this machine's cores.",
 )
 
 
-def measure_events(options: Options, rounds: int, progress: Progress) -> Section:
-    """Time all photos from the bucket to their results, ours and one by one in turns.
+def measure_events(options: Options, progress: Progress) -> Section:
+    """Time all photos from the bucket to their results: onnxlet and the baseline in turns.
 
     Raises:
-        SettingsError: moto is not installed.
-        FreshProcessError, WrongAnswerError: a photo was not answered, or not rightly.
+        MachineError: moto is not installed.
+        FreshProcessError: A process has ended.
+        WrongAnswerError: A photo has no result or a wrong one.
     """
     progress(f"events: {PHOTOS} photos")
     with open_stage(options.throttle) as stage:
@@ -53,12 +54,12 @@ def measure_events(options: Options, rounds: int, progress: Progress) -> Section
             }
             rates: dict[str, list[float]] = {case: [] for case in cases}
             labels: dict[str, list[str]] = {}
-            for case, (seconds, found) in interleave(cases, rounds):
+            for case, (seconds, names) in interleave(cases, options.runs):
                 rates[case].append(PHOTOS / seconds)
-                labels[case] = found
+                labels[case] = names
     if labels["aws_objects"] != labels["one by one"]:
-        raise WrongAnswerError("events: aws_objects and the reference name other labels")
-    series = {case: Series(f"{MODEL}: {case}", tuple(found), "objects/s") for case, found in rates.items()}
+        raise WrongAnswerError("events: expected the labels of the baseline, got others from aws_objects")
+    series = {case: Series(f"{MODEL}: {case}", tuple(samples), "objects/s") for case, samples in rates.items()}
     what = f"{PHOTOS} photos, objects per second: aws_objects / one by one"
     comparison = Comparison("events / one by one", what, series["aws_objects"], series["one by one"])
     facts = {"throttle": vars(options.throttle)}
@@ -83,18 +84,18 @@ def _worker(stage: Stage, model: BenchModel) -> Worker:
         "LABELS": str(labels),
         "RESULTS": RESULTS,
     }
-    folders = [stage.deployment.folder, REFERENCES, SITE_PACKAGES]
+    folders = [stage.deployment.folder, BASELINES, SITE_PACKAGES]
     return Worker(model.name, model.path.parent, {**stage.environment("", variables), **python_path(folders)})
 
 
 def _round(stage: Stage, process: Worker, case: str, number: int) -> tuple[float, list[str]]:
-    """Put new photos into the bucket, and let them be answered; gives the seconds and the labels."""
+    """Put new photos into the bucket, and process them; return the seconds and the labels."""
     bucket = stage.open(f"s3://{BUCKET}")
     keys = [f"photos-{number}/{index}.jpg" for index in range(PHOTOS)]
 
     def put(index: int) -> None:
         bucket.put_if_absent(keys[index], photo(index))
-        bucket.read(keys[index])  # the front has it in memory then
+        bucket.read(keys[index])  # the front of the S3 then has it in memory
 
     _together(put)
     (seconds,) = process.measure(case, 1, [to_event(keys[start : start + BATCH]) for start in range(0, PHOTOS, BATCH)])
@@ -102,10 +103,10 @@ def _round(stage: Stage, process: Worker, case: str, number: int) -> tuple[float
 
 
 def _labels(results: Store, prefix: str) -> list[str]:
-    """The labels in the results, in the order of the photos.
+    """Return the labels in the results, in the order of the photos.
 
     Raises:
-        WrongAnswerError: a photo has no result.
+        WrongAnswerError: A photo has no result.
     """
     names = results.children(prefix)
     if len(names) != PHOTOS:
@@ -115,25 +116,25 @@ def _labels(results: Store, prefix: str) -> list[str]:
 
 
 def to_label(document: dict[str, Any]) -> str:
-    """The label that a result names first, ours or the reference's.
+    """Return the label that a result of onnxlet or of the baseline names first.
 
     Raises:
-        WrongAnswerError: it names none.
+        WrongAnswerError: The result names no label.
     """
     if "label" in document:
         return str(document["label"])
     if "predictions" not in document:
-        raise WrongAnswerError(f"events: {document}")
+        raise WrongAnswerError(f"events: expected a result with labels, got {document}")
     return str(document["predictions"][0]["top"][0]["label"])
 
 
 def to_event(keys: list[str]) -> dict[str, Any]:
-    """A batch of SQS messages, each with S3's notification of one object."""
+    """Return a batch of SQS messages, each with S3's notification of one object."""
     return {"Records": [_message(key) for key in keys]}
 
 
 def _message(key: str) -> dict[str, Any]:
-    notified = {
+    notification = {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
         "eventName": "ObjectCreated:Put",
@@ -142,7 +143,7 @@ def _message(key: str) -> dict[str, Any]:
     return {
         "messageId": key,
         "eventSource": "aws:sqs",
-        "body": json.dumps({"Records": [notified]}),
+        "body": json.dumps({"Records": [notification]}),
         "attributes": {},
         "messageAttributes": {},
     }

@@ -1,4 +1,4 @@
-"""What the figures must be, in one table; the report sets it beside what was measured."""
+"""The goals of the benchmark's figures; the report shows each next to the measurement."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ class Goal:
 
     bound: float
     is_least: bool = False
-    """Whether the figure must reach the bound; else it must not exceed it."""
+    """Whether the figure must be at least the bound; otherwise at most."""
 
     def is_met(self, value: float) -> bool:
-        """Whether a figure is on the right side."""
+        """Return whether a figure meets the goal."""
         return value >= self.bound if self.is_least else value <= self.bound
 
 
@@ -32,4 +32,4 @@ GOALS = {
     "warm quota / default threads": Goal(0.6),
     "events / one by one": Goal(4.0, is_least=True),
 }
-"""By the key of a comparison."""
+"""The goals by the keys of comparisons."""

@@ -1,4 +1,4 @@
-"""The naive reference's model: Keras' own MobileNetV2 with random weights, saved once in a process of its own."""
+"""The naive baseline's model: Keras' MobileNetV2 with random weights, saved once by a process of its own."""
 
 import importlib.util
 import os
@@ -8,19 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from onnxlet_cli.bench.fresh import FreshProcessError
 from onnxlet_cli.bench.models import REVISION, BenchModel
+from onnxlet_cli.errors import FreshProcessError
 
 NAME = "mobile-keras"
 
 
 def is_possible() -> bool:
-    """Whether Keras and TensorFlow are installed."""
+    """Return whether Keras and TensorFlow are installed."""
     return all(importlib.util.find_spec(name) is not None for name in ("keras", "tensorflow"))
 
 
 def load(cache: Path) -> BenchModel:
-    """The model from the cache; made where it is not there yet.
+    """Return the model from the cache, and make it if it is missing.
 
     Raises:
         FreshProcessError: Keras failed.
@@ -38,15 +38,15 @@ def load(cache: Path) -> BenchModel:
 
 
 def main(folder: Path) -> None:
-    """Make the model, ask it once, and write all into the folder."""
-    import keras  # with TensorFlow, which takes seconds
+    """Make the model, run it once, and write the model, its input and its output into the folder."""
+    import keras  # imports TensorFlow, which takes seconds
 
     keras.utils.set_random_seed(0)
     model = keras.applications.MobileNetV2(weights=None)
     image = np.random.default_rng(0).standard_normal((1, 224, 224, 3), np.float32)
     model.save(folder / "mobile.keras")
     np.save(folder / "input.npy", image)
-    np.save(folder / "expected.npy", model.predict(image, verbose=0))  # the last: the cache is whole
+    np.save(folder / "expected.npy", model.predict(image, verbose=0))  # written last: it marks the cache as complete
 
 
 if __name__ == "__main__":

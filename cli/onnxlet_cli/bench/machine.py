@@ -1,4 +1,4 @@
-"""The machine and the versions that figures belong to: without them no figure says anything."""
+"""The machine and the library versions that the figures belong to."""
 
 import os
 import platform
@@ -27,7 +27,7 @@ MEMORY_INFO = Path("/proc/meminfo")
 
 
 def describe() -> dict[str, Any]:
-    """The machine: CPU, cores, memory, kernel, Python and the versions of what is measured."""
+    """Return the CPU, cores, memory, kernel and Python of this machine, and the versions of what is measured."""
     return {
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)),
@@ -38,7 +38,7 @@ def describe() -> dict[str, Any]:
         "system": platform.system(),
         "architecture": platform.machine(),
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None},
+        "packages": {name: installed for name in PACKAGES if (installed := _version(name)) is not None},
     }
 
 
@@ -47,7 +47,7 @@ def _cpu() -> str:
 
 
 def _field(path: Path, name: str) -> str:
-    """What a file of /proc says under a name, for the first time; `0` where it does not."""
+    """Return the first value under a name in a file of /proc; `0` if the file has no such name."""
     lines = path.read_text().splitlines() if path.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "0")
 

@@ -1,4 +1,4 @@
-"""The benchmark's models as files in a cache: each graph, an input and the answer to expect, made once."""
+"""The benchmark's models in a cache of files: each graph, its inputs and its expected output, made once."""
 
 import os
 from collections.abc import Callable
@@ -13,20 +13,20 @@ from onnxlet_cli.bench.options import CACHE
 from onnxlet_cli.bench.payloads import Array, check_close
 
 REVISION = 1
-"""Of what stands in the cache; another one makes it anew."""
+"""Revision of the cache; a different one makes its files again."""
 
 TOKENS = 64
-"""Of the sentence that `text` is asked about."""
+"""Length of the sentence that is sent to `text`."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network that can be made, and what it is asked."""
+    """A network that can be built, and the shape of its input."""
 
     build: Callable[[], Any]
-    """Gives the ONNX model."""
+    """A function that returns the ONNX model."""
     shape: tuple[int, ...]
-    """Of the one row of inputs that is sent."""
+    """Shape of the one row of inputs that is sent."""
 
 
 NETWORKS = {
@@ -40,34 +40,34 @@ NETWORKS = {
 
 @dataclass(frozen=True)
 class BenchModel:
-    """One model of the benchmark, on the disk."""
+    """A model of the benchmark on the disk."""
 
     name: str
     path: Path
     """The ONNX file."""
     inputs: dict[str, Path]
-    """The `.npy` file of each input, one row."""
+    """The `.npy` file of each input, which has one row."""
     expected: Array
-    """The answer of ONNX Runtime's defaults to these inputs, (1, width)."""
+    """The output of ONNX Runtime with its defaults for these inputs, (1, width)."""
 
     def arrays(self) -> dict[str, Array]:
-        """The inputs."""
+        """Return the inputs."""
         return {name: np.load(path) for name, path in self.inputs.items()}
 
     def check(self, answer: Array) -> None:
-        """Compare an answer with the expected one.
+        """Compare an output with the expected one.
 
         Raises:
-            WrongAnswerError: it is another.
+            WrongAnswerError: They differ.
         """
         check_close(self.name, answer, self.expected)
 
 
 def load_model(name: str, cache: Path = CACHE) -> BenchModel:
-    """A model from the cache; made, and asked once, where it is not there yet."""
+    """Return a model from the cache, and make it if it is missing."""
     folder = (cache / f"{name}-{REVISION}").absolute()
     path, answer = folder / f"{name}.onnx", folder / "expected.npy"
-    if not answer.exists():  # it is written last
+    if not answer.exists():  # the file that is written last
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, NETWORKS[name].build().SerializeToString())
         _write_arrays(path, NETWORKS[name].shape, answer)
@@ -76,26 +76,26 @@ def load_model(name: str, cache: Path = CACHE) -> BenchModel:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that another process sees whole or not at all."""
+    """Write a file so that another process sees all of it or nothing."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_bytes(data)
     part.replace(path)
 
 
 def _write_arrays(path: Path, shape: tuple[int, ...], answer: Path) -> None:
-    """Write inputs of this shape, and what ONNX Runtime's defaults answer to them."""
-    import onnxruntime  # as all that is heavy, only where a model is made
+    """Write inputs of this shape, and the output of ONNX Runtime with its defaults."""
+    import onnxruntime  # heavy, and needed only to make a model
 
     session = onnxruntime.InferenceSession(str(path))
     random = np.random.default_rng(0)
-    feed = {spec.name: _made_up(spec.name, spec.type, shape, random) for spec in session.get_inputs()}
+    feed = {spec.name: _random_input(spec.name, spec.type, shape, random) for spec in session.get_inputs()}
     for name, array in feed.items():
         np.save(path.with_name(f"input-{name}.npy"), array)
     (expected,) = session.run(None, feed)
     np.save(answer, expected)
 
 
-def _made_up(name: str, kind: str, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+def _random_input(name: str, kind: str, shape: tuple[int, ...], random: np.random.Generator) -> Array:
     if kind == "tensor(float)":
         return random.standard_normal(shape, np.float32)
     is_mask = "mask" in name

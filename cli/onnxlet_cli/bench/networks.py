@@ -1,9 +1,9 @@
-"""The benchmark's five networks: real architectures with random weights, for only their sizes and operators count."""
+"""The benchmark's five networks: real architectures with random weights, since only sizes and operators matter."""
 
 import onnx
 from onnx import TensorProto
 
-from onnxlet_cli.bench.graph import RESIDUAL_SCALE, Graph
+from onnxlet_cli.bench.graph_builder import RESIDUAL_SCALE, GraphBuilder
 
 SEED = 5
 CLASSES = 1000
@@ -12,16 +12,16 @@ Image = dict[str, tuple[int, tuple[int | str, ...]]]
 
 
 def tiny() -> onnx.ModelProto:
-    """A multilayer perceptron of 64, 32 and 10 units; 10 KB."""
-    graph = Graph(SEED)
+    """Build a multilayer perceptron of 64, 32 and 10 units; 10 KB."""
+    graph = GraphBuilder(SEED)
     hidden = graph.node("Relu", graph.linear("input", (64, 32), gain=2.0))
     scores = graph.linear(hidden, (32, 10))
     return graph.to_model({"input": (TensorProto.FLOAT, ("batch", 64))}, scores, 10)
 
 
 def cnn() -> onnx.ModelProto:
-    """Six convolutions on 3x32x32 pixels, as for CIFAR-10; 1 MB."""
-    graph = Graph(SEED)
+    """Build a network of six convolutions on 3x32x32 pixels, as for CIFAR-10; 1 MB."""
+    graph = GraphBuilder(SEED)
     source, incoming = "input", 3
     for outgoing in (32, 64, 128):
         source = graph.node("Relu", graph.conv(source, (incoming, outgoing), 3))
@@ -32,11 +32,11 @@ def cnn() -> onnx.ModelProto:
 
 
 def mobile() -> onnx.ModelProto:
-    """MobileNetV2 on 3x224x224 pixels, its batch normalisation folded as exporters do; 14 MB.
+    """Build MobileNetV2 on 3x224x224 pixels, its batch normalisation folded as exporters do; 14 MB.
 
     Source: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", arXiv 1801.04381, table 2.
     """
-    graph = Graph(SEED)
+    graph = GraphBuilder(SEED)
     source = graph.relu6(graph.conv("input", (3, 32), 3, stride=2))
     incoming = 32
     stages = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
@@ -49,8 +49,8 @@ def mobile() -> onnx.ModelProto:
     return graph.to_model(_image(224), graph.classifier(source, (1280, CLASSES)), CLASSES)
 
 
-def _inverted_residual(graph: Graph, source: str, channels: tuple[int, int], expansion: int, stride: int) -> str:
-    """One of MobileNetV2's blocks: widen, filter each channel by itself, narrow, and add where the shapes allow."""
+def _inverted_residual(graph: GraphBuilder, source: str, channels: tuple[int, int], expansion: int, stride: int) -> str:
+    """Add a block of MobileNetV2: widen, filter each channel, narrow, and add the input if the shapes allow."""
     incoming, outgoing = channels
     wide = incoming * expansion
     hidden = source if expansion == 1 else graph.relu6(graph.conv(source, (incoming, wide), 1))
@@ -61,12 +61,12 @@ def _inverted_residual(graph: Graph, source: str, channels: tuple[int, int], exp
 
 
 def resnet50() -> onnx.ModelProto:
-    """ResNet-50 on 3x224x224 pixels, its batch normalisation folded; 102 MB.
+    """Build ResNet-50 on 3x224x224 pixels, its batch normalisation folded; 102 MB.
 
-    Source: He et al., "Deep Residual Learning for Image Recognition", arXiv 1512.03385, table 1, with the stride in the
+    Source: "Deep Residual Learning for Image Recognition", arXiv 1512.03385, table 1, with the stride in the
     3x3 convolution as all libraries have it today.
     """
-    graph = Graph(SEED)
+    graph = GraphBuilder(SEED)
     source = graph.node("Relu", graph.conv("input", (3, 64), 7, stride=2))
     source = graph.node("MaxPool", source, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
     incoming = 64
@@ -78,8 +78,8 @@ def resnet50() -> onnx.ModelProto:
     return graph.to_model(_image(224), graph.classifier(source, (incoming, CLASSES)), CLASSES)
 
 
-def _bottleneck(graph: Graph, source: str, incoming: int, width: int, stride: int) -> str:
-    """One of ResNet-50's blocks: narrow, filter, widen, and add what came in."""
+def _bottleneck(graph: GraphBuilder, source: str, incoming: int, width: int, stride: int) -> str:
+    """Add a block of ResNet-50: narrow, filter, widen, and add the input."""
     outgoing = 4 * width
     hidden = graph.node("Relu", graph.conv(source, (incoming, width), 1))
     hidden = graph.node("Relu", graph.conv(hidden, (width, width), 3, stride))
@@ -96,11 +96,11 @@ TEXT_POSITIONS = 512
 
 
 def text() -> onnx.ModelProto:
-    """DistilBERT with a head for two classes, on INT64 ids and mask of any length; 267 MB.
+    """Build DistilBERT with a head for two classes, on INT64 ids and mask of any length; 267 MB.
 
     Source: Sanh et al., "DistilBERT, a distilled version of BERT", arXiv 1910.01108.
     """
-    graph = Graph(SEED)
+    graph = GraphBuilder(SEED)
     words = graph.node("Gather", graph.weights((TEXT_TOKENS, TEXT_WIDTH), 1.0), "input_ids")
     length = graph.node("Shape", "input_ids", start=1, end=2)
     zero, one = graph.constant([0], int), graph.constant([1], int)
@@ -118,8 +118,8 @@ def text() -> onnx.ModelProto:
     return graph.to_model({"input_ids": ids, "attention_mask": ids}, graph.linear(pooled, (TEXT_WIDTH, 2)), 2)
 
 
-def _attention(graph: Graph, source: str, hidden_from: str) -> str:
-    """Self-attention of twelve heads; `hidden_from` is added to the scores of what must not be seen."""
+def _attention(graph: GraphBuilder, source: str, hidden_from: str) -> str:
+    """Add self-attention of twelve heads; `hidden_from` is added to the scores, to hide what the mask hides."""
     size = TEXT_WIDTH // TEXT_HEADS
     split = graph.constant([0, -1, TEXT_HEADS, size], int)
 
@@ -135,15 +135,15 @@ def _attention(graph: Graph, source: str, hidden_from: str) -> str:
     return graph.linear(graph.node("Reshape", merged, graph.constant([0, -1, TEXT_WIDTH], int)), (TEXT_WIDTH,) * 2)
 
 
-def _feed_forward(graph: Graph, source: str) -> str:
-    """Two layers with a GELU between them, written out as exporters do."""
+def _feed_forward(graph: GraphBuilder, source: str) -> str:
+    """Add two layers with a GELU between them, written out as exporters do."""
     wide = graph.linear(source, (TEXT_WIDTH, 4 * TEXT_WIDTH))
     error = graph.node("Erf", graph.node("Div", wide, graph.constant(2**0.5)))
     doubled = graph.node("Mul", wide, graph.node("Add", error, graph.constant(1.0)))
     return graph.linear(graph.node("Mul", doubled, graph.constant(0.5)), (4 * TEXT_WIDTH, TEXT_WIDTH))
 
 
-def _normalised(graph: Graph, source: str) -> str:
+def _normalised(graph: GraphBuilder, source: str) -> str:
     scale, bias = graph.weights((TEXT_WIDTH,), 0.02, mean=1.0), graph.weights((TEXT_WIDTH,), 0.02)
     return graph.node("LayerNormalization", source, scale, bias, axis=-1, epsilon=1e-12)
 

@@ -1,4 +1,4 @@
-"""What S3 says of a stored object: whole, in part, or not at all where the client has it already.
+"""S3's responses to requests for a stored object: the whole, a part, or nothing if the client already has it.
 
 Source: Amazon S3 API, GetObject and HeadObject; RFC 9110, 13 (conditional requests) and 14 (range requests).
 """
@@ -17,17 +17,17 @@ KEPT_PREFIX = "x-amz-meta-"
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object whose bytes are in memory."""
+    """A stored object with its bytes in memory."""
 
     file: IO[bytes]
-    """Anonymous, in memory: the kernel sends from it. It closes with its last reader."""
+    """An anonymous file in memory, from which the kernel sends; it closes with its last reader."""
     size: int
     headers: Mapping[str, str]
-    """What S3 says of it with every answer; lower-case names."""
+    """The headers of every response for it; lower-case names."""
 
     @classmethod
     def keep(cls, data: bytes, headers: Mapping[str, str]) -> "StoredObject":
-        """Keep an object's bytes, and of its headers those that belong to the object."""
+        """Keep an object's bytes, and those of its headers that belong to the object."""
         file = os.fdopen(os.memfd_create("object"), "wb", buffering=0)
         view = memoryview(data)
         while view:  # one write takes 2 GiB at most
@@ -39,7 +39,7 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class Part:
-    """What is answered to one request: a status, its headers, and which bytes follow."""
+    """A response: its status, its headers, and which bytes of the object follow."""
 
     status: int
     headers: dict[str, str]
@@ -47,38 +47,38 @@ class Part:
     size: int = 0
 
 
-def answer(found: StoredObject, headers: Mapping[str, str]) -> Part:
-    """Answer a request for an object.
+def respond(stored: StoredObject, headers: Mapping[str, str]) -> Part:
+    """Return the response to a request for an object.
 
     Args:
-        found: The object.
-        headers: The request's, with lower-case names.
+        stored: The object.
+        headers: The request's headers, with lower-case names.
     """
-    said = {**found.headers, "accept-ranges": "bytes"}
-    etag = found.headers.get("etag", "")
+    common = {**stored.headers, "accept-ranges": "bytes"}
+    etag = stored.headers.get("etag", "")
     if "if-match" in headers and not _names(headers["if-match"], etag):
         return Part(412, {"content-length": "0"})
     if "if-none-match" in headers and _names(headers["if-none-match"], etag):
-        return Part(304, said)
-    asked = _RANGE.fullmatch(headers.get("range", "").strip())
-    if asked is None or asked.group() == "bytes=-":
-        return Part(200, {**said, "content-length": str(found.size)}, 0, found.size)
-    first, last = _bounds(asked[1], asked[2], found.size)
+        return Part(304, common)
+    requested = _RANGE.fullmatch(headers.get("range", "").strip())
+    if requested is None or requested.group() == "bytes=-":
+        return Part(200, {**common, "content-length": str(stored.size)}, 0, stored.size)
+    first, last = _bounds(requested[1], requested[2], stored.size)
     if first > last:
-        return Part(416, {"content-range": f"bytes */{found.size}", "content-length": "0"})
+        return Part(416, {"content-range": f"bytes */{stored.size}", "content-length": "0"})
     size = last - first + 1
-    ranged = {"content-length": str(size), "content-range": f"bytes {first}-{last}/{found.size}"}
-    return Part(206, {**said, **ranged}, first, size)
+    ranged = {"content-length": str(size), "content-range": f"bytes {first}-{last}/{stored.size}"}
+    return Part(206, {**common, **ranged}, first, size)
 
 
 def _bounds(first: str, last: str, size: int) -> tuple[int, int]:
-    """The first and the last byte of a range, both included; the first after the last where it has none."""
+    """Return the first and the last byte of a range, inclusive; an empty range has the first after the last."""
     if not first:
         return (max(0, size - int(last)), size - 1) if int(last) else (size, size - 1)
     return int(first), min(int(last), size - 1) if last else size - 1
 
 
 def _names(condition: str, etag: str) -> bool:
-    """Whether a condition names this entity tag; clients write it with quotes and without."""
+    """Return whether a condition names this entity tag, which clients write with or without quotes."""
     names = {name.strip().removeprefix("W/").strip('"') for name in condition.split(",")}
     return "*" in names or etag.strip('"') in names

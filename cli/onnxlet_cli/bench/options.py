@@ -1,48 +1,51 @@
-"""What is measured, and how often: the options that all parts of the benchmark share."""
+"""The options that all parts of the benchmark share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet_cli.bench.throttle import Throttle
+from onnxlet_publishing.errors import UsageError
 
 SIZES = {"tiny": "10 KB", "cnn": "1.2 MB", "mobile": "14 MB", "resnet50": "102 MB", "text": "268 MB"}
-"""The models, and how large their files are."""
+"""The benchmark's models and the sizes of their files."""
 
 CACHE = Path(".onnxlet/bench")
 
 RUNS = 15
+EVENT_RUNS = 5
+WARM_RUNS = 60
+"""The default numbers of rounds: of cold starts, of events and of warm requests."""
 
 Progress = Callable[[str], None]
-"""Is told what is measured next."""
+"""A function that shows what is measured next."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured, and how often."""
+    """The selection of models and cases, and the number of runs."""
 
     models: tuple[str, ...] = tuple(SIZES)
-    """For cold starts."""
+    """Models whose cold starts are measured."""
     runs: int = RUNS
-    """Rounds that count; before them is one that does not."""
+    """Rounds that count; one round that does not count comes first."""
     throttle: Throttle = field(default_factory=Throttle)
     package: Path | None = None
     """A package of `onnxlet package`; None takes the source tree."""
     cache: Path = CACHE
-    """Where the generated models are kept."""
+    """The folder of the generated models."""
 
 
 def parse_names(text: str | None) -> tuple[str, ...]:
-    """Read models' names with commas between them; None gives all.
+    """Return the models named in a list with commas; None gives all models.
 
     Raises:
-        InvalidRequestError: a name that no model has.
+        UsageError: There is no model of this name.
     """
     if text is None:
         return tuple(SIZES)
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if name not in SIZES:
-            raise InvalidRequestError(f"--models {name}: expected some of {', '.join(SIZES)}")
+            raise UsageError(f"--models {name}: expected some of {', '.join(SIZES)}")
     return names

@@ -1,4 +1,4 @@
-"""What the benchmark asks, and how it reads the answers: V2 in binary and in JSON, plain JSON, photos."""
+"""The requests of the benchmark and the readers of their answers: V2 in binary and JSON form, plain JSON, photos."""
 
 import io
 import json
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxlet.contract.tensors import BY_NUMPY
-from onnxlet.errors import OnnxletError
+from onnxlet_cli.errors import WrongAnswerError
 from onnxlet_cli.local.function_url import from_result, to_event
 
 Array = npt.NDArray[Any]
@@ -19,37 +19,31 @@ HEADER_LENGTH = "inference-header-content-length"
 JSON = "application/json"
 PHOTO_SIDE = 224
 TOLERANCE = 2e-3
-"""Between two correct answers, as a share of the largest value: optimised graphs add in another order."""
+"""Largest relative difference between two correct answers: optimised graphs add in another order."""
 
 LABELS = tuple(f"class {number}" for number in range(1000))
-
-
-class WrongAnswerError(OnnxletError):
-    """What was measured did not answer what it was asked: its time says nothing."""
-
-    code = "wrong-answer"
 
 
 def check_close(name: str, answer: Array, expected: Array) -> None:
     """Compare an answer with the expected one, within `TOLERANCE`.
 
     Raises:
-        WrongAnswerError: it is another.
+        WrongAnswerError: They differ.
     """
     if answer.size != expected.size:
         raise WrongAnswerError(f"{name}: expected {expected.size} values, got {answer.size}")
-    off = float(np.abs(answer.reshape(-1) - expected.reshape(-1)).max() / np.abs(expected).max())
-    if not off <= TOLERANCE:  # a NaN is wrong, too
-        raise WrongAnswerError(f"{name}: the answer is {off:.2g} off the expected one")
+    difference = float(np.abs(answer.reshape(-1) - expected.reshape(-1)).max() / np.abs(expected).max())
+    if not difference <= TOLERANCE:  # NaN is wrong, too
+        raise WrongAnswerError(f"{name}: the answer is {difference:.2g} off the expected one")
 
 
 def v2_path(model: str) -> str:
-    """Where a V2 request goes."""
+    """Return the path of a V2 request."""
     return f"/v2/models/{model}/infer"
 
 
 def v2_binary(inputs: Mapping[str, Array]) -> tuple[bytes, dict[str, str]]:
-    """A V2 request in the binary form, which asks for a binary answer; gives its body and headers."""
+    """Return the body and headers of a V2 request in binary form, which requests an answer in that form."""
     items = [
         {**_described(name, array), "parameters": {"binary_data_size": array.nbytes}} for name, array in inputs.items()
     ]
@@ -59,18 +53,18 @@ def v2_binary(inputs: Mapping[str, Array]) -> tuple[bytes, dict[str, str]]:
 
 
 def v2_json(inputs: Mapping[str, Array]) -> tuple[bytes, dict[str, str]]:
-    """A V2 request in JSON; gives its body and headers."""
+    """Return the body and headers of a V2 request in JSON."""
     items = [{**_described(name, array), "data": array.reshape(-1).tolist()} for name, array in inputs.items()]
     return json.dumps({"inputs": items}).encode(), {"content-type": JSON}
 
 
 def plain_json(inputs: Mapping[str, Array]) -> tuple[bytes, dict[str, str]]:
-    """What a typical handler takes: nested lists by the inputs' names."""
+    """Return the body and headers of a typical handler's request: nested lists by the inputs' names."""
     return json.dumps({name: array.tolist() for name, array in inputs.items()}).encode(), {"content-type": JSON}
 
 
 def photo(seed: int = 0) -> bytes:
-    """A JPEG of 224 x 224 pixels with soft shapes and some noise, about as large as a photograph of that size."""
+    """Return a JPEG of 224 x 224 pixels with soft shapes and some noise, about as large as a photograph."""
     from PIL import Image
 
     random = np.random.default_rng(seed)
@@ -83,7 +77,7 @@ def photo(seed: int = 0) -> bytes:
 
 
 def function_url_event(path: str, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
-    """The event in which a Function URL hands a request to the function."""
+    """Return the event in which a Function URL passes a request to the function."""
     message = Message()
     for name, value in {
         **headers,
@@ -95,10 +89,10 @@ def function_url_event(path: str, body: bytes, headers: Mapping[str, str]) -> di
 
 
 def read_result(result: Any) -> tuple[dict[str, str], bytes]:
-    """The headers and the body of what a function returned.
+    """Return the headers and the body of a function's result.
 
     Raises:
-        WrongAnswerError: its status is not 200.
+        WrongAnswerError: The status is not 200.
     """
     status, headers, body = from_result(result)
     if status != 200:
@@ -107,20 +101,20 @@ def read_result(result: Any) -> tuple[dict[str, str], bytes]:
 
 
 def read_v2_binary(headers: Mapping[str, str], body: bytes) -> Array:
-    """The one FP32 output of a binary answer."""
+    """Return the one FP32 output of a V2 answer in binary form."""
     split = int(headers[HEADER_LENGTH])
     (item,) = json.loads(body[:split])["outputs"]
     return np.frombuffer(body[split:], np.float32).reshape(item["shape"])
 
 
 def read_v2_json(body: bytes) -> Array:
-    """The one output of a JSON answer."""
+    """Return the one output of a V2 answer in JSON."""
     (item,) = json.loads(body)["outputs"]
     return np.array(item["data"], np.float32).reshape(item["shape"])
 
 
 def read_plain_json(body: bytes) -> Array:
-    """The one output of a typical handler."""
+    """Return the one output of a typical handler's answer."""
     (values,) = json.loads(body).values()
     return np.array(values, np.float32)
 

@@ -5,27 +5,28 @@ from typing import Any
 
 from onnxlet_cli import output
 from onnxlet_cli.bench.results import Comparison, Section
-from onnxlet_cli.bench.statistics import Series
+from onnxlet_cli.bench.series import Series
 
-SCHEMA = 1
+SCHEMA = 2
+"""Version of the document: the second says `baseline` instead of `reference`."""
 
 BUSY = 0.5
-"""A load above so much for each core leaves its mark on the figures."""
+"""Load per core above which other work distorts the figures."""
 
 NOT_MEASURED = (
-    "a real cloud: no Lambda and no Cloud Run was started. Placement is not in here: some 100 ms, and 4 to 8 ms per MB",
-    "the network: TLS handshakes, DNS, IAM and a bucket far away; S3 answers on this machine, as fast as stated",
-    "a function's bandwidth over all of its connections, which AWS does not state",
-    "a cold page cache: every file had been read before, for all alike",
-    "one vCPU by quota, but where a row says so: the references had all of this machine's cores",
-    "concurrent requests, and other CPUs than this one (Graviton)",
-    "accuracy: the weights are random, and the answers only compared with onnxruntime's own",
+    "a real cloud: nothing ran on Lambda or Cloud Run, whose placement adds some 100 ms, and 4 to 8 ms per MB",
+    "the network: TLS handshakes, DNS, IAM and a distant bucket; S3 is on this machine, as fast as stated",
+    "a function's bandwidth over all its connections, which AWS does not state",
+    "a cold page cache: every file had been read before, in every case",
+    "one vCPU by quota, unless a row says so: the baselines had all cores of this machine",
+    "concurrent requests, and other CPUs, such as Graviton",
+    "accuracy: the weights are random, and the answers are only compared with those of onnxruntime",
 )
-"""What nobody should read into the figures."""
+"""Limits of the figures, for their readers."""
 
 
 def to_document(machine: dict[str, Any], sections: Sequence[Section]) -> dict[str, Any]:
-    """All of a run, every sample included."""
+    """Return the document of a run, with every sample."""
     return {
         "schema": SCHEMA,
         "machine": machine,
@@ -35,7 +36,7 @@ def to_document(machine: dict[str, Any], sections: Sequence[Section]) -> dict[st
 
 
 def print_report(machine: dict[str, Any], sections: Sequence[Section]) -> None:
-    """Print the machine, a table of each section's medians and one of its figures, and what they do not say."""
+    """Print the machine, tables of each section's medians and figures, and what the figures do not show."""
     packages = machine["packages"]
     output.print_line(
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Linux {machine['kernel']}, "
@@ -43,7 +44,7 @@ def print_report(machine: dict[str, Any], sections: Sequence[Section]) -> None:
         f"onnxruntime {packages.get('onnxruntime')}, onnxlet {packages.get('onnxlet')}"
     )
     if machine["load"][0] > BUSY * machine["cores"]:
-        output.print_warning("the machine was busy with other work: repeat this when it is not")
+        output.print_warning("the machine was busy with other work: repeat the benchmark when it is idle")
     for section in sections:
         output.print_line("")
         output.print_line(section.title)
@@ -59,7 +60,7 @@ def print_report(machine: dict[str, Any], sections: Sequence[Section]) -> None:
 
 
 def comparison_row(comparison: Comparison) -> output.Row:
-    """One figure beside its goal."""
+    """Return the table row of a figure and its goal."""
     goal, value = comparison.goal, comparison.value
     sign = "≥" if goal is not None and goal.is_least else "≤"
     return {

@@ -1,63 +1,63 @@
-"""What one part of the benchmark found: the series that were measured, and what is made of them."""
+"""The results of a part of the benchmark: the measured series, and the figures and panels made of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from onnxlet_cli.bench.goals import GOALS, Goal
-from onnxlet_cli.bench.statistics import Series
+from onnxlet_cli.bench.series import Series
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One figure: ours beside a reference of the same run."""
+    """One figure: onnxlet compared with a baseline of the same run."""
 
     key: str
-    """Stable; finds the goal."""
+    """A stable key, by which the figure has its goal."""
     what: str
     ours: Series
-    reference: Series
+    baseline: Series
     unit: str = ""
-    """Empty for a ratio of medians; else the unit of their difference."""
+    """The unit of a difference of medians; empty for a ratio of medians."""
 
     @property
     def value(self) -> float:
         """The ratio of the medians, or their difference."""
         if self.unit:
-            return self.ours.median - self.reference.median
-        return self.ours.ratio(self.reference)
+            return self.ours.median - self.baseline.median
+        return self.ours.ratio(self.baseline)
 
     @property
     def goal(self) -> Goal | None:
-        """What it must be, where there is such a thing."""
+        """The figure's goal; None if it has none."""
         return GOALS.get(self.key)
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A part of the chart: a bar for each series, ours in colour."""
+    """A part of the chart: a bar for each series."""
 
     title: str
     bars: Mapping[str, Series]
-    """By their labels, from the top; ours begin with `onnxlet`."""
+    """The series by their labels, from the top; labels that begin with `onnxlet` are drawn in colour."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """What one part of the benchmark found."""
+    """The results of one part of the benchmark."""
 
     name: str
     title: str
     series: Sequence[Series] = ()
     comparisons: Sequence[Comparison] = ()
     notes: Sequence[str] = ()
-    """What was left out, and why; what a figure includes."""
+    """Remarks: the cases that were left out and why, and what a figure includes."""
     panels: Sequence[Panel] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What else the document keeps."""
+    """Further fields of the document."""
 
     def to_document(self) -> dict[str, Any]:
-        """The section for machines, with every sample."""
+        """Return the section as a JSON document, with every sample."""
         return {
             "name": self.name,
             "title": self.title,
@@ -88,7 +88,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "value": comparison.value,
         "unit": comparison.unit or "ratio",
         "ours": comparison.ours.label,
-        "reference": comparison.reference.label,
+        "baseline": comparison.baseline.label,
         "goal": None if goal is None else goal.bound,
         "goal_is": None if goal is None else "at least" if goal.is_least else "at most",
         "met": None if goal is None else goal.is_met(comparison.value),

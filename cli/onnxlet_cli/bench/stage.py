@@ -1,4 +1,4 @@
-"""Where everything is measured: the S3 with the models in it, and what a Lambda function is told of it."""
+"""The stage of the benchmark: an S3 with the models, and the commands that start what is measured."""
 
 import os
 import shutil
@@ -17,8 +17,8 @@ from onnxlet.registry.registry import Registry
 from onnxlet.settings.variables import MEMORY_PER_CPU_MIB
 from onnxlet.storage import Store, open_store
 from onnxlet.storage.connection import StorageSettings
-from onnxlet_cli.bench.deployment import PYTHON, REFERENCES, SITE_PACKAGES, Deployment, open_deployment
-from onnxlet_cli.bench.fresh import Command
+from onnxlet_cli.bench.deployment import BASELINES, PYTHON, SITE_PACKAGES, Deployment, open_deployment
+from onnxlet_cli.bench.fresh_process import Command
 from onnxlet_cli.bench.models import BenchModel
 from onnxlet_cli.bench.payloads import LABELS, PHOTO_SIDE
 from onnxlet_cli.bench.storage import BUCKET, storage
@@ -26,17 +26,17 @@ from onnxlet_cli.bench.throttle import Throttle
 
 REGISTRY = f"s3://{BUCKET}/registry"
 MEMORY_MIB = MEMORY_PER_CPU_MIB * (os.cpu_count() or 1)
-"""Of the Lambda function: with it, it has as many vCPUs as this machine has, which the references take by default."""
+"""Memory of the Lambda function: it then has as many vCPUs as this machine, which the baselines use by default."""
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's, as the typical handler has them."""
+"""Mean and standard deviation of ImageNet, as in the typical handler."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """An S3 with models, a deployment of ours, and a folder for what the references write."""
+    """An S3 with models, a deployment of onnxlet, and a folder that the baselines write to."""
 
     endpoint: str
     deployment: Deployment
@@ -44,22 +44,22 @@ class Stage:
 
     @property
     def storage(self) -> StorageSettings:
-        """How our own code reaches the S3."""
+        """The settings with which onnxlet reaches the S3."""
         return StorageSettings(s3_endpoint=self.endpoint)
 
     def open(self, url: str) -> Store:
-        """A root URL in the S3."""
+        """Open a root URL in the S3."""
         return open_store(url, self.storage, credential_provider=_credentials)
 
     def upload(self, key: str, data: bytes) -> None:
-        """Put an object into the bucket, as it is."""
+        """Put an object into the bucket."""
         self.open(f"s3://{BUCKET}").put_if_absent(key, data)
 
     def publish(self, name: str, model: BenchModel, *, takes_photos: bool = False) -> str:
-        """Publish a model to the registry under a name; with preprocessing and labels where it takes photos.
+        """Publish a model to the registry under a name, with preprocessing and labels if it takes photos.
 
         Returns:
-            What `onnxlet prefetch` prints of it, for the functions that are deployed with it.
+            The value of ONNXLET_PREFETCH that `onnxlet prefetch` prints for it.
         """
         from onnxlet_publishing.candidate import Candidate
         from onnxlet_publishing.onnx_file import read_onnx  # onnx takes longer than most commands
@@ -72,7 +72,7 @@ class Stage:
         return expectation.to_text(manifest, None, session.runtime().version)
 
     def environment(self, handler: str, variables: Mapping[str, str]) -> dict[str, str]:
-        """All that Lambda tells a function of this handler."""
+        """Return the environment that Lambda gives to a function with this handler."""
         return {
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             **CREDENTIALS,
@@ -90,39 +90,46 @@ class Stage:
         }
 
     def function(self, entry: str, model: str, prefetch: str = "") -> Command:
-        """Our function with an entry point of `main.py`, its default model, and perhaps what it is told to expect."""
-        where = {"LAMBDA_TASK_ROOT": str(self.deployment.folder), "PYTHONPATH": str(self.deployment.python_path)}
-        told = {"ONNXLET_REGISTRY": REGISTRY, "ONNXLET_MODEL": model, "ONNXLET_PREFETCH": prefetch, **where}
-        return _under_awslambdaric(f"main.{entry}", self.deployment.folder, self.environment(f"main.{entry}", told))
+        """Return the command of the function with an entry point of `main.py` and a default model."""
+        variables = {
+            "ONNXLET_REGISTRY": REGISTRY,
+            "ONNXLET_MODEL": model,
+            "ONNXLET_PREFETCH": prefetch,
+            "LAMBDA_TASK_ROOT": str(self.deployment.folder),
+            "PYTHONPATH": str(self.deployment.python_path),
+        }
+        return self._lambda(f"main.{entry}", self.deployment.folder, variables)
 
-    def reference(self, module: str, key: str, variables: Mapping[str, str] | None = None) -> Command:
-        """A handler of `references/`, and the object that is its model."""
-        told = {
+    def baseline(self, module: str, key: str, variables: Mapping[str, str] | None = None) -> Command:
+        """Return the command of a handler in `baselines/`, whose model is the object `key`."""
+        own_variables = {
             "MODEL_BUCKET": BUCKET,
             "MODEL_KEY": key,
             "MODEL_PATH": str(self.scratch / f"{module}{Path(key).suffix}"),
             "PYTHONPATH": str(SITE_PACKAGES),
-            "LAMBDA_TASK_ROOT": str(REFERENCES),
+            "LAMBDA_TASK_ROOT": str(BASELINES),
             **(variables or {}),
         }
-        handler = f"{module}.handler"
-        return _under_awslambdaric(handler, REFERENCES, self.environment(handler, told))
+        return self._lambda(f"{module}.handler", BASELINES, own_variables)
 
     def limit(self, model: BenchModel) -> Command:
-        """The bare session on the local file."""
+        """Return the command of a bare session on the local file."""
         inputs = [f"{name}={path}" for name, path in model.inputs.items()]
         environment = {"PYTHONPATH": str(SITE_PACKAGES), "LANG": "C.UTF-8"}
         environment |= {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        return Command((*PYTHON, "limit.py", str(model.path), *inputs), REFERENCES, environment)
+        return Command((*PYTHON, "limit.py", str(model.path), *inputs), BASELINES, environment)
+
+    def _lambda(self, handler: str, folder: Path, variables: Mapping[str, str]) -> Command:
+        return Command((*PYTHON, "-m", "awslambdaric", handler), folder, self.environment(handler, variables))
 
 
 @contextmanager
 def open_stage(throttle: Throttle, package: Path | None = None) -> Iterator[Stage]:
-    """Start an empty S3, and unpack a package where there is one.
+    """Start an empty S3, and unpack a package if one is given.
 
     Raises:
-        SettingsError: moto is not installed.
-        InvalidRequestError: not a package.
+        MachineError: moto is not installed.
+        UsageError: The file or folder is not a package.
     """
     scratch = Path(tempfile.mkdtemp(prefix="onnxlet-bench-"))
     try:
@@ -132,12 +139,8 @@ def open_stage(throttle: Throttle, package: Path | None = None) -> Iterator[Stag
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _under_awslambdaric(handler: str, folder: Path, environment: Mapping[str, str]) -> Command:
-    return Command((*PYTHON, "-m", "awslambdaric", handler), folder, environment)
-
-
 def _credentials() -> Any:
-    """For moto, which takes any; those of the machine are never used."""
+    """Return credentials for moto, which accepts any; those of the machine are never used."""
     expires = datetime.now(UTC) + timedelta(days=1)
     key, secret = CREDENTIALS.values()
     return {"access_key_id": key, "secret_access_key": secret, "token": None, "expires_at": expires}

@@ -1,8 +1,8 @@
-"""The benchmark's S3: moto's server, behind a front that answers reads itself, at the pace of the real one.
+"""The benchmark's S3: moto's server, behind a front that serves reads itself, at the pace of the real S3.
 
-It runs in a process of its own (`python -m onnxlet_cli.bench.storage`), writes its URL as one line and ends with its
-standard input. moto makes a large answer in Python, slower than the throttle; the front keeps what it has read there
-once.
+It runs in a process of its own (`python -m onnxlet_cli.bench.storage`), writes its URL as one line, and ends when its
+standard input does. moto builds a large response in Python, slower than the throttle, so the front keeps each object
+that it has read from moto.
 """
 
 import http.client
@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
-from onnxlet.errors import SettingsError
-from onnxlet_cli.bench.objects import StoredObject, answer
+from onnxlet_cli.bench.objects import StoredObject, respond
 from onnxlet_cli.bench.throttle import Throttle
 from onnxlet_cli.local.http import HOST, Handler, serving
+from onnxlet_publishing.errors import MachineError
 
 BUCKET = "bench"
 
@@ -28,91 +28,90 @@ CONDITIONS = {"range", "if-match", "if-none-match", "if-modified-since", "if-unm
 
 
 class Front:
-    """The objects that were read through moto once, and the way to moto for all else."""
+    """The objects read from moto so far, and the connection to moto for everything else."""
 
     def __init__(self, upstream: str, throttle: Throttle) -> None:
-        """Stand before the S3 at the URL `upstream`."""
         self.address = urlsplit(upstream).netloc
         self.throttle = throttle
         self._objects: dict[str, StoredObject] = {}
         self._lock = threading.Lock()
 
     def find(self, path: str, headers: dict[str, str]) -> StoredObject | None:
-        """The object at `/bucket/key`; None where there is none, or the path is of something else."""
+        """Return the object at `/bucket/key`; None if it does not exist, or the path is not that of an object."""
         if "?" in path or not path.partition("/")[2].partition("/")[2]:
             return None
         with self._lock:
-            found = self._objects.get(path)
-        if found is not None:
-            return found
+            stored = self._objects.get(path)
+        if stored is not None:
+            return stored
         plain = {name: value for name, value in headers.items() if name not in CONDITIONS}
-        status, said, data = self.ask("GET", path, b"", plain)
+        status, response_headers, data = self.relay("GET", path, b"", plain)
         if status != 200:
             return None
         with self._lock:
-            return self._objects.setdefault(path, StoredObject.keep(data, said))
+            return self._objects.setdefault(path, StoredObject.keep(data, response_headers))
 
     def forget(self, path: str) -> None:
-        """Let go of an object that is about to change."""
+        """Forget an object that is about to change."""
         with self._lock:
             self._objects.pop(path.partition("?")[0], None)
 
-    def ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
-        """Ask moto; gives its status, headers and body."""
+    def relay(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        """Send a request to moto; return the response's status, headers and body."""
         connection = http.client.HTTPConnection(self.address)
         try:
             connection.request(method, path, body, headers)
-            reply = connection.getresponse()
-            return reply.status, dict(reply.getheaders()), reply.read()
+            response = connection.getresponse()
+            return response.status, dict(response.getheaders()), response.read()
         finally:
             connection.close()
 
 
 class FrontHandler(Handler):
-    """The HTTP side of a front."""
+    """The HTTP server of a front."""
 
     front: Front
 
     def handle(self) -> None:
-        """Serve a connection; clients are killed as soon as they have answered."""
+        """Serve a connection, whose client may be killed at any time."""
         with suppress(ConnectionError):
             super().handle()
 
     def do_GET(self) -> None:
-        """Send an object, or what moto says of anything else."""
-        asked_s = time.perf_counter()
+        """Send an object, or relay any other request to moto."""
+        arrived_s = time.perf_counter()
         headers = {name.lower(): value for name, value in self.headers.items()}
-        found = self.front.find(self.path, headers)
-        if found is None:
-            self._pass_on(asked_s)
+        stored = self.front.find(self.path, headers)
+        if stored is None:
+            self._relay(arrived_s)
             return
-        part = answer(found, headers)
-        begins_s = self.front.throttle.wait_first(asked_s)
+        part = respond(stored, headers)
+        begins_s = self.front.throttle.wait_first(arrived_s)
         self._reply_head(part.status, part.headers)
         if self.command != "HEAD":
-            self.front.throttle.send(self.connection, found.file.fileno(), part.offset, part.size, begins_s)
+            self.front.throttle.send(self.connection, stored.file.fileno(), part.offset, part.size, begins_s)
 
     do_HEAD = do_GET
 
     def do_PUT(self) -> None:
-        """Let moto change an object."""
+        """Have moto change an object."""
         self.front.forget(self.path)
-        self._pass_on(time.perf_counter())
+        self._relay(time.perf_counter())
         self.front.forget(self.path)
 
     do_POST = do_DELETE = do_PUT
 
-    def _pass_on(self, asked_s: float) -> None:
+    def _relay(self, arrived_s: float) -> None:
         body = self._read_body()
         headers = {name: value for name, value in self.headers.items() if name.lower() not in NOT_RELAYED}
         headers["content-length"] = str(len(body))
-        status, said, data = self.front.ask(self.command, self.path, body, headers)
-        kept = {name: value for name, value in said.items() if name.lower() not in NOT_RELAYED}
-        self.front.throttle.wait_first(asked_s)
+        status, response_headers, data = self.front.relay(self.command, self.path, body, headers)
+        relayed = {name: value for name, value in response_headers.items() if name.lower() not in NOT_RELAYED}
+        self.front.throttle.wait_first(arrived_s)
         if self.command == "HEAD":
-            self._reply_head(status, {**kept, "content-length": said.get("Content-Length", "0")})
+            self._reply_head(status, {**relayed, "content-length": response_headers.get("Content-Length", "0")})
         else:
-            self.reply(status, data, kept)
+            self.reply(status, data, relayed)
 
     def _reply_head(self, status: int, headers: Mapping[str, str]) -> None:
         self.send_response(status)
@@ -132,46 +131,46 @@ class FrontHandler(Handler):
 
 
 def handler_of(front: Front) -> type[FrontHandler]:
-    """The HTTP side of this front."""
+    """Return the class of this front's HTTP handlers."""
     return type("BoundHandler", (FrontHandler,), {"front": front})
 
 
 @contextmanager
 def storage(throttle: Throttle) -> Iterator[str]:
-    """An S3 with the empty bucket `BUCKET`, in a process of its own; gives its URL.
+    """Start an S3 with the empty bucket `BUCKET` in a process of its own, and yield its URL.
 
     Raises:
-        SettingsError: moto is not installed, or the process did not start.
+        MachineError: moto is not installed, or the process did not start.
     """
     pace = json.dumps([throttle.bandwidth, throttle.first_byte_s])
     command = [sys.executable, "-m", "onnxlet_cli.bench.storage", pace]
     pipe = subprocess.PIPE
-    # In a session of its own no Ctrl-C of the terminal reaches it; it ends as its input does.
+    # In a session of its own it does not receive the terminal's Ctrl-C; it ends when its input does.
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
             line = process.stdout.readline().strip()
             if not line.startswith("http"):
-                raise SettingsError(line or "the benchmark's S3 did not start; the lines above say why")
+                raise MachineError(line or "the benchmark's S3 did not start; the lines above say why")
             yield line
         finally:
-            process.stdin.close()  # it ends by that
+            process.stdin.close()  # ends the process
 
 
 def main(pace: str) -> None:
     """Serve until the standard input ends."""
     try:
-        from moto.server import ThreadedMotoServer  # of the dev extra
+        from moto.server import ThreadedMotoServer  # in the dev extra
     except ImportError:
-        print("the benchmark's S3 is moto's, which is not installed: pip install 'onnxlet[dev]'")  # noqa: T201
+        print("the benchmark's S3 needs moto: pip install 'onnxlet[dev]'")  # noqa: T201
         return
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request otherwise
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would log each request
     moto = ThreadedMotoServer(HOST, port=0, verbose=False)
     moto.start()
     bandwidth, first_byte_s = json.loads(pace)
     front = Front(f"http://{HOST}:{moto.get_host_and_port()[1]}", Throttle(bandwidth, first_byte_s))
-    front.ask("PUT", f"/{BUCKET}", b"", {"content-length": "0"})
+    front.relay("PUT", f"/{BUCKET}", b"", {"content-length": "0"})
     with serving(handler_of(front)) as url:
         print(url, flush=True)  # noqa: T201 - the parent reads it
         sys.stdin.read()

@@ -1,4 +1,4 @@
-"""How fast S3 answers: what one connection gets, and how long it waits for its first byte."""
+"""The pace of S3: the bandwidth of a connection, and the time to the first byte of a response."""
 
 import os
 import socket
@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 CHUNK_BYTES = 256 * 1024
-"""Sent at a time: 3 ms at 85 MB/s. Smaller ones would wake the server, which shares our CPUs, more often."""
+"""Bytes sent at a time: 3 ms at 85 MB/s. Smaller chunks would wake the server, which shares the CPUs, more often."""
 
 
 @dataclass(frozen=True)
@@ -14,17 +14,17 @@ class Throttle:
     """The pace of a store.
 
     Source: AWS, "Best practices design patterns: optimizing Amazon S3 performance": 85 to 90 MB/s for one connection,
-    and 100 to 200 ms for small objects at worst; 20 ms is a good day's.
+    and 100 to 200 ms for small objects at worst; 20 ms is a good day.
     """
 
     bandwidth: float | None = 85e6
-    """Bytes per second on each connection; None has no limit."""
+    """Bytes per second on each connection; None for no limit."""
     first_byte_s: float = 0.020
-    """From the end of a request to the first byte of its answer."""
+    """Time from the end of a request to the first byte of its response."""
 
     @property
     def is_on(self) -> bool:
-        """Whether it slows anything down."""
+        """Whether the throttle slows anything down."""
         return self.bandwidth is not None or self.first_byte_s > 0
 
     def __str__(self) -> str:
@@ -33,24 +33,24 @@ class Throttle:
         pace = "as fast as it can" if self.bandwidth is None else f"at {self.bandwidth / 1e6:g} MB/s a connection"
         return f"{pace}, {self.first_byte_s * 1000:g} ms to the first byte"
 
-    def wait_first(self, asked_s: float) -> float:
-        """Wait until an answer may begin; gives the time from which its bytes are counted.
+    def wait_first(self, arrived_s: float) -> float:
+        """Wait until a response may begin; return the time from which its bytes are paced.
 
         Args:
-            asked_s: When the request had arrived, by `time.perf_counter`.
+            arrived_s: The time of `time.perf_counter` when the request had arrived.
         """
-        begins_s = asked_s + self.first_byte_s
+        begins_s = arrived_s + self.first_byte_s
         _wait_until(begins_s)
         return begins_s
 
     def send(self, connection: socket.socket, descriptor: int, offset: int, size: int, begins_s: float) -> None:
         """Send a part of a file, no byte before its time.
 
-        The bytes go from the page cache to the socket inside of the kernel: the sender's work would not be the
-        function's on Lambda, and shall take as little of the CPUs as it can here.
+        The kernel copies the bytes from the page cache to the socket: on Lambda the sender would run on another
+        machine, so here it must take as little CPU time as possible.
 
         Raises:
-            OSError: the client has gone.
+            OSError: The client has closed the connection.
         """
         sent = 0
         while sent < size:

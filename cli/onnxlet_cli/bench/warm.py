@@ -1,59 +1,61 @@
-"""Warm requests: what a handler adds to the model's own run, in the process, over HTTP and under a CPU quota."""
+"""Warm requests: what a handler adds to the model's own run, in one process, over HTTP and under a CPU quota."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 
-from onnxlet.errors import SettingsError
 from onnxlet.settings.variables import MEMORY_PER_CPU_MIB
 from onnxlet_cli.bench.cpu_quota import limited
-from onnxlet_cli.bench.deployment import REFERENCES, SITE_PACKAGES
+from onnxlet_cli.bench.deployment import BASELINES, SITE_PACKAGES
+from onnxlet_cli.bench.http_client import Client
 from onnxlet_cli.bench.models import BenchModel, load_model
 from onnxlet_cli.bench.options import Options, Progress
 from onnxlet_cli.bench.payloads import read_v2_binary, v2_binary, v2_path
 from onnxlet_cli.bench.results import Comparison, Panel, Section
-from onnxlet_cli.bench.servers import Client, served
+from onnxlet_cli.bench.series import Series, interleave
 from onnxlet_cli.bench.stage import REGISTRY, Stage, open_stage
-from onnxlet_cli.bench.statistics import Series, interleave
 from onnxlet_cli.bench.throttle import Throttle
 from onnxlet_cli.bench.worker import Worker, python_path
+from onnxlet_cli.local.cloud_function import serve_cloud_function
+from onnxlet_publishing.errors import MachineError
 
-ROUNDS = 60
 QUOTA_ROUNDS = 10
 SMALL_FUNCTION_MIB = 512
 SMALL_FUNCTION_CPUS = 0.29
-"""What Lambda gives to so much memory."""
+"""CPU time that Lambda gives to a function of this size."""
 
 CALLS = {"tiny": 50, "mobile": 3}
-"""In a row, before another case has its turn."""
+"""Calls in a row, before it is another case's turn."""
 HTTP_CALLS = 25
 QUOTA_CALLS = 40
-"""Over several of the kernel's periods: within one, a process runs at full speed and then not at all."""
+"""Calls that last several of the kernel's periods: within one, a process runs at full speed and then not at all."""
 
 SPINNING_S = 0.02
-"""How long threads of a session with default options may still burn a CPU after its last run."""
+"""Time for which threads of a session with default options may still use a CPU after its last run."""
 
 OWN_CASES = ("run", "own session", "handle binary", "aws_http binary", "handle json", "aws_http json")
 
 Block = Callable[[], Sequence[float]]
 
 NOTES = (
-    "session.run is onnxruntime's Python API on ready numpy arrays, default graph optimisation, one thread as ours.",
-    "handle is App.handle on a raw body: the protocol alone.",
-    "aws_http is the whole entry point on a Function URL's event, base64 in and out, without awslambdaric around it.",
-    "HTTP: gcp_http and a handler that only calls session.run, each a server of functions-framework (gunicorn).",
+    "session.run is onnxruntime's Python API on numpy arrays, with default graph optimisation and one thread.",
+    "handle is App.handle on a raw body: only the protocol.",
+    "aws_http is the whole entry point on a Function URL's event, base64 in and out, without awslambdaric.",
+    "HTTP: gcp_http and a handler that only calls session.run, each served by functions-framework (gunicorn).",
 )
 
 
-def measure_warm(options: Options, rounds: int, progress: Progress) -> Section:
+def measure_warm(options: Options, progress: Progress) -> Section:
     """Time calls of loaded models, in blocks that take turns.
 
     Raises:
-        SettingsError: moto is not installed, or a server did not start.
-        FreshProcessError, WrongAnswerError: a case does not answer, or not rightly.
+        MachineError: moto is not installed, or a server did not start.
+        FreshProcessError: A case does not answer.
+        WrongAnswerError: A case answers wrongly.
     """
     series: list[Series] = []
     comparisons: list[Comparison] = []
@@ -65,33 +67,33 @@ def measure_warm(options: Options, rounds: int, progress: Progress) -> Section:
             stage.upload(f"models/{name}.onnx", model.path.read_bytes())
             stage.publish(name, model)
             progress(f"warm {name}, in the process")
-            found = _in_process(stage, model, rounds)
-            series += found.values()
-            comparisons += compare(name, found)
-            panels += to_panels(name, found)
+            cases = _in_process(stage, model, options.runs)
+            series += cases.values()
+            comparisons += compare(name, cases)
+            panels += to_panels(name, cases)
         progress("warm tiny, over HTTP")
-        found = _over_http(stage, models["tiny"], rounds)
-        series += found.values()
+        cases = _over_http(stage, models["tiny"], options.runs)
+        series += cases.values()
         what = "gcp_http over HTTP, tiny binary / bare session.run"
-        comparisons.append(Comparison("warm http / bare", what, found["gcp_http"], found["bare"]))
+        comparisons.append(Comparison("warm http / bare", what, cases["gcp_http"], cases["bare"]))
         progress("warm mobile, under a CPU quota")
         try:
-            found = _under_quota(stage, models["mobile"])
-        except SettingsError as error:
+            cases = _under_quota(stage, models["mobile"])
+        except MachineError as error:
             notes.append(f"{error}; the row was left out.")
         else:
-            series += found.values()
+            series += cases.values()
             what = f"{SMALL_FUNCTION_CPUS} CPU, mobile: handle / session.run by default"
-            comparisons.append(Comparison("warm quota / default threads", what, found["ours"], found["default"]))
-    return Section("warm", "Warm: the handler beside the model's own run", series, comparisons, notes, panels)
+            comparisons.append(Comparison("warm quota / default threads", what, cases["ours"], cases["default"]))
+    return Section("warm", "Warm: the handler compared with the model's own run", series, comparisons, notes, panels)
 
 
-def compare(name: str, found: Mapping[str, Series]) -> list[Comparison]:
-    """The figures of one model in the process."""
-    run = found["run"]
+def compare(name: str, cases: Mapping[str, Series]) -> list[Comparison]:
+    """Return the figures of one model in one process."""
+    run = cases["run"]
     if name == "tiny":
         return [
-            Comparison(f"warm tiny {form} - run", f"V2 {form}, tiny: {what} minus session.run", found[case], run, "us")
+            Comparison(f"warm tiny {form} - run", f"V2 {form}, tiny: {what} minus session.run", cases[case], run, "us")
             for form in ("binary", "json")
             for case, what in ((f"aws_http {form}", "aws_http"), (f"handle {form}", "handle"))
         ]
@@ -101,30 +103,30 @@ def compare(name: str, found: Mapping[str, Series]) -> list[Comparison]:
         ("warm mobile json / run", "V2 JSON, mobile: aws_http / session.run", "aws_http json"),
         ("warm mobile typical / run", "the same as JSON, mobile: typical / session.run", "typical json"),
     )
-    own = "V2 binary, mobile: handle / onnxlet's session alone"
+    own = "V2 binary, mobile: handle / only onnxlet's session"
     return [
-        *(Comparison(key, what, found[case], run) for key, what, case in figures),
-        Comparison("warm mobile binary / own run", own, found["handle binary"], found["own session"]),
+        *(Comparison(key, what, cases[case], run) for key, what, case in figures),
+        Comparison("warm mobile binary / own run", own, cases["handle binary"], cases["own session"]),
     ]
 
 
-def to_panels(name: str, found: Mapping[str, Series]) -> list[Panel]:
-    """What the chart shows of one model in the process."""
+def to_panels(name: str, cases: Mapping[str, Series]) -> list[Panel]:
+    """Return the chart's panels for one model in one process."""
     if name != "mobile":
         return []
     bars = {
-        "onnxlet, binary": found["aws_http binary"],
-        "onnxlet, JSON": found["aws_http json"],
-        "session.run": found["run"],
-        "typical, JSON": found["typical json"],
+        "onnxlet, binary": cases["aws_http binary"],
+        "onnxlet, JSON": cases["aws_http json"],
+        "session.run": cases["run"],
+        "typical, JSON": cases["typical json"],
     }
     return [Panel(f"Warm request, {name} (602 KB in)", bars)]
 
 
 def _in_process(stage: Stage, model: BenchModel, rounds: int) -> dict[str, Series]:
-    """Our own calls and the run that they are held against in one process; the typical handler in another.
+    """Measure onnxlet's calls and the bare run in one process, and the typical handler in another.
 
-    Its session spins, by default, for a while after each run.
+    The session of the typical handler has default options, so its threads spin for a while after each run.
     """
     calls = CALLS[model.name]
     unit, factor = ("us", 1e6) if model.name == "tiny" else ("ms", 1e3)
@@ -135,10 +137,10 @@ def _in_process(stage: Stage, model: BenchModel, rounds: int) -> dict[str, Serie
 
 
 def _under_quota(stage: Stage, model: BenchModel) -> dict[str, Series]:
-    """Our one thread that does not spin, against a thread for each core that does.
+    """Measure onnxlet's one thread, which does not spin, and a session with a spinning thread for each core.
 
     Raises:
-        SettingsError: the machine allows no quota.
+        MachineError: The machine does not allow a quota.
     """
     with ExitStack() as stack:
         ours, other = (stack.enter_context(worker(stage, model, SMALL_FUNCTION_MIB)) for _ in range(2))
@@ -146,7 +148,7 @@ def _under_quota(stage: Stage, model: BenchModel) -> dict[str, Series]:
             "ours": _mean(_block(ours, "handle binary", QUOTA_CALLS)),
             "default": _mean(_spinning(_block(other, "run, default threads", QUOTA_CALLS))),
         }
-        for block in cases.values():  # loading is not what is measured
+        for block in cases.values():  # loads the model, which is not measured
             block()
         for process in (ours, other):
             stack.enter_context(limited(process.process.pid, SMALL_FUNCTION_CPUS))
@@ -154,17 +156,15 @@ def _under_quota(stage: Stage, model: BenchModel) -> dict[str, Series]:
 
 
 def _over_http(stage: Stage, model: BenchModel, rounds: int) -> dict[str, Series]:
-    """Two servers of functions-framework, asked in turns."""
+    """Measure two servers of functions-framework in turns."""
     inputs = model.arrays()
     body, headers = v2_binary(inputs)
     function = {"ONNXLET_REGISTRY": REGISTRY, "ONNXLET_MODEL": model.name}
-    told = {**stage.environment("", function), "K_SERVICE": "bench", "PYTHONPATH": str(SITE_PACKAGES)}
-    bare = {**told, "MODEL_PATH": str(model.path)}
+    variables = {**stage.environment("", function), "K_SERVICE": "bench", "PYTHONPATH": str(SITE_PACKAGES)}
+    bare_variables = {**variables, "MODEL_PATH": str(model.path)}
     with ExitStack() as stack:
-        source, log = stage.deployment.folder / "main.py", stage.scratch
-        our_url = stack.enter_context(served(source, "gcp_http", told, log / "gcp_http.log"))
-        bare_url = stack.enter_context(served(REFERENCES / "bare_http.py", "handle", bare, log / "bare.log"))
-        ours, other = Client(our_url), Client(bare_url)
+        ours = Client(_serve(stack, stage, "gcp_http", variables, stage.deployment.folder / "main.py"))
+        other = Client(_serve(stack, stage, "handle", bare_variables, BASELINES / "bare_http.py"))
         (array,) = inputs.values()
         model.check(read_v2_binary(*ours.post(v2_path(model.name), body, headers)))
         model.check(np.frombuffer(other.post("/", array.tobytes(), {})[1], np.float32))
@@ -175,9 +175,15 @@ def _over_http(stage: Stage, model: BenchModel, rounds: int) -> dict[str, Series
         return _series("tiny over HTTP: ", "us", 1e6, interleave(cases, rounds))
 
 
+def _serve(stack: ExitStack, stage: Stage, target: str, variables: Mapping[str, str], source: Path) -> str:
+    """Serve a function until the stack ends; return its URL."""
+    log = stack.enter_context((stage.scratch / f"{target}.log").open("wb"))
+    return stack.enter_context(serve_cloud_function(target, variables, log=log, source=source))
+
+
 def worker(stage: Stage, model: BenchModel, memory_mib: int = MEMORY_PER_CPU_MIB) -> Worker:
-    """A worker with the function and the references of this model, told what Lambda tells of so much memory."""
-    folders = [stage.deployment.folder, REFERENCES, SITE_PACKAGES]
+    """Start a worker that can run the function and the baselines, in a Lambda environment with this much memory."""
+    folders = [stage.deployment.folder, BASELINES, SITE_PACKAGES]
     variables = {
         "ONNXLET_REGISTRY": REGISTRY,
         "ONNXLET_MODEL": model.name,
@@ -195,7 +201,7 @@ def _block(process: Worker, case: str, calls: int) -> Block:
 
 
 def _spinning(block: Block) -> Block:
-    """A block after which the next one waits until no thread spins any more."""
+    """Return a block that ends when its session's threads no longer spin."""
 
     def measure() -> Sequence[float]:
         seconds = block()
@@ -206,23 +212,23 @@ def _spinning(block: Block) -> Block:
 
 
 def _mean(block: Block) -> Block:
-    """A block of which only the mean counts."""
+    """Return a block whose only sample is the mean."""
     return lambda: [fmean(block())]
 
 
 def _series(
     prefix: str, unit: str, factor: float, measured: Iterable[tuple[str, Sequence[float]]]
 ) -> dict[str, Series]:
-    """The samples of each case, of all rounds together."""
+    """Return the samples of each case over all rounds."""
     samples: dict[str, list[float]] = {}
     for case, seconds in measured:
-        samples.setdefault(case, []).extend(one * factor for one in seconds)
-    return {case: Series(f"{prefix}{LABELS.get(case, case)}", tuple(found), unit) for case, found in samples.items()}
+        samples.setdefault(case, []).extend(duration_s * factor for duration_s in seconds)
+    return {case: Series(f"{prefix}{LABELS.get(case, case)}", tuple(values), unit) for case, values in samples.items()}
 
 
 LABELS = {
     "run": "session.run",
-    "own session": "onnxlet's session alone",
+    "own session": "only onnxlet's session",
     "ours": f"onnxlet, mean of {QUOTA_CALLS}",
     "default": f"session.run by default, mean of {QUOTA_CALLS}",
     "bare": "a handler of session.run",

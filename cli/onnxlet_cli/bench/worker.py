@@ -1,4 +1,4 @@
-"""A process that is asked for the times of warm calls: the functions' own `main`, or a reference, already loaded.
+"""A worker process that times warm calls of the functions' own `main` or of a baseline.
 
 The parent writes a line with a case and a number of calls; the worker answers with the seconds of each.
 """
@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from onnxlet_cli.bench.calls import FACTORIES, Call, answer_of
-from onnxlet_cli.bench.fresh import FreshProcessError
 from onnxlet_cli.bench.payloads import check_close
+from onnxlet_cli.bench.warm_calls import FACTORIES, Call, output_of
+from onnxlet_cli.errors import FreshProcessError
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -30,9 +30,9 @@ class Worker(AbstractContextManager["Worker"]):
         """Start the process.
 
         Args:
-            model: The model's name in the registry and its file's.
+            model: The name of the model, and of its file.
             folder: The model's folder in the cache.
-            environment: All that the process is told.
+            environment: The whole environment of the process.
         """
         command = [sys.executable, "-m", "onnxlet_cli.bench.worker", model, str(folder)]
         self.process = subprocess.Popen(
@@ -47,35 +47,34 @@ class Worker(AbstractContextManager["Worker"]):
         self.process.communicate()
 
     def measure(self, case: str, calls: int, argument: Any = None) -> list[float]:
-        """The seconds of so many calls in a row; an `argument` is handed to each.
+        """Return the seconds of each of several calls in a row, all with the same argument.
 
         Raises:
-            FreshProcessError: the process has ended, or said why it cannot.
+            FreshProcessError: The process has ended, or reports an error.
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps([case, calls, argument]) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
-        answer = json.loads(line) if line else "its process has ended"
-        if isinstance(answer, str):
-            raise FreshProcessError(f"{case}: {answer}")
-        seconds: list[float] = answer
-        return seconds
+        durations_s: list[float] | str = json.loads(line) if line else "its process has ended"
+        if isinstance(durations_s, str):
+            raise FreshProcessError(f"{case}: {durations_s}")
+        return durations_s
 
 
 def python_path(folders: Sequence[Path]) -> dict[str, str]:
-    """The variable by which a worker finds the functions, the references and this package."""
+    """Return the variable by which a worker finds the functions, the baselines and this package."""
     return {"PYTHONPATH": os.pathsep.join(map(str, [*folders, REPOSITORY]))}
 
 
 def answer(calls: dict[str, Call], model: str, folder: Path, request: Sequence[Any]) -> list[float] | str:
-    """The seconds of each call that the parent asks for, or why there are none."""
+    """Return the seconds of each call that the parent requests, or the text of an error."""
     case, count, argument = request
     if case not in calls:
         calls[case] = FACTORIES[case](model, folder)
-        if argument is None:  # an answer to the model's inputs, which is known
-            check_close(case, answer_of(calls[case](None)), np.load(folder / "expected.npy"))
+        if argument is None:  # the call is of the model's own inputs, whose output is known
+            check_close(case, output_of(calls[case](None)), np.load(folder / "expected.npy"))
     call, seconds = calls[case], []
     for _ in range(count):
         started_s = time.perf_counter()
@@ -85,16 +84,16 @@ def answer(calls: dict[str, Call], model: str, folder: Path, request: Sequence[A
 
 
 def main(model: str, folder: Path) -> None:
-    """Answer the parent until it ends; what the functions log goes nowhere, as fast as to Lambda's pipe."""
+    """Answer the parent until it ends; the functions' log is discarded, which is as fast as Lambda's pipe."""
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     calls: dict[str, Call] = {}
     for line in sys.stdin:
         try:
-            found: list[float] | str = answer(calls, model, folder, json.loads(line))
+            reply: list[float] | str = answer(calls, model, folder, json.loads(line))
         except Exception as error:
-            found = f"{type(error).__name__}: {error}"
-        channel.write(json.dumps(found) + "\n")
+            reply = f"{type(error).__name__}: {error}"
+        channel.write(json.dumps(reply) + "\n")
         channel.flush()
 
 

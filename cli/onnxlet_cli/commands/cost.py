@@ -1,4 +1,4 @@
-"""`onnxlet cost`: reads the options, compares, and prints."""
+"""`onnxlet cost`: compares what a month of requests costs on several platforms."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet.settings.variables import MEMORY_PER_CPU_MIB
 from onnxlet_cli import output
 from onnxlet_cli.cost import workload as workloads
@@ -14,7 +13,8 @@ from onnxlet_cli.cost.compare import compare, to_document
 from onnxlet_cli.cost.prices import FILE, load_prices
 from onnxlet_cli.cost.report import print_report
 from onnxlet_cli.cost.workload import Workload
-from onnxlet_cli.options import finite
+from onnxlet_cli.options import JsonOption, finite
+from onnxlet_publishing.errors import UsageError
 
 SIZES = "512,1024,1769,3008"
 LARGEST_MIB = 10_240
@@ -23,53 +23,64 @@ MOST_REQUESTS = 10**12
 
 def cost(
     bench: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", help="What `onnxlet bench all --json` printed.")
+        Path | None, typer.Option(metavar="FILE.json", help="Document of `onnxlet bench all --json`.")
     ] = None,
     logs: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A function's log: its JSON lines, or Lambda's REPORT lines.")
+        Path | None, typer.Option(metavar="FILE", help="Log of a function: its JSON lines, or Lambda's REPORT lines.")
     ] = None,
     milliseconds: Annotated[
-        float | None, typer.Option(callback=finite, min=0.001, help="Of a warm request, as measured.")
+        float | None, typer.Option(callback=finite, min=0.001, help="Measured duration of a warm request.")
     ] = None,
     memory: Annotated[
-        int, typer.Option(metavar="MIB", min=128, max=LARGEST_MIB, help="Of the function that took --milliseconds.")
+        int,
+        typer.Option(metavar="MIB", min=128, max=LARGEST_MIB, help="Memory of the function that took --milliseconds."),
     ] = MEMORY_PER_CPU_MIB,
     cold_milliseconds: Annotated[
-        float | None, typer.Option(callback=finite, min=0, help="Of a start, as measured; Lambda bills it.")
+        float | None,
+        typer.Option(callback=finite, min=0, help="Measured duration of the init phase, which Lambda bills."),
     ] = None,
     cold_share: Annotated[
-        str | None, typer.Option(metavar="SHARE", help="Of the requests that start a process; 1% by default.")
+        str | None,
+        typer.Option(metavar="SHARE", help="Share of the requests that start a process, as 1% (the default) or 0.01."),
     ] = None,
     payload_kb: Annotated[
         float | None,
-        typer.Option(callback=finite, min=0, help="Of a request and its answer together, which SageMaker bills."),
+        typer.Option(
+            callback=finite, min=0, help="Size of a request and its response together, which SageMaker bills."
+        ),
     ] = None,
-    requests_per_month: Annotated[str, typer.Option(metavar="N[,N]", help="The traffics to show.")] = "1000000",
-    sizes: Annotated[str, typer.Option(metavar="MIB[,MIB]", help="The memory sizes to show.")] = SIZES,
-    provisioned: Annotated[int, typer.Option(min=0, help="Environments of Lambda that are kept ready.")] = 0,
-    free_tier: Annotated[bool, typer.Option("--free-tier", help="Take off what is free each month.")] = False,
+    requests_per_month: Annotated[
+        str, typer.Option(metavar="N[,N]", help="Numbers of requests a month to show.")
+    ] = "1000000",
+    sizes: Annotated[str, typer.Option(metavar="MIB[,MIB]", help="Memory sizes to show.")] = SIZES,
+    provisioned: Annotated[int, typer.Option(min=0, help="Provisioned environments of Lambda.")] = 0,
+    free_tier: Annotated[bool, typer.Option("--free-tier", help="Subtract the free tier of each month.")] = False,
     prices: Annotated[
         Path, typer.Option(metavar="FILE", help="Prices of another date or region, in the form of prices.json.")
     ] = FILE,
-    model: Annotated[str | None, typer.Option(help="With --bench: one of its models.")] = None,
-    form: Annotated[str, typer.Option(help="With --bench: binary or json tensors.")] = "binary",
-    chart: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw it into a PNG.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    model: Annotated[
+        str | None, typer.Option(help="With --bench: a model in the document (default: the first).")
+    ] = None,
+    form: Annotated[str, typer.Option(help="With --bench: form of the tensors, binary or json.")] = "binary",
+    chart: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also draw the comparison into a .png, .svg or .pdf file.")
+    ] = None,
+    json: JsonOption = False,
 ) -> None:
-    """What a month of requests costs on Lambda, Cloud Run, SageMaker and a machine that is always on."""
-    found = _workload(bench, logs, milliseconds, memory, model, form)
+    """Compare what a month of requests costs on Lambda, Cloud Run, SageMaker and an always-on instance."""
+    workload = _workload(bench, logs, milliseconds, memory, model, form)
     if cold_milliseconds is not None:
-        found = replace(found, cold_milliseconds=cold_milliseconds)
+        workload = replace(workload, cold_milliseconds=cold_milliseconds)
     if cold_share is not None:
-        found = replace(found, cold_share=workloads.parse_share(cold_share, "--cold-share"))
+        workload = replace(workload, cold_share=workloads.parse_share(cold_share, "--cold-share"))
     if payload_kb is not None:
-        found = replace(found, payload_bytes=payload_kb * 1000)
+        workload = replace(workload, payload_bytes=payload_kb * 1000)
     requests = workloads.parse_numbers(requests_per_month, "--requests-per-month", 1, MOST_REQUESTS)
     sizes_mib = workloads.parse_numbers(sizes, "--sizes", 128, LARGEST_MIB)
-    comparison = compare(found, load_prices(prices, has_free_tier=free_tier), requests, sizes_mib, provisioned)
+    comparison = compare(workload, load_prices(prices, has_free_tier=free_tier), requests, sizes_mib, provisioned)
     if chart is not None:
-        # Imported only here: few ask for a picture.
-        from onnxlet_cli.bench.chart import require_chart
+        # Imported here: most runs draw nothing.
+        from onnxlet_cli.chart import require_chart
         from onnxlet_cli.cost.chart import draw
 
         require_chart("--chart", chart)
@@ -83,16 +94,16 @@ def cost(
 def _workload(
     bench: Path | None, logs: Path | None, milliseconds: float | None, memory_mib: int, model: str | None, form: str
 ) -> Workload:
-    """The workload by the one source that is named.
+    """Return the workload from the one source that the user names.
 
     Raises:
-        InvalidRequestError: none is, or several are, or it cannot be read.
+        UsageError: The user names no source or several, or the source cannot be read.
     """
     if sum(source is not None for source in (bench, logs, milliseconds)) != 1:
-        raise InvalidRequestError("expected one of --milliseconds N, --bench FILE.json and --logs FILE")
+        raise UsageError("expected one of --milliseconds N, --bench FILE.json and --logs FILE")
     if bench is not None:
         return workloads.read_bench(bench, model, form)
     if logs is not None:
         return workloads.read_logs(logs)
-    assert milliseconds is not None, "it is the one that is left"
+    assert milliseconds is not None, "one of the three sources is given"
     return workloads.measured(milliseconds, memory_mib)

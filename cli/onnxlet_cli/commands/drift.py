@@ -1,4 +1,4 @@
-"""`onnxlet drift`: reads the options, compares what functions have captured with training, and prints what moved."""
+"""`onnxlet drift`: compares what functions have captured with training, and prints what has moved."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,73 +9,75 @@ from onnxlet.contract import layout
 from onnxlet.contract.document import Document
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.training_statistics import Reference
-from onnxlet.errors import InvalidRequestError
 from onnxlet_cli import output
-from onnxlet_cli.drift.compare import Moved, compare
+from onnxlet_cli.drift.compare import MeasureDrift, compare
 from onnxlet_cli.drift.samples import Samples, read_samples
 from onnxlet_cli.options import JsonOption, RegistryOption, finite
 from onnxlet_cli.registry import open_place, open_registry
+from onnxlet_publishing.errors import UsageError
 
 MIN_ROWS = 50
-"""Fewer say nothing: the bound would be far over any threshold."""
+"""Fewest rows that are compared: with fewer, the bound would exceed any threshold."""
 
 DRIFTED, TOO_FEW = 1, 2
-"""The exit codes where something moved, and where that cannot be told yet."""
+"""Exit codes if a measure has moved, and if there are too few rows to say."""
 
 
 def drift(
-    name: Annotated[str, typer.Argument(help="The model: NAME or NAME@ALIAS.")],
+    name: Annotated[str, typer.Argument(help="Model, as NAME or NAME@ALIAS.")],
     results: Annotated[
         list[str],
-        typer.Option(
-            metavar="URL", envvar="ONNXLET_RESULTS", help="The functions' ONNXLET_RESULTS; may be given again."
-        ),
+        typer.Option(metavar="URL", envvar="ONNXLET_RESULTS", help="The functions' ONNXLET_RESULTS; may be repeated."),
     ],
-    since: Annotated[int, typer.Option(metavar="DAYS", min=0, max=3650, help="How many days back; 0 is today.")] = 7,
+    since: Annotated[
+        int, typer.Option(metavar="DAYS", min=0, max=3650, help="Number of days before today; 0 reads only today.")
+    ] = 7,
     threshold: Annotated[
         float,
-        typer.Option(callback=finite, min=0, help="Of the population stability index, over which a measure has moved."),
+        typer.Option(callback=finite, min=0, help="Population stability index above which a measure has moved."),
     ] = 0.2,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw it.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Also draw the measures into a .png, .svg or .pdf file.")
+    ] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare what functions captured of a model's answers (ONNXLET_CAPTURE) with training.
+    """Compare the requests and answers that functions have captured (ONNXLET_CAPTURE) with training.
 
-    The exit code is 1 where a measure has moved, and 2 where too little is captured to tell.
+    The exit code is 1 if a measure has moved, and 2 if too few rows were captured to say.
     """
     model, _, alias = name.partition("@")
     manifest = open_registry(registry).resolve(model, alias or layout.LIVE)
-    reference = _reference(manifest)
+    training = _training_statistics(manifest)
     samples = read_samples([open_place(url) for url in results], manifest, since)
     rows = max(map(len, samples.measures.values()), default=0)
-    found = compare(manifest, reference, samples, threshold)
-    if plot is not None and found:
-        # Imported only here: few ask for a picture.
-        from onnxlet_cli.bench.chart import require_chart
+    drifts = compare(manifest, training, samples, threshold)
+    if plot is not None and drifts:
+        # Imported here: most runs draw nothing.
+        from onnxlet_cli.chart import require_chart
         from onnxlet_cli.drift.chart import draw
 
         require_chart("--plot", plot)
-        draw(f"{manifest.model} version {manifest.version}: {rows} rows", found, plot)
-    code = TOO_FEW if rows < MIN_ROWS else DRIFTED if any(each.is_over for each in found) else 0
+        draw(f"{manifest.model} version {manifest.version}: {rows} rows", drifts, plot)
+    code = TOO_FEW if rows < MIN_ROWS else DRIFTED if any(drift.has_moved for drift in drifts) else 0
     if json:
-        output.print_json(_document(manifest, samples, rows, found, code))
+        output.print_json(_document(manifest, samples, rows, drifts, code))
     else:
-        _print(manifest, samples, rows, found, code)
+        _print(manifest, samples, rows, drifts, code)
     if code:
         raise typer.Exit(code)
 
 
-def _reference(manifest: Manifest) -> Reference:
+def _training_statistics(manifest: Manifest) -> Reference:
     if manifest.reference is None:
-        raise InvalidRequestError(
-            f"{manifest.model} version {manifest.version} has no reference to compare with: `onnxlet train` writes one "
-            "for classifiers"
+        raise UsageError(
+            f"{manifest.model} version {manifest.version}: expected training statistics to compare with, got none; "
+            "`onnxlet train` writes them for classifiers"
         )
     return Reference.from_document(Document(dict(manifest.reference), "manifest.reference"))
 
 
-def _document(manifest: Manifest, samples: Samples, rows: int, found: list[Moved], code: int) -> dict[str, Any]:
+def _document(manifest: Manifest, samples: Samples, rows: int, drifts: list[MeasureDrift], code: int) -> dict[str, Any]:
     return {
         "model": manifest.model,
         "version": manifest.version,
@@ -83,32 +85,32 @@ def _document(manifest: Manifest, samples: Samples, rows: int, found: list[Moved
         "rows": rows,
         "enough": code != TOO_FEW,
         "moved": code == DRIFTED,
-        "measures": [each.to_document() for each in found],
+        "measures": [drift.to_document() for drift in drifts],
     }
 
 
-def _print(manifest: Manifest, samples: Samples, rows: int, found: list[Moved], code: int) -> None:
+def _print(manifest: Manifest, samples: Samples, rows: int, drifts: list[MeasureDrift], code: int) -> None:
     title = f"{manifest.model} version {manifest.version}: {rows} rows of {samples.requests} requests"
     if code == TOO_FEW:
-        output.print_line(f"{title}; expected {MIN_ROWS} rows or more, to tell whether anything moved")
+        output.print_line(f"{title}; expected {MIN_ROWS} rows or more, to say whether anything moved")
         return
-    output.print_table([_row(each, manifest) for each in found])
-    moved = [each.name for each in found if each.is_over]
+    output.print_table([_row(drift, manifest) for drift in drifts])
+    moved = [drift.name for drift in drifts if drift.has_moved]
     output.print_line(f"{title}; {'moved: ' + ', '.join(moved) if moved else 'nothing moved'}")
 
 
-def _row(each: Moved, manifest: Manifest) -> output.Row:
-    """One measure: its means, or the label whose share has changed most."""
-    before: object
+def _row(drift: MeasureDrift, manifest: Manifest) -> output.Row:
+    """Return the row of one measure: its means, or the label whose share has changed most."""
+    training: object
     now: object
-    if each.means is not None:
-        before, now = each.means
+    if drift.means is not None:
+        training, now = drift.means
     else:
         assert manifest.classification is not None, "labels were counted"
-        changes = [abs(after - first) for first, after in zip(each.before, each.now, strict=True)]
-        place = changes.index(max(changes))
-        label = manifest.classification.labels[place]
-        before, now = (f"{label}: {shares[place]:.1%}" for shares in (each.before, each.now))
-    verdict = "moved" if each.is_over else ""
-    figures = {"index": each.index, "bound": each.bound}
-    return {"measure": each.name, **figures, "": verdict, "in training": before, "now": now}
+        changes = [abs(after - before) for before, after in zip(drift.training, drift.now, strict=True)]
+        index = changes.index(max(changes))
+        label = manifest.classification.labels[index]
+        training, now = (f"{label}: {shares[index]:.1%}" for shares in (drift.training, drift.now))
+    verdict = "moved" if drift.has_moved else ""
+    figures = {"index": drift.index, "bound": drift.bound}
+    return {"measure": drift.name, **figures, "": verdict, "in training": training, "now": now}

@@ -1,6 +1,6 @@
-"""What answering costs: on functions of both clouds, on SageMaker Serverless Inference and on an instance always on.
+"""The cost of serving: on functions of both clouds, on SageMaker Serverless Inference and on an always-on instance.
 
-`estimate` is for other rooms: what a function that is about to be deployed will cost a month.
+Other packages use `estimate`, the monthly cost of a function before it is deployed.
 """
 
 from onnxlet_cli.cost.monthly import Estimate, estimate

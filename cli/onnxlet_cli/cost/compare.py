@@ -1,4 +1,4 @@
-"""The comparison: every offer at some traffics, and from which traffic on an instance that is always on costs less."""
+"""The comparison of offers at several numbers of requests, and the number above which an instance is cheaper."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,33 +10,33 @@ from onnxlet_cli.cost.prices import Prices
 from onnxlet_cli.cost.workload import Workload
 
 MOST_INSTANCES = 100
-"""That are tried: where a hundred full ones cost more than an offer, all do."""
+"""Largest number of instances compared: if 100 full instances cost more than an offer, any number does."""
 
 BISECTIONS = 60
 
 NEVER_INCLUDED = (
-    "storage, data that leave the region, a load balancer or a firewall in front",
+    "storage, traffic that leaves the region, a load balancer or a firewall",
     "the registry's requests: a few for each cold start, at $0.40 a million",
     "discounts, taxes, support",
 )
-"""Of an estimate for one deployment."""
+"""Costs that an estimate for one deployment does not include."""
 
 NOT_INCLUDED = (
     *NEVER_INCLUDED,
     "what a deployment adds: snapshots, an API Gateway, queues, alarms, minimum instances (`deploy --plan` shows it)",
 )
-"""Of the comparison."""
+"""Costs that the comparison does not include."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One offer."""
+    """One offer, with the instance that it is compared with."""
 
     offer: Offer
     instance: AlwaysOn
-    """That it is compared with: one of its own architecture."""
+    """An instance of the same architecture."""
     break_even: float | None
-    """Requests a month from which on the instance costs no more; None where it never does."""
+    """Requests a month above which the instance costs no more; None if it always costs more."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,21 @@ class Comparison:
     workload: Workload
     prices: Prices
     requests: tuple[int, ...]
-    """A month; the traffics that are shown."""
+    """The numbers of requests a month that are shown."""
     rows: tuple[Row, ...]
     too_small_mib: tuple[int, ...]
-    """Sizes that were left out: the process was seen to take more."""
+    """Sizes that were left out because the process needs more memory."""
 
     @property
     def instances(self) -> list[AlwaysOn]:
-        """One of each architecture."""
-        return [offers.always_on(self.workload, self.prices, each) for each in offers.ARCHITECTURES]
+        """An instance of each architecture."""
+        return [offers.always_on(self.workload, self.prices, architecture) for architecture in offers.ARCHITECTURES]
 
 
 def compare(
     workload: Workload, prices: Prices, requests: Sequence[int], sizes_mib: Sequence[int], provisioned: int = 0
 ) -> Comparison:
-    """Lay out every offer in the sizes that the process fits."""
+    """Return every offer in the sizes that the process fits into."""
     fitting = [size for size in sizes_mib if size >= workload.peak_mib]
     rows = []
     for offer in offers.all_offers(workload, prices, fitting, provisioned):
@@ -71,7 +71,7 @@ def compare(
 
 
 def break_even(offer: Offer, instance: AlwaysOn) -> float | None:
-    """Requests a month from which on the instances cost no more than the offer; None where they always cost more."""
+    """Return the requests a month above which instances cost no more than the offer; None if they always cost more."""
     for count in range(1, MOST_INSTANCES + 1):
         most, usd = count * instance.capacity, count * instance.one_usd
         if offer.monthly_usd(most) >= usd:
@@ -80,17 +80,17 @@ def break_even(offer: Offer, instance: AlwaysOn) -> float | None:
 
 
 def cheapest(comparison: Comparison) -> dict[str, Offer]:
-    """Of each platform the size whose further requests cost least."""
-    found: dict[str, Offer] = {}
+    """Return each platform's offer in the size whose further requests cost least."""
+    cheapest_offers: dict[str, Offer] = {}
     for row in comparison.rows:
         label = f"{row.offer.platform} {row.offer.architecture}"
-        if label not in found or row.offer.per_million_usd < found[label].per_million_usd:
-            found[label] = row.offer
-    return found
+        if label not in cheapest_offers or row.offer.per_million_usd < cheapest_offers[label].per_million_usd:
+            cheapest_offers[label] = row.offer
+    return cheapest_offers
 
 
 def to_document(comparison: Comparison) -> dict[str, Any]:
-    """All of it, for machines."""
+    """Return the comparison as a JSON document."""
     workload = comparison.workload
     return {
         "prices": {"date": comparison.prices.date, "remembered": list(comparison.prices.unverified)},
@@ -108,7 +108,7 @@ def to_document(comparison: Comparison) -> dict[str, Any]:
                 "type": instance.type.name,
                 "architecture": instance.type.architecture,
                 "requests_each": instance.capacity,
-                "monthly_usd": {str(each): instance.monthly_usd(each) for each in comparison.requests},
+                "monthly_usd": {str(count): instance.monthly_usd(count) for count in comparison.requests},
             }
             for instance in comparison.instances
         ],
@@ -124,15 +124,15 @@ def _offer_document(row: Row, requests: Sequence[int]) -> dict[str, Any]:
         "memory_mib": offer.memory_mib,
         "milliseconds": offer.milliseconds,
         "per_million_usd": offer.per_million_usd,
-        "monthly_usd": {str(each): offer.monthly_usd(each) for each in requests},
-        "parts_usd": {str(each): offer.parts(each) for each in requests},
+        "monthly_usd": {str(count): offer.monthly_usd(count) for count in requests},
+        "parts_usd": {str(count): offer.parts(count) for count in requests},
         "break_even_requests": row.break_even,
         "break_even_with": row.instance.type.name,
     }
 
 
 def _first_reaching(offer: Offer, usd: float, most: float) -> float:
-    """The least number of requests, at most `most`, at which the offer costs so much."""
+    """Return the smallest number of requests, up to `most`, at which the offer costs `usd`."""
     low, high = 0.0, most
     for _ in range(BISECTIONS):
         middle = (low + high) / 2

@@ -1,29 +1,29 @@
-"""The estimate: what one function costs a month, for who is about to deploy it."""
+"""The estimate: the monthly cost of one function that is about to be deployed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet_cli.cost import offers
 from onnxlet_cli.cost.compare import NEVER_INCLUDED
 from onnxlet_cli.cost.offers import NO_EXTRAS, Extras
 from onnxlet_cli.cost.prices import load_prices
 from onnxlet_cli.cost.workload import DEFAULT_COLD_MILLISECONDS, DEFAULT_COLD_SHARE, Workload
+from onnxlet_publishing.errors import UsageError
 
 PLATFORMS = ("lambda", "cloud-run")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a function costs a month."""
+    """The monthly cost of a function."""
 
     monthly_usd: float
     parts_usd: Mapping[str, float]
-    """By what is billed: requests, duration, init, provisioned, logs, metrics, and what each extra costs."""
+    """The cost of each thing billed: requests, duration, init, provisioned, logs, metrics, and each extra."""
     idle_usd: float
-    """What of it is billed while nobody asks anything."""
+    """The part that is billed even without requests."""
     assumptions: tuple[str, ...]
-    """What the figure rests on, a line each."""
+    """The assumptions behind the figure, a line for each."""
 
 
 def estimate(
@@ -38,24 +38,25 @@ def estimate(
     extras: Extras = NO_EXTRAS,
     has_free_tier: bool = False,
 ) -> Estimate:
-    """What a function costs a month at list prices.
+    """Return what a function costs a month at list prices.
 
     Args:
-        requests_per_month: The traffic.
-        milliseconds: Of a warm request on one full vCPU (1,769 MiB of Lambda); it grows as the memory gets less.
-        memory_mib: Of the function.
-        architecture: `arm64` or `x86_64`; Cloud Run has the latter alone.
+        requests_per_month: The number of requests a month.
+        milliseconds: The duration of a warm request on one full vCPU (1,769 MiB on Lambda); less memory makes it
+            longer.
+        memory_mib: The function's memory.
+        architecture: `arm64` or `x86_64`; Cloud Run has only the latter.
         platform: `lambda` or `cloud-run`.
-        cold_milliseconds: Of the init phase.
-        cold_share: Of the requests, how many start a process.
-        extras: What the deployment turns on besides the function.
-        has_free_tier: Whether what the cloud gives away each month is taken off.
+        cold_milliseconds: The duration of the init phase.
+        cold_share: The share of the requests that start a process.
+        extras: What the deployment has in addition to the function.
+        has_free_tier: Whether to subtract the cloud's free units of each month.
 
     Raises:
-        InvalidRequestError: an unknown platform or architecture.
+        UsageError: The platform or the architecture is unknown.
     """
     if platform not in PLATFORMS or architecture not in offers.ARCHITECTURES:
-        raise InvalidRequestError(
+        raise UsageError(
             f"{platform} on {architecture}: expected one of {', '.join(PLATFORMS)} on one of "
             f"{', '.join(offers.ARCHITECTURES)}"
         )
@@ -68,7 +69,7 @@ def estimate(
     assumptions = (
         f"{milliseconds:g} ms a request on a full vCPU, {offer.milliseconds:.3g} ms at {memory_mib} MiB",
         f"{cold_share:.3g} of the requests start a process, in {cold_milliseconds:g} ms that are billed",
-        f"list prices of {prices.date}, the monthly allowances {'taken off' if has_free_tier else 'left aside'}",
+        f"list prices of {prices.date}, the monthly free tier {'subtracted' if has_free_tier else 'not subtracted'}",
         f"without {'; '.join(NEVER_INCLUDED)}",
     )
     parts = offer.parts(requests_per_month)

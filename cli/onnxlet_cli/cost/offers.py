@@ -1,4 +1,4 @@
-"""The offers: what each platform bills for a workload, as meters that count requests, time and log lines.
+"""Offers: what each platform bills for a workload, as meters that count requests, time and log lines.
 
 Source: the vendors' pricing pages, named in prices.json; "AWS Lambda standardizes billing for INIT Phase" (2025); Cloud
 Run, "Pricing": instance time is rounded up to 100 ms.
@@ -17,17 +17,17 @@ HOURS_PER_MONTH = 730
 SECONDS_PER_MONTH = HOURS_PER_MONTH * 3600
 
 LOG_BYTES = 1_200
-"""Of a request: our line with its metrics (some 800, measured), and the platform's own around it."""
+"""Log bytes for each request: the function's line with its metrics (some 800, measured), and the platform's lines."""
 METRICS = 4
-"""That our line makes CloudWatch count for one model; see `onnxlet.observe.telemetry`."""
+"""CloudWatch metrics that the function's line makes for one model; see `onnxlet.observe.telemetry`."""
 
 UTILISATION = 0.5
-"""Of an instance, on average: traffic has peaks."""
+"""Average utilisation of an instance: traffic has peaks."""
 
 CLOUD_RUN_STEP_MS = 100
 CLOUD_RUN_VCPUS = ((4096, 1), (8192, 2), (16384, 4), (24576, 6), (32768, 8))
-"""How many vCPUs a Cloud Run instance needs at least for so many MiB; less than one would answer one after another in
-a slower sandbox, and is not advised."""
+"""The smallest number of vCPUs of a Cloud Run instance, by its memory in MiB. Less than one vCPU, which Cloud Run also
+offers, would serve one request at a time in a slower sandbox."""
 
 SAGEMAKER_STEP_MIB = 1024
 SAGEMAKER_MOST_MIB = 6144
@@ -35,7 +35,7 @@ SAGEMAKER_MOST_MIB = 6144
 
 POLLERS = 5
 POLL_S = 20
-"""Lambda waits at a queue on five connections at least, and asks each again after 20 seconds without a message.
+"""Lambda polls a queue on at least five connections, each again after 20 seconds without a message.
 
 Source: AWS Compute Blog, "Introducing maximum concurrency of AWS Lambda functions when using Amazon SQS as an event
 source"; AWS Lambda developer guide, "Understanding polling and batching behavior for Amazon SQS event source mappings".
@@ -44,10 +44,10 @@ source"; AWS Lambda developer guide, "Understanding polling and batching behavio
 
 @dataclass(frozen=True)
 class Extras:
-    """What a deployment turns on besides the function that answers, much of it billed whatever the traffic."""
+    """Parts of a deployment in addition to the function; most are billed even without requests."""
 
     provisioned: int = 0
-    """Environments of Lambda that are kept ready."""
+    """Provisioned environments of Lambda."""
     has_snapshots: bool = False
     """Whether the function starts from a snapshot (SnapStart), whose published version is billed."""
     has_api: bool = False
@@ -57,7 +57,7 @@ class Extras:
     alarms: int = 0
     dashboards: int = 0
     min_instances: int = 0
-    """Instances of Cloud Run that are kept ready."""
+    """Minimum instances of Cloud Run."""
 
 
 NO_EXTRAS = Extras()
@@ -65,36 +65,36 @@ NO_EXTRAS = Extras()
 
 @dataclass(frozen=True)
 class Meter:
-    """One thing that is counted and billed."""
+    """A quantity that a platform counts and bills."""
 
     name: str
     per_request: float
-    """Units."""
+    """Units for each request."""
     usd: float
-    """For a unit."""
+    """Price of a unit."""
     allowance: str = ""
-    """Of which monthly allowance its first units are, where there is one; several meters may share it."""
+    """Name of the monthly allowance that pays for the first units; several meters may share one."""
     at_most: float = math.inf
-    """Units in a month."""
+    """Most units that are billed in a month."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A platform in one size, and what it bills."""
+    """A platform's function of one size, and what the platform bills for it."""
 
     platform: str
     architecture: str
     memory_mib: int
     milliseconds: float
-    """Of a warm request."""
+    """Duration of a warm request."""
     meters: tuple[Meter, ...]
     fixed: Mapping[str, float] = field(default_factory=dict)
-    """US dollars a month whatever the traffic."""
+    """US dollars a month that are billed even without requests."""
     allowances: Mapping[str, float] = field(default_factory=dict)
-    """Units that cost nothing, by name."""
+    """Free units each month, by name."""
 
     def parts(self, requests: float) -> dict[str, float]:
-        """What a month with so many requests costs, in US dollars, by meter."""
+        """Return the cost of a month with this many requests, in US dollars, by meter."""
         left = dict(self.allowances)
         parts = dict(self.fixed)
         for meter in self.meters:
@@ -106,66 +106,67 @@ class Offer:
         return parts
 
     def monthly_usd(self, requests: float) -> float:
-        """What a month with so many requests costs."""
+        """Return the cost of a month with this many requests, in US dollars."""
         return sum(self.parts(requests).values())
 
     @property
     def per_million_usd(self) -> float:
-        """What each further million requests costs."""
+        """The cost of each further million requests."""
         return sum(1e6 * meter.per_request * meter.usd for meter in self.meters if math.isinf(meter.at_most))
 
 
 @dataclass(frozen=True)
 class AlwaysOn:
-    """Instances that run all month, as many as the traffic needs."""
+    """Instances that run all month, as many as the requests need."""
 
     type: InstanceType
     milliseconds: float
-    """Of a request on one vCPU."""
+    """Duration of a request on one vCPU."""
 
     @property
     def capacity(self) -> float:
-        """Requests that one instance answers in a month."""
+        """Requests that one instance can serve in a month."""
         return self.type.vcpus * UTILISATION * SECONDS_PER_MONTH * 1000 / self.milliseconds
 
     @property
     def one_usd(self) -> float:
-        """What one costs a month."""
+        """The monthly cost of one instance."""
         return self.type.usd_per_hour * HOURS_PER_MONTH
 
     def count(self, requests: float) -> int:
-        """How many are needed."""
+        """Return how many instances a month with this many requests needs."""
         return max(1, math.ceil(requests / self.capacity))
 
     def monthly_usd(self, requests: float) -> float:
-        """What a month with so many requests costs."""
+        """Return the cost of a month with this many requests, in US dollars."""
         return self.count(requests) * self.one_usd
 
 
 def all_offers(workload: Workload, prices: Prices, sizes_mib: Sequence[int], provisioned: int = 0) -> list[Offer]:
-    """Every serverless offer in every size that it has."""
-    found = [
+    """Return every serverless offer in every size that the platform has."""
+    offers = [
         on_lambda(workload, prices, architecture, size, Extras(provisioned))
         for architecture in ARCHITECTURES
         for size in sizes_mib
     ]
-    found += [on_cloud_run(workload, prices, size) for size in sizes_mib if size <= CLOUD_RUN_VCPUS[-1][0]]
+    offers += [on_cloud_run(workload, prices, size) for size in sizes_mib if size <= CLOUD_RUN_VCPUS[-1][0]]
     rounded = {math.ceil(size / SAGEMAKER_STEP_MIB) * SAGEMAKER_STEP_MIB for size in sizes_mib}
-    return found + [on_sagemaker(workload, prices, size) for size in sorted(rounded) if size <= SAGEMAKER_MOST_MIB]
+    return offers + [on_sagemaker(workload, prices, size) for size in sorted(rounded) if size <= SAGEMAKER_MOST_MIB]
 
 
 def always_on(workload: Workload, prices: Prices, architecture: str) -> AlwaysOn:
-    """The instance to compare an offer of the same architecture with."""
-    return next(AlwaysOn(each, workload.milliseconds) for each in prices.instances if each.architecture == architecture)
+    """Return the instance to compare with an offer of the same architecture."""
+    kind = next(instance for instance in prices.instances if instance.architecture == architecture)
+    return AlwaysOn(kind, workload.milliseconds)
 
 
 def on_lambda(
     workload: Workload, prices: Prices, architecture: str, memory_mib: int, extras: Extras = NO_EXTRAS
 ) -> Offer:
-    """Lambda: each request, and memory by time to the millisecond, init included; or so many environments kept ready.
+    """Return the offer of Lambda, which bills requests, and memory by time to the millisecond, including init.
 
-    With environments that are kept ready all requests are taken to find one, and the monthly allowance is not theirs.
-    From a snapshot a start is billed by memory, and no init is.
+    With provisioned environments, every request is assumed to find one, and the monthly allowance does not apply.
+    With snapshots, a start is billed by memory instead of by init time.
     """
     gb, milliseconds = memory_mib / 1024, workload.milliseconds_at(memory_mib)
     seconds = math.ceil(milliseconds) / 1000
@@ -192,7 +193,7 @@ def on_lambda(
 
 
 def _standing(prices: Prices, extras: Extras) -> dict[str, float]:
-    """What is billed on AWS while nobody asks anything, without the function itself."""
+    """Return what AWS bills for the extras even without requests."""
     polls = extras.queues * POLLERS * SECONDS_PER_MONTH / POLL_S
     units = {
         "queue polling": (polls, "sqs_request"),
@@ -207,7 +208,7 @@ def _standing(prices: Prices, extras: Extras) -> dict[str, float]:
 
 
 def on_cloud_run(workload: Workload, prices: Prices, memory_mib: int, extras: Extras = NO_EXTRAS) -> Offer:
-    """Cloud Run functions: vCPUs and memory while an instance starts or answers, one request at a time."""
+    """Return the offer of Cloud Run functions: vCPUs and memory while an instance starts or serves its one request."""
     vcpus = next(vcpus for most_mib, vcpus in CLOUD_RUN_VCPUS if memory_mib <= most_mib)
     gib, cpu_usd = memory_mib / 1024, prices.usd["cloud_run_vcpu_second"]
     seconds = _stepped(workload.milliseconds) / 1000
@@ -226,7 +227,7 @@ def on_cloud_run(workload: Workload, prices: Prices, memory_mib: int, extras: Ex
 
 
 def on_sagemaker(workload: Workload, prices: Prices, memory_mib: int) -> Offer:
-    """SageMaker Serverless Inference: memory by time to the millisecond; a start is not billed, and is slower."""
+    """Return the offer of SageMaker Serverless Inference: memory by time to the millisecond; starts are not billed."""
     milliseconds = workload.milliseconds_at(memory_mib)
     usd = prices.usd["sagemaker_serverless_gb_second"]
     meters = (
@@ -238,7 +239,7 @@ def on_sagemaker(workload: Workload, prices: Prices, memory_mib: int) -> Offer:
 
 
 def _cloudwatch(prices: Prices) -> tuple[Meter, Meter]:
-    """The lines of a function of ours, and the metrics in them: billed by the hours with data, at most each hour."""
+    """Return the meters of a function's log lines and of their metrics, which are billed for each hour with data."""
     return (
         Meter("logs", LOG_BYTES / 1e9, prices.usd["cloudwatch_logs_gb"], "cloudwatch_logs_gb"),
         Meter("metrics", METRICS / HOURS_PER_MONTH, prices.usd["cloudwatch_metric"], "cloudwatch_metric", METRICS),

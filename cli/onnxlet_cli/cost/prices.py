@@ -1,4 +1,4 @@
-"""The prices: one dated file of list prices, each with its source and how it is known."""
+"""List prices from one dated file, each with its source and with how it was found."""
 
 import json
 import math
@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from onnxlet.errors import InvalidRequestError
+from onnxlet_cli.cost.json_file import read_object
+from onnxlet_publishing.errors import UsageError
 
 FILE = Path(__file__).with_name("prices.json")
 
@@ -18,7 +19,7 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class InstanceType:
-    """A machine that is always on."""
+    """A type of machine that is always on."""
 
     name: str
     architecture: str
@@ -32,16 +33,15 @@ class Prices:
     """List prices in US dollars."""
 
     date: str
-    """When the file was last looked over."""
+    """The date of the file's last review."""
     path: Path
-    """The file."""
     usd: Mapping[str, float]
-    """For one unit, by the names in the file."""
+    """Prices of one unit, by the names in the file."""
     free: Mapping[str, float]
-    """What costs nothing each month, in the same units; empty where that is left aside."""
+    """Free units each month, by the same names; empty if the free tier does not count."""
     instances: tuple[InstanceType, ...]
     unverified: tuple[str, ...]
-    """The names of prices that are remembered, and were not looked up."""
+    """Names of prices that were written down from memory, and not looked up."""
 
 
 def load_prices(path: Path = FILE, *, has_free_tier: bool = False) -> Prices:
@@ -49,18 +49,20 @@ def load_prices(path: Path = FILE, *, has_free_tier: bool = False) -> Prices:
 
     Args:
         path: The file.
-        has_free_tier: Whether what the clouds give away each month is taken off; an account has it once, for all of
-            its functions.
+        has_free_tier: Whether to subtract the free units of each month, which an account has once for all its
+            functions.
 
     Raises:
-        InvalidRequestError: The file cannot be read, or is not one of prices as `prices.json` is.
+        UsageError: The file cannot be read, or does not have the form of `prices.json`.
     """
-    document = _read(path)
+    document = read_object(path, f"a file of prices, as {FILE} is")
+    if document.get("currency") != "USD":
+        raise UsageError(f"{path}: currency: expected USD, got {document.get('currency')!r}")
     prices = _section(document, "prices", path)
     usd = {name: _price(name, entry, path) for name, entry in prices.items()}
     missing = [name for name in _known_names() if name not in usd]
     if missing:
-        raise InvalidRequestError(f"{path}: prices: expected all that {FILE} has, got none for {', '.join(missing)}")
+        raise UsageError(f"{path}: prices: expected all those of {FILE}, got none for {', '.join(missing)}")
     free = {
         name: _number(entry, "amount", f"{path}: free_each_month: {name}")
         for name, entry in _section(document, "free_each_month", path).items()
@@ -70,36 +72,22 @@ def load_prices(path: Path = FILE, *, has_free_tier: bool = False) -> Prices:
     )
     for architecture in ("arm64", "x86_64"):
         if all(instance.architecture != architecture for instance in instances):
-            raise InvalidRequestError(f"{path}: instances: expected one of {architecture}, got none")
+            raise UsageError(f"{path}: instances: expected one of {architecture}, got none")
     unverified = tuple(name for name, entry in prices.items() if entry.get("status") == "remembered")
     return Prices(_date(document, path), path, usd, free if has_free_tier else {}, instances, unverified)
 
 
 @cache
 def _known_names() -> tuple[str, ...]:
-    """The prices that every file must have: those of our own, but for its machines, which a file chooses itself."""
+    """Return the prices that every file must have: those of `prices.json`, except for its choice of machines."""
     return tuple(name for name in json.loads(FILE.read_text())["prices"] if not name.startswith("instance_"))
 
 
-def _read(path: Path) -> Document:
-    try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InvalidRequestError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequestError(f"{path}: expected a file of prices, as {FILE} is, got: {error}") from error
-    if not isinstance(document, dict):
-        raise InvalidRequestError(f"{path}: expected a JSON object, as {FILE} is")
-    if document.get("currency") != "USD":
-        raise InvalidRequestError(f"{path}: currency: expected USD, got {document.get('currency')!r}")
-    return document
-
-
 def _section(document: Document, name: str, path: Path) -> Mapping[str, Document]:
-    found = document.get(name)
-    if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
-        raise InvalidRequestError(f"{path}: {name}: expected an object of objects, as {FILE} has")
-    return found
+    section = document.get(name)
+    if not isinstance(section, dict) or not all(isinstance(entry, dict) for entry in section.values()):
+        raise UsageError(f"{path}: {name}: expected an object of objects, as in {FILE}")
+    return section
 
 
 def _date(document: Document, path: Path) -> str:
@@ -107,7 +95,7 @@ def _date(document: Document, path: Path) -> str:
     try:
         return date.fromisoformat(str(text)).isoformat()
     except ValueError as error:
-        raise InvalidRequestError(f"{path}: date: expected YYYY-MM-DD, got {text!r}") from error
+        raise UsageError(f"{path}: date: expected YYYY-MM-DD, got {text!r}") from error
 
 
 def _price(name: str, entry: Document, path: Path) -> float:
@@ -115,26 +103,26 @@ def _price(name: str, entry: Document, path: Path) -> float:
     where = f"{path}: prices: {name}"
     source = entry.get("source")
     if not isinstance(source, str) or not source:
-        raise InvalidRequestError(f"{where}: source: expected where the price is published, got {source!r}")
+        raise UsageError(f"{where}: source: expected the place where the price is published, got {source!r}")
     per = _number(entry, "per", where)
     if per == 0:
-        raise InvalidRequestError(f"{where}: per: expected more than 0 units")
+        raise UsageError(f"{where}: per: expected more than 0 units")
     return _number(entry, "usd", where) / per
 
 
 def _instance(name: str, entry: Document, usd: Mapping[str, float], path: Path) -> InstanceType:
     where, price = f"{path}: instances: {name}", f"instance_{name}_hour"
     if price not in usd:
-        raise InvalidRequestError(f"{where}: expected its price among the prices, as {price}")
+        raise UsageError(f"{where}: expected its price under the name {price} in prices, got none")
     vcpus, memory_mib = (int(_number(entry, field, where)) for field in ("vcpus", "memory_mib"))
     if vcpus < 1:
-        raise InvalidRequestError(f"{where}: vcpus: expected 1 or more, got {vcpus}")
+        raise UsageError(f"{where}: vcpus: expected 1 or more, got {vcpus}")
     return InstanceType(name, str(entry.get("architecture")), vcpus, memory_mib, usd[price])
 
 
 def _number(entry: Document, field: str, where: str) -> float:
-    """Return a field that must be a number from 0 on."""
-    found = entry.get(field)
-    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < math.inf:
-        raise InvalidRequestError(f"{where}: {field}: expected a number from 0 on, got {found!r}")
-    return float(found)
+    """Return a field that must be a number of at least 0."""
+    value = entry.get(field)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise UsageError(f"{where}: {field}: expected a number of at least 0, got {value!r}")
+    return float(value)

@@ -1,4 +1,4 @@
-"""The comparison for people: a table, and what its figures rest on."""
+"""The printed comparison: a table, and the assumptions behind its figures."""
 
 from onnxlet_cli import output
 from onnxlet_cli.cost.compare import NOT_INCLUDED, Comparison, Row, cheapest
@@ -11,7 +11,7 @@ def print_report(comparison: Comparison) -> None:
     workload = comparison.workload
     output.print_line(
         f"{workload.source}: {workload.milliseconds:.3g} ms a warm request on a full vCPU; "
-        f"{workload.cold_share:.3g} of the requests are cold, and start in {workload.cold_milliseconds:.0f} ms"
+        f"{workload.cold_share:.3g} of the requests start cold, in {workload.cold_milliseconds:.0f} ms"
         f"{' (assumed)' if workload.cold_milliseconds == DEFAULT_COLD_MILLISECONDS else ''}"
     )
     output.print_line("")
@@ -23,29 +23,29 @@ def print_report(comparison: Comparison) -> None:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """What the figures rest on."""
+    """Return the assumptions behind the figures."""
     prices = comparison.prices
-    allowances = "taken off" if prices.free else "left aside (--free-tier takes them off)"
-    found = [
-        f"List prices in US dollars of {prices.date}, sources in {prices.path}; allowances {allowances}.",
-        f"An instance is taken to be busy {UTILISATION:.0%} of the time on average, and to be alone: two are safer.",
-        "arm64 is taken to be as fast as x86_64, and SageMaker's CPU to grow with memory as Lambda's does.",
-        "Cloud Run bills one request at a time in steps of 100 ms; SageMaker no start, but payloads (--payload-kb).",
+    free_tier = "subtracted" if prices.free else "not subtracted (--free-tier subtracts it)"
+    lines = [
+        f"List prices in US dollars of {prices.date}, sources in {prices.path}; free tier {free_tier}.",
+        f"An instance is assumed to be busy {UTILISATION:.0%} of the time on average; one instance has no redundancy.",
+        "arm64 is assumed to be as fast as x86_64, and SageMaker's CPU to grow with memory as Lambda's does.",
+        "Cloud Run bills each request in steps of 100 ms; SageMaker bills payloads (--payload-kb), but no starts.",
         f"Not included: {'; '.join(NOT_INCLUDED)}.",
     ]
     if comparison.too_small_mib:
         sizes = ", ".join(map(str, comparison.too_small_mib))
-        found.append(f"Left out, as the process took {comparison.workload.peak_mib:.0f} MiB: {sizes} MiB.")
-    return found
+        lines.append(f"Left out, because the process needs {comparison.workload.peak_mib:.0f} MiB: {sizes} MiB.")
+    return lines
 
 
 def usd(amount: float) -> str:
-    """An amount, with as many digits as tell it from nothing."""
+    """Return an amount with enough digits to tell it from 0."""
     return f"${amount:,.2f}" if amount >= 0.01 or amount == 0 else f"${amount:.5f}"
 
 
 def _parts(comparison: Comparison) -> str:
-    """What the cheapest offer's largest month is made of."""
+    """Return the parts of the cheapest offer's cost, for the largest number of requests."""
     offer, requests = next(iter(cheapest(comparison).values())), comparison.requests[-1]
     parts = ", ".join(f"{name} {usd(amount)}" for name, amount in offer.parts(requests).items())
     where = f"{offer.platform} {offer.architecture} with {offer.memory_mib:,} MiB"
@@ -59,7 +59,7 @@ def _offer_row(row: Row, comparison: Comparison) -> output.Row:
         "MiB": f"{offer.memory_mib:,}",
         "ms": f"{offer.milliseconds:.1f}",
         "per million": usd(offer.per_million_usd),
-        **{f"at {each:,} a month": usd(offer.monthly_usd(each)) for each in comparison.requests},
+        **{f"at {count:,} a month": usd(offer.monthly_usd(count)) for count in comparison.requests},
         "always on costs less from": "never" if row.break_even is None else f"{row.break_even:,.0f} a month",
     }
 
@@ -71,7 +71,7 @@ def _instance_rows(comparison: Comparison) -> list[output.Row]:
             "MiB": f"{instance.type.memory_mib:,}",
             "ms": f"{instance.milliseconds:.1f}",
             "per million": "",
-            **{f"at {each:,} a month": usd(instance.monthly_usd(each)) for each in comparison.requests},
+            **{f"at {count:,} a month": usd(instance.monthly_usd(count)) for count in comparison.requests},
             "always on costs less from": "",
         }
         for instance in comparison.instances

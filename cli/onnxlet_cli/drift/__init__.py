@@ -1,1 +1,1 @@
-"""The drift: whether what a model is asked and answers still is what it was evaluated on."""
+"""Drift: whether a model's requests and answers still look like the data it was evaluated on."""

@@ -1,8 +1,8 @@
-"""The comparison: how far samples have moved from a model's reference.
+"""The comparison: how far samples have moved from a model's training statistics.
 
 Source: Siddiqi, "Credit Risk Scorecards", 2006 (the population stability index; 0.1 and 0.25 are its rules of thumb);
 Yurdakul and Naranjo, "Statistical properties of the population stability index", Journal of Risk Model Validation, 2020
-(what chance alone makes of it).
+(its distribution by chance).
 """
 
 import math
@@ -19,66 +19,66 @@ from onnxlet_cli.drift.samples import Samples
 LABEL = "label"
 
 PRIOR = 0.5
-"""Added to each bin's count: an empty bin would make the index infinite (Jeffreys' prior)."""
+"""Number added to each bin's count, because an empty bin would make the index infinite (Jeffreys' prior)."""
 
 CHANCE = 0.001
-"""How often a measure that has not moved may exceed `chance`: a model may have many measures, and be asked daily."""
+"""Probability that a measure which has not moved exceeds `chance`: a model may have many measures, checked daily."""
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """How far one measure is from the reference."""
+class MeasureDrift:
+    """The distance of one measure from its training statistics."""
 
     name: str
     index: float
     """The population stability index."""
     bound: float
-    """What it may be: the threshold, or what chance alone makes of so few samples where that is more."""
-    before: tuple[float, ...]
-    """The share of each bin, or of each label, in the reference,"""
+    """The largest index that is no drift: the threshold, or the index that chance can reach, if that is larger."""
+    training: tuple[float, ...]
+    """The share of each bin or label in training."""
     now: tuple[float, ...]
-    """and among the samples."""
+    """The share of each bin or label among the samples."""
     means: tuple[float, float] | None
-    """In the reference and among the samples; None for labels."""
+    """The means in training and among the samples; None for labels."""
 
     @property
-    def is_over(self) -> bool:
-        """Whether it is a drift."""
+    def has_moved(self) -> bool:
+        """Whether the index exceeds the bound."""
         return self.index > self.bound
 
     def to_document(self) -> dict[str, Any]:
-        """As `--json` prints it."""
-        before, now = self.means or (None, None)
-        shares = {"reference_shares": self.before, "shares": self.now}
-        figures = {"index": self.index, "bound": self.bound, "moved": self.is_over}
-        return {"measure": self.name, **figures, "reference_mean": before, "mean": now, **shares}
+        """Return the document that `--json` prints."""
+        training_mean, mean = self.means or (None, None)
+        shares = {"reference_shares": self.training, "shares": self.now}
+        figures = {"index": self.index, "bound": self.bound, "moved": self.has_moved}
+        return {"measure": self.name, **figures, "reference_mean": training_mean, "mean": mean, **shares}
 
 
-def compare(manifest: Manifest, reference: Reference, samples: Samples, threshold: float) -> list[Moved]:
-    """Hold each measure of the reference that was sampled against it, what has moved furthest first."""
-    found = []
+def compare(manifest: Manifest, training: Reference, samples: Samples, threshold: float) -> list[MeasureDrift]:
+    """Compare each sampled measure with its training statistics; return those that moved furthest first."""
+    drifts = []
     if manifest.classification is not None and samples.labels:
         counts = Counter(samples.labels)
         now = [counts[label] for label in manifest.classification.labels]
-        found.append(_moved(LABEL, reference.labels, now, threshold, None))
-    for name, distribution in reference.measures.items():
+        drifts.append(_drift(LABEL, training.labels, now, threshold, None))
+    for name, distribution in training.measures.items():
         values = samples.measures.get(name)
         if values:
             means = (distribution.mean, fmean(values))
-            found.append(_moved(name, distribution.counts, distribution.count(values), threshold, means))
-    return sorted(found, key=lambda each: each.bound - each.index)
+            drifts.append(_drift(name, distribution.counts, distribution.count(values), threshold, means))
+    return sorted(drifts, key=lambda drift: drift.bound - drift.index)
 
 
 def stability_index(before: Sequence[int], now: Sequence[int]) -> float:
-    """The population stability index of two histograms over the same bins."""
+    """Return the population stability index of two histograms over the same bins."""
     pairs = zip(_shares(before, PRIOR), _shares(now, PRIOR), strict=True)
     return sum((after - first) * math.log(after / first) for first, after in pairs)
 
 
 def chance(before: Sequence[int], now: Sequence[int]) -> float:
-    """What the index exceeds once in 1 / `CHANCE` times where nothing has moved.
+    """Return the index that is exceeded with the probability `CHANCE` if nothing has moved.
 
-    It is about chi-squared, with a degree of freedom less than there are bins, times (1 / n + 1 / m).
+    The index is approximately chi-squared, with one degree of freedom fewer than bins, times (1 / n + 1 / m).
     """
     freedom = max(1, len(before) - 1)
     # Wilson and Hilferty's approximation of chi-squared's quantile
@@ -87,11 +87,11 @@ def chance(before: Sequence[int], now: Sequence[int]) -> float:
     return quantile * (1 / max(1, sum(before)) + 1 / max(1, sum(now)))
 
 
-def _moved(
+def _drift(
     name: str, before: Sequence[int], now: Sequence[int], threshold: float, means: tuple[float, float] | None
-) -> Moved:
+) -> MeasureDrift:
     bound = max(threshold, chance(before, now))
-    return Moved(name, stability_index(before, now), bound, tuple(_shares(before)), tuple(_shares(now)), means)
+    return MeasureDrift(name, stability_index(before, now), bound, tuple(_shares(before)), tuple(_shares(now)), means)
 
 
 def _shares(counts: Sequence[int], prior: float = 0.0) -> list[float]:

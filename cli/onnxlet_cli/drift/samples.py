@@ -1,4 +1,4 @@
-"""The samples: what functions have captured of their answers, read back."""
+"""Samples: measures of requests and answers that functions have captured (ONNXLET_CAPTURE)."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,54 +13,54 @@ from onnxlet.observe.capture import SCHEMA, prefix
 from onnxlet.storage import Store
 
 MAX_DOCUMENTS = 10_000
-"""The newest: more take long to read, and say no more."""
+"""Largest number of documents read, the newest ones: more would take long, and change little."""
 
 CONCURRENT_READS = 16
 
 
 @dataclass(slots=True)
 class Samples:
-    """The rows of many requests."""
+    """The captured rows of many requests."""
 
     requests: int = 0
     labels: list[str] = field(default_factory=list)
     measures: dict[str, list[float]] = field(default_factory=dict)
-    """The confidence too, by name."""
+    """The values of each measure by its name, including the confidence."""
 
     def add(self, document: Document) -> None:
-        """Take the rows of one request.
+        """Add the rows of one request.
 
         Raises:
-            ManifestError: no function has written this.
+            ManifestError: The document does not have the form that functions write.
         """
         document.require_schema(SCHEMA)
         self.requests += 1
         for row in document.documents("rows"):
-            found = row.number_map("measures")
+            measures = row.number_map("measures")
             if "label" in row.content:
                 self.labels.append(row.text("label"))
-                found = {**found, CONFIDENCE: row.number(CONFIDENCE)}
-            for name, value in found.items():
+                measures = {**measures, CONFIDENCE: row.number(CONFIDENCE)}
+            for name, value in measures.items():
                 self.measures.setdefault(name, []).append(value)
 
 
 def read_samples(places: Sequence[Store], manifest: Manifest, days: int) -> Samples:
-    """Read what was captured of a version, today and in so many days before.
+    """Read what functions captured of a version today and in the given number of days before.
 
     Raises:
-        ManifestError: a document that no function has written.
-        StoreError: a store does not answer.
+        ManifestError: A document does not have the form that functions write.
+        StoreError: A store does not respond.
     """
     samples = Samples()
     keys = islice(_keys(places, manifest, days), MAX_DOCUMENTS)
     with ThreadPoolExecutor(CONCURRENT_READS) as pool:
-        for document in pool.map(lambda each: _read(*each), keys):
+        for document in pool.map(lambda place: _read(*place), keys):
             samples.add(document)
     return samples
 
 
 def _keys(places: Sequence[Store], manifest: Manifest, days: int) -> Iterator[tuple[Store, str]]:
-    """Where the documents lie, the newest days first."""
+    """Yield the store and the key of each document, the newest days first."""
     today = datetime.now(UTC)
     for before in range(days + 1):
         for store in places:

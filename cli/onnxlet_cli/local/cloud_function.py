@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO
 
 from onnxlet.errors import SettingsError
@@ -20,28 +21,44 @@ POLL_S = 0.05
 
 @contextmanager
 def serve_cloud_function(
-    target: str, environment: Mapping[str, str], port: int = 0, log: IO[bytes] | None = None
+    target: str,
+    environment: Mapping[str, str],
+    port: int = 0,
+    log: IO[bytes] | None = None,
+    source: Path | None = None,
 ) -> Iterator[str]:
-    """Serve one entry point of `main.py`; gives its URL as soon as it listens.
+    """Serve an entry point as Google Cloud does, and yield its URL as soon as it listens.
 
     Args:
-        target: `gcp_http`, `gcp_objects` or `gcp_message`.
+        target: The entry point, for instance `gcp_http`.
         environment: The function's variables.
-        port: 0 takes a free one.
-        log: Where its output goes; None lets it through.
+        port: The port; 0 takes a free one.
+        log: The file for the function's output; None sends it to the command's error stream.
+        source: The Python file with the entry point; None takes the functions' `main.py`.
 
     Raises:
         SettingsError: the port is taken, or the function did not start.
     """
     port = _require_free(port)
     place = {"FUNCTION_TARGET": target, "HOST": HOST, "PORT": str(port)}
-    with running(["python", "-m", "functions_framework"], {**environment, **place}, log) as process:
+    if source is not None:
+        place["FUNCTION_SOURCE"] = str(source)
+    folder = None if source is None else source.parent
+    with running(["python", "-m", "functions_framework"], {**environment, **place}, log, folder) as process:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not _listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SettingsError(f"{target}: functions-framework did not start (exit code {process.poll()})")
+                status = f"exit code {process.poll()}"
+                raise SettingsError(f"{target}: functions-framework did not start ({status}){_log_tail(log)}")
             time.sleep(POLL_S)
         yield f"http://{HOST}:{port}"
+
+
+def _log_tail(log: IO[bytes] | None) -> str:
+    """Return the end of a log file for an error message."""
+    if log is None or not isinstance(log.name, str):
+        return ""
+    return f": {Path(log.name).read_text(errors='replace')[-1000:].strip()}"
 
 
 def _require_free(port: int) -> int:

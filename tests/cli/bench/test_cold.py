@@ -14,7 +14,7 @@ def test_every_case_of_tiny_ends_with_the_right_answer(tmp_path: Path) -> None:
     assert lines == ["cold tiny, 10 KB, S3 as fast as it can, 1 ms to the first byte"]
     assert {series.label: len(series.samples) for series in section.series} == {
         "tiny: onnxlet": 1,
-        "tiny: onnxlet, untold": 1,
+        "tiny: onnxlet, no prefetch": 1,
         "tiny: onnxlet, JSON": 1,
         "tiny: typical": 1,
         "tiny: limit": 1,
@@ -26,7 +26,7 @@ def test_every_case_of_tiny_ends_with_the_right_answer(tmp_path: Path) -> None:
     assert [comparison.key for comparison in section.comparisons] == [
         "cold tiny / typical",
         "cold tiny / limit",
-        "cold tiny untold / typical",
+        "cold tiny no prefetch / typical",
         "cold tiny json / typical",
         "memory tiny / typical",
     ]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet_cli.assets import functions_folder
 from onnxlet_cli.bench.deployment import PYTHON, SITE_PACKAGES, open_deployment
-from onnxlet_cli.bench.fresh import Command, run_function
+from onnxlet_cli.bench.fresh_process import Command, run_function
+from onnxlet_publishing.errors import UsageError
 
 
 def test_without_a_package_the_source_tree_is_measured_with_its_bytecode(tmp_path: Path) -> None:
@@ -34,5 +34,5 @@ def test_a_package_finds_lambdas_client_and_nothing_else_of_this_venv(tmp_path: 
 
 def test_a_folder_without_the_entry_points_is_no_package(tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
-    with pytest.raises(InvalidRequestError, match=r"expected a package of `onnxlet package`"):
+    with pytest.raises(UsageError, match=r"expected a package of `onnxlet package`"):
         open_deployment(tmp_path, tmp_path / "scratch")

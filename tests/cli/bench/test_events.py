@@ -6,7 +6,7 @@ from onnxlet.clouds import aws_events
 from onnxlet.events.sources import ObjectReference
 from onnxlet_cli.bench.events import PHOTOS, measure_events, to_event, to_label
 from onnxlet_cli.bench.options import Options
-from onnxlet_cli.bench.payloads import WrongAnswerError
+from onnxlet_cli.errors import WrongAnswerError
 
 
 def test_an_event_is_what_the_functions_read() -> None:
@@ -26,6 +26,6 @@ def test_a_result_names_its_first_label() -> None:
 
 @pytest.mark.perf
 def test_both_ways_answer_all_photos_alike(tmp_path: Path) -> None:
-    section = measure_events(Options(cache=tmp_path), 1, lambda _: None)
+    section = measure_events(Options(runs=1, cache=tmp_path), lambda _: None)
     assert [len(series.samples) for series in section.series] == [1, 1]
     assert PHOTOS == 64

@@ -8,7 +8,7 @@ import pytest
 from onnxlet_cli.bench.models import NETWORKS, load_model
 from onnxlet_cli.bench.networks import mobile
 from onnxlet_cli.bench.options import SIZES
-from onnxlet_cli.bench.payloads import WrongAnswerError
+from onnxlet_cli.errors import WrongAnswerError
 
 
 @pytest.mark.parametrize("name", ["tiny", "cnn"])

@@ -1,7 +1,7 @@
 import pytest
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet_cli.bench.options import SIZES, parse_names
+from onnxlet_publishing.errors import UsageError
 
 
 def test_names_are_those_given_or_all() -> None:
@@ -10,5 +10,5 @@ def test_names_are_those_given_or_all() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InvalidRequestError, match="bert: expected some of tiny, cnn, mobile, resnet50, text"):
+    with pytest.raises(UsageError, match="bert: expected some of tiny, cnn, mobile, resnet50, text"):
         parse_names("bert")

@@ -8,7 +8,6 @@ from onnxlet.protocols.v2 import parse_infer
 from onnxlet_cli.bench.payloads import (
     HEADER_LENGTH,
     Array,
-    WrongAnswerError,
     check_close,
     function_url_event,
     photo,
@@ -16,6 +15,7 @@ from onnxlet_cli.bench.payloads import (
     v2_binary,
     v2_json,
 )
+from onnxlet_cli.errors import WrongAnswerError
 
 INPUTS: dict[str, Array] = {"x": np.arange(6, dtype=np.float32).reshape(1, 6), "ids": np.array([[1, 2]], np.int64)}
 

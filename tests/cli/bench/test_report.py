@@ -5,7 +5,7 @@ import pytest
 from onnxlet_cli.bench import machine, report
 from onnxlet_cli.bench.goals import GOALS
 from onnxlet_cli.bench.results import Comparison, Panel, Section
-from onnxlet_cli.bench.statistics import Series
+from onnxlet_cli.bench.series import Series
 
 OURS = Series("mobile: onnxlet", (100.0, 120.0, 110.0), "ms")
 THEIRS = Series("mobile: typical", (600.0, 500.0, 550.0), "ms")

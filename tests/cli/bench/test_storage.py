@@ -103,7 +103,7 @@ def test_without_moto_it_says_what_to_install() -> None:
         "import sys; sys.modules['moto.server'] = None; from onnxlet_cli.bench.storage import main; main('[null, 0]')"
     )
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
-    assert done.stdout == "the benchmark's S3 is moto's, which is not installed: pip install 'onnxlet[dev]'\n"
+    assert done.stdout == "the benchmark's S3 needs moto: pip install 'onnxlet[dev]'\n"
 
 
 def test_ctrl_c_prints_no_traceback_and_leaves_no_process(tmp_path: Path) -> None:

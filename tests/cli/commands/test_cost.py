@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet_cli.cost.prices import FILE
 from onnxlet_cli.cost.report import usd
 from onnxlet_cli.main import app
+from onnxlet_publishing.errors import UsageError
 
 PYTHON_PATH = str(Path(__file__).parents[3])
 
@@ -25,7 +25,7 @@ def onnxlet(*arguments: str) -> str:
 
 def test_the_table_has_a_row_for_each_offer_and_a_column_for_each_traffic() -> None:
     lines = onnxlet("--milliseconds", "20", "--requests-per-month", "1000,10000000").splitlines()
-    assert lines[0].startswith("20 ms at 1769 MiB: 20 ms a warm request on a full vCPU; 0.01 of the requests are cold")
+    assert lines[0].startswith("20 ms at 1769 MiB: 20 ms a warm request on a full vCPU; 0.01 of the requests start")
     head = next(line for line in lines if "per million" in line)
     assert "at 1,000 a month" in head
     assert "at 10,000,000 a month" in head
@@ -63,7 +63,7 @@ def test_prices_of_another_date_are_named_and_used(tmp_path: Path) -> None:
     text = onnxlet("--milliseconds", "20", "--prices", str(tmp_path / "mine.json"))
     assert f"List prices in US dollars of 2027-01-31, sources in {tmp_path / 'mine.json'}" in " ".join(text.split())
     assert "1,000,000 requests: requests $200.00" in text
-    with pytest.raises(InvalidRequestError, match=r"none\.json: cannot be read"):
+    with pytest.raises(UsageError, match=r"none\.json: cannot be read"):
         onnxlet("--milliseconds", "20", "--prices", str(tmp_path / "none.json"))
 
 
@@ -80,7 +80,7 @@ def test_memory_says_what_was_measured() -> None:
     [[], ["--milliseconds", "1", "--logs", "x"], ["--bench", "none.json"], ["--milliseconds", "1", "--sizes", "64"]],
 )
 def test_what_cannot_be_worked_out_is_refused(arguments: list[str]) -> None:
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises(UsageError):
         onnxlet(*arguments)
 
 

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet.http import Request
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.storage import open_store
 from onnxlet.web.app import App
 from onnxlet_cli.main import app as command
+from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.publish import publish_all
 from onnxlet_training.tasks.classification import to_png
 from tests.helpers import graphs, real_digits
@@ -22,7 +22,7 @@ from tests.helpers import graphs, real_digits
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """With a classifier of real digits that has a reference, and a model that has none."""
+    """A registry with a classifier of real digits that has training statistics, and a model without."""
     url = (tmp_path_factory.mktemp("registry")).as_uri()
     publish_all(Registry(open_store(url)), [real_digits.regression(), graphs.digits_candidate()])
     return url
@@ -100,8 +100,8 @@ def test_days_before_are_left_out(registry: str, results: str) -> None:
     assert "1 rows of 1 requests" in drift(registry, results).output
 
 
-def test_a_model_without_a_reference_says_so(registry: str, results: str) -> None:
+def test_a_model_without_training_statistics_says_so(registry: str, results: str) -> None:
     open_store(results, create=True)
     done = drift(registry, results, name="digits")
-    assert isinstance(done.exception, InvalidRequestError)
-    assert "has no reference" in str(done.exception)
+    assert isinstance(done.exception, UsageError)
+    assert "expected training statistics to compare with, got none" in str(done.exception)

@@ -1,7 +1,7 @@
 import pytest
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet_cli.cost import Extras, estimate
+from onnxlet_publishing.errors import UsageError
 
 
 def test_a_function_s_month_is_the_sum_of_its_parts() -> None:
@@ -22,7 +22,7 @@ def test_what_the_figure_rests_on_is_told() -> None:
     lines = estimate(1_000, milliseconds=20, memory_mib=512, cold_share=0.05).assumptions
     assert "69.1 ms at 512 MiB" in lines[0]
     assert "0.05 of the requests" in lines[1]
-    assert "left aside" in lines[2]
+    assert "free tier not subtracted" in lines[2]
 
 
 def test_other_platforms_and_what_is_free() -> None:
@@ -34,7 +34,7 @@ def test_other_platforms_and_what_is_free() -> None:
 
 @pytest.mark.parametrize("wrong", [{"platform": "azure"}, {"architecture": "riscv"}])
 def test_what_is_not_known_is_refused(wrong: dict[str, str]) -> None:
-    with pytest.raises(InvalidRequestError, match="expected one of lambda, cloud-run"):
+    with pytest.raises(UsageError, match="expected one of lambda, cloud-run"):
         estimate(
             1, milliseconds=1, platform=wrong.get("platform", "lambda"), architecture=wrong.get("architecture", "arm64")
         )

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet_cli.cost.prices import FILE, load_prices
+from onnxlet_publishing.errors import UsageError
 
 DOCUMENT = json.loads(FILE.read_text())
 
@@ -87,18 +87,18 @@ def test_a_file_of_another_date_is_read(tmp_path: Path) -> None:
         (lambda each: each.pop("prices"), "prices: expected an object of objects"),
         (lambda each: each.update(instances=[1]), "instances: expected an object of objects"),
         (lambda each: each["prices"].update(lambda_request=3), "prices: expected an object of objects"),
-        (lambda each: each["prices"].pop("sqs_request"), "expected all that .* has, got none for sqs_request"),
-        (lambda each: each["prices"]["sqs_request"].pop("usd"), "sqs_request: usd: expected a number from 0 on, got N"),
-        (lambda each: each["prices"]["sqs_request"].update(usd="0.4"), "usd: expected a number from 0 on, got '0.4'"),
-        (lambda each: each["prices"]["sqs_request"].update(usd=-1), "usd: expected a number from 0 on, got -1"),
+        (lambda each: each["prices"].pop("sqs_request"), "expected all those of .*, got none for sqs_request"),
+        (lambda each: each["prices"]["sqs_request"].pop("usd"), "sqs_request: usd: expected a number .*, got N"),
+        (lambda each: each["prices"]["sqs_request"].update(usd="0.4"), "usd: expected a number .* 0, got '0.4'"),
+        (lambda each: each["prices"]["sqs_request"].update(usd=-1), "usd: expected a number of at least 0, got -1"),
         (lambda each: each["prices"]["sqs_request"].update(usd=float("nan")), "usd: expected a number .*, got nan"),
-        (lambda each: each["prices"]["sqs_request"].update(usd=True), "usd: expected a number from 0 on, got True"),
+        (lambda each: each["prices"]["sqs_request"].update(usd=True), "usd: expected a number of at least 0, got True"),
         (lambda each: each["prices"]["sqs_request"].update(per=0), "sqs_request: per: expected more than 0"),
-        (lambda each: each["prices"]["sqs_request"].pop("source"), "sqs_request: source: expected where"),
+        (lambda each: each["prices"]["sqs_request"].pop("source"), "sqs_request: source: expected the place"),
         (lambda each: each["free_each_month"]["sqs_request"].pop("amount"), "free_each_month: sqs_request: amount"),
         (
             lambda each: each["prices"].pop("instance_c7i.large_hour"),
-            "c7i.large: expected its price .* as instance_c7i",
+            "c7i.large: expected its price under the name instance_c7i",
         ),
         (lambda each: each["instances"].pop("c7g.medium"), "instances: expected one of arm64, got none"),
         (lambda each: each["instances"]["c7i.large"].update(vcpus=0), "c7i.large: vcpus: expected 1 or more"),
@@ -106,7 +106,7 @@ def test_a_file_of_another_date_is_read(tmp_path: Path) -> None:
 )
 def test_a_file_that_is_wrong_is_refused_by_name(tmp_path: Path, change: Callable[[Any], object], words: str) -> None:
     path = written(tmp_path, change)
-    with pytest.raises(InvalidRequestError, match=words) as caught:
+    with pytest.raises(UsageError, match=words) as caught:
         load_prices(path)
     assert str(path) in str(caught.value)
 
@@ -114,7 +114,7 @@ def test_a_file_that_is_wrong_is_refused_by_name(tmp_path: Path, change: Callabl
 @pytest.mark.parametrize("text", ["", "[1]", "{", "[" * 100_000, "\xff"])
 def test_a_file_that_is_none_of_prices_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "mine.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(InvalidRequestError, match=r"mine\.json: expected a"):
+    with pytest.raises(UsageError, match=r"mine\.json: expected a"):
         load_prices(tmp_path / "mine.json")
-    with pytest.raises(InvalidRequestError, match=r"none\.json: cannot be read: No such file"):
+    with pytest.raises(UsageError, match=r"none\.json: cannot be read: No such file"):
         load_prices(tmp_path / "none.json")

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet.http import Request
 from onnxlet.settings import Settings
 from onnxlet.web.app import App
 from onnxlet_cli.bench.report import to_document
 from onnxlet_cli.bench.results import Section
-from onnxlet_cli.bench.statistics import Series
+from onnxlet_cli.bench.series import Series
 from onnxlet_cli.cost import workload
+from onnxlet_publishing.errors import UsageError
 
 MEMORY = "Memory Size: 884 MB\tMax Memory Used: 120 MB"
 
@@ -74,20 +74,20 @@ class TestBench:
         assert found.cold_milliseconds == workload.DEFAULT_COLD_MILLISECONDS
 
     def test_what_is_not_in_it_is_told(self, bench: Path, tmp_path: Path) -> None:
-        with pytest.raises(InvalidRequestError, match="model resnet50: expected one of tiny, mobile"):
+        with pytest.raises(UsageError, match="model resnet50: expected one of tiny, mobile"):
             workload.read_bench(bench, "resnet50")
         only_cold = tmp_path / "cold.json"
         only_cold.write_text(json.dumps(to_document({}, [Section("cold", "")])))
-        with pytest.raises(InvalidRequestError, match="onnxlet bench all"):
+        with pytest.raises(UsageError, match="onnxlet bench all"):
             workload.read_bench(only_cold)
 
     @pytest.mark.parametrize("text", ["", "[]", "{}", '{"sections": 1}'])
     def test_other_files_are_refused(self, tmp_path: Path, text: str) -> None:
         path = tmp_path / "other.json"
         path.write_text(text)
-        with pytest.raises(InvalidRequestError, match=r"other\.json: expected what `onnxlet bench --json` prints"):
+        with pytest.raises(UsageError, match=r"other\.json: expected a document of `onnxlet bench --json`"):
             workload.read_bench(path)
-        with pytest.raises(InvalidRequestError, match="cannot be read"):
+        with pytest.raises(UsageError, match="cannot be read"):
             workload.read_bench(tmp_path / "none.json")
 
 
@@ -116,9 +116,9 @@ class TestLogs:
     def test_a_log_of_something_else_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "log.txt"
         path.write_text("GET / 200\n{}\n")
-        with pytest.raises(InvalidRequestError, match="REPORT lines"):
+        with pytest.raises(UsageError, match="REPORT lines"):
             workload.read_logs(path)
-        with pytest.raises(InvalidRequestError, match="cannot be read"):
+        with pytest.raises(UsageError, match="cannot be read"):
             workload.read_logs(tmp_path / "none.txt")
 
 
@@ -141,7 +141,7 @@ class TestOptions:
 
     @pytest.mark.parametrize("text", ["", "some", "-1%", "101%", "nan"])
     def test_other_shares_are_refused(self, text: str) -> None:
-        with pytest.raises(InvalidRequestError, match="--cold-share"):
+        with pytest.raises(UsageError, match="--cold-share"):
             workload.parse_share(text, "--cold-share")
 
     def test_numbers_are_read_in_order(self) -> None:
@@ -149,5 +149,5 @@ class TestOptions:
 
     @pytest.mark.parametrize("text", ["", "1e6", "-5", "0", "1,,2", "²", "9" * 20])
     def test_other_numbers_are_refused(self, text: str) -> None:
-        with pytest.raises(InvalidRequestError, match="--n"):
+        with pytest.raises(UsageError, match="--n"):
             workload.parse_numbers(text, "--n", 1, 10**8)

@@ -1,1 +1,1 @@
-"""What onnxlet is measured against: small programs and handlers, each as short as those that people deploy."""
+"""Baselines that onnxlet is compared with: small programs and handlers, as short as those that people deploy."""

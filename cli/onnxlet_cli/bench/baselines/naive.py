@@ -1,4 +1,4 @@
-"""What is deployed first: TensorFlow, and for every request the Keras file from S3, loaded anew."""
+"""A first deployment: TensorFlow, with the Keras file loaded again from S3 for every request."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What people deploy for photos that arrive in a bucket: each record fetched, classified and written by itself."""
+"""A typical handler of photos that arrive in a bucket: each record is fetched, classified and written separately."""
 
 import json
 import os
@@ -6,13 +6,13 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 import boto3
-from typical_photo import classify  # type: ignore[import-not-found] # beside this file in the function's folder
+from typical_photo import classify  # type: ignore[import-not-found] # next to this file in the function's folder
 
 s3 = boto3.client("s3")
 
 
 def handler(event: dict[str, Any], _context: object) -> None:
-    """Answer S3's notifications inside of SQS messages."""
+    """Process S3's notifications in SQS messages."""
     for message in event["Records"]:
         for record in json.loads(message["body"])["Records"]:
             bucket, key = record["s3"]["bucket"]["name"], unquote_plus(record["s3"]["object"]["key"])

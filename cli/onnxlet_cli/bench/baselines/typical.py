@@ -1,4 +1,4 @@
-"""What people deploy: boto3 brings the model to /tmp, a default session, JSON in and JSON out."""
+"""A typical handler: boto3 downloads the model to /tmp; a default session; JSON in and out."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What people deploy for photos: boto3 brings the model to /tmp, Pillow and numpy make the input, JSON out."""
+"""A typical handler for photos: boto3 downloads the model to /tmp, Pillow and numpy make the input, JSON out."""
 
 import io
 import json
@@ -22,7 +22,7 @@ labels = Path(os.environ["LABELS"]).read_text().splitlines()
 
 
 def classify(photo: bytes) -> dict[str, Any]:
-    """The label of a photo, and its probability."""
+    """Return the label of a photo, and its probability."""
     image = Image.open(io.BytesIO(photo)).convert("RGB").resize((224, 224), Image.Resampling.BILINEAR)
     pixels = (np.asarray(image, dtype=np.float32) / 255 - MEAN) / STD
     (scores,) = session.run(None, {"input": pixels.transpose(2, 0, 1)[np.newaxis]})

@@ -3,18 +3,20 @@ from functools import partial
 import numpy as np
 import pytest
 
-from onnxlet_cli.bench.statistics import Series, interleave, median, percentile
+from onnxlet_cli.bench.series import Series, interleave
 
 
-@pytest.mark.parametrize("percent", [0, 50, 90, 99, 100])
-@pytest.mark.parametrize("count", [1, 2, 7, 100])
-def test_percentiles_are_numpys(count: int, percent: float) -> None:
-    samples = np.random.default_rng(count).random(count).tolist()
-    assert percentile(samples, percent) == pytest.approx(np.percentile(samples, percent))
+@pytest.mark.parametrize("count", [1, 2, 7, 100, 1000])
+def test_the_99th_percentile_is_numpys(count: int) -> None:
+    samples = tuple(np.random.default_rng(count).random(count).tolist())
+    series = Series("x", samples, "ms")
+    assert series.p99 == pytest.approx(np.percentile(samples, 99))
+    assert series.median == pytest.approx(np.percentile(samples, 50))
+    assert series.best == min(samples)
 
 
 def test_the_median_of_an_even_number_lies_between_the_two_in_the_middle() -> None:
-    assert median([4.0, 1.0, 3.0, 2.0]) == 2.5
+    assert Series("x", (4.0, 1.0, 3.0, 2.0), "ms").median == 2.5
 
 
 def test_a_ratio_is_that_of_the_medians() -> None:

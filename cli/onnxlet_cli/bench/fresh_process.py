@@ -1,6 +1,6 @@
-"""One fresh process, timed from its spawn to its first answer: a program, or a function under awslambdaric.
+"""Fresh processes, timed from spawn to first answer: a program, or a function under awslambdaric.
 
-The parent does as little as it can meanwhile: it waits in the kernel, and stamps the time when the answer is there.
+The parent does as little as possible meanwhile: it waits in the kernel, and notes the time when the answer arrives.
 
 Source: AWS Lambda developer guide, "Using the Lambda runtime API for custom runtimes".
 """
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from onnxlet.errors import OnnxletError
+from onnxlet_cli.errors import FreshProcessError
 from onnxlet_cli.local.http import HOST
 from onnxlet_cli.local.runtime_api import FUNCTION_ARN
 
@@ -29,38 +29,32 @@ NEXT = "/2018-06-01/runtime/invocation/next"
 RESPONSE = "/2018-06-01/runtime/invocation/bench/response"
 
 
-class FreshProcessError(OnnxletError):
-    """A process of the benchmark did not answer."""
-
-    code = "fresh-process"
-
-
 @dataclass(frozen=True)
 class Command:
-    """What is started."""
+    """A command line, its folder and its environment."""
 
     arguments: Sequence[str]
     folder: Path
     environment: Mapping[str, str]
-    """All that the process is told: nothing of our own environment is handed on."""
+    """The whole environment of the process, which inherits nothing from this one."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a fresh process."""
+    """The time, the answer and the memory of a fresh process."""
 
     seconds: float
-    """From just before the spawn to the last byte of the answer."""
+    """Time from just before the spawn to the last byte of the answer."""
     body: bytes
     peak_bytes: int
-    """The largest resident memory that the process had until then (`VmHWM`)."""
+    """The largest resident memory of the process until then (`VmHWM`)."""
 
 
 def run_program(command: Command, answer_bytes: int, timeout_s: float = TIMEOUT_S) -> Outcome:
-    """Run a program until it has written an answer of so many bytes; it must wait for the end of its input then.
+    """Run a program until it has written an answer of `answer_bytes`; it must then wait for the end of its input.
 
     Raises:
-        FreshProcessError: it ended or took too long before.
+        FreshProcessError: The program ended or took too long before that.
     """
     with tempfile.TemporaryFile() as log:
         started_s = time.perf_counter()
@@ -74,16 +68,17 @@ def run_program(command: Command, answer_bytes: int, timeout_s: float = TIMEOUT_
 
 
 def run_function(command: Command, event: bytes, timeout_s: float = TIMEOUT_S) -> Outcome:
-    """Run awslambdaric until the function has answered one event; the body is what it posted.
+    """Run awslambdaric until the function has answered one event; the outcome's body is what it posted.
 
     Raises:
-        FreshProcessError: it posted an error, ended or took too long.
+        FreshProcessError: The function posted an error, ended or took too long.
     """
     with socket.create_server((HOST, 0)) as listener, tempfile.TemporaryFile() as log:
         address = f"{HOST}:{listener.getsockname()[1]}"
-        told = Command(command.arguments, command.folder, {**command.environment, "AWS_LAMBDA_RUNTIME_API": address})
+        environment = {**command.environment, "AWS_LAMBDA_RUNTIME_API": address}
+        command = Command(command.arguments, command.folder, environment)
         started_s = time.perf_counter()
-        with _started(told, log, log) as process, closing(_RuntimeApi(listener, event)) as api:
+        with _started(command, log, log) as process, closing(_RuntimeApi(listener, event)) as api:
             body = api.serve(process, started_s + timeout_s)
             seconds = api.answered_s - started_s
             if body is None:
@@ -93,7 +88,7 @@ def run_function(command: Command, event: bytes, timeout_s: float = TIMEOUT_S) -
 
 @contextmanager
 def _started(command: Command, log: IO[bytes], output: int | IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process, which is gone when the context ends."""
+    """Start a process, and kill it when the context ends."""
     process = subprocess.Popen(
         [sys.executable if word == "python" else word for word in command.arguments],
         cwd=command.folder,
@@ -110,14 +105,14 @@ def _started(command: Command, log: IO[bytes], output: int | IO[bytes]) -> Itera
 
 
 def _finish(process: subprocess.Popen[bytes], seconds: float, body: bytes) -> Outcome:
-    """Read the process's memory."""
+    """Read the process's memory, and return the outcome."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return Outcome(seconds, body, int(peak.split()[1]) * 1024)
 
 
 def _read(stream: IO[bytes], size: int, deadline_s: float) -> bytes:
-    """So many bytes of a pipe, or what came until its end or the deadline."""
+    """Read `size` bytes of a pipe, or fewer if the pipe ends or the deadline passes."""
     parts = b""
     with selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
@@ -131,8 +126,8 @@ def _read(stream: IO[bytes], size: int, deadline_s: float) -> bytes:
 
 def _failure(command: Command, log: IO[bytes], error: str = "") -> FreshProcessError:
     log.seek(0)
-    said = log.read().decode("utf-8", "replace").strip()[-2000:]
-    return FreshProcessError(f"{' '.join(command.arguments)}: no answer: {error} {said}")
+    log_end = log.read().decode("utf-8", "replace").strip()[-2000:]
+    return FreshProcessError(f"{' '.join(command.arguments)}: no answer: {error} {log_end}")
 
 
 @dataclass
@@ -146,26 +141,26 @@ class _RuntimeApi:
     _unread: dict[socket.socket, bytearray] = field(default_factory=dict)
 
     def serve(self, process: subprocess.Popen[bytes], deadline_s: float) -> bytes | None:
-        """Hand out the event and wait for the answer to it; None where there is none."""
+        """Send the event and return the answer to it; None if the function does not answer."""
         with selectors.DefaultSelector() as selector:
             selector.register(self.listener, selectors.EVENT_READ)
             while time.perf_counter() < deadline_s and process.poll() is None:
                 for key, _ in selector.select(timeout=0.5):
                     assert isinstance(key.fileobj, socket.socket)
-                    found = self._attend(key.fileobj, selector)
-                    if found is not None:
-                        return found
+                    body = self._receive(key.fileobj, selector)
+                    if body is not None:
+                        return body
                     if self.error:
                         return None
             return None
 
     def close(self) -> None:
-        """Close the connections. A function ends at that, so that its memory must be read before."""
+        """Close the connections, which ends the function: its memory must be read first."""
         for connection in self._unread:
             connection.close()
 
-    def _attend(self, ready: socket.socket, selector: selectors.BaseSelector) -> bytes | None:
-        """Take what came on a socket; gives the answer if that was its end."""
+    def _receive(self, ready: socket.socket, selector: selectors.BaseSelector) -> bytes | None:
+        """Read from a socket; return the answer if that was its last part."""
         if ready is self.listener:
             connection, _ = self.listener.accept()
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -198,7 +193,7 @@ class _RuntimeApi:
 
 
 def _whole_request(data: bytearray) -> tuple[str, bytes] | None:
-    """The path and the body of an HTTP request; None while a part of it is missing."""
+    """Return the path and the body of an HTTP request; None while a part of it is missing."""
     head, end, body = data.partition(b"\r\n\r\n")
     if not end:
         return None

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet_cli.bench.fresh import Command, FreshProcessError, run_function, run_program
+from onnxlet_cli.bench.fresh_process import Command, run_function, run_program
+from onnxlet_cli.errors import FreshProcessError
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 

@@ -1,4 +1,4 @@
-"""A small builder of ONNX graphs with seeded random weights, for which no framework is needed."""
+"""A builder of ONNX graphs with seeded random weights, which needs no framework."""
 
 from typing import Any
 
@@ -10,35 +10,34 @@ from onnx import TensorProto, helper, numpy_helper
 OPSET = 18
 IR_VERSION = 10
 RESIDUAL_SCALE = 0.3
-"""Of the last weights of a branch that is added to what it started from: deep networks stay finite without training."""
+"""Scale of the last weights of a residual branch, with which deep networks stay finite without training."""
 
 Weights = npt.NDArray[np.float32]
 
 
-class Graph:
-    """Nodes and weights of one graph, in the order in which they were asked for."""
+class GraphBuilder:
+    """The nodes and weights of one graph; the same seed and the same calls give the same bytes."""
 
     def __init__(self, seed: int) -> None:
-        """Start empty; the same seed and the same calls give the same bytes."""
         self._random = np.random.default_rng(seed)
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
 
     def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Add an operator with one output; gives the output's name."""
+        """Add an operator with one output; return the output's name."""
         name = f"{kind.lower()}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(kind, list(inputs), [name], name, **attributes))
         return name
 
     def constant(self, values: npt.ArrayLike, dtype: type[Any] = np.float32) -> str:
-        """Add a constant; gives its name. The same values are stored once."""
+        """Add a constant, unless the same one exists; return its name."""
         array = np.asarray(values, dtype)
         name = f"constant_{array.dtype.name}_{'_'.join(map(str, array.reshape(-1)))}_{array.ndim}"
         self._constants.setdefault(name, numpy_helper.from_array(array, name))
         return name
 
     def weights(self, shape: tuple[int, ...], deviation: float, mean: float = 0.0) -> str:
-        """Add normally distributed FP32 weights; gives their name."""
+        """Add normally distributed FP32 weights; return their name."""
         name = f"weights_{len(self._constants)}"
         values: Weights = self._random.standard_normal(shape, np.float32) * np.float32(deviation) + np.float32(mean)
         self._constants[name] = numpy_helper.from_array(values, name)
@@ -47,16 +46,16 @@ class Graph:
     def conv(
         self, source: str, channels: tuple[int, int], kernel: int, stride: int = 1, groups: int = 1, gain: float = 2.0
     ) -> str:
-        """Add a convolution with a bias, into which an exporter has folded the batch normalisation.
+        """Add a convolution with a bias, as an exporter writes it that folds the batch normalisation into it.
 
         Args:
-            source: What it is applied to, (batch, channels[0], height, width).
-            channels: How many come in and go out.
-            kernel: Its height and width.
-            stride: Its step, in both directions.
-            groups: Into how many the channels are divided.
-            gain: The variance that goes out for each that comes in: 2 before a ReLU, which takes half of it (He et al.,
-                "Delving Deep into Rectifiers", arXiv 1502.01852), 1 before nothing.
+            source: The input, (batch, channels[0], height, width).
+            channels: The numbers of input and output channels.
+            kernel: The height and the width of the kernel.
+            stride: The step in both directions.
+            groups: The number of groups of channels.
+            gain: The ratio of output to input variance: 2 before a ReLU, which halves it, otherwise 1 ("Delving Deep
+                into Rectifiers", arXiv 1502.01852).
         """
         incoming, outgoing = channels
         shape = (outgoing, incoming // groups, kernel, kernel)
@@ -67,7 +66,7 @@ class Graph:
         return self.node("Conv", source, weights, bias, group=groups, **sizes)
 
     def relu6(self, source: str) -> str:
-        """Add what keeps values within 0 and 6."""
+        """Add a clip of values to 0 to 6."""
         return self.node("Clip", source, self.constant(0.0), self.constant(6.0))
 
     def linear(self, source: str, features: tuple[int, int], gain: float = 1.0) -> str:
@@ -77,7 +76,7 @@ class Graph:
         return self.node("Add", product, self.weights((outgoing,), 0.02))
 
     def classifier(self, source: str, features: tuple[int, int]) -> str:
-        """Add the end of an image classifier: the mean over each channel, and a score for each class."""
+        """Add the end of an image classifier: the mean of each channel, and a score for each class."""
         incoming, outgoing = features
         flat = self.node("Flatten", self.node("GlobalAveragePool", source))
         weights = self.weights((incoming, outgoing), (4.0 / incoming) ** 0.5)
@@ -86,12 +85,12 @@ class Graph:
     def to_model(
         self, inputs: dict[str, tuple[int, tuple[int | str, ...]]], output: str, width: int
     ) -> onnx.ModelProto:
-        """The model: all that was added, from the inputs to `output`, which becomes `output`, FP32 (batch, width).
+        """Return the model of all nodes, whose output is called `output` and is FP32 (batch, width).
 
         Args:
-            inputs: ONNX's element type and the shape of each.
-            output: What a node gave.
-            width: How many values it has in a row.
+            inputs: ONNX's element type and the shape of each input.
+            output: The name of the result that becomes the output.
+            width: The number of values in a row of the output.
         """
         self._nodes.append(helper.make_node("Identity", [output], ["output"], "end"))
         graph = helper.make_graph(

@@ -1,4 +1,4 @@
-"""The warm calls that are timed, made ready inside of a worker process: the functions' own, and the references."""
+"""The warm calls that a worker process prepares and times: those of the functions, and those of the baselines."""
 
 import importlib
 from collections.abc import Callable
@@ -22,18 +22,18 @@ from onnxlet_cli.bench.payloads import (
 )
 
 Call = Callable[[Any], Any]
-"""Takes what the parent hands to the call, which most do not need."""
+"""A call that takes the parent's argument, which most calls ignore."""
 
 
 def run_session(model: str, folder: Path, threads: int | None) -> Call:
-    """`session.run` of onnxruntime's Python API on the model's file.
+    """Prepare `session.run` of onnxruntime's Python API on the model's file.
 
     Args:
         model: The file's name.
-        folder: Where it is.
-        threads: How many; None takes onnxruntime's default.
+        folder: The file's folder.
+        threads: The session's number of threads; None takes onnxruntime's default.
     """
-    import onnxruntime  # only where it is the reference
+    import onnxruntime  # the functions' own calls do without it
 
     options = onnxruntime.SessionOptions()
     if threads is not None:
@@ -44,7 +44,7 @@ def run_session(model: str, folder: Path, threads: int | None) -> Call:
 
 
 def own_session(folder: Path) -> Call:
-    """The function's own session on the same tensors, without anything around it."""
+    """Prepare a run of the function's own session on the same tensors, without anything around it."""
     main = importlib.import_module("main")
     tensors = importlib.import_module("onnxlet.contract.tensors")
     loaded = main.app.service.find(None).model
@@ -62,7 +62,7 @@ def own_session(folder: Path) -> Call:
 
 
 def own_handler(model: str, folder: Path, form: str) -> Call:
-    """The function's `App.handle` on a request as GCP's translator makes it: the raw body."""
+    """Prepare the function's `App.handle` on a request with a raw body, as the translator for Google Cloud makes it."""
     main = importlib.import_module("main")
     http = importlib.import_module("onnxlet.http")
     body, headers = (v2_binary if form == "binary" else v2_json)(_inputs(folder))
@@ -70,27 +70,27 @@ def own_handler(model: str, folder: Path, form: str) -> Call:
 
 
 def own_function(model: str, folder: Path, form: str) -> Call:
-    """The function's `aws_http` on a Function URL's event, whose binary body is base64."""
+    """Prepare the function's `aws_http` on the event of a Function URL, in which a binary body is base64."""
     main = importlib.import_module("main")
     event = function_url_event(v2_path(model), *(v2_binary if form == "binary" else v2_json)(_inputs(folder)))
     return lambda _: main.aws_http(event, None)
 
 
 def typical(folder: Path) -> Call:
-    """What people deploy, on the same tensors as plain JSON."""
+    """Prepare the typical handler on the same tensors as plain JSON."""
     module = importlib.import_module("typical")
     event = function_url_event("/", *plain_json(_inputs(folder)))
     return lambda _: module.handler(event, None)
 
 
 def own_objects() -> Call:
-    """The function's `aws_objects` on the batches of a queue, one after another."""
+    """Prepare the function's `aws_objects` on the batches of a queue, one after another."""
     main = importlib.import_module("main")
     return lambda batches: [main.aws_objects(batch, None) for batch in batches]
 
 
 def one_by_one() -> Call:
-    """What people deploy for queues, on the same batches."""
+    """Prepare the typical handler for queues on the same batches."""
     module = importlib.import_module("one_by_one")
     return lambda batches: [module.handler(batch, None) for batch in batches]
 
@@ -107,14 +107,14 @@ FACTORIES: dict[str, Callable[[str, Path], Call]] = {
     "aws_objects": lambda _model, _folder: own_objects(),
     "one by one": lambda _model, _folder: one_by_one(),
 }
-"""By the name of the case: a model's name and its folder in the cache -> what is timed."""
+"""Functions that prepare the call of each case, from a model's name and its folder in the cache."""
 
 
-def answer_of(found: Any) -> Array:
-    """The output that any of the calls gave."""
-    if isinstance(found, np.ndarray):
-        return found
-    headers, body = read_result(found) if isinstance(found, dict) else (found.headers, found.body)
+def output_of(result: Any) -> Array:
+    """Return the model's output from the result of any of the calls."""
+    if isinstance(result, np.ndarray):
+        return result
+    headers, body = read_result(result) if isinstance(result, dict) else (result.headers, result.body)
     if HEADER_LENGTH in headers:
         return read_v2_binary(headers, body)
     return read_v2_json(body) if b'"outputs"' in body[:200] else read_plain_json(body)
