@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -29,18 +28,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger("onnxlet")
 
 MAX_BUCKETS = 16
-"""That connections are kept to: a function's events come from one, or a few."""
+"""How many buckets stay connected. The events of a function come from one bucket, or a few."""
 
 
 class Service:
-    """What answers need. Nothing is opened before it is used: the threads of a store do not survive a fork."""
+    """The parts that requests and events share. Each is opened by its first use: a store's threads survive no fork."""
 
     def __init__(self, settings: Settings, prefetched: Prefetch | None = None) -> None:
-        """Take the settings, and the default model where it is already on its way; nothing else is read yet."""
         self.settings = settings
         self._prefetched = prefetched
         self.statistics = Statistics()
-        self.references = AllowedObjects(settings.inputs, self.bucket)
+        self.allowed_objects = AllowedObjects(settings.inputs, self.bucket)
         self._opening = threading.Lock()
         self._traffic: Traffic | None = None
         self._budget: memory.Budget | None = None
@@ -50,11 +48,11 @@ class Service:
 
     @property
     def traffic(self) -> Traffic:
-        """The loaded models, and which of them answers.
+        """The loaded models, and the rules by which they answer.
 
         Raises:
-            InvalidNameError, BucketNotFoundError: the registry's URL leads nowhere.
-            SettingsError: the cache's folder cannot be used.
+            InvalidNameError, BucketNotFoundError: there is no store at the registry's URL.
+            SettingsError: the folder of the cache cannot be used.
         """
         with self._opening:
             if self._traffic is None:
@@ -68,7 +66,7 @@ class Service:
 
     @property
     def budget(self) -> memory.Budget:
-        """What requests and objects may take of the memory together."""
+        """The memory that all requests and objects share."""
         with self._opening:
             if self._budget is None:
                 self._budget = memory.Budget.of(self.settings.function_bytes, self.settings.memory_bytes)
@@ -76,11 +74,11 @@ class Service:
 
     @property
     def results(self) -> Store:
-        """Where results are written.
+        """The place where results are written.
 
         Raises:
             SettingsError: `ONNXLET_RESULTS` is not set.
-            InvalidNameError: it leads nowhere.
+            InvalidNameError: `ONNXLET_RESULTS` is not the URL of a store.
         """
         if self.settings.results is None:
             raise SettingsError("ONNXLET_RESULTS: expected the root URL under which results are written, got nothing")
@@ -90,13 +88,13 @@ class Service:
             return self._results
 
     def bucket(self, url: str) -> Store:
-        """A bucket that events or requests name; its connections stay open for the next object.
+        """Return a bucket that an event or a request names; its connections stay open for the next object.
 
         Raises:
-            InvalidNameError: it leads nowhere, or to a part of a bucket.
+            InvalidNameError: the URL is not that of a whole bucket.
         """
         if "/" in url.partition("://")[2]:
-            raise InvalidNameError(f"{url!r:.200}: expected a bucket, got more than its name")
+            raise InvalidNameError(f"{url!r:.200}: expected a bucket, got a path in a bucket")
         with self._opening:
             if url not in self._buckets:
                 if len(self._buckets) == MAX_BUCKETS:
@@ -105,10 +103,10 @@ class Service:
             return self._buckets[url]
 
     def warm_up(self) -> None:
-        """Make ready for the first request: load ONNX Runtime and the default model; run it, if no request waits yet.
+        """Load ONNX Runtime and the default model, and run the model once unless a request already waits.
 
         Raises:
-            OnnxletError: as `find`.
+            OnnxletError: as for `find`.
         """
         if self.settings.model is not None:
             session.prepare()
@@ -116,19 +114,21 @@ class Service:
             if not self.settings.is_on_demand:
                 run_ahead(model)
 
-    def capture(self, model: Model, asked: Sequence[Batch], outputs: Sequence[Outputs]) -> None:
-        """Keep a few facts of an answer, if it is one of the sampled ones; what goes wrong with that is only logged."""
+    def capture(self, model: Model, batches: Sequence[Batch], outputs: Sequence[Outputs]) -> None:
+        """Keep a sample of the answers in the store. An error is only logged."""
+        import random  # most functions keep nothing
+
         if random.random() >= self.settings.capture:  # noqa: S311 - a sample, not a secret
             return
         try:
-            from onnxlet.observe import capture  # most functions keep nothing
+            from onnxlet.observe import capture
 
-            capture.write(self.results, model, asked, outputs, has_inputs=self.settings.capture_inputs)
-        except Exception as error:  # the answer itself is there
+            capture.write(self.results, model, batches, outputs, has_inputs=self.settings.capture_inputs)
+        except Exception as error:
             logger.warning("an answer of %s was not captured: %s", model.manifest.model, error)
 
     def reopen(self) -> None:
-        """Connect anew, and look whether aliases have moved: time has passed that no clock of this process counted."""
+        """Connect anew and read all aliases again, after a restored snapshot: this process's clock has stood still."""
         if self.api_keys is not None:
             self.api_keys.forget()
         with self._opening:
@@ -140,56 +140,56 @@ class Service:
             traffic.refresh_all()
 
     def _open_api_keys(self) -> ApiKeys | None:
-        """What lets requests in, where not everybody may ask."""
+        """Return the check of API keys; None if the function requires none."""
         if not self.settings.requires_keys:
             return None
-        from onnxlet.access.api_keys import ApiKeys  # most functions ask nobody for a key
+        from onnxlet.access.api_keys import ApiKeys  # most functions require no keys
 
         return ApiKeys(lambda: self.traffic.models.registry.store, lambda: self.results, self.settings.refresh_s)
 
-    def find(self, reference: str | None, version: str | None = None, key: str | None = None) -> Selection:
-        """Who answers for what a request names.
+    def find(self, selector: str | None, version: str | None = None, routing_key: str | None = None) -> Selection:
+        """Return the model that answers, and load it if necessary.
 
         Args:
-            reference: `name` or `name@alias`; None for the default model.
-            version: A version of it, instead of an alias.
-            key: What must come to the same version again and again while an alias's shares do not change.
+            selector: `name` or `name@alias`; None for the default model.
+            version: A version of the model, instead of an alias.
+            routing_key: Equal keys get the same version as long as the shares of the alias do not change.
 
         Raises:
-            InvalidNameError, InvalidRequestError: not a possible name.
-            ModelNotFoundError: no such model, or none is named and there is no default; or as `Traffic.route`.
+            InvalidNameError, InvalidRequestError: the selector or the version is not a possible name.
+            ModelNotFoundError: there is no such model, or no default model.
+            OnnxletError: as for `Traffic.route`.
         """
-        if reference is None:
-            reference = self.settings.model
-        if reference is None:
-            raise ModelNotFoundError("no model is named, and ONNXLET_MODEL sets no default")
-        name, alias = _parse_reference(reference, version)
+        selector = self.settings.model if selector is None else selector
+        if selector is None:
+            raise ModelNotFoundError("the request names no model, and ONNXLET_MODEL sets no default")
+        name, alias = _parse_selector(selector, version)
         if version is None:
-            return self.traffic.route(name, alias, key)
+            return self.traffic.route(name, alias, routing_key)
         return Selection(self.traffic.models.get_version(name, layout.parse_version(version)))
 
-    def manifest(self, reference: str, version: str | None = None) -> Manifest:
-        """The manifest of what a request names, as the registry has it now; nothing is loaded.
+    def manifest(self, selector: str, version: str | None = None) -> Manifest:
+        """Return the manifest of a model as the registry has it now, without loading the model.
 
         Args:
-            reference: `name` or `name@alias`.
-            version: A version of it, instead of an alias.
+            selector: `name` or `name@alias`.
+            version: A version of the model, instead of an alias.
 
         Raises:
-            InvalidNameError, InvalidRequestError: not a possible name.
-            ModelNotFoundError, ManifestError, StoreError: as `Registry.resolve`.
+            InvalidNameError, InvalidRequestError: the selector or the version is not a possible name.
+            ModelNotFoundError, ManifestError, StoreError: as for `Registry.resolve`.
         """
-        name, alias = _parse_reference(reference, version)
+        name, alias = _parse_selector(selector, version)
         registry = self.traffic.models.registry
         return (
             registry.resolve(name, alias) if version is None else registry.version(name, layout.parse_version(version))
         )
 
 
-def _parse_reference(reference: str, version: str | None) -> tuple[str, str]:
-    """The name and the alias of `name` or `name@alias`."""
-    name, has_alias, alias = reference.partition("@")
+def _parse_selector(selector: str, version: str | None) -> tuple[str, str]:
+    """Return the name and the alias of `name` or `name@alias`."""
+    name, has_alias, alias = selector.partition("@")
     layout.parse_name(name)
     if has_alias and version is not None:
-        raise InvalidRequestError(f"{reference!r:.200}: expected an alias or a version, got both")
+        raise InvalidRequestError(f"{selector!r:.200}: expected an alias or a version, got both")
     return name, layout.parse_alias(alias) if has_alias else layout.LIVE

@@ -188,7 +188,7 @@ def _decode(service: Service, item: Item) -> State:
     source, results, etag = item.source, service.results, None
     if isinstance(source, ObjectReference) and _is_skipped(service, source, results):
         return Skipped()
-    model = service.find(None, key=source.url).model
+    model = service.find(None, routing_key=source.url).model
     try:
         if isinstance(source, ObjectReference):
             take = deadline.carried(item.share.take)
@@ -197,7 +197,7 @@ def _decode(service: Service, item: Item) -> State:
             body, media_type, key = content(stored), stored.media_type, source.key
         else:
             body, media_type, key = source.body, source.media_type, ""
-        rows = payloads.decode(Reader(model.manifest, service.references.read), media_type, body, key)
+        rows = payloads.decode(Reader(model.manifest, service.allowed_objects.read), media_type, body, key)
         return Decoded(model, etag, [model.prepare(item) for item in rows])
     except Exception as error:
         return _without_predictions(error, model, etag)

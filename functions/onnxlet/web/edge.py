@@ -1,4 +1,4 @@
-"""The edge: what a browser fetches to run a version itself, the version's graphs and a runtime for them."""
+"""The edge: the graphs of a version, and the ONNX Runtime with which a browser runs them itself."""
 
 import hashlib
 import logging
@@ -16,29 +16,29 @@ logger = logging.getLogger("onnxlet")
 MEDIA_TYPES = {"mjs": "text/javascript; charset=utf-8", "wasm": "application/wasm"}
 
 FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}
-"""What is found by its SHA-256 never changes."""
+"""Sent with a graph: its path has its SHA-256, so it never changes."""
 
 FOR_A_DAY = {"cache-control": "private, max-age=86400"}
-"""A file of the runtime keeps its name where the version changes."""
-
+"""Sent with a file of the runtime, whose name stays the same in another version of the runtime."""
 
 GZIP = 31
-"""For zlib: a gzip header, and its largest window."""
+"""zlib's number for the gzip format with the largest window."""
+
 CHUNK_BYTES = 1024 * 1024
 
 _known_genuine: set[tuple[str, bytes]] = set()
-"""The files that were genuine, by name and the SHA-256 of their gzip: to inflate 14 MB takes 0.1 s of every request."""
+"""Genuine files, by name and SHA-256 of their gzip. Inflating 14 MB again would take 0.1 s of every request."""
 
 
 def runtime_file(service: Service, name: str) -> Response:
     """Return a file of ONNX Runtime's build for browsers, if it is the published one.
 
-    Nobody needs a key for these files, so no error names the registry.
+    These files need no API key, so the errors do not name the registry.
 
     Raises:
         ForbiddenError: the operator does not let models run in browsers.
-        NotFoundError: no such file, or it was never put into the registry.
-        ArtifactError: the registry holds another file under this name.
+        NotFoundError: there is no such file, or it is not in the registry.
+        ArtifactError: the registry has another file under this name.
         StoreError: the store does not answer.
     """
     _require(service)
@@ -59,19 +59,19 @@ def is_genuine(name: str, data: bytes) -> bool:
 
     Args:
         name: One of `layout.EDGE_FILES`.
-        data: What the registry holds; it may be anything, also a bomb.
+        data: The registry's object of this name. It may be anything, even a decompression bomb.
     """
-    import zlib  # most functions hand out no runtime
+    import zlib  # most functions send no runtime
 
-    inflater, digest, size_bytes, left = zlib.decompressobj(GZIP), hashlib.sha256(), 0, data
+    inflater, digest, size_bytes, rest = zlib.decompressobj(GZIP), hashlib.sha256(), 0, data
     try:
         while not inflater.eof and size_bytes <= layout.MAX_EDGE_BYTES:
-            piece = inflater.decompress(left, CHUNK_BYTES)
+            piece = inflater.decompress(rest, CHUNK_BYTES)
             if not piece and not inflater.eof:
-                return False  # it ends too early
+                return False  # the data ends too early
             digest.update(piece)
             size_bytes += len(piece)
-            left = inflater.unconsumed_tail
+            rest = inflater.unconsumed_tail
     except zlib.error:
         return False
     return inflater.eof and not inflater.unused_data and digest.hexdigest() == layout.EDGE_FILES[name]
@@ -81,14 +81,12 @@ def _read(store: Store, name: str) -> bytes:
     try:
         return store.read(layout.edge_key(name), at_most=layout.MAX_EDGE_BYTES).data
     except NotFoundError as error:
-        raise NotFoundError(
-            f"edge/{name}: not in the registry; `onnxlet edge` puts {layout.EDGE_RUNTIME} there"
-        ) from error
+        raise NotFoundError(f"edge/{name}: not in the registry; `onnxlet edge` adds {layout.EDGE_RUNTIME}") from error
     except TooLargeError as error:
         raise ArtifactError(_not_genuine(name)) from error
     except StoreError as error:
-        logger.error("edge/%s was not read: %s", name, error)  # noqa: TRY400 - the line says it all
-        raise StoreError(f"edge/{name}: the registry does not answer; the function's log says why") from error
+        logger.error("edge/%s was not read: %s", name, error)  # noqa: TRY400 - the text says it all
+        raise StoreError(f"edge/{name}: the registry does not answer; see the function's log") from error
 
 
 def _not_genuine(name: str) -> str:
@@ -96,13 +94,14 @@ def _not_genuine(name: str) -> str:
 
 
 def graph(service: Service, model: str, version: int, sha256: str) -> Response:
-    """A graph of a version, in the form that any ONNX Runtime loads.
+    """Return a graph of a version in the form that any ONNX Runtime loads.
 
     Raises:
         ForbiddenError: the operator does not let models run in browsers.
-        ModelNotFoundError, NotFoundError: no such version, or no such graph of it.
-        UntrustedModelError: it is not signed by whom this function trusts.
-        ArtifactError, StoreError: the bytes are not the published ones, or cannot be had.
+        ModelNotFoundError, NotFoundError: there is no such version, or it has no such graph.
+        UntrustedModelError: no trusted key has signed the version.
+        ArtifactError: the bytes are not the published ones.
+        StoreError: the bytes cannot be read.
     """
     _require(service)
     registry = service.traffic.models.registry
@@ -112,9 +111,9 @@ def graph(service: Service, model: str, version: int, sha256: str) -> Response:
         if artifact.sha256 == sha256 and artifact.role in GRAPH_ROLES and artifact.format == ONNX:
             data = bytes(registry.artifacts.read(artifact))
             return Response(200, data, "application/octet-stream", FOR_EVER)
-    raise NotFoundError(f"{sha256:.80}: {model} version {version} has no such graph")
+    raise NotFoundError(f"{sha256:.80}: not a graph of {model} version {version}; its manifest lists the graphs")
 
 
 def _require(service: Service) -> None:
     if not service.settings.edge:
-        raise ForbiddenError("this function keeps its models to itself; ONNXLET_EDGE=1 lets browsers run them")
+        raise ForbiddenError("models may not run in browsers here; the operator's setting ONNXLET_EDGE=1 allows it")

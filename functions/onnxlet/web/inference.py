@@ -64,7 +64,7 @@ def predict_v1(exchange: Exchange, model: str | None = None, version: str | None
             return to_json({"outputs": payloads.bare(payloads.to_nested(outputs))})
     with exchange.step("decode"):
         top_k = _parse_top_k(parse_parameters(document).get("top_k"))
-        rows = v1.parse_rows(Reader(loaded.manifest, exchange.service.references.read), document.get("instances"))
+        rows = v1.parse_rows(Reader(loaded.manifest, exchange.service.allowed_objects.read), document.get("instances"))
     predictions = _run(exchange, loaded, rows, top_k, only_images=True)
     with exchange.step("encode"):
         return to_json({"predictions": payloads.encode(predictions)})
@@ -79,7 +79,7 @@ def predict(exchange: Exchange, model: str | None = None, version: str | None = 
     request = exchange.request
     with exchange.step("decode"):
         top_k = _parse_top_k(request.query.get("top_k"))
-        reader = Reader(loaded.manifest, exchange.service.references.read)
+        reader = Reader(loaded.manifest, exchange.service.allowed_objects.read)
         rows = payloads.decode(reader, request.headers.get("content-type", ""), request.body)
     predictions = _run(exchange, loaded, rows, top_k)
     with exchange.step("encode"):
@@ -125,7 +125,7 @@ def explain(exchange: Exchange, model: str, version: str | None = None) -> Respo
     loaded = exchange.find(model, version)
     request = exchange.request
     with exchange.step("decode"):
-        reader = Reader(loaded.manifest, exchange.service.references.read, keeps_size=True)
+        reader = Reader(loaded.manifest, exchange.service.allowed_objects.read, keeps_size=True)
         media_type = request.headers.get("content-type", "")
         question = explanations.parse_explain(reader, request.query, media_type, request.body, most_runs)
     exchange.charge(question.budget_runs)

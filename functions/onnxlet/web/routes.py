@@ -1,91 +1,94 @@
-"""The routes: which method and path lead to which endpoint."""
+"""The routes: which endpoint answers which method and path."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from onnxlet.errors import MethodNotAllowedError, NotFoundError
 from onnxlet.http import Response
 from onnxlet.limits import MAX_PATH_CHARACTERS
+from onnxlet.record import Record
 
-MAX_REMEMBERED = 1024
-"""Paths, of the clients' making."""
+MAX_CACHED_PATHS = 1024
+"""How many paths a router remembers. Clients may send any number of different ones."""
 
 Endpoint = Callable[..., Response]
+"""Answers an exchange; the names in a route's pattern are its further arguments."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A method, a path, and who answers; what the two documents are is for the description."""
+class Route(Record):
+    """A method, a path and the endpoint that answers them."""
 
     method: str
     pattern: str
+    """The path; a part in braces has any value, as in `/v1/models/{model}:predict`."""
     endpoint: Endpoint
-    takes: str = ""
-    """The schema of the request, in `openapi`."""
-    gives: str = "Object"
-    """The schema of the response, in `openapi`."""
 
 
 class Router:
-    """Finds the route of a request. It remembers the paths that lead somewhere: most requests name one of a few."""
+    """Finds the route of a request. It remembers paths: most requests have one of a few."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        """Take the routes, of which the first that has a path answers for it."""
+        """Take the routes; if several match a path, the first one answers."""
         self._routes = tuple(routes)
-        self.find = lru_cache(MAX_REMEMBERED)(self._find)
+        self.find = lru_cache(MAX_CACHED_PATHS)(self._find)
 
     def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
-        """The route for a request, and what its path says.
+        """Return the route of a request, and the arguments in its path.
 
         Raises:
             NotFoundError: no route has this path.
-            MethodNotAllowedError: one has, for another method.
+            MethodNotAllowedError: the routes with this path have other methods.
         """
-        found = self._matches(path)
-        for route, arguments in found:
+        matches = self._match_all(path)
+        for route, arguments in matches:
             if route.method == ("GET" if method == "HEAD" else method):
                 return route, arguments
-        allowed = _methods(route for route, _ in found)
+        allowed = _methods(route for route, _ in matches)
         if method == "OPTIONS":
-            return Route(method, found[0][0].pattern, partial(_options, ", ".join((*allowed, method)))), {}
+            return Route(method, matches[0][0].pattern, partial(_options, ", ".join((*allowed, method)))), {}
         raise MethodNotAllowedError(f"{path:.200}: expected {' or '.join(allowed)}, got {method:.20}", allowed)
 
-    def _matches(self, path: str) -> list[tuple[Route, dict[str, str]]]:
-        """The routes that have this path, whatever their method, and what it says in each; never empty."""
+    def _match_all(self, path: str) -> list[tuple[Route, dict[str, str]]]:
+        """Return the routes with this path, whatever their method, each with its arguments.
+
+        Raises:
+            NotFoundError: no route has this path.
+        """
         if len(path) > MAX_PATH_CHARACTERS:
             raise NotFoundError(f"expected a path of at most {MAX_PATH_CHARACTERS} characters, got {len(path)}")
-        matches = ((route, _match(route.pattern, path)) for route in self._routes)
-        found = [(route, arguments) for route, arguments in matches if arguments is not None]
-        if not found:
-            raise NotFoundError(f"{path:.200}: nothing answers here")
-        return found
+        candidates = ((route, _match(route.pattern, path)) for route in self._routes)
+        matches = [(route, arguments) for route, arguments in candidates if arguments is not None]
+        if not matches:
+            raise NotFoundError(f"{path:.200}: there is no such route; GET /openapi.json describes all routes")
+        return matches
 
 
 def _options(allow: str, _exchange: object) -> Response:
-    """The methods that a path is answered for. Source: RFC 9110, section 9.3.7."""
+    """Answer OPTIONS with the methods of a path. Source: RFC 9110, section 9.3.7."""
     return Response(204, b"", headers={"allow": allow})
 
 
 def _methods(routes: Iterable[Route]) -> list[str]:
-    """The methods of routes, each once; what is answered to GET is to HEAD, too."""
+    """Return the methods of routes without duplicates. HEAD belongs to GET."""
     methods = [method for route in routes for method in (("GET", "HEAD") if route.method == "GET" else (route.method,))]
     return list(dict.fromkeys(methods))
 
 
 def _match(pattern: str, path: str) -> dict[str, str] | None:
-    """What the names in braces stand for where a path has this pattern, else None."""
+    """Return the arguments of a path that has this pattern; None for any other path."""
     parts = path.rstrip("/").split("/")
     pattern_parts = pattern.rstrip("/").split("/")
     if len(parts) != len(pattern_parts):
         return None
     arguments = {}
-    for part, expected in zip(parts, pattern_parts, strict=True):
-        if not expected.startswith("{"):
-            if part != expected:
+    for part, pattern_part in zip(parts, pattern_parts, strict=True):
+        if not pattern_part.startswith("{"):
+            if part != pattern_part:
                 return None
             continue
-        name, _, verb = expected[1:].partition("}")
+        name, _, verb = pattern_part[1:].partition("}")
         if not part.endswith(verb) or len(part) == len(verb):
             return None
         arguments[name] = part[: len(part) - len(verb)]

@@ -336,8 +336,8 @@ def test_a_version_that_is_let_go_between_two_objects_answers_both(
     class Forgetful(Service):
         """A service each of whose requests finds a model that was loaded for it alone."""
 
-        def find(self, reference: str | None, version: str | None = None, key: str | None = None) -> Selection:
-            routed = super().find(reference, version, key)
+        def find(self, selector: str | None, version: str | None = None, routing_key: str | None = None) -> Selection:
+            routed = super().find(selector, version, routing_key)
             self.traffic.models.discard(routed.model.manifest)
             return routed
 

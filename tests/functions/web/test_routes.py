@@ -4,7 +4,7 @@ import pytest
 
 from onnxlet.errors import MethodNotAllowedError, NotFoundError
 from onnxlet.web.endpoints import ROUTES
-from onnxlet.web.routes import MAX_REMEMBERED, Router
+from onnxlet.web.routes import MAX_CACHED_PATHS, Router
 
 
 def test_a_path_is_found_however_often_it_is_asked_for() -> None:
@@ -61,7 +61,7 @@ def test_what_is_remembered_of_the_clients_paths_is_bounded() -> None:
     router = Router(ROUTES)
     tracemalloc.start()
     try:
-        for number in range(2 * MAX_REMEMBERED):
+        for number in range(2 * MAX_CACHED_PATHS):
             router.find("GET", f"/v2/models/{number:0>50}")
             router.find("GET", f"/v2/models/{number:0>1000}")
         held_bytes, _ = tracemalloc.get_traced_memory()

@@ -1,4 +1,4 @@
-"""The playground: a page to try the models on, made of files that are served as they are."""
+"""The playground: a page for trying the models, whose files are served unchanged."""
 
 import os
 from functools import cache
@@ -17,7 +17,7 @@ MEDIA_TYPES = {
 CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'none'",
-        "script-src 'self' 'wasm-unsafe-eval'",  # the latter is ONNX Runtime in the browser
+        "script-src 'self' 'wasm-unsafe-eval'",  # ONNX Runtime in the browser is WebAssembly
         "style-src 'self'",
         "img-src 'self' blob: data:",
         "media-src 'self' blob:",
@@ -27,7 +27,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
-"""Nothing of another host, no script inside of the page, and the page inside of no other."""
+"""The page loads nothing from other hosts and has no inline scripts, and no other page may frame it."""
 
 HEADERS = {
     "cache-control": "no-cache",
@@ -40,18 +40,18 @@ FOLDER = os.path.dirname(__file__)
 
 
 def serve(name: str) -> Response:
-    """A file of the page.
+    """Return a file of the page.
 
     Raises:
         NotFoundError: the page has no such file.
     """
     if name not in names():
-        raise NotFoundError(f"playground/{name:.200}: the page has no such file")
+        raise NotFoundError(f"playground/{name:.200}: expected one of {', '.join(sorted(names()))}")
     with open(os.path.join(FOLDER, name), "rb") as file:
         return Response(200, file.read(), MEDIA_TYPES[name.rpartition(".")[2]], HEADERS)
 
 
 @cache
 def names() -> frozenset[str]:
-    """The names of the page's files."""
+    """Return the names of the page's files."""
     return frozenset(name for name in os.listdir(FOLDER) if name.rpartition(".")[2] in MEDIA_TYPES)
