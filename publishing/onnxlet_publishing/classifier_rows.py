@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxlet import deadline
-from onnxlet.contract import tensors
+from onnxlet.contract import json_tensors, tensors
 from onnxlet.contract.manifest import PREPROCESS_INPUT, PREPROCESS_OUTPUT
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import ArtifactError, OnnxletError
@@ -236,7 +236,7 @@ class _Child:
         values: npt.NDArray[Any]
         if name == "BYTES":
             words = [self._words[index] for index in random.integers(0, len(self._words), prod(shape))]
-            return tensors.from_values(spec.name, spec.datatype, shape, words)
+            return json_tensors.from_values(spec.name, spec.datatype, shape, words)
         if name.startswith("FP"):
             is_signed = random.random() < SIGNED_SHARE
             values = scale * (random.normal(size=shape) if is_signed else random.random(shape))

@@ -7,7 +7,8 @@ import onnx
 import pytest
 from onnx import AttributeProto, TensorProto, helper
 
-from onnxlet.contract.tensors import DATATYPES, from_values, to_values
+from onnxlet.contract.json_tensors import from_values, to_values
+from onnxlet.contract.tensors import DATATYPES
 from onnxlet.session import open_session
 from tests.helpers import graphs
 

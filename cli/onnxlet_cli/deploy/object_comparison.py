@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from onnxlet import session
-from onnxlet.contract import tensors
+from onnxlet.contract import json_tensors
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import Tensor
@@ -34,8 +34,8 @@ def _value_difference(manifest: Manifest, golden: Golden, predictions: list[Any]
     for name, shape in shapes.items():
         datatype = next(spec.datatype for spec in manifest.outputs if spec.name == name)
         values = predictions if len(manifest.outputs) == 1 else [prediction[name] for prediction in predictions]
-        rows = tensors.from_nested(name, datatype, values)
-        outputs[name] = rows if rows.shape == shape else tensors.from_nested(name, datatype, values[0])
+        rows = json_tensors.from_nested(name, datatype, values)
+        outputs[name] = rows if rows.shape == shape else json_tensors.from_nested(name, datatype, values[0])
     return golden.difference(outputs) if outputs else None
 
 
@@ -51,8 +51,8 @@ def through_json(golden: Golden) -> Golden:
 
 
 def _as_json(tensor: Tensor) -> Tensor:
-    values = _without_infinity(tensors.to_nested(tensor))
-    decoded = tensors.from_nested("output", tensor.datatype, values)
+    values = _without_infinity(json_tensors.to_nested(tensor))
+    decoded = json_tensors.from_nested("output", tensor.datatype, values)
     if decoded.shape != tensor.shape:
         raise InvalidTensorError(f"a tensor of the shape {tensor.shape} has no JSON form")
     return decoded
@@ -74,7 +74,9 @@ def _label_difference(
         return None
     graph = session.open_session(registry.artifacts.read(artifact))
     labels = classification.labels
-    indices, probabilities = map(tensors.to_values, Model(manifest, graph, None, graph).classify(output, len(labels)))
+    indices, probabilities = map(
+        json_tensors.to_values, Model(manifest, graph, None, graph).classify(output, len(labels))
+    )
     rows = [
         [(labels[index], probability) for index, probability in zip(row_indices, row_probabilities, strict=True)]
         for row_indices, row_probabilities in zip(

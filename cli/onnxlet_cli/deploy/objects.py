@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from onnxlet.contract import tensors
+from onnxlet.contract import json_tensors, tensors
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import Tensor
@@ -223,7 +223,7 @@ def _golden(registry: Registry, manifest: Manifest) -> Golden | None:
 def _bodies(golden: Golden) -> Iterator[bytes]:
     """Yield the golden inputs as JSON documents: with an instance for each row, and with one instance for all rows."""
     with suppress(OnnxletError, ValueError):
-        nested = {name: tensors.to_nested(tensor) for name, tensor in golden.inputs.items()}
+        nested = {name: json_tensors.to_nested(tensor) for name, tensor in golden.inputs.items()}
         if all(isinstance(value, list) for value in nested.values()):
             rows = [dict(zip(nested, row, strict=True)) for row in zip(*nested.values(), strict=True)]
             yield json.dumps({"instances": rows}).encode()

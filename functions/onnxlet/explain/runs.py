@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from onnxlet import deadline
-from onnxlet.contract import tensors
+from onnxlet.contract import json_tensors, tensors
 from onnxlet.contract.tensors import Tensor
 from onnxlet.errors import DeadlineError, InferenceError, InvalidRequestError
 from onnxlet.limits import MAX_JOINED_BYTES
@@ -100,7 +100,7 @@ class Runs:
             _check_one_row(output, classes)
         self.count += len(rows)
         indices, probabilities = self._model.classify(tensors.join(scores), classes)
-        return tensors.to_values(indices), tensors.to_values(probabilities)
+        return json_tensors.to_values(indices), json_tensors.to_values(probabilities)
 
 
 def _check_one_row(output: Tensor, classes: int) -> None:

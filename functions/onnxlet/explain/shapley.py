@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from onnxlet.contract import tensors
+from onnxlet.contract import json_tensors
 from onnxlet.contract.tensors import Tensor
 from onnxlet.errors import InvalidRequestError, UnsupportedMediaError
 from onnxlet.explain.runs import Runs
@@ -42,8 +42,8 @@ class Contributions(Record):
 
     def to_items(self) -> list[dict[str, Any]]:
         """As JSON has them, the largest first, be it for the label or against it."""
-        found = {name: tensors.to_values(tensor) for name, tensor in self.row.inputs.items()}
-        before = {name: tensors.to_values(tensor) for name, tensor in self.baseline.inputs.items()}
+        found = {name: json_tensors.to_values(tensor) for name, tensor in self.row.inputs.items()}
+        before = {name: json_tensors.to_values(tensor) for name, tensor in self.baseline.inputs.items()}
         return [
             {
                 "input": feature.input,

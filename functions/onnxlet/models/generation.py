@@ -7,7 +7,7 @@ import random
 from array import array
 from collections.abc import Iterator
 
-from onnxlet.contract import tensors
+from onnxlet.contract import json_tensors, tensors
 from onnxlet.contract.generation import ImageGeneration, TextGeneration
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import InferenceError, InvalidRequestError, InvalidTensorError, UnsupportedMediaError
@@ -117,10 +117,10 @@ def _token(declaration: TextGeneration, spec: TensorSpec, token: int) -> Tensor:
     """Return one token as the model's input."""
     shape = tuple(1 if isinstance(size, str) else size for size in spec.shape or ())
     if declaration.encoding == "index":
-        return tensors.from_values(spec.name, spec.datatype, shape, [token])
+        return json_tensors.from_values(spec.name, spec.datatype, shape, [token])
     row = [0.0] * len(declaration.vocabulary)
     row[token] = 1.0
-    return tensors.from_values(spec.name, spec.datatype, (*shape[:-1], len(row)), row)
+    return json_tensors.from_values(spec.name, spec.datatype, (*shape[:-1], len(row)), row)
 
 
 def _next_state(spec: TensorSpec, output: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ def _next_state(spec: TensorSpec, output: Tensor) -> Tensor:
 
 
 def _scores(output: Tensor, size: int) -> list[float]:
-    values = tensors.to_values(output)
+    values = json_tensors.to_values(output)
     if len(values) != size or not all(map(math.isfinite, values)):
         raise InferenceError(f"expected {size} finite scores, one for each token, got {len(values)}")
     return values

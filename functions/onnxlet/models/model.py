@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from onnxlet import deadline, memory
-from onnxlet.contract import tensors
+from onnxlet.contract import json_tensors, tensors
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import (
     PIXELS_INPUT,
@@ -226,7 +226,7 @@ class Model(Record):
         classification = self.manifest.classification
         assert classification is not None, "the caller has checked it"
         deadline.check()
-        indices, probabilities = map(tensors.to_values, self.classify(output, count))
+        indices, probabilities = map(json_tensors.to_values, self.classify(output, count))
         names = [classification.labels[index] for index in indices]
         ranked = list(zip(names, probabilities, strict=True))
         return [ranked[row : row + count] for row in range(0, len(ranked), count)]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from onnxlet.contract import tensors
+from onnxlet.contract import json_tensors
 from onnxlet.contract.document import to_json
 from onnxlet.contract.golden import to_items
 from onnxlet.contract.tensors import Tensor
@@ -92,7 +92,7 @@ def _answers(model: Model, outputs: Outputs, count: int) -> list[dict[str, Any]]
     classification, output = model.manifest.classification, outputs.get(model.manifest.class_output())
     if classification is None or output is None or output.shape[:1] != (count,):
         return []
-    indices, probabilities = (tensors.to_values(tensor) for tensor in model.classify(output, 1))
+    indices, probabilities = (json_tensors.to_values(tensor) for tensor in model.classify(output, 1))
     return [
         {"label": classification.labels[index], "confidence": probability}
         for index, probability in zip(indices, probabilities, strict=True)

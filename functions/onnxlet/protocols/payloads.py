@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from onnxlet import deadline
-from onnxlet.contract import tensors
+from onnxlet.contract import json_tensors
 from onnxlet.errors import (
     InvalidJsonError,
     InvalidRequestError,
@@ -79,7 +79,7 @@ def encode(predictions: Sequence[Prediction]) -> list[Any]:
         TooLargeError: the outputs have more values than one answer may have; they are counted first.
     """
     values = (tensor for item in predictions if item.labels is None for tensor in item.outputs.values())
-    tensors.require_json(values, is_nested=True)
+    json_tensors.require_json(values, is_nested=True)
     documents: list[Any] = []
     for item in predictions:
         deadline.check()
@@ -94,11 +94,11 @@ def to_nested(outputs: Outputs) -> dict[str, Any]:
         InvalidTensorError: an output has no JSON form.
         TooLargeError: the outputs have more values than one answer may have.
     """
-    tensors.require_json(outputs.values(), is_nested=True)
+    json_tensors.require_json(outputs.values(), is_nested=True)
     nested = {}
     for name, tensor in outputs.items():
         deadline.check()
-        nested[name] = tensors.to_nested(tensor)
+        nested[name] = json_tensors.to_nested(tensor)
     return nested
 
 
@@ -172,7 +172,7 @@ def _decode_text(reader: Reader, body: bytes, media_type: str) -> Batch:
     except UnicodeDecodeError as error:
         raise UnreadablePayloadError(f"expected text as {charset.upper() or 'UTF-8'}: {error}") from error
     shape = tuple(1 if isinstance(size, str) else size for size in spec.shape or ())
-    return Batch({spec.name: tensors.from_values(spec.name, spec.datatype, shape, [text])}, 1 if shape else None)
+    return Batch({spec.name: json_tensors.from_values(spec.name, spec.datatype, shape, [text])}, 1 if shape else None)
 
 
 def _parse_instances(manifest: Manifest, body: bytes) -> list[Any]:

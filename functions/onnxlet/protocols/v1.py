@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from onnxlet import deadline
-from onnxlet.contract import tensors
+from onnxlet.contract import json_tensors, tensors
 from onnxlet.contract.tensors import Dimension, Tensor, TensorSpec
 from onnxlet.errors import InvalidRequestError, InvalidTensorError, UnreadablePayloadError, json_word
 from onnxlet.limits import MAX_INSTANCES
@@ -172,7 +172,9 @@ def _require_brackets(tensor: Tensor, spec: TensorSpec) -> None:
 
 
 def _to_tensor(spec: TensorSpec, value: object) -> Tensor:
-    return tensors.from_nested(spec.name, spec.datatype, _with_bytes(value) if spec.datatype.name == "BYTES" else value)
+    return json_tensors.from_nested(
+        spec.name, spec.datatype, _with_bytes(value) if spec.datatype.name == "BYTES" else value
+    )
 
 
 def _with_bytes(value: object, depth: int = 0) -> object:

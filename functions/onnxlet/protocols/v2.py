@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from onnxlet import __version__, deadline
-from onnxlet.contract import tensors
+from onnxlet.contract import json_tensors, tensors
 from onnxlet.contract.manifest import MAX_TENSORS, Manifest
 from onnxlet.contract.tensors import DATATYPES, DataType, Tensor, TensorSpec
 from onnxlet.errors import InvalidJsonError, InvalidRequestError, InvalidTensorError, json_shown, json_word
@@ -130,7 +130,7 @@ def infer_response(
     document["outputs"] = items = []
     buffers: list[memoryview] = []
     binary = {name for name, tensor in outputs.items() if request.wants_binary(name, tensor.datatype)}
-    tensors.require_json(tensor for name, tensor in outputs.items() if name not in binary)
+    json_tensors.require_json(tensor for name, tensor in outputs.items() if name not in binary)
     for name, tensor in outputs.items():
         deadline.check()
         item: dict[str, Any] = {"name": name, "datatype": tensor.datatype.name, "shape": tensor.shape}
@@ -138,7 +138,7 @@ def infer_response(
             item["parameters"] = {"binary_data_size": len(tensor.buffer)}
             buffers.append(tensor.buffer)
         else:
-            item["data"] = tensors.to_values(tensor)
+            item["data"] = json_tensors.to_values(tensor)
         items.append(item)
     return document, buffers
 
@@ -266,7 +266,7 @@ def _parse_json_tensor(name: str, item: dict[str, Any]) -> Tensor:
     datatype = _parse_datatype(name, item)
     if item.get("data") is None:
         raise InvalidTensorError(f'input "{name}": expected data or binary_data_size, got {", ".join(item)}')
-    return tensors.from_values(name, datatype, _parse_shape(name, item), item["data"])
+    return json_tensors.from_values(name, datatype, _parse_shape(name, item), item["data"])
 
 
 def _parse_binary_tensor(name: str, item: dict[str, Any], buffer: memoryview) -> Tensor:

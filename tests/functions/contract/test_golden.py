@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from onnxlet.contract.golden import MAX_BYTES, MAX_SAMPLES, PERIOD, Golden, Sample, repeated
-from onnxlet.contract.tensors import DATATYPES, Tensor, from_bytes, from_values, pack_strings
+from onnxlet.contract.json_tensors import from_values
+from onnxlet.contract.tensors import DATATYPES, Tensor, from_bytes, pack_strings
 from onnxlet.errors import ManifestError
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from onnxlet.contract.tensors import BY_NUMPY, Tensor, to_values
+from onnxlet.contract.json_tensors import to_values
+from onnxlet.contract.tensors import BY_NUMPY, Tensor
 from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError
 from onnxlet.models.batches import Batch, _groups
 from onnxlet.models.loading import load

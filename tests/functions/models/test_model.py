@@ -14,7 +14,8 @@ from onnxlet.contract import layout
 from onnxlet.contract.artifact import JSON, ORT, Artifact
 from onnxlet.contract.document import MAX_DOCUMENT_BYTES
 from onnxlet.contract.golden import Golden
-from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec, to_values, zeros
+from onnxlet.contract.json_tensors import to_values
+from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec, zeros
 from onnxlet.errors import ArtifactError, InferenceError, InvalidTensorError
 from onnxlet.models.loading import load
 from onnxlet.models.model import Model

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxlet.contract.artifact import Artifact
+from onnxlet.contract.json_tensors import to_values
 from onnxlet.contract.manifest import Manifest, Provenance
-from onnxlet.contract.tensors import ANY, DATATYPES, Tensor, TensorSpec, to_values
+from onnxlet.contract.tensors import ANY, DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import InvalidJsonError, InvalidRequestError, InvalidTensorError, OnnxletError
 from onnxlet.protocols import v2
 from onnxlet.record import replace
