@@ -25,7 +25,7 @@ class Options:
     project: str | None = None
     """The GCP project."""
     auth: str | None = None
-    """Who may call: one of the cloud's `AUTHS`."""
+    """The callers that are allowed: one of the cloud's `AUTHS`."""
     memory_mib: int | None = None
     arch: str | None = None
     python: str | None = None
@@ -77,7 +77,7 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Deployed:
-    """What is deployed now."""
+    """The current deployment."""
 
     outputs: Outputs
     model: str | None
@@ -90,7 +90,7 @@ class Deployed:
 
 @dataclass(frozen=True)
 class Release:
-    """What a deployment puts in place."""
+    """The package and the model that a deployment puts in place."""
 
     package: Path
     """The zip that `onnxlet package` made."""
@@ -101,7 +101,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Change:
-    """What a deployment would do to one resource."""
+    """A change of one resource in a plan."""
 
     action: str
     resource: str

@@ -54,7 +54,7 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a deployment would do."""
+    """The outcome of a plan."""
 
     changes: list[Change]
     package: Package

@@ -31,14 +31,14 @@ PREFIX = "onnxlet-deploy-"
 """The beginning of the object's folder; 128 random bits follow, so that no other object has the same folder."""
 
 PATIENCE_S = 300
-"""How long to wait for a result: a new deployment's notifications, triggers and permissions take minutes to work."""
+"""The time to wait for a result: a new deployment's notifications, triggers and permissions take minutes to work."""
 PAUSE_S = 2
 REPORT_S = 30
 """The time between two lines that report that there is no result yet."""
 AGAIN_S = 60
 """The time after which the object is put once more: S3 never announces an object from before the notification."""
 SETTLE_S = 15
-"""How long to wait for the results of the objects that were put again; a lost object has none."""
+"""The time to wait for the results of the objects that were put again; a lost object has none."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ Blobs = dict[str, memoryview]
 
 @dataclass(frozen=True)
 class Examination:
-    """How versions are checked."""
+    """The parameters of the checks of a version."""
 
     pinned: str | None
     """The version of ONNX Runtime that is deployed; None if it is unknown."""

@@ -16,7 +16,7 @@ class Caller:
     """A caller with the credentials of the command."""
 
     session: Any
-    """boto3's session."""
+    """The session of boto3."""
     auth: str
     """The template's `UrlAuth`: `AWS_IAM`, `API_KEY` or `NONE`."""
     api_key_id: str | None = None

@@ -70,7 +70,7 @@ class Aws:
 
     @cached_property
     def session(self) -> Any:
-        """boto3's session: the credentials and the region.
+        """The session of boto3, with the credentials and the region.
 
         Raises:
             UsageError: no region is set.

@@ -11,7 +11,7 @@ from onnxlet_cli.deploy.aws.api_errors import aws_errors
 from onnxlet_publishing.errors import AccountError
 
 LEAST_S = 15 * 60
-"""How long the credentials must stay valid: a first deployment takes some ten minutes, and nothing renews them."""
+"""The time that the credentials must stay valid: a first deployment takes some ten minutes, and nothing renews them."""
 
 OTHERS = (
     "AWS_PROFILE",

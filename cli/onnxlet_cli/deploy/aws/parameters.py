@@ -16,7 +16,7 @@ from onnxlet_cli.package.target import Target
 from onnxlet_publishing.errors import AccountError, UsageError
 
 AUTHS = {"iam": "AWS_IAM", "none": "NONE", "api-key": "API_KEY"}
-"""Who may call: callers with IAM's permission, anybody, or who knows the API key; with the template's names."""
+"""The callers that are allowed (with IAM's permission, all, or with the API key), by the template's names."""
 
 FIELDS = {"UrlAuth": "auth", "MemorySize": "memory_mib", "Architecture": "arch", "Runtime": "python"}
 """The parameters that options of the command name as well."""

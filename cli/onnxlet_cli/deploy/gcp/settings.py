@@ -17,7 +17,7 @@ from onnxlet_cli.errors import DeploymentError
 from onnxlet_publishing.errors import UsageError
 
 AUTHS = {"iam": False, "none": True}
-"""Who may call: callers with Google's permission, or anybody."""
+"""Whether everybody may call, or only callers with Google's permission."""
 
 OPTIONS = {"project": "--project", "region": "--region", "name": "--stack", "source_zip": "nothing: it is made"}
 """The variables that say which deployment is meant, and the options that replace `--set` for them."""
