@@ -32,7 +32,7 @@ DEFAULT_MS = 5000
 
 
 class ExplainRequest(Record):
-    """What to explain."""
+    """A row to explain, and the budget for it."""
 
     row: Rows
     """One row, or one image of any height and width."""
@@ -54,11 +54,11 @@ class Explanation(Record):
     """The number of rows that ran through the model."""
     milliseconds: float
     contributions: Contributions | None = None
-    """What each number of the row contributes; None for an image."""
+    """The contribution of each number of the row; None for an image."""
     pixels: Tensor | None = None
     """The explained image, UINT8 (1, height, width, channels); None for a row of numbers."""
     saliency: Tensor | None = None
-    """What each pixel contributes, FP32 (height, width) in the model's size; None for a row of numbers."""
+    """The contribution of each pixel, FP32 (height, width) in the model's size; None for a row of numbers."""
 
     def to_document(self) -> dict[str, Any]:
         """Return the JSON document, without the model's name and version."""
@@ -86,7 +86,7 @@ def parse_explain(
     """Read a request.
 
     Args:
-        reader: What decoding depends on. The model is a classifier, and images keep their own size.
+        reader: The reader for the model, which keeps the size of images.
         query: The budget, and the label.
         media_type: The declared type of the body.
         body: The row, as `payloads.decode` takes it.
@@ -143,7 +143,7 @@ def explain(model: Model, request: ExplainRequest) -> Explanation:
 
 
 def _one_row(rows: Iterable[Rows]) -> Rows:
-    """Return the only row; refuse a second image before its pixels are kept beside those of the first.
+    """Return the only row; refuse a second image before its pixels are kept in addition to those of the first.
 
     Raises:
         InvalidRequestError: there are several rows.

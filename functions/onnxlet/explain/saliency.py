@@ -1,8 +1,9 @@
-"""The saliency of pixels: how a label's probability goes along with how much of a pixel is seen.
+"""The saliency of pixels: how a label's probability depends on how much of each pixel is visible.
 
-Source: Petsiuk, Das and Saenko, "RISE: Randomized Input Sampling for Explanation of Black-box Models", BMVC 2018: grids
-of chance, enlarged smoothly, hide parts of the image. Each mask is followed by its opposite, so that what both see in
-common cancels out (antithetic sampling: Hammersley and Morton 1956).
+Random grids, enlarged smoothly, hide parts of the image. Each mask is followed by its opposite, so that the effects
+that both have in common cancel out (antithetic sampling: Hammersley and Morton 1956).
+
+Source: Petsiuk, Das and Saenko, "RISE: Randomized Input Sampling for Explanation of Black-box Models", BMVC 2018.
 """
 
 from __future__ import annotations
@@ -25,32 +26,32 @@ if TYPE_CHECKING:
     from onnxlet.models.model import Model
 
 CELLS = 7
-"""Along each side of the image, as in the paper."""
+"""The number of a mask's cells along each side of the image, as in the paper."""
 
 SEED = 0
 
 
 def saliency(model: Model, pixels: Tensor, runs: Runs) -> Tensor:
-    """The map, FP32 (height, width): above 0 where seeing a pixel raises the probability, below where it lowers it.
+    """Return the map, FP32 (height, width): positive where showing a pixel raises the probability.
 
-    A value is the mean of what the probability gains by a mask over its opposite, weighted by how much of the pixel the
-    mask shows, from 1 (all) to -1 (nothing). Masks act on pixels before they are preprocessed, at the model's size.
+    A value is the mean gain in probability of a mask over its opposite, weighted by how much of the pixel the mask
+    shows, from 1 (all) to -1 (nothing). Masks hide pixels before preprocessing, in the model's size.
 
     Args:
         model: A classifier of images.
         pixels: UINT8 (1, height, width, channels), any height and width.
-        runs: With which its label's probabilities are asked.
+        runs: The runs, which have begun with the image itself.
 
     Raises:
-        InvalidRequestError: the budget is up before one mask and its opposite.
-        UnsupportedMediaError: a function that was packaged without Pillow.
+        InvalidRequestError: the budget ends before one mask and its opposite have run.
+        UnsupportedMediaError: the function was packaged without Pillow.
         InferenceError: the model cannot run on the masked image.
     """
     images.require_pillow()
     from PIL import Image, ImageChops
 
     declaration = model.manifest.preprocess
-    assert declaration is not None, "the caller has looked"
+    assert declaration is not None, "the caller has checked it"
     size = (declaration.width, declaration.height)
     image = to_image(pixels).resize(size, Image.Resampling.BILINEAR)
     background = Image.new(image.mode, size, blank(image))
@@ -58,22 +59,23 @@ def saliency(model: Model, pixels: Tensor, runs: Runs) -> Tensor:
     total = Image.new("F", size)
     pairs = 0
     while (count := runs.room() // 2) > 0:
-        seen = [_mask(size, source) for _ in range(count)]
-        masks = [each for mask in seen for each in (mask, ImageChops.invert(mask))]
-        found = runs.ask(_rows(model, [Image.composite(image, background, mask) for mask in masks]))
-        if not found:
+        masks = [_mask(size, source) for _ in range(count)]
+        pairs_of_masks = [either for mask in masks for either in (mask, ImageChops.invert(mask))]
+        masked = [Image.composite(image, background, mask) for mask in pairs_of_masks]
+        probabilities = runs.ask(_rows(model, masked))
+        if not probabilities:
             break
-        for mask, with_mask, with_opposite in zip(seen, found[::2], found[1::2], strict=True):
-            total = _added(total, mask, with_mask - with_opposite)
+        for mask, with_mask, with_opposite in zip(masks, probabilities[::2], probabilities[1::2], strict=True):
+            total = _add(total, mask, with_mask - with_opposite)
         pairs += count
     if pairs == 0:
-        raise InvalidRequestError("budget_ms: expected time for two more runs, but it was up after the first")
+        raise InvalidRequestError("budget_ms: expected time for two more runs after the first, got less: ask for more")
     means = array("f", (value / pairs for value in memoryview(total.tobytes()).cast("f")))
     return Tensor(DATATYPES["FP32"], (size[1], size[0]), memoryview(means).cast("B"))
 
 
 def to_image(pixels: Tensor) -> Image.Image:
-    """The first of decoded images, UINT8 (batch, height, width, channels), as Pillow has it."""
+    """Return the first of decoded images, UINT8 (batch, height, width, channels), as an image of Pillow."""
     from PIL import Image
 
     _, height, width, channels = pixels.shape
@@ -81,7 +83,7 @@ def to_image(pixels: Tensor) -> Image.Image:
 
 
 def blank(image: Image.Image) -> tuple[int, ...]:
-    """What is put in the place of hidden pixels: the median colour of the edge, which mostly is the background's."""
+    """Return the colour that hides pixels: the median colour of the edge, which is mostly background."""
     width = image.width
     colour = []
     for band in image.split():
@@ -92,7 +94,7 @@ def blank(image: Image.Image) -> tuple[int, ...]:
 
 
 def _mask(size: tuple[int, int], source: random.Random) -> Image.Image:
-    """A random grid, each cell seen or hidden, enlarged smoothly to one cell more than the image and shifted."""
+    """Return a random grid, enlarged smoothly to one cell more than the image, and shifted at random."""
     from PIL import Image
 
     width, height = (-(-side // CELLS) for side in size)
@@ -103,18 +105,18 @@ def _mask(size: tuple[int, int], source: random.Random) -> Image.Image:
     return enlarged.crop((left, top, left + size[0], top + size[1]))
 
 
-def _added(total: Image.Image, mask: Image.Image, gain: float) -> Image.Image:
-    """The sum with one more mask: where it is 255 the gain is added, where it is 0 it is taken off."""
+def _add(total: Image.Image, mask: Image.Image, gain: float) -> Image.Image:
+    """Return the sum with one more mask: the gain is added where the mask is 255, and subtracted where it is 0."""
     from PIL import ImageMath
 
-    def add(each: dict[str, Any]) -> Any:
-        return each["total"] + each["mask"] * (2 * gain / 255) - gain
+    def add(bands: dict[str, Any]) -> Any:
+        return bands["total"] + bands["mask"] * (2 * gain / 255) - gain
 
     return ImageMath.lambda_eval(add, total=total, mask=mask)  # type: ignore[no-any-return]
 
 
 def _rows(model: Model, masked: list[Image.Image]) -> list[Batch]:
-    """The masked images as the model takes them, one row each."""
+    """Return masked images as the model's input, one batch for each."""
     shape = (len(masked), masked[0].height, masked[0].width, len(masked[0].getbands()))
     joined = Tensor(DATATYPES["UINT8"], shape, memoryview(b"".join(image.tobytes() for image in masked)))
     ((name, tensor),) = model.to_inputs(joined).items()

@@ -1,9 +1,11 @@
-"""The Shapley values of numbers: what each one of a row adds to a label's probability, over that of a baseline.
+"""Shapley values: how much each number of a row adds to a label's probability, compared with a baseline.
+
+The numbers of the baseline are replaced by those of the row, one by one, in random orders. Each order is followed by
+its reverse.
 
 Source: Štrumbelj and Kononenko, "Explaining prediction models and individual predictions with feature contributions",
-Knowledge and Information Systems 41, 2014: the numbers of a baseline are replaced by the row's, one by one, in random
-orders. Each order is followed by its reverse (Mitchell, Cooper, Frank and Holmes, "Sampling Permutations for Shapley
-Value Estimation", JMLR 23, 2022).
+Knowledge and Information Systems 41, 2014; Mitchell, Cooper, Frank and Holmes, "Sampling Permutations for Shapley Value
+Estimation", JMLR 23, 2022.
 """
 
 from __future__ import annotations
@@ -29,11 +31,11 @@ class Feature(Record):
 
     input: str
     position: int
-    """Among the input's numbers, in row-major order."""
+    """The position among the input's numbers, in row-major order."""
 
 
 class Contributions(Record):
-    """What each number adds; together they make the difference between the row's probability and the baseline's."""
+    """The contribution of each number. Their sum is the difference between the probabilities of row and baseline."""
 
     row: Batch
     baseline: Batch
@@ -41,15 +43,15 @@ class Contributions(Record):
     values: dict[Feature, float]
 
     def to_items(self) -> list[dict[str, Any]]:
-        """As JSON has them, the largest first, be it for the label or against it."""
-        found = {name: json_tensors.to_values(tensor) for name, tensor in self.row.inputs.items()}
-        before = {name: json_tensors.to_values(tensor) for name, tensor in self.baseline.inputs.items()}
+        """Return the items of the JSON document, the largest first, whatever its sign."""
+        values = {name: json_tensors.to_values(tensor) for name, tensor in self.row.inputs.items()}
+        baseline = {name: json_tensors.to_values(tensor) for name, tensor in self.baseline.inputs.items()}
         return [
             {
                 "input": feature.input,
                 "index": _index(feature.position, self.row.inputs[feature.input].shape, has_rows=self.row.rows == 1),
-                "value": found[feature.input][feature.position],
-                "baseline": before[feature.input][feature.position],
+                "value": values[feature.input][feature.position],
+                "baseline": baseline[feature.input][feature.position],
                 "contribution": value,
             }
             for feature, value in sorted(self.values.items(), key=lambda item: -abs(item[1]))
@@ -57,14 +59,14 @@ class Contributions(Record):
 
 
 def zeros(row: Batch) -> Batch:
-    """The baseline of zeros.
+    """Return a baseline of zeros.
 
     Raises:
-        UnsupportedMediaError: inputs that are texts, or numbers that JSON has no form for.
+        UnsupportedMediaError: an input has texts, or numbers that have no JSON form.
     """
     for name, tensor in row.inputs.items():
         if tensor.datatype.code is None:
-            raise UnsupportedMediaError(f'input "{name}": {tensor.datatype.name} is not explained, only numbers are')
+            raise UnsupportedMediaError(f'input "{name}": {tensor.datatype.name} cannot be explained, only numbers can')
     inputs = {
         name: Tensor(tensor.datatype, tensor.shape, memoryview(bytes(len(tensor.buffer))))
         for name, tensor in row.inputs.items()
@@ -73,26 +75,28 @@ def zeros(row: Batch) -> Batch:
 
 
 def contributions(row: Batch, baseline: Batch, probability: float, runs: Runs) -> Contributions:
-    """What each number adds to the probability, the mean over as many orders as the budget allows.
+    """Return how much each number adds to the probability: the mean over as many orders as the budget allows.
 
     Args:
-        row: What is explained.
+        row: The explained row.
         baseline: A row of the same shapes and datatypes.
-        probability: Of the row.
-        runs: With which the label's probabilities are asked.
+        probability: The probability of the row.
+        runs: The runs, which have begun with the row itself.
 
     Raises:
-        InvalidRequestError: the budget is up before all numbers were replaced once.
-        InferenceError: the model cannot run on a mixture of the two rows.
+        InvalidRequestError: the budget ends before all numbers have been replaced once.
+        InferenceError: the model cannot run on a mixture of row and baseline.
     """
     everything = [Feature(name, position) for name, tensor in row.inputs.items() for position in range(_count(tensor))]
-    features = [each for each in everything if _bytes(row, each) != _bytes(baseline, each)]
+    features = [feature for feature in everything if _bytes(row, feature) != _bytes(baseline, feature)]
     needed = max(1, len(features))
     if needed > runs.left():
         raise InvalidRequestError(f"budget_runs: expected {needed + runs.count} or more for {len(features)} numbers")
     at_baseline = runs.ask([baseline])
     if not at_baseline:
-        raise InvalidRequestError(f"budget_ms: expected time for {needed + 1} runs, but it was up after {runs.count}")
+        raise InvalidRequestError(
+            f"budget_ms: expected time for {needed + 1} runs, got time for {runs.count}: ask for more"
+        )
     start = at_baseline[0]
     sums = dict.fromkeys(features, 0.0)
     walks = 0
@@ -107,23 +111,25 @@ def contributions(row: Batch, baseline: Batch, probability: float, runs: Runs) -
         if len(order) < 2 or runs.left() < len(order) - 1:
             break
     if walks == 0:
-        raise InvalidRequestError(f"budget_ms: expected time for {needed + 1} runs, but it was up after {runs.count}")
+        raise InvalidRequestError(
+            f"budget_ms: expected time for {needed + 1} runs, got time for {runs.count}: ask for more"
+        )
     means = {feature: value / walks for feature, value in sums.items()}
-    return Contributions(row, baseline, start, {each: means.get(each, 0.0) for each in everything})
+    return Contributions(row, baseline, start, {feature: means.get(feature, 0.0) for feature in everything})
 
 
 def _walk(row: Batch, baseline: Batch, order: Sequence[Feature], runs: Runs) -> list[float]:
-    """The probabilities as the numbers are replaced in this order, but for the last; fewer where the time is up."""
-    found: list[float] = []
+    """Return the probability after each replacement but the last; fewer if the time ends before."""
+    probabilities: list[float] = []
     mixtures = _mixtures(row, baseline, order)
-    wanted = len(order) - 1
-    while len(found) < wanted and (count := min(runs.room(), wanted - len(found))) > 0:
-        found += runs.ask(list(islice(mixtures, count)))
-    return found  # what did not run in time is missing at the end, where no time is left for more
+    steps = len(order) - 1
+    while len(probabilities) < steps and (count := min(runs.room(), steps - len(probabilities))) > 0:
+        probabilities += runs.ask(list(islice(mixtures, count)))
+    return probabilities
 
 
 def _mixtures(row: Batch, baseline: Batch, order: Sequence[Feature]) -> Iterator[Batch]:
-    """The baseline with one more number of the row each time."""
+    """Yield the baseline with one more number of the row each time."""
     buffers = {name: bytearray(tensor.buffer) for name, tensor in baseline.inputs.items()}
     for feature in order:
         size_bytes = row.inputs[feature.input].datatype.size_bytes
@@ -139,7 +145,7 @@ def _mixtures(row: Batch, baseline: Batch, order: Sequence[Feature]) -> Iterator
 
 
 def _orders(features: Sequence[Feature]) -> Iterator[list[Feature]]:
-    """Random orders, each followed by its reverse, without end."""
+    """Yield random orders without end, each followed by its reverse."""
     source = random.Random(SEED)  # noqa: S311 - to repeat, not to keep a secret
     while True:
         order = sorted(features, key=lambda _: source.random())
@@ -158,7 +164,7 @@ def _count(tensor: Tensor) -> int:
 
 
 def _index(position: int, shape: tuple[int, ...], *, has_rows: bool) -> list[int]:
-    """Where a number is in its input, the dimension of rows left out."""
+    """Return the index of a number in its input, without the dimension of rows."""
     index = []
     for size in reversed(shape[1:] if has_rows else shape):
         position, place = divmod(position, size)

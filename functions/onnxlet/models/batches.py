@@ -43,16 +43,16 @@ class Batch(Record):
 
 
 Rows = Images | Batch
-"""What a protocol decodes: images before preprocessing, or tensors that the model takes as they are."""
+"""Decoded rows: images before preprocessing, or tensors that the model takes as they are."""
 
 
 class Prediction(Record):
-    """What a model says about one batch."""
+    """The answer of a model to one batch."""
 
     batch: Batch
     outputs: Outputs
     labels: list[Labels] | None = None
-    """For each row the most probable labels; None if the values of the outputs are the answer."""
+    """The most probable labels of each row; None if the values of the outputs are the answer."""
 
 
 def attempt(manifest: Manifest, run: Run, batches: Sequence[Batch]) -> list[Outputs | OnnxletError]:
@@ -64,7 +64,7 @@ def attempt(manifest: Manifest, run: Run, batches: Sequence[Batch]) -> list[Outp
         batches: The batches.
 
     Returns:
-        For each batch its outputs, or the error that this batch alone raises.
+        For each batch its outputs, or the error that this batch causes.
     """
     outcomes: dict[int, Outputs | OnnxletError] = {}
     for group in _groups(manifest, batches):
@@ -97,9 +97,9 @@ def _keeps_rows(manifest: Manifest) -> bool:
 
 
 def _row_shape(batch: Batch) -> object | None:
-    """Return what must be equal for batches to be joined; None for a batch that must run alone.
+    """Return what must be equal for batches to be joined; None for a batch that must run separately.
 
-    A batch without elements runs alone, so that the rows of others do not hide its dimension of 0.
+    A batch without elements runs separately, so that the rows of others do not hide its dimension of 0.
     """
     if batch.rows is None or any(
         tensor.shape[:1] != (batch.rows,) or 0 in tensor.shape for tensor in batch.inputs.values()
@@ -109,7 +109,7 @@ def _row_shape(batch: Batch) -> object | None:
 
 
 def _run_group(run: Run, batches: Sequence[Batch]) -> list[Outputs | OnnxletError]:
-    """Run batches as one; if that fails, run each alone to find the one that is at fault."""
+    """Run batches as one; if that fails, run them one by one to find the faulty ones."""
     try:
         return [*_run_joined(run, batches)]
     except OnnxletError as error:

@@ -16,7 +16,7 @@ from onnxlet.record import Record
 
 
 class GenerateRequest(Record):
-    """What to generate."""
+    """A text or images to generate."""
 
     prompt: str
     length: int

@@ -33,7 +33,7 @@ IMAGES = TensorSpec(PREPROCESS_INPUT, DATATYPES["UINT8"], ("batch", "height", "w
 DEFAULT_TOP_K = 5
 
 JOINED = 2
-"""The number of times that an image's tensor is in memory: once alone, and once in the tensor of all joined rows."""
+"""The number of times that an image's tensor is in memory: as it is, and in the tensor of all joined rows."""
 
 
 class Model(Record):
@@ -88,7 +88,7 @@ class Model(Record):
         return Batch(inputs, count, is_image=True)
 
     def attempt(self, prepared: Sequence[Batch]) -> list[Outputs | OnnxletError]:
-        """Return the outputs for each batch, or the error that this batch alone raises."""
+        """Return the outputs for each batch, or the error that this batch causes."""
         return batches.attempt(self.manifest, self.run, prepared)
 
     def run_all(self, prepared: Sequence[Batch]) -> list[Outputs]:
@@ -114,16 +114,19 @@ class Model(Record):
     ) -> list[Prediction]:
         """Label the rows of each batch if the model has labels; raise as `predict` does."""
         classification = self.manifest.classification
-        predictions = [Prediction(batch, found) for batch, found in zip(prepared, outputs, strict=True)]
+        predictions = list(map(Prediction, prepared, outputs))
         if classification is None:
             return predictions
         count = min(top_k, len(classification.labels))
         scores = self.manifest.class_output()
-        is_labelled = [batch.is_image or not only_images for batch in prepared]
-        _check_labels([found[scores] for found, is_label in zip(outputs, is_labelled, strict=True) if is_label], count)
+
+        def has_labels(prediction: Prediction) -> bool:
+            return prediction.batch.is_image or not only_images
+
+        _check_labels([item.outputs[scores] for item in predictions if has_labels(item)], count)
         return [
-            replace(prediction, labels=self._label(prediction.outputs[scores], count)) if is_label else prediction
-            for prediction, is_label in zip(predictions, is_labelled, strict=True)
+            replace(item, labels=self._label(item.outputs[scores], count)) if has_labels(item) else item
+            for item in predictions
         ]
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str] | None = None) -> dict[str, Tensor]:
@@ -253,7 +256,7 @@ def _require_elements(output: Tensor) -> None:
         raise InferenceError(f"expected an output of the model with at least one element, got the shape {output.shape}")
 
 
-def _check_names(kind: str, found: Mapping[str, object] | Sequence[str], declared: Mapping[str, TensorSpec]) -> None:
-    for name in found:
+def _check_names(kind: str, names: Iterable[str], declared: Mapping[str, TensorSpec]) -> None:
+    for name in names:
         if name not in declared:
             raise InvalidTensorError(f'{kind} "{name}": the model has no such {kind}, expected {", ".join(declared)}')

@@ -46,7 +46,7 @@ def decode(reader: Reader, media_type: str, body: bytes, key: str = "") -> Itera
     """Decode a payload, item by item.
 
     Args:
-        reader: What decoding depends on.
+        reader: The reader for the model that the payload is for.
         media_type: The declared type of the payload, with its parameters; `media_types.kind_of` decides what it is.
         body: The payload.
         key: The key of a stored object.
@@ -123,13 +123,14 @@ def _decode_parts(reader: Reader, media_type: str, body: bytes) -> Iterator[Rows
 
 def _decode_part(reader: Reader, part: Part) -> Iterator[Rows]:
     """Decode one part of a form; a part without a type is text, which is base64 for a model of images."""
-    found = media_types.kind_of(part.body, part.media_type)
+    kind = media_types.kind_of(part.body, part.media_type)
     is_text = media_types.canonical(part.media_type) in media_types.SILENT and not media_types.sniff(part.body)
     if is_text and _takes_text(reader.manifest):
-        found = media_types.TEXT
-    elif is_text and part.is_field and reader.manifest.preprocess is not None and found != media_types.JSON:
+        kind = media_types.TEXT
+    elif is_text and part.is_field and reader.manifest.preprocess is not None and kind != media_types.JSON:
         return v1.parse_rows(reader, [part.body.decode("utf-8", "replace").strip()])
-    kind = media_types.TEXT if found in media_types.SILENT else found  # RFC 2046, section 5.2
+    if kind in media_types.SILENT:
+        kind = media_types.TEXT  # RFC 2046, section 5.2
     return _decode_one(reader, kind, part.body, part.media_type)
 
 

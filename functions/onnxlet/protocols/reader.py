@@ -33,7 +33,7 @@ def no_references(url: str) -> bytes:
 
 
 class Reader(Record):
-    """What decoding a payload depends on."""
+    """The model's manifest, and how to read what a payload for it contains or names."""
 
     manifest: Manifest
     fetch: Fetch = no_references

@@ -1,6 +1,6 @@
-"""Triton's own documents beside the V2 protocol, which its clients ask for: config, statistics, repository index.
+"""Triton's own documents in addition to the V2 protocol: a model's configuration and the repository index.
 
-Source: Triton, `extension_model_configuration.md`, `extension_statistics.md` and `extension_model_repository.md`.
+Source: Triton, `extension_model_configuration.md` and `extension_model_repository.md`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from onnxlet.contract.tensors import TensorSpec
 
 
 def model_config(manifest: Manifest) -> dict[str, Any]:
-    """A model's configuration; the batch dimension, where there is one, is part of the shapes."""
+    """Return a model's configuration, whose shapes include the batch dimension."""
     return {
         "name": manifest.model,
         "platform": "onnxruntime_onnx",
@@ -24,7 +24,7 @@ def model_config(manifest: Manifest) -> dict[str, Any]:
 
 
 def repository_index(catalogue: Mapping[str, Iterable[int]]) -> list[dict[str, str]]:
-    """The models of a registry. All are ready: each is loaded by the first request for it."""
+    """Return the index of a registry's models. All are ready, since the first request for a model loads it."""
     return [
         {"name": name, "version": str(version), "state": "READY", "reason": ""}
         for name, versions in catalogue.items()

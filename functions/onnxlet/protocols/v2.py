@@ -1,4 +1,4 @@
-"""The Open Inference Protocol V2: its documents in and out of our tensors.
+"""The Open Inference Protocol V2: requests to tensors, and tensors to responses.
 
 Source: https://github.com/kserve/open-inference-protocol, `specification/protocol/inference_rest.md`.
 """
@@ -27,19 +27,19 @@ Source: Triton, `extension_binary_data.md`.
 
 PLATFORM = "onnx_onnxv1"
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics", "generate", "explain"]
-"""Of Triton's, by its names, of the model repository the index alone; and `explain`, which is ours."""
+"""Triton's names for its extensions, of which `model_repository` has only its index; and `explain`, onnxlet's own."""
 
 SERVER_METADATA = {"name": "onnxlet", "version": __version__, "extensions": EXTENSIONS}
 
 EDGE = "edge"
-"""The extension of ours by which a browser knows that it may fetch the models."""
+"""The name of onnxlet's own extension by which browsers may fetch the models."""
 
 UNSUPPORTED_PARAMETERS = ("classification", "shared_memory_region")
-"""Of Triton's other extensions: to ignore them would be to answer something else than was asked."""
+"""Parameters of other extensions of Triton. Ignoring them would give an answer to another question."""
 
 
 class Output(Record):
-    """An output that a request asks for."""
+    """A requested output."""
 
     name: str
     is_binary: bool
@@ -51,20 +51,20 @@ class InferRequest(Record):
     id: str | None
     inputs: dict[str, Tensor]
     outputs: tuple[Output, ...]
-    """Empty asks for all."""
+    """The requested outputs; empty for all."""
     is_binary: bool
-    """Whether an output that says nothing else comes back as bytes."""
+    """Whether outputs are returned as bytes unless they say otherwise."""
     has_bytes: bool = False
     """Whether the request itself is in the binary form."""
 
     def output_names(self) -> list[str] | None:
-        """What to ask the model for; None for all."""
+        """Return the names of the requested outputs; None for all."""
         return [output.name for output in self.outputs] or None
 
     def wants_binary(self, name: str, datatype: DataType) -> bool:
-        """Whether an output comes back as bytes.
+        """Return whether an output is returned as bytes.
 
-        FP16 has no JSON form: a client that sends bytes gets bytes, as KServe's expects without asking.
+        FP16 has no JSON form: clients that send bytes get bytes, which KServe's client expects without saying so.
         """
         if self.has_bytes and not datatype.has_json:
             return True
@@ -72,12 +72,12 @@ class InferRequest(Record):
 
 
 def parse_infer(body: bytes, header_length: str | None = None) -> InferRequest:
-    """Read an infer request: JSON, and the bytes of binary tensors after it where `header_length` says so.
+    """Read an infer request: JSON, and after it the bytes of binary tensors if there is a `header_length`.
 
     Raises:
-        InvalidJsonError: not a JSON object.
-        InvalidRequestError: not of the protocol's form.
-        InvalidTensorError: a tensor whose datatype, shape and data do not agree.
+        InvalidJsonError: the body is not a JSON object.
+        InvalidRequestError: the object does not have the protocol's form.
+        InvalidTensorError: the datatype, shape and data of a tensor do not agree.
     """
     content = memoryview(body)
     split = len(body) if header_length is None else _parse_header_length(header_length, len(body))
@@ -96,12 +96,12 @@ def parse_infer(body: bytes, header_length: str | None = None) -> InferRequest:
 def parse_raw_infer(body: bytes, manifest: Manifest) -> InferRequest:
     """Read a raw binary request: the body is the one input's tensor, and nothing else.
 
-    The size of a free dimension follows from the number of bytes, where there is one such dimension.
+    If the input has a free dimension, its size follows from the number of bytes.
 
     Source: Triton, `extension_binary_data.md`, "Raw Binary Request".
 
     Raises:
-        InvalidTensorError: the model has several inputs, or the bytes do not fit the one.
+        InvalidTensorError: the model has several inputs, or the bytes do not fit its input.
     """
     first, *others = manifest.inputs
     free = [axis for axis, size in enumerate(first.shape or ()) if isinstance(size, str)]
@@ -120,9 +120,9 @@ def parse_raw_infer(body: bytes, manifest: Manifest) -> InferRequest:
 def infer_response(
     manifest: Manifest, request: InferRequest, outputs: dict[str, Tensor]
 ) -> tuple[dict[str, Any], list[memoryview]]:
-    """The answer to an infer request: a JSON document, and the buffers that follow it in the body.
+    """Return the response to a request: a JSON document, and the buffers that follow it in the body.
 
-    In JSON, NaN and infinities become null, which is all that JSON has for them; bytes carry them exactly.
+    NaN and infinities become null in JSON, which has no form for them. Bytes carry them exactly.
     """
     document: dict[str, Any] = {"model_name": manifest.model, "model_version": str(manifest.version)}
     if request.id is not None:
@@ -144,10 +144,10 @@ def infer_response(
 
 
 def server_metadata(available: Mapping[str, bool]) -> dict[str, Any]:
-    """Return what the protocol says of a server.
+    """Return the metadata of a server.
 
     Args:
-        available: Whether the function has an extension that its settings switch on or off.
+        available: For each extension that settings control, whether it is switched on.
     """
     return {
         **SERVER_METADATA,
@@ -156,7 +156,7 @@ def server_metadata(available: Mapping[str, bool]) -> dict[str, Any]:
 
 
 def model_metadata(manifest: Manifest) -> dict[str, Any]:
-    """What the protocol says of a model."""
+    """Return the metadata of a model."""
     return {
         "name": manifest.model,
         "versions": [str(manifest.version)],
@@ -175,7 +175,7 @@ def parse_object(body: bytes | memoryview) -> dict[str, Any]:
     """Read a body that is a JSON object.
 
     Raises:
-        InvalidJsonError: it is not.
+        InvalidJsonError: the body is something else.
     """
     if not body:
         raise InvalidJsonError("the body is empty, expected a JSON object")
@@ -239,7 +239,7 @@ def _parse_output(item: dict[str, Any], is_binary: bool) -> Output:
 
 
 def _parse_inputs(items: list[dict[str, Any]], binary: memoryview) -> dict[str, Tensor]:
-    """The input tensors; the bytes of the binary ones follow one another in `binary`, and nothing else does."""
+    """Return the input tensors. `binary` consists of the bytes of the binary ones, one after another."""
     inputs: dict[str, Tensor] = {}
     offset = 0
     for item in items:

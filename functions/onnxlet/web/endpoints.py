@@ -99,9 +99,9 @@ def model_metadata(exchange: Exchange, model: str, version: str | None = None) -
     """Return a model's inputs and outputs; `problem` says why another version answers than its alias names."""
     from onnxlet.protocols import v2
 
-    found = exchange.find(model, version)
-    problem = exchange.service.traffic.problem(found)
-    document = v2.model_metadata(found.manifest)
+    loaded = exchange.find(model, version)
+    problem = exchange.service.traffic.problem(loaded)
+    document = v2.model_metadata(loaded.manifest)
     return to_json(document if problem is None else {**document, "problem": problem})
 
 

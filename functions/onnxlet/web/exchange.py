@@ -30,7 +30,7 @@ Item = TypeVar("Item")
 
 
 class Exchange:
-    """What the steps of one answer share."""
+    """One request with its model, API key and times, which the steps of the answer share."""
 
     def __init__(self, service: Service, request: Request = UNREAD, model: Model | None = None) -> None:
         """Start the clock.
@@ -115,7 +115,7 @@ class Exchange:
         """Return a context that measures a step."""
         return Step(name, self._open_steps, self.steps_s)
 
-    def each(self, name: str, items: Iterable[Item]) -> Iterator[Item]:
+    def timed(self, name: str, items: Iterable[Item]) -> Iterator[Item]:
         """Pass items on, and measure as a step the time in which they are made."""
         iterator = iter(items)
         while True:

@@ -105,7 +105,7 @@ def generate(exchange: Exchange, model: str, version: str | None = None) -> Resp
             text = generation.generate_text(loaded, request)
         return to_json(protocol.text_response(loaded.manifest, request, text))
     files = []
-    for pixels in exchange.each("run", generation.generate_images(loaded, request)):
+    for pixels in exchange.timed("run", generation.generate_images(loaded, request)):
         with exchange.step("encode"):
             files += protocol.encode_images(pixels)
     if PNG in exchange.request.headers.get("accept", "") and len(files) == 1:
@@ -177,7 +177,7 @@ def _run(
 def _decoded(exchange: Exchange, rows: Iterable[Rows]) -> Iterator[Rows]:
     """Pass rows on and count them."""
     count = 0
-    for item in exchange.each("decode", rows):
+    for item in exchange.timed("decode", rows):
         count += item.rows or 1
         yield item
     exchange.rows = count

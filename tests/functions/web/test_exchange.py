@@ -145,7 +145,7 @@ class TestSteps:
 
         exchange = Exchange(Service(Settings(registry.store.url)))
         with exchange.step("run"):
-            assert list(exchange.each("decode", slow_items())) == [0, 1, 2]
+            assert list(exchange.timed("decode", slow_items())) == [0, 1, 2]
         assert exchange.steps_s["decode"] >= SLOW_S
         assert exchange.steps_s["run"] < QUICK_S
 
