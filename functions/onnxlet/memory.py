@@ -92,7 +92,7 @@ class Budget:
         Raises:
             DeadlineError: others did not end in time.
         """
-        with deadline.holding(self._turn), self.share() as share:
+        with deadline.locked(self._turn), self.share() as share:
             with self._changed:
                 self._alone = share
             try:

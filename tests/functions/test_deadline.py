@@ -1,22 +1,18 @@
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from onnxlet import deadline
 from onnxlet.contract.artifact import Artifact
-from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import DeadlineError
 from onnxlet.events import objects
 from onnxlet.events.sources import Inline, Message
 from onnxlet.http import Request, Response
 from onnxlet.registry.artifacts import Fetch
 from onnxlet.registry.registry import Registry
-from onnxlet.session import native, python
 from onnxlet.settings import Settings
 from onnxlet.storage import Store, open_store
 from onnxlet.web.app import App
@@ -27,16 +23,6 @@ from tests.helpers import graphs
 from tests.test_clouds import png
 
 LONG = 10**12
-
-
-def count_to(number: int) -> Tensor:
-    return Tensor(DATATYPES["INT64"], (), memoryview(number.to_bytes(8, "little")))
-
-
-@pytest.fixture(params=[native, python], ids=lambda engine: engine.__name__.rpartition(".")[2])
-def engine(request: pytest.FixtureRequest) -> ModuleType:
-    found: ModuleType = request.param
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -60,45 +46,12 @@ def infer(app: App, number: int, remaining_s: float | None) -> Response:
     return app.handle(Request("POST", "/v2/models/loop/infer", body), remaining_s=remaining_s)
 
 
-class TestRuns:
-    def test_a_run_is_ended_at_the_deadline_and_the_session_goes_on(self, engine: ModuleType) -> None:
-        session = engine.Session(graphs.loop().SerializeToString())
-        started_s = time.monotonic()
-        with deadline.within(0.3), pytest.raises(DeadlineError):
-            session.run({"n": count_to(LONG)}, ["total"])
-        assert 0.2 < time.monotonic() - started_s < 20
-        with deadline.within(60):
-            (total,) = session.run({"n": count_to(7)}, ["total"])
-        assert bytes(total.buffer) == bytes(count_to(7).buffer)
-
-    def test_runs_of_several_threads_end_each_at_its_own_deadline(self, engine: ModuleType) -> None:
-        session = engine.Session(graphs.loop().SerializeToString())
-        ended: list[float] = []
-
-        def run(seconds: float) -> None:
-            with deadline.within(seconds), pytest.raises(DeadlineError):
-                session.run({"n": count_to(LONG)}, ["total"])
-            ended.append(seconds)
-
-        threads = [threading.Thread(target=run, args=(seconds,)) for seconds in (3.0, 1.5, 0.2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        assert ended == [0.2, 1.5, 3.0]
-
-    def test_nothing_begins_when_the_time_is_over(self, engine: ModuleType) -> None:
-        session = engine.Session(graphs.loop().SerializeToString())
-        with deadline.within(0), pytest.raises(DeadlineError):
-            session.run({"n": count_to(0)}, ["total"])
-
+class TestRequests:
     def test_a_failure_in_time_is_the_failure_that_it_is(self, app: App) -> None:
         tensor = {"name": "n", "datatype": "INT64", "shape": [2], "data": [1, 2]}
         body = json.dumps({"inputs": [tensor]}).encode()
         assert app.handle(Request("POST", "/v2/models/loop/infer", body), remaining_s=60).status == 400
 
-
-class TestRequests:
     def test_what_cannot_end_in_time_is_a_504_with_its_code(self, app: App) -> None:
         response = infer(app, LONG, 1.0)
         assert response.status == 504
@@ -149,9 +102,9 @@ class TestWaiting:
 
     def test_a_lock_is_waited_for_no_longer(self) -> None:
         lock = threading.Lock()
-        with lock, deadline.within(0.1), pytest.raises(DeadlineError), deadline.holding(lock):
+        with lock, deadline.within(0.1), pytest.raises(DeadlineError), deadline.locked(lock):
             pytest.fail("two hold it")
-        with deadline.within(0.1), deadline.holding(lock):
+        with deadline.within(0.1), deadline.locked(lock):
             assert lock.locked()
         assert not lock.locked()
 

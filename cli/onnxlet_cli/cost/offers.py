@@ -19,7 +19,7 @@ SECONDS_PER_MONTH = HOURS_PER_MONTH * 3600
 LOG_BYTES = 1_200
 """Log bytes for each request: the function's line with its metrics (some 800, measured), and the platform's lines."""
 METRICS = 4
-"""CloudWatch metrics that the function's line makes for one model; see `onnxlet.observe.telemetry`."""
+"""CloudWatch metrics that the function's line makes for one model; see `onnxlet.observe.log`."""
 
 UTILISATION = 0.5
 """Average utilisation of an instance: traffic has peaks."""

@@ -85,7 +85,7 @@ class ApiKeys:
         """
         if time.monotonic() >= self._ask_at_s:
             if self._keys is None:
-                with deadline.holding(self._reading):
+                with deadline.locked(self._reading):
                     if time.monotonic() >= self._ask_at_s:
                         self._refresh()
             elif self._reading.acquire(blocking=False):  # whoever comes meanwhile is let in by the keys that are known

@@ -76,7 +76,7 @@ class Quotas:
             return
         account = self._accounts.setdefault(key.id, Account())
         while not self._spend_left(account, key.quota, requests):
-            with deadline.holding(account.taking):
+            with deadline.locked(account.taking):
                 self._add_block(account, key.id, key.quota, requests)
 
     def _spend_left(self, account: Account, quota: int, requests: int) -> bool:

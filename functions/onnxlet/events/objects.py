@@ -9,8 +9,9 @@ from typing import Any
 from onnxlet.errors import OnnxletError, one_line
 from onnxlet.events.results import Failed, Final, Skipped, Written, process
 from onnxlet.events.sources import Message, Outcome, Source
-from onnxlet.observe import telemetry
-from onnxlet.observe.telemetry import WriteLine
+from onnxlet.observe import log
+from onnxlet.observe.log import WriteLine
+from onnxlet.observe.trace import parse_trace
 from onnxlet.service import Service
 
 logger = logging.getLogger("onnxlet")
@@ -19,7 +20,7 @@ logger = logging.getLogger("onnxlet")
 def answer(
     service: Service,
     messages: Sequence[Message],
-    write_line: WriteLine = telemetry.write_line,
+    write_line: WriteLine = log.write_line,
     remaining_s: float | None = None,
 ) -> list[str]:
     """Write a result for every source of every message. A failed message does not keep the others from their results.
@@ -52,7 +53,7 @@ def answer(
 def outcomes(
     service: Service,
     messages: Sequence[Message],
-    write_line: WriteLine = telemetry.write_line,
+    write_line: WriteLine = log.write_line,
     remaining_s: float | None = None,
 ) -> list[Outcome]:
     """Write a result for the source of every message, and return what became of each.
@@ -66,7 +67,7 @@ def outcomes(
 def tally(
     service: Service,
     sources: Sequence[Source],
-    write_line: WriteLine = telemetry.write_line,
+    write_line: WriteLine = log.write_line,
     remaining_s: float | None = None,
 ) -> dict[str, int]:
     """Write a result for every source of a batch that is delivered as a whole, and count the results.
@@ -102,7 +103,7 @@ def _process_each(
     unique = list(dict.fromkeys(sources))
     states = dict(zip(unique, process(service, unique, remaining_s), strict=True))
     for source, state in states.items():
-        write_line(telemetry.with_platform(_line(source, state), telemetry.parse_trace(), service.settings))
+        write_line(log.with_platform(_line(source, state), parse_trace(), service.settings.platform))
     return states
 
 

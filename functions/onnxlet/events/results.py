@@ -33,7 +33,7 @@ from onnxlet.events.sources import ObjectReference, Source
 from onnxlet.limits import MAX_BODY_BYTES, RESULTS_MARGIN_S
 from onnxlet.models.batches import Batch, Outputs
 from onnxlet.models.model import Model
-from onnxlet.observe import telemetry
+from onnxlet.observe import log
 from onnxlet.protocols import payloads
 from onnxlet.protocols.reader import Reader
 from onnxlet.record import Record
@@ -123,7 +123,7 @@ class Item:
             self.state = step(self)
         except Exception as error:
             model, rows = (self.state.model, self.state.rows) if isinstance(self.state, Failed | Ready) else (None, 0)
-            self.state = Failed(telemetry.to_onnxlet_error(error), model, rows)
+            self.state = Failed(log.to_onnxlet_error(error), model, rows)
 
     def final(self) -> Final:
         """Return the state at the end."""
@@ -155,10 +155,10 @@ def process(service: Service, sources: Sequence[Source], remaining_s: float | No
 
 def _advance_all(pool: ThreadPoolExecutor, items: Sequence[Item], step: Callable[[Item], State]) -> None:
     """Take a step with all items at the same time."""
-    list(pool.map(deadline.carried(partial(Item.advance, step=step)), items))
+    list(pool.map(deadline.inherited(partial(Item.advance, step=step)), items))
 
 
-def _process_alone(service: Service, reading: deadline.Until, item: Item) -> State:
+def _process_alone(service: Service, reading: deadline.Deadline, item: Item) -> State:
     """Read a source that did not fit in memory next to the others, and run the model on it.
 
     Raises:
@@ -191,7 +191,7 @@ def _decode(service: Service, item: Item) -> State:
     model = service.find(None, routing_key=source.url).model
     try:
         if isinstance(source, ObjectReference):
-            take = deadline.carried(item.share.take)
+            take = deadline.inherited(item.share.take)
             stored = service.bucket(source.bucket_url).read(source.key, source.version, MAX_BODY_BYTES, take)
             etag = stored.revision.etag
             body, media_type, key = content(stored), stored.media_type, source.key
@@ -272,7 +272,7 @@ def _outputs_of(outcome: Outputs | OnnxletError) -> Outputs:
 
 def _without_predictions(error: Exception, model: Model, etag: str | None, rows: int = 0) -> Ready | Failed:
     """Return the state after an error: a failure if the source may be answered later, else a result with the error."""
-    error = telemetry.to_onnxlet_error(error)
+    error = log.to_onnxlet_error(error)
     if error.is_retryable:
         return Failed(error, model, rows)
     return Ready(model, etag, {"error": error.public, "code": error.code}, rows)

@@ -84,7 +84,7 @@ class Models:
         key = (manifest.model, manifest.version)
         model = self._find(key)
         if model is None:
-            with deadline.holding(self._loading):
+            with deadline.locked(self._loading):
                 model = self._find(key) or self._load(key, manifest, is_ahead=is_ahead)
         return model
 

@@ -79,7 +79,7 @@ class Traffic:
         return next((one.problem for one in aliases if one.problem and model.manifest in versions(one.state)), None)
 
     def _start(self, name: str, alias: str) -> ServedAlias:
-        with deadline.holding(self._updating):
+        with deadline.locked(self._updating):
             if (name, alias) not in self._served:
                 self._served[name, alias] = ServedAlias(self.models, name, alias)
             return self._served[name, alias]

@@ -15,6 +15,7 @@ from onnxlet.errors import ArtifactError, InferenceError
 from onnxlet.session import library
 from onnxlet.session.c_api import Api, OrtError
 from onnxlet.session.options import ALIGNMENT_BYTES, LOGGED_SEVERITY, session_config
+from onnxlet.session.watchdog import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +72,7 @@ class Session:
         try:
             options = _RunOptions(runtime.api) if deadline.is_set() else None
             values = [_to_value(runtime, tensor) for tensor in inputs.values()]
-            with deadline.Watched(None if options is None else options.stop):
+            with Watched(None if options is None else options.stop):
                 runtime.api.run(
                     self._handle,
                     None if options is None else options.handle,

@@ -12,6 +12,7 @@ from onnxlet import deadline
 from onnxlet.contract.tensors import BY_NUMPY, Tensor, pack_strings, require_few_strings, unpack_strings
 from onnxlet.errors import ArtifactError, InferenceError
 from onnxlet.session.options import ALIGNMENT_BYTES, LOGGED_SEVERITY, session_config
+from onnxlet.session.watchdog import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +52,7 @@ class Session:
         options = ort.RunOptions() if deadline.is_set() else None
         try:
             feed = {name: _to_array(tensor) for name, tensor in inputs.items()}
-            with deadline.Watched(None if options is None else partial(setattr, options, "terminate", True)):
+            with Watched(None if options is None else partial(setattr, options, "terminate", True)):
                 arrays = self._session.run(list(outputs), feed, options)
         except Exception as error:  # as above; numpy refuses shapes of more than 64 dimensions, or too large ones
             deadline.check()

@@ -23,7 +23,8 @@ from onnxlet.http import (
     wire_bytes,
     without_body,
 )
-from onnxlet.observe import telemetry
+from onnxlet.observe import log
+from onnxlet.observe.trace import parse_request_id, parse_trace, server_timing
 from onnxlet.service import Service
 from onnxlet.settings import Settings
 from onnxlet.web.endpoints import ROUTES, is_page
@@ -58,7 +59,7 @@ class App:
     def __init__(
         self,
         settings: Settings,
-        write_line: telemetry.WriteLine = telemetry.write_line,
+        write_line: log.WriteLine = log.write_line,
         prefetched: Prefetch | None = None,
     ) -> None:
         """Create the app; it reads nothing before the first request.
@@ -188,11 +189,11 @@ class App:
         if model is not None:
             is_success = response.status < 400
             self.service.statistics.record(model, is_success=is_success, total_s=total_s, steps=exchange.steps_s)
-        trace = telemetry.parse_trace(request.headers)
-        request_id = telemetry.parse_request_id(request.headers, request.id)
+        trace = parse_trace(request.headers)
+        request_id = parse_request_id(request.headers, request.id)
         line = _line(exchange, response, total_s) | {"cold": self._is_cold, "request_id": request_id}
-        self._write(telemetry.with_platform(line, trace, self.settings))
-        timing = telemetry.server_timing(exchange.steps_s, total_s, is_cold=self._is_cold)
+        self._write(log.with_platform(line, trace, self.settings.platform, self.settings.project))
+        timing = server_timing(exchange.steps_s, total_s, is_cold=self._is_cold)
         self._is_cold = False
         headers = {**response.headers, "server-timing": timing, "traceparent": trace.header()}
         if request_id is not None:
@@ -212,12 +213,12 @@ class App:
         try:
             self.write_line(line)
         except Exception as error:
-            logger.error("a line of the log was not written: %s", telemetry.describe(error))  # noqa: TRY400
+            logger.error("a line of the log was not written: %s", log.describe(error))  # noqa: TRY400
 
 
 def _line(exchange: Exchange, response: Response, total_s: float) -> dict[str, Any]:
     """Return what the log says of a request."""
-    method = telemetry.method_name(exchange.request.method)
+    method = log.method_name(exchange.request.method)
     model = None if exchange.routed is None else exchange.routed.model.manifest
     return {
         "message": f"{method} {exchange.route or '(no route)'} {response.status}",

@@ -2,14 +2,14 @@
 
 from onnxlet.errors import OnnxletError, TooLargeError
 from onnxlet.http import Response, to_json
-from onnxlet.observe import telemetry
+from onnxlet.observe import log
 
 
 def to_onnxlet_error(error: Exception) -> OnnxletError:
     """Return an error that a client may see. The details of any other error are only logged."""
     if isinstance(error, MemoryError):
         return TooLargeError("the request needs more memory than the function has left: request less at once")
-    return telemetry.to_onnxlet_error(error)
+    return log.to_onnxlet_error(error)
 
 
 def to_response(error: OnnxletError) -> Response:

@@ -15,7 +15,7 @@ import orjson
 from onnxlet import deadline
 from onnxlet.contract.manifest import Manifest
 from onnxlet.http import Response
-from onnxlet.observe import telemetry
+from onnxlet.observe import log
 from onnxlet.web.error_responses import to_onnxlet_error, to_response
 from onnxlet.web.exchange import Exchange
 from onnxlet.web.routes import Route
@@ -54,7 +54,7 @@ def compare(exchange: Exchange, route: Route, arguments: dict[str, str], answer:
         ):
             _compare(exchange, route, arguments, answer, write)
     except Exception as error:
-        logger.error("a shadow failed: %s", telemetry.describe(error))  # noqa: TRY400 - the text may quote a payload
+        logger.error("a shadow failed: %s", log.describe(error))  # noqa: TRY400 - the text may quote a payload
 
 
 def _compare(exchange: Exchange, route: Route, arguments: dict[str, str], answer: Response, write: Write) -> None:

@@ -279,7 +279,7 @@ class TestInfer:
             ([A_AND_B[0], tensor("b", [1, 2], shape=[2])], 'input "b": expected INT32 (batch, 2), got INT32 (2,)'),
             ([A_AND_B[0], tensor("b", [1, 2, 3], shape=[1, 3])], "got INT32 (1, 3)"),
             ([A_AND_B[0], tensor("b", [1, 2, 3])], "expected 2 values for the shape (1, 2), got 3"),
-            ([A_AND_B[0], tensor("b", [[1], [2]])], "not nested as the shape (1, 2) says"),
+            ([A_AND_B[0], tensor("b", [[1], [2]])], "expected data nested as the shape (1, 2)"),
             ([A_AND_B[0], tensor("b", [1, 2.5])], "expected INT32 values"),
             ([A_AND_B[0], tensor("b", [1, "x"])], "expected INT32 values"),
             ([A_AND_B[0], tensor("b", [1, 2**31])], "expected INT32 values"),
