@@ -1,14 +1,8 @@
 import json
 import re
-import shutil
-import stat
 import sys
-import uuid
-import zipfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
@@ -16,70 +10,15 @@ import pytest
 from onnxlet_cli.assets import template_path
 from onnxlet_cli.cost import Extras
 from onnxlet_cli.deploy.aws.cloud import Aws
-from onnxlet_cli.deploy.aws.sam import unpack
-from onnxlet_cli.deploy.cloud import Deployed, Options, Release
+from onnxlet_cli.deploy.cloud import Options, Release
 from onnxlet_cli.deploy.process import silent
 from onnxlet_cli.errors import DeploymentError, ServiceError
 from onnxlet_cli.package.target import Target
 from onnxlet_publishing.errors import AccountError, UsageError
 from onnxlet_publishing.publish import publish
 from tests.helpers import graphs
-from tests.helpers.cloud_tools import SAM, put_tool
-from tests.helpers.http_recorder import Recorder, recording
-
-REGION = "eu-central-1"
-
-
-@pytest.fixture
-def http() -> Iterator[Recorder]:
-    with recording() as found:
-        yield found
-
-
-LIMITS = {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 900}
-
-
-@pytest.fixture
-def account() -> dict[str, int]:
-    """The account's limits, as Lambda tells them; moto's Lambda does not know of any."""
-    return dict(LIMITS)
-
-
-@pytest.fixture
-def limits(account: dict[str, int]) -> Iterator[str]:
-    """Where Lambda is asked for them."""
-    with recording({"/2016-08-19/account-settings": {"AccountLimit": account}}) as found:
-        yield found.url
-
-
-@pytest.fixture
-def root(tmp_path: Path, s3_endpoint: str, http: Recorder, limits: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout, with moto as AWS and a stand-in for SAM's command."""
-    for service in ("CLOUDFORMATION", "S3", "STS", "API_GATEWAY", "SQS"):
-        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", s3_endpoint)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", limits)
-    monkeypatch.setenv("HTTP_URL", f"{http.url}/")
-    put_tool(tmp_path / "bin", "sam", SAM, monkeypatch)
-    shutil.copy(template_path(), tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    path = tmp_path / "package.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("main.py", "1")
-        archive.writestr("onnxlet/app.py", "2")
-    return path
-
-
-def aws(root: Path, name: str, **options: str) -> Aws:
-    return Aws(Options(name=name, region=REGION, **options), root)  # type: ignore[arg-type]
-
-
-def deployed(cloud: Aws, package: Path, prefetch: str | None = None) -> Deployed:
-    cloud.find()
-    return cloud.apply(Release(package, "digits", prefetch), silent)
+from tests.helpers.aws_deployment import REGION, aws, deployed
+from tests.helpers.http_recorder import Recorder
 
 
 def test_it_says_to_which_account_and_region_it_will_go(root: Path) -> None:
@@ -131,30 +70,6 @@ def test_what_is_not_said_stays_as_it_was(root: Path, package: Path) -> None:
     }
 
 
-def test_the_package_is_made_for_the_architecture_and_the_runtime_that_are_set(root: Path) -> None:
-    cloud = Aws(Options("set", REGION, others={"Architecture": "x86_64", "Runtime": "python3.12"}), root)
-    assert cloud.target() == Target("aws", "x86_64", "3.12")
-
-
-@pytest.mark.parametrize(
-    ("name", "option", "named"),
-    [
-        ("UrlAuth", "--auth", {"auth": "iam"}),
-        ("MemorySize", "--memory", {"memory_mib": 512}),
-        ("Architecture", "--arch", {"arch": "arm64"}),
-        ("Runtime", "--python", {"python": "3.13"}),
-    ],
-)
-def test_a_setting_is_named_once(root: Path, name: str, option: str, named: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=f"--set {name}: expected it or {option}, which .* got both"):
-        Aws(Options("set", REGION, others={name: "NONE"}, **named), root)
-
-
-def test_any_parameter_of_the_template_can_be_set(root: Path, package: Path) -> None:
-    options = Options("others", REGION, others={"Variant": "int8", "RefreshSeconds": "5"})
-    assert deployed(Aws(options, root), package).variant == "int8"
-
-
 def test_what_a_stack_turns_on_is_billed_with_it(root: Path, package: Path) -> None:
     template = (template_path()).read_text()
     always = Extras(
@@ -180,45 +95,6 @@ def test_a_registry_there_is_written_with_the_same_credentials(root: Path, packa
     registry = cloud.open_registry(deployed(cloud, package).outputs.registry_url)
     publish(registry, graphs.digits_candidate())
     assert registry.models() == ["digits"]
-
-
-def test_a_request_is_signed_where_iam_is_asked(root: Path, package: Path, http: Recorder) -> None:
-    cloud = aws(root, "signed")
-    reply = cloud.send(deployed(cloud, package).outputs, "/v2/models/digits/infer", b"body", {"x-a": "b"})
-    assert reply is not None
-    assert reply.status == 200
-    ((method, path, headers, body),) = http.requests
-    assert (method, path, headers["x-a"], body) == ("POST", "/v2/models/digits/infer", "b", b"body")
-    assert headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=test/")
-    assert f"/{REGION}/lambda/aws4_request" in headers["authorization"]
-
-
-def test_a_request_to_whom_anybody_may_call_has_no_signature(root: Path, package: Path, http: Recorder) -> None:
-    cloud = aws(root, "open", auth="none")
-    cloud.send(deployed(cloud, package).outputs, "/v2/health/live", None, {})
-    assert "authorization" not in http.requests[0][2]
-
-
-def test_a_request_has_the_key_where_one_is_asked(
-    root: Path, package: Path, http: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    key = boto3.client("apigateway", region_name=REGION).create_api_key(name="k", value="a" * 20 + "secret")
-    monkeypatch.setenv("API_KEY_ID", key["id"])
-    cloud = aws(root, "key", auth="api-key")
-    cloud.send(deployed(cloud, package).outputs, "/v2/health/live", None, {})
-    assert http.requests[0][2]["x-api-key"] == "a" * 20 + "secret"
-    assert "secret" not in str(cloud.describe(deployed(cloud, package).outputs, "digits"))
-
-
-def test_a_cloud_of_ones_own_gets_the_request_that_is_meant_for_a_function_url(
-    root: Path, package: Path, http: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_URL", "https://abc.lambda-url.eu-central-1.on.aws/")
-    cloud = aws(root, "own", auth="none")
-    outputs = deployed(cloud, package).outputs
-    monkeypatch.setenv("AWS_ENDPOINT_URL", http.url)
-    cloud.send(outputs, "/v2/health/live", None, {})
-    assert http.requests[0][2]["host"] == "abc.lambda-url.eu-central-1.on.aws"
 
 
 def test_what_is_removed_leaves_the_buckets_and_says_how_they_go(root: Path, package: Path) -> None:
@@ -281,58 +157,6 @@ def test_a_parameter_that_the_template_lacks_is_refused_before_anything_is_asked
         Aws(options, root).check()
 
 
-def parameters_of(name: str) -> dict[str, str]:
-    stack = boto3.client("cloudformation", region_name=REGION).describe_stacks(StackName=name)["Stacks"][0]
-    return {item["ParameterKey"]: item["ParameterValue"] for item in stack["Parameters"]}
-
-
-def test_each_parameter_of_a_function_makes_another_revision_and_no_other_does(root: Path, package: Path) -> None:
-    revisions = []
-    groups = {"VpcSubnetIds": "subnet-1", "VpcSecurityGroupIds": "sg-1"}
-    for others in ({}, {}, {"LogDays": "7"}, groups, {"VpcSecurityGroupIds": "sg-2"}):
-        cloud = Aws(Options("revisions", REGION, others=others), root)
-        for _ in range(2):  # as a first deployment does, before and after it knows what to expect
-            deployed(cloud, package, "x")
-        revisions.append(parameters_of("revisions")["Revision"])
-    same, again, logs, network, moved = revisions
-    assert same == again == logs
-    assert len({same, network, moved}) == 3
-
-
-def test_an_expectation_that_no_function_has_room_for_is_left_out(root: Path, package: Path) -> None:
-    deployed(aws(root, "long"), package, "x" * 2049)
-    assert parameters_of("long")["Prefetch"] == ""
-
-
-class TestConcurrency:
-    def test_a_new_account_gets_no_more_than_it_can_run(
-        self, root: Path, package: Path, account: dict[str, int]
-    ) -> None:
-        account |= {"ConcurrentExecutions": 10, "UnreservedConcurrentExecutions": 10}
-        cloud = aws(root, "new")
-        assert cloud.check().endswith(
-            "; BatchConcurrency 5 and ObjectConcurrency 2 instead of more, for the account has 10 environments at a "
-            "time, 10 of them not reserved"
-        )
-        deployed(cloud, package)
-        found = parameters_of("new")
-        assert (found["BatchConcurrency"], found["ObjectConcurrency"]) == ("5", "2")
-
-    def test_what_a_new_account_cannot_reserve_is_refused_before_anything_is_deployed(
-        self, root: Path, account: dict[str, int]
-    ) -> None:
-        account |= {"ConcurrentExecutions": 10, "UnreservedConcurrentExecutions": 10}
-        cloud = Aws(Options("reserves", REGION, others={"ReservedConcurrency": "5"}), root)
-        with pytest.raises(UsageError, match="ReservedConcurrency: expected at most 0, got 5: all functions"):
-            cloud.check()
-
-    def test_credentials_that_may_not_ask_for_it_deploy_all_the_same(
-        self, root: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", "http://127.0.0.1:9")
-        assert "; its concurrency is unknown (lambda:GetAccountSettings: " in aws(root, "unknown").check()
-
-
 class TestTags:
     def test_tags_are_the_stacks_and_those_that_are_not_named_stay(self, root: Path, package: Path) -> None:
         for memory, tags in ((512, {"team": "vision", "cost": "1"}), (513, {"cost": "2"}), (514, {})):
@@ -351,67 +175,6 @@ class TestTags:
     def test_more_than_aws_takes_are_refused(self, root: Path) -> None:
         with pytest.raises(UsageError, match="--tag: expected at most 50, got 51"):
             Aws(Options("x", REGION, tags={str(number): "" for number in range(51)}), root).check()
-
-
-class TestExistingBuckets:
-    @pytest.fixture
-    def bucket(self, root: Path) -> str:
-        assert root.exists()  # with which S3 is moto's
-        name = f"photos-{uuid.uuid4()}"
-        place = {"LocationConstraint": REGION}
-        boto3.client("s3", region_name=REGION).create_bucket(Bucket=name, CreateBucketConfiguration=place)
-        return name
-
-    @staticmethod
-    def announced(bucket: str) -> list[str]:
-        found = boto3.client("s3", region_name=REGION).get_bucket_notification_configuration(Bucket=bucket)
-        return [each["QueueArn"].rpartition(":")[2] for each in found.get("QueueConfigurations", [])]
-
-    def test_its_objects_are_announced_until_another_is_named_or_the_stack_goes(
-        self, root: Path, package: Path, bucket: str
-    ) -> None:
-        lines: list[str] = []
-        for place, names in ((bucket, ["announced-Queue"]), ("", [])):
-            cloud = Aws(Options("announced", REGION, others={"InputBucket": place}), root)
-            cloud.check()
-            cloud.find()
-            cloud.apply(Release(package, "digits", None), lines.append)
-            assert self.announced(bucket) == names
-        assert f"announce objects under s3://{bucket}/in/ to the queue" in lines
-        assert f"removed  the notification of s3://{bucket} to the stack's queue" in lines
-        cloud = Aws(Options("announced", REGION, others={"InputBucket": bucket}), root)
-        deployed(cloud, package)
-        assert self.announced(bucket) == ["announced-Queue"]
-        aws(root, "announced").remove(silent)
-        assert self.announced(bucket) == []
-
-    def test_a_second_stack_is_refused_the_inputs_of_the_first(self, root: Path, package: Path, bucket: str) -> None:
-        deployed(Aws(Options("first-of-two", REGION, others={"InputBucket": bucket}), root), package)
-        Aws(Options("first-of-two", REGION), root).check()
-        with pytest.raises(UsageError, match=r"announces new objects under in/ to .*first-of-two-Queue"):
-            Aws(Options("second-of-two", REGION, others={"InputBucket": bucket}), root).check()
-
-    def test_a_notification_that_cannot_be_removed_stops_nothing(self, root: Path, package: Path, bucket: str) -> None:
-        deployed(Aws(Options("stays-on", REGION, others={"InputBucket": bucket}), root), package)
-        boto3.client("s3", region_name=REGION).delete_bucket(Bucket=bucket)
-        lines: list[str] = []
-        aws(root, "stays-on").remove(lines.append)
-        assert any(line.startswith(f"announce s3://{bucket} still names the stack's queue: ") for line in lines)
-
-    def test_one_that_is_not_there_is_refused_before_anything_is_deployed(self, root: Path) -> None:
-        with pytest.raises(UsageError, match="RegistryBucket=nowhere-at-all: there is no such bucket"):
-            Aws(Options("x", REGION, others={"RegistryBucket": "nowhere-at-all"}), root).check()
-
-    @pytest.mark.parametrize(("former", "named"), [("", "theirs"), ("ours", "theirs"), ("ours", "")])
-    def test_functions_that_run_keep_the_registry_that_has_their_models(
-        self, root: Path, package: Path, former: str, named: str
-    ) -> None:
-        name = f"keeps-{uuid.uuid4().hex[:8]}"
-        applied = deployed(Aws(Options(name, REGION, others={"RegistryBucket": former}), root), package)
-        with pytest.raises(UsageError, match=f"RegistryBucket={named}: expected the registry of what is depl"):
-            Aws(Options(name, REGION, others={"RegistryBucket": named}), root).find()
-        same = former or applied.outputs.registry_url.split("/")[2]
-        assert Aws(Options(name, REGION, others={"RegistryBucket": same}), root).find() == applied
 
 
 def test_sam_is_the_caller_that_this_command_is(
@@ -446,15 +209,3 @@ def test_old_versions_that_cannot_be_looked_at_are_reported_and_no_more(root: Pa
     boto3.client("cloudformation", region_name=REGION).delete_stack(StackName="tidy")
     cloud.tidy(lines.append)
     assert lines == ['versions not removed: no stack "tidy" in eu-central-1: nothing has this name']
-
-
-def test_an_unpacked_package_can_be_read_by_lambdas_user_and_holds_nothing_of_an_earlier_one(
-    package: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "dist/onnxlet-aws"
-    (folder / "old").mkdir(parents=True)
-    unpack(package, folder)
-    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py")) == ["main.py", "onnxlet/app.py"]
-    assert not (folder / "old").exists()
-    assert stat.S_IMODE((folder / "main.py").stat().st_mode) == 0o644
-    assert stat.S_IMODE((folder / "onnxlet").stat().st_mode) == 0o755

@@ -1,10 +1,11 @@
 import json
+import stat
 from pathlib import Path
 
 import pytest
 
 from onnxlet_cli.deploy.aws import sam
-from onnxlet_cli.deploy.aws.sam import Sam
+from onnxlet_cli.deploy.aws.sam import Sam, unpack
 from onnxlet_publishing.errors import MachineError
 from tests.helpers.cloud_tools import put_tool
 
@@ -12,6 +13,7 @@ ECHO = """
 import json, os, sys
 print(json.dumps({"arguments": sys.argv[1:], "region": os.environ["AWS_REGION"], "telemetry": os.environ["SAM_CLI_TELEMETRY"]}))
 """  # noqa: E501
+
 
 TABLE = """
 print("CREATE_IN_PROGRESS   AWS::S3::Bucket   Models   -")
@@ -79,3 +81,15 @@ def test_without_sam_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pytes
 def test_elsewhere_than_in_a_checkout_there_is_no_template(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="run the command from a checkout"):
         sam.require_template(tmp_path)
+
+
+def test_an_unpacked_package_can_be_read_by_lambdas_user_and_holds_nothing_of_an_earlier_one(
+    package: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "dist/onnxlet-aws"
+    (folder / "old").mkdir(parents=True)
+    unpack(package, folder)
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py")) == ["main.py", "onnxlet/app.py"]
+    assert not (folder / "old").exists()
+    assert stat.S_IMODE((folder / "main.py").stat().st_mode) == 0o644
+    assert stat.S_IMODE((folder / "onnxlet").stat().st_mode) == 0o755
