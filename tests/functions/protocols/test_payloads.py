@@ -13,8 +13,10 @@ from onnxlet.models.model import Model
 from onnxlet.protocols import payloads
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
+from onnxlet.web.app import App
 from onnxlet_publishing.publish import publish
 from tests.helpers import graphs
+from tests.helpers.payload_requests import post, predictions
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +53,63 @@ def test_no_more_predictions_are_made_when_the_time_is_over(halves: Model) -> No
         payloads.encode([Prediction(row(is_image=False), outputs(halves, 2))])
     with deadline.within(0), pytest.raises(DeadlineError):
         halves.to_predictions([row()], [outputs(halves, 2)])
+
+
+class TestMediaTypes:
+    @pytest.mark.parametrize(
+        "declared",
+        [
+            "",
+            "application/octet-stream",
+            "binary/octet-stream",
+            "application/x-www-form-urlencoded",
+            "text/plain",
+            "Text/Plain; charset=UTF-8",
+            "text/json",
+            "application/vnd.api+json",
+            "application/geo+json; charset=utf-8",
+            "application/json; charset=utf-8",
+            " APPLICATION/JSON ;charset=ISO-8859-1",
+            "application/json, application/json",
+        ],
+    )
+    def test_json_is_known_by_every_name_that_clients_have_for_it(self, app: App, declared: str) -> None:
+        for body in (b"[[1, 2, 3]]", b"\n [[1,2,3]]", b'\xef\xbb\xbf{"instances": [[1, 2, 3]]}'):
+            assert predictions(app, "sums", body, declared) == [6.0]
+
+    def test_json_sent_as_text_is_a_text_for_a_model_of_texts(self, app: App) -> None:
+        assert predictions(app, "text", b"[[1]]", "text/plain") == ["[[1]]"]
+
+    @pytest.mark.parametrize("declared", ["application/xml", "text/csv", "application/jsonlines", "application/zip"])
+    def test_another_media_type_is_a_415_that_names_it(self, app: App, declared: str) -> None:
+        status, answer = post(app, "/predict/sums", b"[[1, 2, 3]]", declared)
+        assert (status, answer["error"].endswith(declared)) == (415, True)
+
+
+class TestText:
+    def test_text_is_one_string(self, app: App) -> None:
+        assert predictions(app, "text", "grüße".encode(), "text/plain; charset=utf-8") == ["grüße"]
+
+    @pytest.mark.parametrize(
+        ("charset", "encoding"),
+        [
+            ("utf-8", "utf-8-sig"),
+            ("UTF8", "utf-8"),
+            ('"utf-8"', "utf-8"),
+            ("us-ascii", "utf-8"),
+            ("ISO-8859-1", "latin-1"),
+            ("windows-1252", "cp1252"),
+            ("utf-16", "utf-16"),
+        ],
+    )
+    def test_text_is_read_in_its_character_set(self, app: App, charset: str, encoding: str) -> None:
+        media_type = f"Text/Plain; format=flowed; charset={charset}"
+        assert predictions(app, "text", "grüße".encode(encoding), media_type) == ["grüße"]
+
+    def test_another_character_set_is_refused(self, app: App) -> None:
+        assert post(app, "/predict/text", b"text", "text/plain; charset=utf-7")[0] == 415
+        assert post(app, "/predict/text", b"t", "text/plain; charset=utf-16")[0] == 422
+
+    def test_a_model_of_numbers_takes_none(self, app: App) -> None:
+        assert post(app, "/predict/sums", b"text", "text/plain")[0] == 415
+        assert post(app, "/predict/text", b"\xff", "text/plain")[0] == 422
