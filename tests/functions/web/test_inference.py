@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import uuid
 from typing import Any
 
@@ -38,3 +40,9 @@ class TestInvocations:
     @pytest.mark.parametrize("document", [{}, {"inputs": 1, "model": 2}, {"model": "sums"}])
     def test_anything_else_is_a_400(self, app: App, document: Any) -> None:
         assert post(app, "/invocations", document)[0] == 400
+
+
+def test_a_cold_start_imports_no_protocol() -> None:
+    lazy = "('onnxlet.protocols', 'onnxlet.explain', 'onnxlet.media', 'onnxlet.models.generation', 'PIL')"
+    program = f"import sys, onnxlet.web.app; assert not [name for name in sys.modules if name.startswith({lazy})]"
+    subprocess.run([sys.executable, "-c", program], check=True)
