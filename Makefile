@@ -40,7 +40,7 @@ jax: setup ## Add JAX, by which Keras's recipes share a job among machines (KERA
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt jax
 
 demo: setup ## Train on real digits, publish, and ask both clouds' runtimes on this machine
-	$(BIN)/python -m onnxlet_cli.commands.demo
+	$(BIN)/onnxlet demo
 
 test: setup ## Run the tests (no network, GPU or Docker needed)
 	$(BIN)/python -m pytest -m "not gpu and not kserve and not perf and not deploy and not faults and not soak and not browser and not arm64 and not rie"

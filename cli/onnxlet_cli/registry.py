@@ -35,6 +35,12 @@ def open_registry(url: str | None, *, create: bool = False) -> Registry:
     return to_registry(open_place(url or str(DEFAULT_FOLDER), create=create or url is None))
 
 
+def only_model(registry: Registry) -> str | None:
+    """Return the registry's only model; None if there are several or none."""
+    names = registry.models()
+    return names[0] if len(names) == 1 else None
+
+
 def to_registry(store: Store) -> Registry:
     """Return the registry of a store, for a person: larger documents are read in order to repair them."""
     allows_any = os.environ.get(UNCONDITIONAL) == "1"

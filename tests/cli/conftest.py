@@ -1,6 +1,9 @@
-"""A sound registry in a folder, of which each test may break a copy; and who looks at it."""
+"""The command in an empty folder, and a sound registry of which each test may break a copy."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from onnxlet_cli.doctor import machine
 from onnxlet_cli.doctor.versions import Examination
 from onnxlet_publishing.publish import publish
 from tests.helpers import graphs
+from tests.helpers.command import Command
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +40,26 @@ def registry(folder: Path) -> Registry:
 @pytest.fixture(scope="session")
 def examination() -> Examination:
     return Examination(machine.pinned_onnxruntime())
+
+
+@pytest.fixture
+def onnxlet_environment() -> dict[str, str]:
+    """The environment without the machine's AWS credentials."""
+    hidden = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ONNXLET_"))}
+    return {**kept, **hidden, "AWS_EC2_METADATA_DISABLED": "true", "COLUMNS": "200"}
+
+
+@pytest.fixture
+def onnxlet(tmp_path: Path, onnxlet_environment: dict[str, str]) -> Command:
+    """Run the command in an empty folder."""
+
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "onnxlet_cli.main", *arguments]
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**onnxlet_environment, **more}, capture_output=True, text=True, timeout=60
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run

@@ -1,8 +1,7 @@
-"""The demo (`make demo`): from training to an answer on both clouds' runtimes, on this machine."""
+"""`onnxlet demo`: from training to an answer on both clouds' runtimes, on this machine."""
 
 import json
 import shutil
-import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -10,11 +9,9 @@ from typing import Any
 
 from rich.console import Console
 
-from onnxlet.errors import OnnxletError, StoreError
-from onnxlet_cli import output
+from onnxlet_cli.errors import ServiceError
 from onnxlet_cli.local.serve import LocalSettings, serve
 from onnxlet_cli.registry import open_registry
-from onnxlet_publishing.errors import CommandError
 from onnxlet_training.recipe import Options
 from onnxlet_training.recipes import find_recipe
 
@@ -24,12 +21,9 @@ CLOUDS = {"aws": "AWS Lambda (awslambdaric)", "gcp": "GCP Cloud Functions (funct
 RESULT_TIMEOUT_S = 30
 
 
-def demo(console: Console) -> None:
-    """Train, publish, serve on both clouds' runtimes, ask each over HTTP and through its inbox.
-
-    Raises:
-        OnnxletError: a step failed, or the clouds answer differently.
-    """
+def demo() -> None:
+    """Train a model on this machine, publish it, and ask both clouds' runtimes over HTTP and through an inbox."""
+    console = Console(soft_wrap=True)
     shutil.rmtree(FOLDER, ignore_errors=True)
     _head(console, "1. Train on real handwritten digits, export to ONNX, publish")
     registry = open_registry(None, create=True)
@@ -43,14 +37,14 @@ def demo(console: Console) -> None:
             answers[cloud] = _ask(server.url, picture, truth, console)
             _drop(picture, FOLDER / cloud, version, console)
     if len(set(answers.values())) != 1:
-        raise StoreError(f"the clouds answer differently: {answers}")
+        raise ServiceError(f"the clouds answer differently: {answers}")
     console.print("\nBoth clouds' runtimes gave the same bytes, and everything that was started is stopped.")
     _suggest(console, picture)
 
 
 def _train(registry_url: str, console: Console) -> tuple[Path, str, int]:
-    """Train and publish; returns a test image's file, its true label and the version."""
-    # Imported only now, so that the first line is seen before Keras has taken its seconds.
+    """Train and publish; return a test image's file, its true label and the version."""
+    # Imported only now: Keras takes seconds, in which the first line is visible.
     from onnxlet_training.run import default_folder, run
     from onnxlet_training.tasks.classification import to_png
 
@@ -78,13 +72,13 @@ def _ask(url: str, picture: Path, truth: str, console: Console) -> bytes:
 
 
 def _drop(picture: Path, folder: Path, version: int, console: Console) -> None:
-    """Drop the picture into the inbox and print the result that appears in the outbox."""
+    """Copy the picture into the inbox and print the result that appears in the outbox."""
     started = time.perf_counter()
     shutil.copy(picture, folder / "inbox" / picture.name)
     pattern = f"{picture.name}.{RECIPE}-{version}.*.json"
     while not (results := list((folder / "outbox").glob(pattern))):
         if time.perf_counter() - started > RESULT_TIMEOUT_S:
-            raise StoreError(f"{folder / 'outbox'}: no result within {RESULT_TIMEOUT_S} s; see {folder}.log")
+            raise ServiceError(f"{folder / 'outbox'}: no result within {RESULT_TIMEOUT_S} s; see {folder}.log")
         time.sleep(0.02)
     milliseconds = (time.perf_counter() - started) * 1000
     result = json.loads(results[0].read_text())
@@ -110,16 +104,8 @@ def _head(console: Console, text: str) -> None:
 def _suggest(console: Console, picture: Path) -> None:
     console.print("\n[bold]Try next[/]")
     for command, purpose in (
-        (f".venv/bin/onnxlet predict {RECIPE} {picture}", "ask the model without a server"),
-        (".venv/bin/onnxlet serve --cloud aws", "keep a function running on port 8080"),
-        (".venv/bin/onnxlet publish YOUR.onnx", "serve your own model beside it"),
+        (f"onnxlet predict {RECIPE} {picture}", "ask the model without a server"),
+        ("onnxlet serve --cloud aws", "keep a function running on port 8080"),
+        ("onnxlet publish YOUR.onnx", "serve your own model next to it"),
     ):
-        console.print(f"  {command:<58} {purpose}", highlight=False)
-
-
-if __name__ == "__main__":
-    try:
-        demo(Console(soft_wrap=True))
-    except (CommandError, OnnxletError) as error:
-        output.print_error(error)
-        sys.exit(1)
+        console.print(f"  {command:<48} {purpose}", highlight=False)

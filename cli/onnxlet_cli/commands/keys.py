@@ -59,11 +59,9 @@ def create(
         quota=quota,
     )
     _change(open_registry(registry, create=True).store, lambda keys: keys.with_key(key))
-    if json:
-        output.print_json({**_row(key), "key": text})
-        return
-    output.print_line(text)
-    output.progress().print(f"This is key {key_id} of {name}: keep it now, it is stored nowhere.", markup=False)
+    output.show({**_row(key), "key": text}, text, json=json)
+    if not json:
+        output.print_note(f"This is key {key_id} of {name}. Keep it now: it is stored nowhere and not shown again.")
 
 
 @app.command("list")
@@ -71,12 +69,8 @@ def list_keys(registry: RegistryOption = None, json: JsonOption = False) -> None
     """List the keys, and what each may do."""
     store = open_registry(registry).store
     rows = [_row(key) for key in _read(store)[0]]
-    if json:
-        output.print_json(rows)
-    elif rows:
-        output.print_table(rows)
-    else:
-        output.print_line(f"No keys in {store.url} yet: onnxlet keys create NAME")
+    hint = f"No keys in {store.url} yet: onnxlet keys create NAME"
+    output.show(rows, *([] if rows else [hint]), rows=rows, json=json)
 
 
 @app.command()
@@ -97,10 +91,7 @@ def revoke(
 
     key = _change(store, revoked).get(key_id)
     assert key is not None, "it was just changed"
-    if json:
-        output.print_json(_row(key))
-    else:
-        output.print_line(f"{key.id} ({key.name}) is revoked")
+    output.show(_row(key), f"{key.id} ({key.name}) is revoked", json=json)
 
 
 def _change(store: Store, change: Callable[[Keys], Keys]) -> Keys:

@@ -10,11 +10,10 @@ from onnxlet.contract import expectation
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ModelNotFoundError
 from onnxlet.registry.registry import Registry, Sign
-from onnxlet_cli import output
 from onnxlet_cli.assets import functions_folder
 from onnxlet_cli.package import wheels
 from onnxlet_cli.package.build import REQUIREMENTS
-from onnxlet_cli.registry import open_registry
+from onnxlet_cli.registry import only_model, open_registry
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.errors import MachineError, UsageError
 from onnxlet_publishing.gate import check, with_activation
@@ -153,7 +152,7 @@ def find_source(
     if model is not None and (model.endswith(".onnx") or "/" in model):
         return replace(_from_file(Path(model)), sign=sign)
     local = open_registry(registry_url)
-    name = model or default or output.only_model(local) or DEMO_MODEL
+    name = model or default or only_model(local) or DEMO_MODEL
     try:
         return RegistrySource(local, local.resolve(name), sign)
     except ModelNotFoundError:

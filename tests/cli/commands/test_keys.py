@@ -38,7 +38,7 @@ def test_a_key_is_made_listed_and_revoked(run: Run, store: Store) -> None:
     done = run("create", "Ada's app", "--models", "cats, dogs", "--quota", "100", "--expires", "2199-01-01")
     text = done.stdout.strip()
     assert re.fullmatch(r"onnxlet_[0-9a-f]{12}_[0-9a-f]{64}", text)
-    assert "keep it now" in done.stderr
+    assert "Keep it now" in done.stderr
     assert text.rpartition("_")[2].encode() not in store.read(layout.ACCESS_DOCUMENT).data
     key_id = text.split("_")[1]
     (row,) = json.loads(run("--json").stdout)

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from onnxlet.errors import OnnxletError
 from onnxlet_cli.main import app
-from tests.cli.test_command import write_classifier
+from onnxlet_publishing.errors import CommandError
+from tests.helpers.command import write_classifier
 
 DOCUMENTS: dict[str, object] = {
     "null.json": None,
@@ -76,8 +77,11 @@ def test_no_mistake_ends_in_a_traceback(tmp_path: Path, monkeypatch: pytest.Monk
     assert runner.invoke(app, ["publish", "model.onnx"]).exit_code == 0
     for file in write_files(tmp_path):
         done = runner.invoke(app, COMMANDS[command](file))
-        # `main` prints an OnnxletError or an OSError in one line; anything else would be a traceback.
-        assert isinstance(done.exception, OnnxletError | OSError | SystemExit | None), (file, done.exception)
+        # `main` prints these errors in one line; anything else would be a traceback.
+        assert isinstance(done.exception, CommandError | OnnxletError | OSError | SystemExit | None), (
+            file,
+            done.exception,
+        )
 
 
 @pytest.mark.parametrize("path", ["chart.gif", "chart", "missing/chart.png", "folder.png"])
@@ -88,7 +92,7 @@ def test_a_chart_that_cannot_be_drawn_is_refused_before_anything_is_measured(
     (tmp_path / "folder.png").mkdir()
     for command in (["cost", "--milliseconds", "3"], ["bench", "warm"]):
         done = CliRunner().invoke(app, [*command, "--chart", path])
-        assert isinstance(done.exception, OnnxletError)
+        assert isinstance(done.exception, CommandError | OnnxletError)
         assert str(done.exception).startswith(f"--chart {path}: expected a file ")
 
 

@@ -1,4 +1,4 @@
-"""Promote: a version of one registry, checked and with its number and signature, becomes live in another."""
+"""Promotion: copying a verified version with its number and signature to another registry, and making it live there."""
 
 import os
 from collections.abc import Callable
@@ -8,93 +8,88 @@ from dataclasses import dataclass
 from onnxlet.contract import layout, signature
 from onnxlet.contract.golden import MAX_DIFFERENCE
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import (
-    ArtifactError,
-    ConflictError,
-    InvalidRequestError,
-    ModelNotFoundError,
-    StoreError,
-    UntrustedModelError,
-)
+from onnxlet.errors import ArtifactError, ConflictError, ModelNotFoundError, UntrustedModelError
 from onnxlet.models.loading import load
 from onnxlet.registry.registry import Registry, Sign
 from onnxlet.settings.variables import parse_public_keys
 from onnxlet_cli.deploy.cloud import Options
 from onnxlet_cli.deploy.deployment import find_cloud
+from onnxlet_cli.errors import DeploymentError
 from onnxlet_cli.registry import open_registry
+from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.publish import copy_version, find_published
 
 Report = Callable[[str], None]
-"""Takes a line at each step."""
+"""Receives a line for each step."""
 
 
 @dataclass(frozen=True)
 class Where:
-    """Where stacks are looked for."""
+    """The account and the region in which stacks are looked up."""
 
     cloud: str
     region: str | None
     project: str | None
     state: str | None = None
-    """Of GCP: where Terraform's state is."""
+    """The bucket of Terraform's state, for GCP."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One of the two registries, and what is known of the functions that read it."""
+    """A registry, and what the functions that read it require."""
 
     registry: Registry
     model: str | None = None
-    """The default model of the stack."""
+    """The stack's default model."""
     public_keys: tuple[bytes, ...] = ()
-    """What the functions there load only versions of; empty where they load all."""
+    """The functions there load only versions signed by one of these keys; if empty, they load every version."""
 
 
 @dataclass(frozen=True)
 class Promoted:
-    """What is in the target registry now."""
+    """The version in the target registry, and what changed there."""
 
     manifest: Manifest
     is_new: bool
-    """Whether the version was copied; else it was there already."""
+    """Whether the version was copied now; else the target already had it."""
     is_moved: bool
-    """Whether live was moved to it; else it was there already, or the version is only staged."""
+    """Whether `live` was moved to it; else it was live already, or it is only staged."""
 
 
 def find_stage(option: str, text: str, where: Where) -> Stage:
-    """Return the registry that a user means: the URL or the folder of one, or a stack's name.
+    """Return the registry at a URL or in a folder, or the registry of a stack.
 
-    Of a URL nobody knows which keys its functions trust; `ONNXLET_PUBLIC_KEYS` of this process says it.
+    The keys that a stack's functions trust are read from the stack; for a URL they come from `ONNXLET_PUBLIC_KEYS`.
 
     Raises:
-        StoreError: nothing is deployed under the name.
-        OnnxletError: the registry or the stack cannot be reached.
+        DeploymentError: No stack has this name.
+        OnnxletError, CommandError: The registry or the stack cannot be reached.
     """
     if "/" in text:
         return Stage(open_registry(text), public_keys=parse_public_keys(os.environ.get("ONNXLET_PUBLIC_KEYS")))
     target = find_cloud(where.cloud, Options(text, where.region, where.project, state=where.state))
     target.check_account()
-    found = target.find()
-    if found is None:
-        raise StoreError(f"{option} {text}: expected a deployed stack or the URL of a registry, nothing has this name")
-    keys = parse_public_keys(found.public_keys)
-    return Stage(target.open_registry(found.outputs.registry_url), found.model, keys)
+    deployed = target.find()
+    if deployed is None:
+        raise DeploymentError(f"{option} {text}: expected a deployed stack or the URL of a registry, found neither")
+    keys = parse_public_keys(deployed.public_keys)
+    return Stage(target.open_registry(deployed.outputs.registry_url), deployed.model, keys)
 
 
 def find_version(source: Stage, name: str | None, version: int | None) -> Manifest:
     """Return the version to promote: `NAME` (live), `NAME@ALIAS`, `NAME` and a number, or the stack's default model.
 
     Raises:
-        InvalidRequestError: no model is named, or both an alias and a number.
-        ModelNotFoundError: there is no such version.
+        UsageError: The user names no model, or both an alias and a number.
+        ModelNotFoundError: There is no such version.
     """
     model, _, alias = (name or source.model or "").partition("@")
     if not model:
-        raise InvalidRequestError(f"which model? {source.registry.store.url} has {', '.join(source.registry.models())}")
+        raise UsageError(f"which model? {source.registry.store.url} has {', '.join(source.registry.models())}")
     if version is None:
         return source.registry.resolve(model, alias or layout.LIVE)
     if alias:
-        raise InvalidRequestError(f"{name} {version}: expected an alias or a version, got both")
+        raise UsageError(f"{name} {version}: expected an alias or a version, got both")
     return source.registry.version(model, version)
 
 
@@ -109,7 +104,7 @@ def between(
     *,
     is_staged: bool = False,
 ) -> Promoted:
-    """Promote by the names that a user gives; raises as `find_stage`, `find_version` and `promote`."""
+    """Promote between two stacks or registries by name; raises as `find_stage`, `find_version` and `promote`."""
     origin, goal = find_stage("--from", source, where), find_stage("--to", target, where)
     manifest = find_version(origin, name, version)
     return promote(origin.registry, manifest, goal, sign, report, is_staged=is_staged)
@@ -118,38 +113,39 @@ def between(
 def promote(
     source: Registry, manifest: Manifest, target: Stage, sign: Sign | None, report: Report, *, is_staged: bool = False
 ) -> Promoted:
-    """Copy a version to another registry and make it live there; all that can be refused is refused before a write.
+    """Copy a version to another registry and make it live there, after every check that needs no write.
 
-    A second time changes nothing, and what was interrupted is continued: blobs, manifest and alias are written in this
-    order, so that nothing is served before all of it is there.
+    Blobs, manifest and alias are written in this order, so no function serves a version before all of it is there.
+    A repeated call changes nothing, and completes an interrupted one.
 
     Args:
         source: The registry that has the version.
         manifest: The version.
-        target: Where it goes.
-        sign: Signs it anew, under the next free number; None keeps its signature, and with it its number.
-        report: Takes a line at each step.
-        is_staged: Leave live where it is.
+        target: The registry that receives it.
+        sign: Signs it again, under the next free number; None keeps its signature, and with it its number.
+        report: Receives a line for each step.
+        is_staged: Leave `live` where it is.
 
     Raises:
-        UntrustedModelError: the functions of the target would not load it.
-        ArtifactError: its bytes are not the published ones, or its answer is not the golden one.
-        ConflictError: it is signed, and the target has another version of its number.
+        UntrustedModelError: The target's functions would not load it.
+        ArtifactError: Its bytes differ from the published ones, or its answer from the golden one.
+        ConflictError: It is signed, and the target has another version of its number.
     """
     _require_trusted(manifest, target.public_keys, sign)
     report(f"check    {_check_golden(source, manifest)}")
-    earlier = _find(target.registry, manifest, sign)
-    _copy_blobs(source, manifest, target.registry, report)  # of an earlier version, too: one may have been deleted
-    stored = earlier or _store(source, manifest, target.registry, sign)
-    report(f"{'there' if earlier else 'copied':<8} {stored.model} version {stored.version}{_signer(stored)}")
-    return Promoted(stored, earlier is None, not is_staged and _make_live(target.registry, stored))
+    existing = _find(target.registry, manifest, sign)
+    _copy_blobs(source, manifest, target.registry, report)  # of an existing version too: a blob may have been deleted
+    stored = existing or _store(source, manifest, target.registry, sign)
+    signer = f", signed by {stored.signature['public_key']}" if stored.signature else ""
+    report(f"{'there' if existing else 'copied':<8} {stored.model} version {stored.version}{signer}")
+    return Promoted(stored, existing is None, not is_staged and _make_live(target.registry, stored))
 
 
 def _require_trusted(manifest: Manifest, public_keys: tuple[bytes, ...], sign: Sign | None) -> None:
-    """Refuse a version that the target's functions would not load, or whose signature is not of it.
+    """Refuse a version with an invalid signature, or one that the target's functions would not load.
 
     Raises:
-        UntrustedModelError: it is one.
+        UntrustedModelError: The version is refused.
     """
     if manifest.signature and not signature.is_valid(manifest):
         signature.require(manifest, [signature.parse_public_key(manifest.signature["public_key"])])
@@ -162,10 +158,10 @@ def _require_trusted(manifest: Manifest, public_keys: tuple[bytes, ...], sign: S
 
 
 def _check_golden(source: Registry, manifest: Manifest) -> str:
-    """Load a version as a function does, and compare its answer with the golden example; return what was found.
+    """Load a version as a function does, and compare its answer with the golden example; return a line that says so.
 
     Raises:
-        ArtifactError: it does not load, or its answer is another one.
+        ArtifactError: It does not load, or its answer differs.
     """
     golden = source.golden(manifest)
     model = load(source, manifest, threads=1)
@@ -179,20 +175,20 @@ def _check_golden(source: Registry, manifest: Manifest) -> str:
 
 
 def _find(target: Registry, manifest: Manifest, sign: Sign | None) -> Manifest | None:
-    """Return the version of the target that is this one already; None if there is none.
+    """Return the target's copy of a version; None if there is none.
 
     Raises:
-        ConflictError: it cannot be one, as another version has its number.
+        ConflictError: Another version has the number of a signed one.
     """
     publication = manifest.provenance.publication
     if sign is not None:
         return find_published(target, manifest.model, publication, sign)
     try:
-        found = target.version(manifest.model, manifest.version)
+        same_number = target.version(manifest.model, manifest.version)
     except ModelNotFoundError:
         return None if manifest.signature else find_published(target, manifest.model, publication)
-    if found.to_document() == manifest.to_document():
-        return found
+    if same_number.to_document() == manifest.to_document():
+        return same_number
     if manifest.signature:
         raise ConflictError(
             f"{target.store.url}: has another {manifest.model} version {manifest.version}, and the signature is of "
@@ -202,17 +198,17 @@ def _find(target: Registry, manifest: Manifest, sign: Sign | None) -> Manifest |
 
 
 def _copy_blobs(source: Registry, manifest: Manifest, target: Registry, report: Report) -> None:
-    """Store a version's artifacts that the target lacks."""
+    """Store the version's artifacts that the target lacks."""
     for artifact in manifest.artifacts:
         try:
-            target.artifacts.read(artifact)  # an earlier attempt, or another version, has brought it
+            target.artifacts.read(artifact)  # stored by an earlier attempt, or with another version
         except ArtifactError:
             report(f"copy     {artifact.role} {artifact.variant}, {artifact.size_bytes} bytes")
             _put(target, layout.blob_key(artifact.sha256), bytes(source.artifacts.read(artifact)))
 
 
 def _store(source: Registry, manifest: Manifest, target: Registry, sign: Sign | None) -> Manifest:
-    """Store a version under its own number if that is free, or else under the next free one, live for nobody yet."""
+    """Store a version under its own number if that is free, else under the next free one; no alias names it yet."""
     if sign is None and manifest.version not in target.versions(manifest.model):
         return target.adopt(source, manifest.model, manifest.version)
     return copy_version(source, manifest, target, alias=None, sign=sign)
@@ -228,13 +224,9 @@ def _put(target: Registry, key: str, data: bytes) -> None:
 
 
 def _make_live(target: Registry, manifest: Manifest) -> bool:
-    """Move live to a version; return whether it was another one."""
+    """Make a version live; return False if it was live already."""
     with suppress(ModelNotFoundError):
         if target.resolve(manifest.model).version == manifest.version:
             return False
     target.promote(manifest.model, manifest.version)
     return True
-
-
-def _signer(manifest: Manifest) -> str:
-    return f", signed by {manifest.signature['public_key']}" if manifest.signature else ""

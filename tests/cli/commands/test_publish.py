@@ -15,6 +15,7 @@ from onnxlet.storage import open_store
 from onnxlet_cli.main import app
 from onnxlet_publishing.errors import ModelError
 from tests.helpers import graphs
+from tests.helpers.command import Command, fails, write_classifier
 from tests.publishing.test_graph_rewrites import normalizer, texts
 from tests.publishing.test_output_heads import INDEPENDENT, LOGITS, PROBABILITIES
 
@@ -159,3 +160,15 @@ def test_a_large_folder_reports_each_file(publish: Publish, tmp_path: Path) -> N
     done = publish(tmp_path / "many", "--stage")
     assert done.stderr.splitlines() == [f"{number + 1}/10 m{number}.onnx" for number in range(10)]
     assert len(done.stdout.splitlines()) == 10
+
+
+def test_a_folder_is_published_whole_or_not_at_all(onnxlet: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "catalogue"
+    folder.mkdir()
+    for name in ("a", "b"):
+        write_classifier(folder / f"{name}.onnx")
+    write_classifier(folder / "c.onnx", op_type="NoSuchOperator")
+    fails(onnxlet("publish", "catalogue"), "NoSuchOperator")
+    assert json.loads(onnxlet("models", "--json").stdout) == []
+    (folder / "c.onnx").unlink()
+    assert [row["model"] for row in json.loads(onnxlet("publish", "catalogue", "--json").stdout)] == ["a", "b"]

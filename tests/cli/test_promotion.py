@@ -15,8 +15,9 @@ from onnxlet.contract import layout, signature
 from onnxlet.errors import OnnxletError
 from onnxlet.registry.registry import Registry
 from onnxlet_cli.main import app
-from onnxlet_cli.promote import Where, find_stage
+from onnxlet_cli.promotion import Where, find_stage
 from onnxlet_cli.registry import open_registry
+from onnxlet_publishing.errors import CommandError
 from onnxlet_publishing.publish import publish
 from onnxlet_publishing.sign import load_sign
 from tests.conftest import BUCKET
@@ -44,7 +45,7 @@ class Two:
     def refused(self, *arguments: str) -> str:
         before = everything(self.target)
         result = self.promote(*arguments)
-        assert isinstance(result.exception, OnnxletError), result.output
+        assert isinstance(result.exception, CommandError | OnnxletError), result.output
         assert everything(self.target) == before, "nothing is written before all is checked"
         return str(result.exception)
 
@@ -282,6 +283,6 @@ def test_a_state_is_only_for_stacks_of_gcp(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "a-token")
     arguments = ["promote", "--from", "staging", "--to", "production", "--state", "gs://bucket"]
     result = CliRunner().invoke(app, arguments, catch_exceptions=True)
-    assert "--state: AWS keeps the state of a stack by itself" in str(result.exception)
-    with pytest.raises(OnnxletError, match="--state s3://bucket: expected gs://"):
+    assert "--state: AWS keeps the state of a stack itself" in str(result.exception)
+    with pytest.raises(CommandError, match="--state s3://bucket: expected gs://"):
         find_stage("--from", "staging", Where("gcp", "europe-west1", "project-1", "s3://bucket"))

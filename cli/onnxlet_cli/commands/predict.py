@@ -1,0 +1,125 @@
+"""`onnxlet predict`: answers a file in this process, with the functions' own code."""
+
+import json as json_format
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from onnxlet.http import Request
+from onnxlet.limits import MAX_EXPLAIN_RUNS, MAX_LENGTH
+from onnxlet.media import media_types
+from onnxlet.settings import Settings
+from onnxlet.web.app import App
+from onnxlet_cli import output
+from onnxlet_cli.options import JsonOption, RegistryOption
+from onnxlet_cli.registry import open_registry
+from onnxlet_publishing.errors import UsageError
+from onnxlet_publishing.google_identity import storage_of
+
+STDIN = Path("-")
+
+SHOWN_VALUES = 32
+"""The most values of an output that are printed without `--json`."""
+
+
+def predict(
+    name: Annotated[str, typer.Argument(help="Name of the model: NAME, NAME@ALIAS or NAME@VERSION.")],
+    file: Annotated[
+        Path, typer.Argument(help="An image, an array (.npy), rows as JSON, or a V2 request; - reads standard input.")
+    ],
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Answer a file in this process, with the functions' own code."""
+    answer = predict_file(open_registry(registry).store.url, name, file)
+    lines = [f"  {line}" for prediction in answer.get("predictions", []) for line in prediction_lines(prediction)]
+    is_v2 = "predictions" not in answer
+    title = "" if is_v2 else f"{answer['model']} version {answer['version']}"
+    output.show(answer, title, *lines, json=json or is_v2)
+
+
+def predict_file(registry_url: str, name: str, file: Path) -> dict[str, Any]:
+    """Return the app's answer to a file: to a V2 request by `infer`, to anything else by `predict`.
+
+    Args:
+        registry_url: The registry's root.
+        name: `NAME`, `NAME@ALIAS` or `NAME@VERSION`.
+        file: The payload; `-` is the standard input.
+
+    Raises:
+        UsageError: The file cannot be read, or the app refuses it.
+    """
+    body = _read(file)
+    model, _, version = name.partition("@")
+    path = f"{model}/versions/{version}" if version.isdecimal() else name
+    return _post(registry_url, f"/v2/models/{path}/infer" if _is_v2(body) else f"/predict/{path}", file, body, {})
+
+
+def post_file(
+    registry_url: str, path: str, file: Path, query: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Post a file to a path of the app and return the response's document; raises as `predict_file`."""
+    return _post(registry_url, path, file, _read(file), query)
+
+
+def _post(registry_url: str, path: str, file: Path, body: bytes, query: Mapping[str, str]) -> dict[str, Any]:
+    settings = Settings(
+        registry_url,
+        storage=storage_of(registry_url),
+        explain_runs=MAX_EXPLAIN_RUNS,
+        generate_length=MAX_LENGTH,
+    )
+    app = App(settings, write_line=lambda _line: None)
+    response = app.handle(Request("POST", path, body, {"content-type": _media_type(file, body)}, query))
+    document: dict[str, Any] = orjson.loads(response.body)
+    if response.status != 200:
+        raise UsageError(f"{file}: {document['error']}")
+    return document
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == STDIN else file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
+
+
+def _media_type(file: Path, body: bytes) -> str:
+    """Return the media type of a file by its name, or of the standard input by its first byte."""
+    if file != STDIN:
+        return media_types.media_type_of(file.name)
+    return media_types.JSON if body.lstrip()[:1] in (b"{", b"[") else "application/octet-stream"
+
+
+def _is_v2(body: bytes) -> bool:
+    """Return whether a body is a V2 infer request: `{"inputs": [{"name": ...}, ...]}`."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    inputs = document.get("inputs") if isinstance(document, dict) else None
+    return isinstance(inputs, list) and all(isinstance(item, dict) and "name" in item for item in inputs)
+
+
+def prediction_lines(prediction: object) -> list[str]:
+    """Return one prediction as lines for people: its labels, most probable first, or the values of its outputs."""
+    if not isinstance(prediction, dict):
+        return [_values(prediction)]
+    if "label" not in prediction:
+        return [f"{name}  {_values(value)}" for name, value in prediction.items()]
+    return ["  ".join(map(output.to_cell, entry.values())) for entry in prediction.get("top", [prediction])]
+
+
+def _values(values: object) -> str:
+    """Return a few values as JSON; of many values, only their shape."""
+    shape, first, count = [], values, 1
+    while isinstance(first, list):
+        shape.append(str(len(first)))
+        count *= len(first)
+        first = first[0] if first else None
+    return f"{' x '.join(shape)} values; --json prints them" if count > SHOWN_VALUES else json_format.dumps(values)

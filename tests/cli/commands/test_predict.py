@@ -1,0 +1,95 @@
+"""`onnxlet predict`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from onnxlet_cli.commands.predict import prediction_lines
+from onnxlet_cli.main import app
+from tests.helpers.command import Command, write_classifier
+
+
+def test_images_get_labels_and_tensors_get_tensors(onnxlet: Command, tmp_path: Path) -> None:
+    write_classifier(tmp_path / "shapes.onnx")
+    (tmp_path / "labels.txt").write_text("circle\nsquare\n")
+    (tmp_path / "preprocess.json").write_text('{"height": 4, "width": 4, "channels": 1}')
+    Image.new("L", (10, 12), 200).save(tmp_path / "grey.png")
+    onnxlet("publish", "shapes.onnx", "--labels", "labels.txt", "--preprocess", "preprocess.json")
+    answer = json.loads(onnxlet("predict", "shapes", "grey.png", "--json").stdout)
+    (prediction,) = answer["predictions"]
+    assert prediction["label"] in {"circle", "square"}
+    assert sum(entry["probability"] for entry in prediction["top"]) == pytest.approx(1)
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 4, 4, 1], "data": [0.5] * 16}
+    (tmp_path / "request.json").write_text(json.dumps({"inputs": [tensor]}))
+    answer = json.loads(onnxlet("predict", "shapes", "request.json").stdout)
+    assert answer["outputs"][0]["shape"] == [1, 2]
+
+
+class TestPredict:
+    """All that /predict takes over HTTP, in this process."""
+
+    @pytest.fixture
+    def predict(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+        monkeypatch.chdir(tmp_path)
+        path = write_classifier(tmp_path / "shapes.onnx")
+        (tmp_path / "labels.txt").write_text("circle\nsquare\n")
+        (tmp_path / "preprocess.json").write_text('{"height": 4, "width": 4, "channels": 1}')
+        publish = ["publish", str(path), "--registry", "registry"]
+        for more in (["--name", "rows", "--labels", "labels.txt"], ["--name", "raw"], ["--name", "raw"]):
+            assert CliRunner().invoke(app, [*publish, *more]).exit_code == 0
+        pictures = ["--name", "pictures", "--preprocess", "preprocess.json"]
+        assert CliRunner().invoke(app, [*publish, *pictures]).exit_code == 0
+        Image.new("L", (10, 12), 200).save(tmp_path / "grey.png")
+
+        def run(*arguments: str, stdin: bytes = b"") -> Result:
+            return CliRunner().invoke(app, ["predict", *arguments, "--registry", "registry"], input=stdin)
+
+        return run
+
+    ROW = [[[0.5]] * 4] * 4
+
+    @pytest.mark.parametrize("document", [[ROW, ROW], {"instances": [{"x": ROW}, {"x": ROW}]}])
+    def test_rows_of_json_get_labels(self, predict: Callable[..., Result], tmp_path: Path, document: object) -> None:
+        (tmp_path / "rows.json").write_text(json.dumps(document))
+        done = predict("rows", "rows.json")
+        assert done.exit_code == 0, done.output
+        name, *lines = done.stdout.splitlines()
+        assert name == "rows version 1"
+        assert len(lines) == 4, "two labels for each row"
+        assert {line.split()[0] for line in lines} == {"circle", "square"}
+
+    def test_a_model_without_labels_gives_the_values_of_its_outputs(self, predict: Callable[..., Result]) -> None:
+        done = predict("pictures", "grey.png")
+        assert done.exit_code == 0, done.output
+        name, line = done.stdout.splitlines()
+        assert name == "pictures version 1"
+        assert len(json.loads(line)) == 2
+        assert json.loads(predict("pictures", "grey.png", "--json").stdout)["predictions"] == [json.loads(line)]
+
+    def test_the_standard_input_is_a_file_too(self, predict: Callable[..., Result], tmp_path: Path) -> None:
+        tensor = {"name": "x", "datatype": "FP32", "shape": [1, 4, 4, 1], "data": [0.5] * 16}
+        for model, body in (
+            ("pictures", (tmp_path / "grey.png").read_bytes()),
+            ("rows", json.dumps([self.ROW]).encode()),
+            ("rows", json.dumps({"inputs": [tensor]}).encode()),
+        ):
+            done = predict(model, "-", stdin=body)
+            assert done.exit_code == 0, done.output
+
+    def test_a_version_may_be_named_by_its_number(self, predict: Callable[..., Result], tmp_path: Path) -> None:
+        (tmp_path / "rows.json").write_text(json.dumps([self.ROW]))
+        for reference, version in (("raw", 2), ("raw@live", 2), ("raw@1", 1), ("raw@2", 2)):
+            assert predict(reference, "rows.json").stdout.startswith(f"raw version {version}\n")
+        assert "no version 3" in str(predict("raw@3", "rows.json").exception)
+
+    def test_many_values_are_counted_and_not_printed(self) -> None:
+        assert prediction_lines([[[0.0] * 300] * 200]) == ["1 x 200 x 300 values; --json prints them"]
+        assert prediction_lines({"a": [1.0, 2.0], "b": [[0] * 40]}) == [
+            "a  [1.0, 2.0]",
+            "b  1 x 40 values; --json prints them",
+        ]
+        assert prediction_lines([]) == ["[]"]
