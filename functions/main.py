@@ -3,8 +3,12 @@
 import os
 from typing import Any
 
-from onnxlet.registry import prefetch
-from onnxlet.settings import Settings
+from onnxlet.contract.light_orjson import import_orjson
+
+import_orjson()
+
+from onnxlet.registry import prefetch  # noqa: E402
+from onnxlet.settings import Settings  # noqa: E402
 
 settings = Settings.from_environment(os.environ)
 prefetched = prefetch.begin(settings)  # fetches the default model while the rest is imported

@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import orjson
+
 import onnxlet
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
@@ -19,8 +21,8 @@ HEAVY = (
     "onnx",
     "pydantic",
     "PIL",
-    "training",
-    "cli",
+    "onnxlet_training",
+    "onnxlet_cli",
     "numpy",
     "onnxruntime",
 )
@@ -47,6 +49,22 @@ def test_importing_main_imports_nothing_heavy() -> None:
     assert "onnxlet" in modules
     assert modules.isdisjoint(HEAVY)
     assert "concurrent" not in modules, "of what answers objects, which a function for HTTP does not need"
+
+
+def test_importing_main_imports_no_module_that_only_makes_classes_or_parses_addresses() -> None:
+    """Without `site`, as Lambda's package is started; `test_light_orjson.py` says why orjson would bring two of them."""
+    packages = Path(onnxlet.__file__).parents[1], Path(orjson.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-S", "-X", "importtime", "-c", "import main"],
+        cwd=FUNCTIONS,
+        env={"ONNXLET_REGISTRY": "s3://models/registry", "PYTHONPATH": os.pathsep.join(map(str, packages))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    modules = imported(done)
+    assert "orjson" in modules
+    assert modules.isdisjoint({"dataclasses", "inspect", "uuid", "platform", "ipaddress"})
 
 
 def test_loading_and_running_a_model_imports_nothing_heavy_either(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from onnxlet.errors import CredentialsError
 from onnxlet.storage.connection import ContainerCredentials
@@ -100,7 +99,8 @@ class ContainerCredentialProvider:
         Raises:
             CredentialsError: the endpoint returns no credentials.
         """
-        from http.client import HTTPConnection, HTTPException  # only functions from a snapshot need it
+        from http.client import HTTPConnection, HTTPException  # only functions from a snapshot need these
+        from urllib.parse import urlsplit
 
         address = urlsplit(self._endpoint.url)
         try:

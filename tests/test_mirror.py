@@ -1,0 +1,61 @@
+"""The tests mirror the code by name.
+
+A module `a/b.py` is tested in `tests/.../a/test_b.py`, in `test_b_TOPIC.py` there, or in the file of its package,
+`tests/.../test_a.py`. Each test file in these folders has the name of a module or of a package.
+"""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = {
+    "functions": ROOT / "functions/onnxlet",
+    "publishing": ROOT / "publishing/onnxlet_publishing",
+    "training": ROOT / "training/onnxlet_training",
+    "cli": ROOT / "cli/onnxlet_cli",
+}
+MAX_TEST_LINES = 400
+MAX_LINES = 350
+
+
+def modules() -> list[tuple[str, Path]]:
+    """Return each module of the product with the folder of its tests, packages' `__init__` aside."""
+    found = []
+    for name, package in FOLDERS.items():
+        for path in sorted(package.rglob("*.py")):
+            if path.stem not in {"__init__", "__main__"}:
+                found.append((f"{name}/{path.relative_to(package).with_suffix('')}", path))
+    return found
+
+
+def tests_of(module: str) -> list[Path]:
+    """Return the test files of a module, named with its path below `tests/`."""
+    folder, name = (ROOT / "tests" / module).parent, module.rpartition("/")[2]
+    return [path for path in folder.glob(f"test_{name}*.py") if path.stem == f"test_{name}" or _is_topic(path, name)]
+
+
+def _is_topic(path: Path, name: str) -> bool:
+    return path.stem.startswith(f"test_{name}_")
+
+
+@pytest.mark.parametrize("module", [module for module, _ in modules()])
+def test_a_module_or_its_package_has_a_test_file_of_its_name(module: str) -> None:
+    package = module.rpartition("/")[0]
+    assert tests_of(module) or ("/" in package and tests_of(package))
+
+
+def test_a_test_file_has_the_name_of_a_module_or_a_package() -> None:
+    known = {test for module, _ in modules() for name in (module, module.rpartition("/")[0]) for test in tests_of(name)}
+    written = {path for name in FOLDERS for path in (ROOT / "tests" / name).rglob("test_*.py")}
+    assert sorted(str(path.relative_to(ROOT)) for path in written - known) == []
+
+
+@pytest.mark.parametrize("path", [path for _, path in modules()], ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_is_short_enough_to_read(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("tests/**/*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_test_file_is_short_enough_to_read(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_TEST_LINES
