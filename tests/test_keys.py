@@ -91,7 +91,7 @@ def test_nvidias_client_shows_a_key_as_a_header(function: Deployed) -> None:
     inputs = [InferInput(name, [1, 2], "INT32") for name in ("a", "b")]
     for each in inputs:
         each.set_data_from_numpy(np.array([[5, 7]], np.int32))
-    with pytest.raises(InferenceServerException, match="expected an API key"):
+    with pytest.raises(InferenceServerException, match="expected a valid API key"):
         client.infer("two", inputs)
     found = client.infer("two", inputs, headers={"Authorization": f"Bearer {key}"}).as_numpy("sum")
     client.close()

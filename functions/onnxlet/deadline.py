@@ -75,7 +75,7 @@ def inherited(function: Callable[Parameters, Result]) -> Callable[Parameters, Re
 
 
 def end_s() -> float:
-    """Return the deadline as a time of the monotonic clock; infinity if there is none."""
+    """Return the deadline as a time of the monotonic clock; infinity without a deadline."""
     return _end_s.get()
 
 

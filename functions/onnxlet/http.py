@@ -14,73 +14,73 @@ from onnxlet.limits import MAX_ACCEPTED_CODINGS, MAX_BODY_BYTES, MAX_CODINGS, MA
 from onnxlet.record import EMPTY, Record, replace
 
 JSON = "application/json"
-"""Without a charset: KServe's client reads an error's text only where the type is exactly this."""
+"""The media type of JSON, without a charset: KServe's client reads an error's text only if the type is exactly this."""
 
 MIN_COMPRESSED_BYTES = 1024
-"""A smaller body fits one packet either way."""
+"""The size below which a body is not compressed: it fits one packet anyway."""
 
 COMPRESSION_LEVEL = 1
-"""The fastest: time is billed, and the gain of the others on JSON is small."""
+"""The fastest level: time is billed, and slower levels make JSON little smaller."""
 
 WINDOW_BITS = {"gzip": 31, "deflate": 15}
-"""The content codings, with zlib's number for each, and the preferred one first."""
+"""The supported content codings with zlib's `wbits` for each, the preferred coding first."""
 
 ALIASES = {"x-gzip": "gzip"}
 """The other names of content codings. Source: RFC 9110, section 8.4.1.3."""
 
 _PLAIN = frozenset({"", "identity", "aws-chunked"})
-"""What names no coding; S3 keeps the last with objects that its SDKs have sent in chunks."""
+"""Values of `Content-Encoding` that mean no coding; S3 stores the last with objects that its SDKs upload in chunks."""
 
 _RAW_WINDOW_BITS = -15
-"""zlib's number for deflate without zlib's own header, which many clients send. Source: RFC 9110, section 8.4.1.2."""
+"""The `wbits` of deflate without zlib's header, which many clients send. Source: RFC 9110, section 8.4.1.2."""
 
 MAX_INFLATION = 1032
-"""How many bytes one byte may become. Source: zlib, "Technical Details", maximum compression factor."""
+"""The largest factor by which a body grows. Source: zlib, "Technical Details", maximum compression factor."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 
 _INFLATE_BYTES = 64 * 1024
-"""What is given to zlib at a time: it copies what follows the end of a member."""
+"""The size of the pieces that zlib gets: it copies whatever follows the end of a member."""
 
 _QUALITY = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
-"""How much a client wants a coding. Source: RFC 9110, section 12.4.2."""
+"""A client's preference for a coding, 0 to 1. Source: RFC 9110, section 12.4.2."""
 
 
 class Request(Record):
-    """An HTTP request, whichever cloud it came through."""
+    """An HTTP request, in the same form for both clouds."""
 
     method: str
     path: str
-    """Decoded, without the query."""
+    """The path, percent-decoded and without the query."""
     body: bytes = b""
     headers: Mapping[str, str] = EMPTY
-    """Names in lower case."""
+    """The header fields, by name in lower case."""
     query: Mapping[str, str] = EMPTY
     id: str | None = None
-    """The platform's name for it."""
+    """The platform's identifier of the request."""
     base_path: str = ""
-    """The path that was in front of `path`: a domain's mapping, a load balancer's rule."""
+    """The prefix that was removed from `path`: that of a domain's mapping or of a load balancer's rule."""
     response_limit_bytes: int | None = None
-    """What its answer may have at most, where the way that it came allows less than the platform."""
+    """The largest response if the request's way here allows less than the platform; else None."""
 
 
 class Response(Record):
-    """An HTTP response, whichever cloud it goes through."""
+    """An HTTP response, in the same form for both clouds."""
 
     status: int
     body: bytes
     content_type: str = JSON
     headers: Mapping[str, str] = EMPTY
-    """Beside the content type."""
+    """The header fields other than the content type."""
 
     @property
     def is_text(self) -> bool:
-        """Whether the body is text that is not compressed, as Lambda can carry it without base64."""
+        """Whether the body is uncompressed text, which Lambda carries without base64."""
         return self.content_type.startswith((JSON, "text/")) and "content-encoding" not in self.headers
 
 
 def merged(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return header fields by name in lower case; one that is repeated is a list. Cookies are passed over.
+    """Return header fields by name in lower case: repeated ones joined by commas, and without cookies.
 
     Source: RFC 9110, section 5.3.
     """
@@ -93,39 +93,39 @@ def merged(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def below(request: Request, base_path: str) -> Request:
-    """Return a request by its path below a base path, as if that were the root; one beside it stays as it is."""
+    """Return a request with the base path moved out of its path; a request outside of the base path is not changed."""
     if not base_path or not f"{request.path}/".startswith(f"{base_path}/"):
         return request
     return replace(request, path=request.path.removeprefix(base_path), base_path=f"{request.base_path}{base_path}")
 
 
 def without_body(response: Response) -> Response:
-    """Return the response to HEAD: what GET would have answered, but its body. Source: RFC 9110, section 9.3.2."""
+    """Return the response to HEAD: that to GET without its body. Source: RFC 9110, section 9.3.2."""
     return replace(response, body=b"", headers={**response.headers, "content-length": str(len(response.body))})
 
 
 def to_json(document: Mapping[str, Any] | list[Any], status: int = 200) -> Response:
-    """A JSON answer."""
+    """Return a response with a JSON document."""
     return Response(status, orjson.dumps(document))
 
 
 def decompressed(request: Request) -> Request:
-    """Return the request with its body as it was before it was compressed; raises as `inflated`."""
+    """Return a request with its body decompressed; raise as `inflated` does."""
     coding = request.headers.get("content-encoding")
     return request if coding is None else replace(request, body=inflated(request.body, coding))
 
 
 def inflated(body: bytes, coding: str) -> bytes:
-    """Return a body as it was before it was compressed.
+    """Decompress a body.
 
     Args:
         body: The body.
-        coding: The value of its `Content-Encoding`: the codings in the order in which they were applied.
+        coding: The value of `Content-Encoding`: the codings in the order in which they were applied.
 
     Raises:
-        UnsupportedMediaError: a coding other than gzip or deflate, or too many of them.
-        UnreadablePayloadError: a body that is not so encoded.
-        TooLargeError: one that grows over the limit; no more than that is ever decompressed.
+        UnsupportedMediaError: a coding is not gzip or deflate, or there are too many codings.
+        UnreadablePayloadError: the body does not have this coding.
+        TooLargeError: the body grows over the limit; no more than that is decompressed.
     """
     names = [name.strip().lower() for name in coding.split(",")]
     codings = [ALIASES.get(name, name) for name in names if name not in _PLAIN]
@@ -140,7 +140,7 @@ def inflated(body: bytes, coding: str) -> bytes:
 
 
 def _inflate_members(body: bytes, coding: str) -> bytes:
-    """Undo one coding: a gzip body may have several members, and zeros after them, as tapes and block files do."""
+    """Undo one coding. A gzip body may have several members and zeros after them, as on tapes and in block files."""
     memory.take(2 * min(MAX_INFLATED_BYTES, MAX_INFLATION * len(body)))
     pieces: list[bytes] = []
     left_bytes, position = MAX_INFLATED_BYTES, 0
@@ -152,14 +152,14 @@ def _inflate_members(body: bytes, coding: str) -> bytes:
         if coding != "gzip" or rest[:2] != GZIP_MAGIC:
             break
     if rest[:2] == GZIP_MAGIC and coding == "gzip":
-        raise TooLargeError(f"expected gzip of at most {MAX_GZIP_MEMBERS} members, it has more")
+        raise TooLargeError(f"gzip body: expected at most {MAX_GZIP_MEMBERS} members, got more")
     if rest and (coding != "gzip" or bytes(rest).strip(b"\0")):
-        raise UnreadablePayloadError(f"{len(rest)} bytes follow the {coding} body")
+        raise UnreadablePayloadError(f"{coding} body: expected nothing after its end, got {len(rest)} bytes")
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _inflate_member(body: bytes, start: int, coding: str, at_most: int) -> tuple[bytes, int]:
-    """Inflate what begins at a position; returns it, and where it ends."""
+    """Decompress the member that starts at a position; return it and the position after it."""
     import zlib  # most requests are not compressed
 
     decompressor = zlib.decompressobj(_window_bits(body, coding))
@@ -167,7 +167,7 @@ def _inflate_member(body: bytes, start: int, coding: str, at_most: int) -> tuple
     while not decompressor.eof:
         chunk = body[position : position + _INFLATE_BYTES]
         if not chunk:
-            raise UnreadablePayloadError(f"the {coding} body ends before its time")
+            raise UnreadablePayloadError(f"the {coding} body is cut off")
         try:
             piece = decompressor.decompress(chunk, at_most + 1 - size_bytes)
         except zlib.error as error:
@@ -175,19 +175,21 @@ def _inflate_member(body: bytes, start: int, coding: str, at_most: int) -> tuple
         pieces.append(piece)
         size_bytes += len(piece)
         if size_bytes > at_most:
-            raise TooLargeError(f"expected {coding} of at most {MAX_INFLATED_BYTES} bytes, it holds more")
+            raise TooLargeError(
+                f"{coding} body: expected at most {MAX_INFLATED_BYTES} bytes after decompression, got more"
+            )
         position += len(chunk) - len(decompressor.unused_data)
     return b"".join(pieces), position
 
 
 def _window_bits(body: bytes, coding: str) -> int:
-    """Return zlib's number for a body: deflate comes with zlib's header, whose two bytes are a check of themselves."""
+    """Return zlib's `wbits` for a body. Deflate may come with zlib's header, two bytes that include a checksum."""
     has_header = len(body) >= 2 and body[0] & 15 == 8 and int.from_bytes(body[:2]) % 31 == 0
     return WINDOW_BITS[coding] if coding == "gzip" or has_header else _RAW_WINDOW_BITS
 
 
 def compressed(response: Response, request: Request) -> Response:
-    """Return the response smaller, if the client accepts that and it pays."""
+    """Return the response compressed if the client accepts that and the body is large enough."""
     if "content-encoding" in response.headers:
         return response
     qualities = _qualities(request.headers.get("accept-encoding", ""))
@@ -206,7 +208,7 @@ def compressed(response: Response, request: Request) -> Response:
 
 
 def _qualities(header: str) -> dict[str, float]:
-    """Return how much a client wants each coding that its `Accept-Encoding` names; what cannot be read names none."""
+    """Return a client's preference for each coding in its `Accept-Encoding`; malformed entries are ignored."""
     qualities: dict[str, float] = {}
     for part in header.lower().split(",")[:MAX_ACCEPTED_CODINGS]:
         name, _, parameter = (text.strip() for text in part.partition(";"))
@@ -217,18 +219,18 @@ def _qualities(header: str) -> dict[str, float]:
 
 
 def _negotiate(qualities: Mapping[str, float]) -> str | None:
-    """Return the coding that a client wants most; None leaves the response as it is.
+    """Return the coding that a client prefers; None if the response must stay uncompressed.
 
     Source: RFC 9110, section 12.5.3.
     """
     others = qualities.get("*", 0.0)
-    best = max(WINDOW_BITS, key=lambda coding: qualities.get(coding, others))  # of equals the first
+    best = max(WINDOW_BITS, key=lambda coding: qualities.get(coding, others))  # the first of equals
     quality = qualities.get(best, others)
     return best if quality > 0 and quality >= qualities.get("identity", 0.0) else None
 
 
 def wire_bytes(response: Response, *, is_lambda: bool) -> int:
-    """How many bytes of a platform's limit a response takes: Lambda carries it inside of a JSON document."""
+    """Return how much of the platform's limit a response takes in bytes: Lambda carries it inside a JSON document."""
     if not is_lambda:
         return len(response.body)
     if response.is_text:
@@ -237,7 +239,7 @@ def wire_bytes(response: Response, *, is_lambda: bool) -> int:
 
 
 def check_size(body: bytes) -> None:
-    """Refuse a body over the limit; raises as `check_length`."""
+    """Refuse a body over the limit; raise as `check_length` does."""
     check_length(len(body))
 
 
@@ -245,10 +247,10 @@ def check_length(size_bytes: int) -> None:
     """Refuse a body over the limit by its size.
 
     Raises:
-        TooLargeError: the body is over it.
+        TooLargeError: the body is larger than the limit.
     """
     if size_bytes > MAX_BODY_BYTES:
         raise TooLargeError(
             f"expected a body of at most {MAX_BODY_BYTES} bytes, got {size_bytes}: name an object in storage instead, "
-            f'as {{"image_path": URL}}, or drop it where object events are answered'
+            f'as {{"image_path": URL}}, or put the object where object events are answered'
         )

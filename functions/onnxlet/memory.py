@@ -1,11 +1,11 @@
-"""The memory of this process: how much it takes, what requests may take of it, and how it goes back to the system.
+"""Memory: how much this process uses, how much of it requests may use, and how it returns to the system.
 
-What a request becomes is counted before it is decoded, against one budget of the process. Three rules keep requests
-from waiting for each other for ever:
+The size of what a request will become is counted before it is decoded, against one budget of the process. Three rules
+prevent deadlocks between requests:
 
-- A step (`taken`) gives its memory back when it ends, whatever others do. A request without room waits for such steps.
-- What a request keeps (`take`) may stand in the way for longer. A request without room for that reason gives back all
-  of its own, waits for its turn, and begins again alone.
+- A step (`taken`) always gives its memory back when it ends. A request that finds too little memory waits for steps.
+- Memory that a request keeps until it ends (`take`) may block others for longer. A request that finds too little memory
+  for that reason gives all of its own back, waits for its turn, and starts again while no other request takes memory.
 - A request that needs more than the whole budget is refused at once.
 """
 
@@ -24,13 +24,13 @@ from onnxlet.errors import BusyError, TooLargeError
 from onnxlet.limits import MAX_REQUEST_PIXELS, MIB
 
 RESERVED_BYTES = 128 * MIB
-"""What is neither for models nor for what requests become: Python, the libraries, bodies on their way, and answers."""
+"""Memory for Python, the libraries, and the bodies of requests and responses; neither models nor the budget get it."""
 
 MIN_SHARE = 16
-"""The part of the memory, one in so many, that requests may always take, however much the models may."""
+"""The budget is never less than this fraction, 1/16, of the memory, however much the models may take."""
 
 M_MMAP_THRESHOLD = -3
-"""Of GNU's `malloc.h`: the size from which on a block is the system's own, and not a part of an arena."""
+"""A parameter of GNU's `mallopt`: the size from which a block is mapped by the system and not part of an arena."""
 
 CGROUP_FOLDER = "/sys/fs/cgroup"
 
@@ -38,46 +38,49 @@ Result = TypeVar("Result")
 
 
 class Budget:
-    """The bytes that all requests and objects together may become. Safe for threads."""
+    """The bytes that all requests and objects together may take. Safe for threads."""
 
     def __init__(self, size_bytes: int) -> None:
-        """Take the size."""
         self.size_bytes = size_bytes
         self._changed = threading.Condition()
         self._turn = threading.Lock()
         self._taken_bytes = 0
         self._temporaries = 0
         self._alone: Share | None = None
-        """Who has the budget alone, or waits until the others have given back what they hold."""
+        """The only share that may take memory now, or that waits until all others have given theirs back."""
 
     @classmethod
     def of(cls, function_bytes: int | None, models_bytes: int | None) -> Budget:
-        """Return the budget of a function: what its models and its libraries leave of its memory."""
+        """Return the budget of a function: the memory that its models and libraries leave."""
         total_bytes = function_bytes or system_bytes()
         models_bytes = models_bytes or total_bytes // 2
         return cls(max(total_bytes // MIN_SHARE, total_bytes - models_bytes - RESERVED_BYTES))
 
     def run(self, work: Callable[[], Result]) -> Result:
-        """Do work within the budget: at once beside others where there is room, else alone.
+        """Run a function within the budget: together with others if there is enough memory, else on its own.
 
         Args:
-            work: It may be begun a second time, as long as it has only decoded.
+            work: The function. It may run a second time, and must have no effect before it has taken its memory.
 
         Raises:
-            TooLargeError: the work needs more than the whole budget.
-            DeadlineError: others did not end in time.
+            TooLargeError: the function needs more than the whole budget.
+            DeadlineError: other requests did not end in time.
         """
         try:
             with self.share():
                 return work()
         except BusyError:
-            pass  # what the work had decoded is forgotten with the error
+            pass  # the error also frees what the function had decoded
         with self.alone():
             return work()
 
     @contextmanager
     def share(self) -> Iterator[Share]:
-        """Count what the context decodes, and give all of it back in the end; who finds no room gets a BusyError."""
+        """Count what the context decodes, and give all of it back at its end.
+
+        Raises:
+            BusyError: too little memory is left. Raised inside the context.
+        """
         share = Share(self)
         try:
             with share.counting():
@@ -87,7 +90,7 @@ class Budget:
 
     @contextmanager
     def alone(self) -> Iterator[Share]:
-        """Do as `share` does, but after all others: nobody else takes anything meanwhile.
+        """Count like `share`, but start when all others have ended, and let no other take memory meanwhile.
 
         Raises:
             DeadlineError: others did not end in time.
@@ -106,7 +109,7 @@ class Budget:
                     self._changed.notify_all()
 
     def take(self, share: Share, size_bytes: int, *, is_temporary: bool) -> None:
-        """Count more bytes for a share; see `take` and `taken`."""
+        """Count more bytes for a share; see the functions `take` and `taken`."""
         if share.size_bytes + size_bytes > self.size_bytes:
             raise TooLargeError(
                 f"decoding this takes about {(share.size_bytes + size_bytes) // MIB} MiB of memory, expected at most "
@@ -115,7 +118,7 @@ class Budget:
         with self._changed:
             while not self._has_room(share, size_bytes):
                 if not self._temporaries or self._alone is not None or share.is_closed:
-                    raise BusyError("the function's memory is taken by other requests: try again")
+                    raise BusyError("other requests use all of the function's memory: try again")
                 self._wait()
             self._taken_bytes += size_bytes
             if is_temporary:
@@ -124,14 +127,14 @@ class Budget:
                 share.size_bytes += size_bytes
 
     def give_back(self, size_bytes: int) -> None:
-        """Take back what one step took."""
+        """Take back the bytes of a step."""
         with self._changed:
             self._taken_bytes -= size_bytes
             self._temporaries -= 1
             self._changed.notify_all()
 
     def close(self, share: Share) -> None:
-        """Take back what a share keeps."""
+        """Take back all bytes that a share keeps."""
         with self._changed:
             self._taken_bytes -= share.size_bytes
             share.size_bytes, share.is_closed = 0, True
@@ -147,10 +150,9 @@ class Budget:
 
 
 class Share:
-    """What one request or object has decoded."""
+    """The memory that one request or object takes."""
 
     def __init__(self, budget: Budget) -> None:
-        """Begin with nothing."""
         self.size_bytes = 0
         self.pixels = 0
         self.is_closed = False
@@ -158,7 +160,7 @@ class Share:
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """Count here what the context decodes."""
+        """Count what the context decodes for this share."""
         token = _share.set(self)
         try:
             yield
@@ -166,12 +168,12 @@ class Share:
             _share.reset(token)
 
     def take(self, size_bytes: int) -> None:
-        """Keep so many bytes more."""
+        """Count bytes that the request keeps until it ends."""
         self._budget.take(self, size_bytes, is_temporary=False)
 
     @contextmanager
     def taken(self, size_bytes: int) -> Iterator[None]:
-        """Use so many bytes as long as the context lasts."""
+        """Count bytes while the context lasts."""
         self._budget.take(self, size_bytes, is_temporary=True)
         try:
             yield
@@ -179,21 +181,21 @@ class Share:
             self._budget.give_back(size_bytes)
 
     def close(self) -> None:
-        """Give back what is kept; what comes later, from a thread that nobody waits for any more, finds no room."""
+        """Give all bytes back. Threads that outlive the request cannot take memory any more."""
         self._budget.close(self)
 
 
 _share: ContextVar[Share | None] = ContextVar("share", default=None)
-"""Of the request or object that this thread works on; None where nothing is counted, as in training."""
+"""The share of the request or object that this thread works on; None if nothing is counted, as in training."""
 
 
 def take(size_bytes: int) -> None:
-    """Count what is about to be decoded and kept for the rest of the request.
+    """Count bytes that are about to be decoded and kept for the rest of the request.
 
     Raises:
-        TooLargeError: the request takes more than the whole budget.
-        BusyError: there is no room beside what others keep.
-        DeadlineError: there was no room in time.
+        TooLargeError: the request needs more than the whole budget.
+        BusyError: other requests keep too much of the memory.
+        DeadlineError: no memory became free in time.
     """
     share = _share.get()
     if share is not None:
@@ -202,7 +204,7 @@ def take(size_bytes: int) -> None:
 
 @contextmanager
 def taken(size_bytes: int) -> Iterator[None]:
-    """Count what one step takes, as long as the context lasts; inside of it nothing else may be counted.
+    """Count the bytes of one step while the context lasts; nothing else may be counted inside of it.
 
     Raises:
         TooLargeError, BusyError, DeadlineError: as `take`.
@@ -219,7 +221,7 @@ def count_pixels(pixels: int) -> None:
     """Count the pixels of an image that is about to be decoded.
 
     Raises:
-        TooLargeError: the images of the request have too many in all.
+        TooLargeError: the images of the request have too many pixels in all.
     """
     share = _share.get()
     if share is not None:
@@ -236,23 +238,23 @@ def system_bytes() -> int:
 
 def _group_limits() -> list[int]:
     """Return the limits of this process's control groups, of version 1 and 2, from the outermost in."""
-    found = []
+    limits = []
     for path in _group_files():
-        with suppress(OSError, ValueError), open(path, encoding="ascii") as file:  # "max" is no number
-            found.append(int(file.read()))
-    return found
+        with suppress(OSError, ValueError), open(path, encoding="ascii") as file:  # the text "max" is not a number
+            limits.append(int(file.read()))
+    return limits
 
 
 def _group_files() -> list[str]:
     names = {"": "memory.max", "memory": "memory.limit_in_bytes"}
-    folders = [("", "/"), ("memory", "/")]  # where a container sees its own group as the root
+    folders = [("", "/"), ("memory", "/")]  # a container sees its own group as the root
     with suppress(OSError), open("/proc/self/cgroup", encoding="utf-8") as file:
         folders += [(kind, path) for _, kind, path in (line.strip().split(":", 2) for line in file) if kind in names]
     return [f"{CGROUP_FOLDER}/{kind}{path}/{names[kind]}" for kind, path in folders]
 
 
 def resident_bytes() -> int:
-    """What this process takes now; 0 where the system does not say."""
+    """Return the bytes that this process uses now; 0 if the system does not say."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -262,19 +264,19 @@ def resident_bytes() -> int:
 
 @cache
 def return_large_blocks() -> None:
-    """Let the C library return each large block when it is freed, from whichever thread.
+    """Let the C library return each large block to the system when any thread frees it.
 
-    By itself it learns from freed blocks, up to 32 MiB, that such sizes come often, and keeps them for each thread.
+    By default it raises its threshold to the size of freed blocks, up to 32 MiB, and then keeps such blocks per thread.
     """
-    import ctypes  # only a process that is sent images ever needs it
+    import ctypes  # only a process that decodes images needs it
 
     with suppress(OSError, AttributeError):  # a C library other than GNU's
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MIB)
 
 
 def give_back() -> None:
-    """Let the C library return what was freed, which else it keeps and takes from again unseen."""
-    import ctypes  # only a process that lets models go ever needs it
+    """Let the C library return freed memory to the system, which it otherwise keeps."""
+    import ctypes  # only a process that unloads models needs it
 
     with suppress(OSError, AttributeError):  # a C library other than GNU's
         ctypes.CDLL(None).malloc_trim(0)

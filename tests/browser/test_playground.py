@@ -147,7 +147,7 @@ def test_a_gated_function_is_unlocked_by_its_key(page: Playground, gated: tuple[
     url, key = gated
     page.expected.add("/v2")
     page.page.goto(url)
-    assert "expected an API key" in page.problem()
+    assert "expected a valid API key" in page.problem()
     page.page.get_by_label("This function asks for a key").fill(key)
     page.page.get_by_role("button", name="Use it").click()
     page.choose_model("digits")

@@ -1,1 +1,1 @@
-"""Who may ask: API keys and quotas."""
+"""Access control: API keys and quotas."""

@@ -1,8 +1,8 @@
-"""The quotas: how many requests a key has left today, kept by all instances together in object storage alone.
+"""Quotas: how many requests a key has left today, counted by all instances together in object storage.
 
-A day's requests are cut into blocks. An instance takes one by creating its object, which succeeds once and nowhere
-else, and spends it by itself. So no more requests are ever let in than there are; what an instance has not spent when
-it ends is lost for the day: less than one block, the thousandth part of the quota.
+The requests of a day are divided into blocks. An instance takes a block by creating its object, which only one instance
+can, and then spends the block without asking the store. So the quota is never exceeded. What an instance has not spent
+when it ends is lost for the day: less than one block, a thousandth of the quota.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from onnxlet.errors import ConflictError, QuotaExceededError
 from onnxlet.storage import Store
 
 PREFIX = "quota"
-"""Under the results: `quota/<key id>/<day>/<block>`."""
+"""The folder of the results that holds the blocks, as `quota/<key id>/<day>/<block>`."""
 
 MAX_BLOCKS = 1000
-"""Of a day: as many as one answer of a store lists."""
+"""The number of blocks of a day: as many objects as a store lists in one response."""
 
 
 class Account:
@@ -54,23 +54,28 @@ class Quotas:
     """The quotas of all keys. Safe for threads."""
 
     def __init__(self, open_results: Callable[[], Store], now: Callable[[], float] = time.time) -> None:
-        """Take where the blocks are, and the clock, in seconds of Unix time."""
+        """Prepare to count.
+
+        Args:
+            open_results: Opens the place where the blocks are.
+            now: The clock, in seconds of Unix time.
+        """
         self._open_results = open_results
         self._now = now
         self._accounts: dict[str, Account] = {}
 
     def forget(self) -> None:
-        """Spend nothing more of what was taken: this process may be one of many that go on from here."""
+        """Forget the blocks that were taken: this process may be one of several that a snapshot was restored to."""
         self._accounts = {}
 
     def spend(self, key: Key, requests: int = 1) -> None:
-        """Take requests of a key's quota: all of them, or none where it has not so many left.
+        """Take requests of a key's quota: all of them, or none if fewer are left.
 
         Raises:
-            QuotaExceededError: it has not so many left today.
-            SettingsError: there is nowhere to count it.
+            QuotaExceededError: the key has fewer requests left today.
+            SettingsError: no place is configured where quotas could be counted.
             StoreError: the store does not answer.
-            DeadlineError: it did not before the time was over.
+            DeadlineError: the store did not answer in time.
         """
         if key.quota is None or requests == 0:
             return
@@ -80,7 +85,7 @@ class Quotas:
                 self._add_block(account, key.id, key.quota, requests)
 
     def _spend_left(self, account: Account, quota: int, requests: int) -> bool:
-        """Take requests of what this process has; gives False where it must take another block first."""
+        """Take requests of the blocks that this process has; return False if it must take another block first."""
         now = datetime.fromtimestamp(self._now(), UTC)
         with account.lock:
             account.begin(now.date().isoformat())
@@ -90,13 +95,15 @@ class Quotas:
             if not account.is_exhausted and requests <= quota:
                 return False
             if account.is_exhausted and account.left == 0:
-                text = f"all {quota} requests of {account.day} (UTC) are taken"
+                text = f"all {quota} requests of {account.day} (UTC) are used"
             else:
-                text = f"this request counts as {requests} more, and {account.left} are left of {account.day} (UTC)"
+                text = (
+                    f"this request counts as {requests} more, but only {account.left} are left of {account.day} (UTC)"
+                )
         raise QuotaExceededError(text, _until_tomorrow_s(now))
 
     def _add_block(self, account: Account, key_id: str, quota: int, requests: int) -> None:
-        """Take one more block, unless another thread has done so meanwhile. The caller holds the lock for taking."""
+        """Take one more block unless another thread has taken one meanwhile. The caller holds the lock for taking."""
         with account.lock:
             day, taken = account.day, account.taken
             if account.left >= requests or account.is_exhausted:
@@ -108,12 +115,12 @@ class Quotas:
                 account.is_exhausted = size == 0
 
     def _take_block(self, prefix: str, quota: int, taken: set[int]) -> int:
-        """Return how many requests one more block has; 0 where all are taken. `taken` is kept up to date."""
+        """Take one more block, update `taken`, and return the block's number of requests; 0 if all blocks are taken."""
         store, blocks = self._open_results(), min(quota, MAX_BLOCKS)
         while free := [block for block in range(blocks) if block not in taken]:
-            block = random.choice(free)  # noqa: S311 - in another order than others, who want one too
+            block = random.choice(free)  # noqa: S311 - so that instances rarely want the same block
             try:
-                # What is written is nobody else's: the store's own retry knows it again, and no other process does.
+                # The random text is this attempt's own: a retry after a lost reply recognizes the object as its own.
                 store.put_if_absent(f"{prefix}/{block}", to_json({"by": os.urandom(8).hex()}))
             except ConflictError:
                 taken |= {block, *(int(name) for name in store.children(prefix) if name.isdigit())}
@@ -124,6 +131,6 @@ class Quotas:
 
 
 def _until_tomorrow_s(now: datetime) -> int:
-    """Whole seconds until the next day of UTC begins."""
+    """Return the whole seconds until the next day of UTC begins."""
     midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     return int((midnight - now).total_seconds()) + 1

@@ -1,1 +1,1 @@
-"""What an operator sees: log, metrics, statistics and captured samples."""
+"""Observability for operators: log, traces, statistics and captured samples."""

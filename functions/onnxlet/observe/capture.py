@@ -1,7 +1,7 @@
-"""The capture: what an operator may know of sampled answers, kept beside the results; the inputs only if he asks.
+"""Captured samples: facts about some answers, stored with the results; inputs only if the operator asks for them.
 
-One document for each sampled request, under `capture/<model>/<version>/<day>/`: the labels, their probabilities, and
-what `contract.reference` measures of the inputs.
+Each sampled request has one document under `capture/<model>/<version>/<day>/`: the labels, their probabilities, and the
+measures of the inputs that `contract.training_statistics` defines.
 """
 
 import math
@@ -20,32 +20,32 @@ from onnxlet.models.model import Model
 from onnxlet.storage import Store
 
 MAX_ROWS = 100
-"""Of one request: the first ones."""
+"""The first rows of a request, which are captured; further rows are not."""
 
 MAX_INPUT_BYTES = 4 * 1024 * 1024
-"""Of one request's tensors, where they are kept: those of larger ones are not."""
+"""The size of a request's tensors up to which they are captured."""
 
 SCHEMA = 1
 
 
 def write(
-    results: Store, model: Model, asked: Sequence[Batch], outputs: Sequence[Outputs], *, has_inputs: bool = False
+    results: Store, model: Model, batches: Sequence[Batch], outputs: Sequence[Outputs], *, has_inputs: bool = False
 ) -> None:
     """Write the document of one request.
 
     Args:
-        results: Where.
-        model: Who answered.
-        asked: What.
-        outputs: What it answered to each.
-        has_inputs: Whether the tensors that the model ran on are kept, too.
+        results: The store that the document is written to.
+        model: The model that answered.
+        batches: The request's batches.
+        outputs: The model's outputs for each batch.
+        has_inputs: Whether the tensors that the model ran on are captured, too.
 
     Raises:
-        OnnxletError: the store does not take it, or the answer has no labels that could be read.
+        OnnxletError: the store refuses the document, or the labels cannot be read from the outputs.
     """
     now = datetime.now(UTC)
     name, version = model.manifest.model, model.manifest.version
-    rows = [row for batch, found in zip(asked, outputs, strict=True) for row in _rows(model, batch.inputs, found)]
+    rows = [row for batch, out in zip(batches, outputs, strict=True) for row in _rows(model, batch.inputs, out)]
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "time": now.isoformat(timespec="seconds"),
@@ -53,30 +53,33 @@ def write(
         "version": version,
         "rows": rows[:MAX_ROWS],
     }
-    if has_inputs and sum(len(tensor.buffer) for batch in asked for tensor in batch.inputs.values()) <= MAX_INPUT_BYTES:
-        document["inputs"] = [to_items(batch.inputs) for batch in asked]
+    if (
+        has_inputs
+        and sum(len(tensor.buffer) for batch in batches for tensor in batch.inputs.values()) <= MAX_INPUT_BYTES
+    ):
+        document["inputs"] = [to_items(batch.inputs) for batch in batches]
     results.put_if_absent(f"{prefix(name, version, now)}/{os.urandom(16).hex()}.json", to_json(document))
 
 
 def prefix(model: str, version: int, day: date) -> str:
-    """Under which the documents of one version and one day, in UTC, lie."""
+    """Return the prefix of the documents of a version on a day in UTC."""
     return f"capture/{model}/{version}/{day:%Y-%m-%d}"
 
 
 def _rows(model: Model, inputs: Mapping[str, Tensor], outputs: Outputs) -> Iterator[dict[str, Any]]:
-    """What is known of each of the first rows."""
+    """Yield the label and the measures of each of the first rows."""
     count = _count(model, inputs)
     answers = _answers(model, outputs, count or 1)
     for place in range(min(count or 1, MAX_ROWS)):
-        found: dict[str, float] = {}
+        values: dict[str, float] = {}
         for name, tensor in inputs.items():
-            found |= measures(name, tensor if count is None else _row(tensor, place))
-        numbers = {name: value for name, value in found.items() if math.isfinite(value)}
+            values |= measures(name, tensor if count is None else _row(tensor, place))
+        numbers = {name: value for name, value in values.items() if math.isfinite(value)}
         yield {**(answers[place] if answers else {}), "measures": numbers}
 
 
 def _count(model: Model, inputs: Mapping[str, Tensor]) -> int | None:
-    """How many rows there are; None where the inputs' first dimension does not count any."""
+    """Return the number of rows; None if the inputs' first dimension does not count rows."""
     has_rows = all(spec.shape and isinstance(spec.shape[0], str) for spec in model.manifest.inputs)
     counts = {tensor.shape[:1] for tensor in inputs.values()}
     return next(iter(counts))[0] if has_rows and len(counts) == 1 else None
@@ -88,7 +91,7 @@ def _row(tensor: Tensor, place: int) -> Tensor:
 
 
 def _answers(model: Model, outputs: Outputs, count: int) -> list[dict[str, Any]]:
-    """The label and its probability for each row; nothing where there are no labels, or nobody asked for them."""
+    """Return the label and its probability for each row; nothing if there are no labels or none were requested."""
     classification, output = model.manifest.classification, outputs.get(model.manifest.class_output())
     if classification is None or output is None or output.shape[:1] != (count,):
         return []

@@ -1,4 +1,4 @@
-"""Statistics: how often each version was asked, and how long each step took."""
+"""Statistics: how many requests each version has answered, and how long each step took."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from onnxlet.contract.manifest import Manifest
 NANOSECONDS = 1e9
 
 MAX_VERSIONS = 1000
-"""Versions: where they come for months, those that have not answered for longest are forgotten."""
+"""The number of versions that are counted. A new version then replaces the one whose last success is the oldest."""
 
 _STEPS = {"decode": "compute_input", "run": "compute_infer", "encode": "compute_output"}
 """The steps of a request, with Triton's names for them."""
 
 
 class Totals:
-    """What a version has answered in this process."""
+    """The requests that a version has answered in this process."""
 
     __slots__ = ("failure_s", "failures", "last_ms", "steps_s", "success_s", "successes")
 
@@ -34,15 +34,14 @@ class Totals:
 
 
 class Statistics:
-    """What this process has answered, by model and version. Safe for threads."""
+    """The totals of this process by model and version. Safe for threads."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
         self._lock = threading.Lock()
         self._totals: dict[tuple[str, int], Totals] = {}
 
     def record(self, manifest: Manifest, *, is_success: bool, total_s: float, steps: Mapping[str, float]) -> None:
-        """Count one request that a model was found for, with the seconds of its steps."""
+        """Count one request for a version, with the seconds that each of its steps took."""
         key = (manifest.model, manifest.version)
         with self._lock:
             totals = self._totals.get(key) or self._begin(key)
@@ -57,13 +56,19 @@ class Statistics:
                 totals.failure_s += total_s
 
     def _begin(self, key: tuple[str, int]) -> Totals:
-        """Count from now on for this version. The caller holds the lock."""
+        """Start counting for a version. The caller holds the lock."""
         if len(self._totals) >= MAX_VERSIONS:
-            del self._totals[min(self._totals, key=lambda each: self._totals[each].last_ms)]
+            del self._totals[min(self._totals, key=lambda version: self._totals[version].last_ms)]
         return self._totals.setdefault(key, Totals())
 
     def to_document(self, model: str | None, version: int | None, is_visible: Callable[[str], bool]) -> dict[str, Any]:
-        """The statistics of one version, of one model, or of all that were asked, as far as the models are visible."""
+        """Return Triton's document of the statistics.
+
+        Args:
+            model: The model; None for all.
+            version: The version of it; None for all.
+            is_visible: Tells whether the client may see a model.
+        """
         with self._lock:
             keys = [key for key in sorted(self._totals) if model in {None, key[0]} and version in {None, key[1]}]
             return {"model_stats": [_model_statistics(key, self._totals[key]) for key in keys if is_visible(key[0])]}

@@ -147,7 +147,7 @@ class App:
             QuotaExceededError: the key has no request left today.
         """
         if self.service.api_keys is not None and not is_page(exchange.request):
-            exchange.key = self.service.api_keys.admit(exchange.request)
+            exchange.key = self.service.api_keys.admit(exchange.request.headers)
 
     def _run(self, route: Route, arguments: dict[str, str], exchange: Exchange) -> Response:
         """Let the endpoint answer, within the memory that requests share. It may be called a second time."""

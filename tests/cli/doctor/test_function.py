@@ -179,7 +179,9 @@ class TestAccess:
 class TestKeys:
     def test_a_caller_without_a_key_is_told_how_to_get_one(self, folder: Path) -> None:
         with function(folder, requires_keys=True) as url:
-            only(examine(url), "error", "url_key", "401: expected an API key", "ONNXLET_API_KEY", "onnxlet keys create")
+            only(
+                examine(url), "error", "url_key", "401: expected a valid API", "ONNXLET_API_KEY", "onnxlet keys create"
+            )
 
     def test_the_key_of_the_environment_is_shown(
         self, folder: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch

@@ -70,7 +70,7 @@ def test_each_day_of_utc_has_its_own(tmp_path: Path) -> None:
     store, now = open_store(tmp_path.as_uri()), [NOON]
     counted = Quotas(lambda: store, lambda: now[0])
     assert spend_all(counted, key(3)) == 3
-    with pytest.raises(QuotaExceededError, match=r"all 3 requests of 2026-07-01 \(UTC\) are taken") as caught:
+    with pytest.raises(QuotaExceededError, match=r"all 3 requests of 2026-07-01 \(UTC\) are used") as caught:
         counted.spend(key(3))
     wait_s = int(caught.value.headers["retry-after"])
     assert 0 <= wait_s - 12 * 3600 <= 1
@@ -155,7 +155,7 @@ def test_a_request_that_costs_more_takes_all_of_it_or_nothing(root: str, storage
     counted = quotas(open_store(root, storage, create=True))
     counted.spend(key(10), 4)
     counted.spend(key(10), 0)
-    with pytest.raises(QuotaExceededError, match="counts as 7 more, and 6 are left of 2026-07-01"):
+    with pytest.raises(QuotaExceededError, match="counts as 7 more, but only 6 are left of 2026-07-01"):
         counted.spend(key(10), 7)
     counted.spend(key(10), 6)
     with pytest.raises(QuotaExceededError, match="all 10 requests of 2026-07-01"):
@@ -164,7 +164,7 @@ def test_a_request_that_costs_more_takes_all_of_it_or_nothing(root: str, storage
 
 def test_a_request_that_costs_more_than_a_whole_day_takes_no_block() -> None:
     store = open_store("memory://whole-day")
-    with pytest.raises(QuotaExceededError, match="counts as 31 more, and 0 are left"):
+    with pytest.raises(QuotaExceededError, match="counts as 31 more, but only 0 are left"):
         quotas(store).spend(key(30), 31)
     assert blocks(store) == 0
 
