@@ -1,6 +1,6 @@
 """The rules of the project's English that a program can check; CONTRIBUTING.md states all of them.
 
-`python -m tests.helpers.english FOLDER` lists what breaks them there.
+`python -m tests.helpers.english FOLDER|FILE ...` lists what breaks them there.
 """
 
 import ast
@@ -76,6 +76,13 @@ def problems(path: Path) -> Iterator[str]:
             yield from (f"{path}:{token.start[0]}: {problem}" for problem in word_problems(token.string))
 
 
+def page_problems(path: Path) -> Iterator[str]:
+    """Yield one line for each word on a Markdown page that the project no longer uses."""
+    text = _CODE.sub(lambda code: "\n" * code[0].count("\n"), path.read_text())
+    for number, line in enumerate(text.split("\n"), 1):
+        yield from (f"{path}:{number}: {problem}" for problem in word_problems(line))
+
+
 def docstrings(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
     """Yield line, text and kind (`module`, `class`, `function`, `property`, `attribute`) of each docstring."""
     for node in ast.walk(tree):
@@ -149,6 +156,14 @@ def _name(node: ast.AST) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
-if __name__ == "__main__":
-    found = [line for folder in sys.argv[1:] for path in sorted(Path(folder).rglob("*.py")) for line in problems(path)]
+def main(places: list[str]) -> None:
+    """Print the problems of Python files and Markdown pages, or of all those in a folder."""
+    paths = [
+        path for place in map(Path, places) for path in (sorted(place.rglob("*.py")) if place.is_dir() else [place])
+    ]
+    found = [line for path in paths for line in (page_problems if path.suffix == ".md" else problems)(path)]
     sys.stdout.writelines(f"{line}\n" for line in [*found, f"{len(found)} problems"])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
