@@ -15,9 +15,10 @@ prefetched = prefetch.begin(settings)  # fetches the default model while the res
 
 from onnxlet.clouds import aws_http as aws  # noqa: E402
 from onnxlet.clouds import gcp_http as gcp  # noqa: E402
+from onnxlet.service import Service  # noqa: E402
 from onnxlet.web.app import App  # noqa: E402
 
-app = App.start(settings, prefetched)
+app = App.start(Service(settings, prefetched))
 if settings.is_snapshotted:
     from onnxlet.clouds import snapshot
 

@@ -27,7 +27,7 @@ from tests.helpers.architecture import (
 
 FOLDERS = dict(zip(IMPORT_PACKAGES, ("functions", "publishing", "training", "cli"), strict=True))
 MAX_ENTRIES = 22
-MAX_ARROWS = 120
+MAX_ARROWS = 100
 
 
 @pytest.mark.parametrize("path", sorted(FUNCTIONS.rglob("*.py")), ids=lambda path: str(path.relative_to(FUNCTIONS)))

@@ -18,10 +18,12 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from onnxlet.errors import DeadlineError
-from onnxlet.limits import ANSWER_MARGIN_S
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+
+ANSWER_MARGIN_S = 0.5
+"""The time before the platform's timeout in which the response is sent, even if it is only a 504."""
 
 NEVER = float("inf")
 

@@ -6,11 +6,8 @@ the registry's documents, and of the size, rank, texts and values of tensors fro
 
 MIB = 1024 * 1024
 
-ANSWER_MARGIN_S = 0.5
-"""Time kept before the platform's deadline to encode and send the response, even if it is only a 504."""
-
 RESULTS_MARGIN_S = 5.0
-"""Time kept before that margin to write results of events that are ready: at most a quarter of the whole time."""
+"""Time kept before `deadline.ANSWER_MARGIN_S` to write results that are ready: at most a quarter of the time."""
 
 MAX_BODY_BYTES = 32 * MIB
 """Size of a body: the larger of the clouds' own limits (Cloud Run 32 MiB, Lambda 6 MB)."""

@@ -74,6 +74,10 @@ class Budget:
         with self.alone():
             return work()
 
+    def open_share(self) -> Share:
+        """Return a share that counts what one object is decoded to, until it is closed."""
+        return Share(self)
+
     @contextmanager
     def share(self) -> Iterator[Share]:
         """Count what the context decodes, and give all of it back at its end.
@@ -81,7 +85,7 @@ class Budget:
         Raises:
             BusyError: too little memory is left. Raised inside the context.
         """
-        share = Share(self)
+        share = self.open_share()
         try:
             with share.counting():
                 yield share

@@ -1,4 +1,5 @@
 import os
+import site
 import subprocess
 import sys
 from pathlib import Path
@@ -44,11 +45,51 @@ def imported(done: subprocess.CompletedProcess[str]) -> set[str]:
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
 
 
+MODULES = {
+    "clouds": {"aws_http", "gcp_http"},
+    "contract": {
+        *("alias", "artifact", "blob", "document", "generation", "golden", "json_tensors", "layout"),
+        *("light_orjson", "manifest", "tensors"),
+    },
+    "deadline": set(),
+    "errors": set(),
+    "http": set(),
+    "limits": set(),
+    "memory": set(),
+    "models": {"batches", "cache", "loading", "model", "served_alias", "traffic", "trust"},
+    "observe": {"log", "statistics", "trace"},
+    "record": set(),
+    "registry": {"artifacts", "prefetch", "reader", "registry"},
+    "service": set(),
+    "session": {"library"},
+    "settings": {"variables"},
+    "storage": {"allowed_objects", "backends", "connection", "failures", "reader", "store", "urls"},
+    "web": {"app", "endpoints", "error_responses", "exchange", "inference", "routes"},
+}
+"""The modules of onnxlet that `import main` imports, by package. Each one more makes every cold start longer."""
+
+
+def import_main_lean() -> list[str]:
+    """Return the modules that `import main` imports, without those that the interpreter's own start imports."""
+    program = "import sys; before = {*sys.modules}; import main; print(*sorted({*sys.modules} - before), sep='\\n')"
+    environment = {"ONNXLET_REGISTRY": "memory://import", "PYTHONPATH": os.pathsep.join(site.getsitepackages())}
+    command = [sys.executable, "-S", "-c", program]  # -S: no start-up files of other installed packages
+    done = subprocess.run(command, cwd=FUNCTIONS, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_importing_main_imports_what_the_first_answer_needs_and_nothing_else() -> None:
+    modules = import_main_lean()
+    expected = {f"onnxlet.{package}" for package in MODULES}
+    expected |= {f"onnxlet.{package}.{module}" for package, modules in MODULES.items() for module in modules}
+    assert {module for module in modules if module.startswith("onnxlet.")} == expected
+
+
 def test_importing_main_imports_nothing_heavy() -> None:
     modules = imported(import_main(ONNXLET_REGISTRY="memory://import"))
     assert "onnxlet" in modules
     assert modules.isdisjoint(HEAVY)
-    assert "concurrent" not in modules, "of what answers objects, which a function for HTTP does not need"
+    assert "concurrent" not in modules, "only functions for objects need it"
 
 
 def test_importing_main_imports_no_module_that_only_makes_classes_or_parses_addresses() -> None:

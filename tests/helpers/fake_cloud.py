@@ -9,6 +9,7 @@ from typing import Any
 
 from onnxlet.clouds import aws_http
 from onnxlet.registry.registry import Registry
+from onnxlet.service import Service
 from onnxlet.settings import Settings
 from onnxlet.storage import open_store
 from onnxlet.web.app import App
@@ -69,7 +70,7 @@ class FakeCloud:
         self._step("send")
         if not self.has_callers:
             return NotCalled("this machine is a stranger")
-        app = App.start(Settings(outputs.registry_url, model=self.applied[-1].model))
+        app = App.start(Service(Settings(outputs.registry_url, model=self.applied[-1].model)))
         message = Message()
         for name, value in headers.items():
             message[name] = value

@@ -17,7 +17,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from onnxlet import deadline, memory
+from onnxlet import deadline
 from onnxlet.contract.document import to_json
 from onnxlet.errors import (
     BusyError,
@@ -111,9 +111,9 @@ class Item:
 
     __slots__ = ("share", "source", "state")
 
-    def __init__(self, source: Source, share: memory.Share) -> None:
+    def __init__(self, source: Source, service: Service) -> None:
         self.source = source
-        self.share = share
+        self.share = service.budget.open_share()
         """The memory of what is decoded, until the model has run on it."""
         self.state: State = Waiting()
 
@@ -138,7 +138,7 @@ def process(service: Service, sources: Sequence[Source], remaining_s: float | No
 
     If an object does not fit in memory next to the others, it is read after them, alone.
     """
-    items = [Item(source, memory.Share(service.budget)) for source in sources]
+    items = [Item(source, service) for source in sources]
     with ThreadPoolExecutor(CONCURRENT_OBJECTS) as pool, deadline.of_answer(service.settings.timeout_s, remaining_s):
         left_s = deadline.remaining_s()
         reading = deadline.within(left_s - min(RESULTS_MARGIN_S, left_s / 4))

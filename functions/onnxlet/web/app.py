@@ -33,7 +33,6 @@ from onnxlet.web.exchange import Exchange
 from onnxlet.web.routes import Route, Router
 
 if TYPE_CHECKING:
-    from onnxlet.registry.prefetch import Prefetch
     from onnxlet.web.cors import Cors
 
 logger = logging.getLogger("onnxlet")
@@ -60,29 +59,29 @@ class App:
         self,
         settings: Settings,
         write_line: log.WriteLine = log.write_line,
-        prefetched: Prefetch | None = None,
+        service: Service | None = None,
     ) -> None:
         """Create the app; it reads nothing before the first request.
 
         Args:
             settings: The function's settings.
             write_line: Writes one line of the log for each request.
-            prefetched: The default model, if it is already being fetched.
+            service: The function's parts; by default they are created from the settings.
         """
-        self.service = Service(settings, prefetched)
+        self.service = service or Service(settings)
         self.write_line = write_line
         self._cors = _open_cors(settings)
         self._is_cold = True
 
     @classmethod
-    def start(cls, settings: Settings, prefetched: Prefetch | None = None) -> App:
-        """Create the app and load its default model before the first request.
+    def start(cls, service: Service) -> App:
+        """Create the app of a function and load its default model before the first request.
 
         A server that forks its workers from this process, as functions-framework's gunicorn does, loads the model in
         each worker: the threads of obstore and ONNX Runtime do not survive a fork.
         """
-        app = cls(settings, prefetched=prefetched)
-        if settings.is_preforked:
+        app = cls(service.settings, service=service)
+        if service.settings.is_preforked:
             os.register_at_fork(after_in_child=app.warm_up)
         else:
             app.warm_up()
@@ -178,7 +177,7 @@ class App:
 
         # The browser would follow another origin's redirect as the origin `null`, and refuse the page its result.
         has_redirect = self._cors is None or not self._cors.allows(request.headers)
-        return spill.store(self.service.results, response, problem, has_redirect=has_redirect)
+        return spill.store(self.service, response, problem, has_redirect=has_redirect)
 
     def _finish(self, exchange: Exchange, response: Response) -> Response:
         """Log the request, and return the response with the headers that say which model answered and how."""

@@ -9,7 +9,6 @@ from onnxlet.errors import ArtifactError, ForbiddenError, NotFoundError, StoreEr
 from onnxlet.http import Response
 from onnxlet.models.trust import require_trust
 from onnxlet.service import Service
-from onnxlet.storage import Store
 
 logger = logging.getLogger("onnxlet")
 
@@ -44,7 +43,7 @@ def runtime_file(service: Service, name: str) -> Response:
     _require(service)
     if name not in layout.EDGE_FILES:
         raise NotFoundError(f"edge/{name:.200}: expected one of {', '.join(layout.EDGE_FILES)}")
-    data = _read(service.traffic.models.registry.store, name)
+    data = _read(service, name)
     key = (name, hashlib.sha256(data).digest())
     if key not in _known_genuine:
         if not is_genuine(name, data):
@@ -77,7 +76,8 @@ def is_genuine(name: str, data: bytes) -> bool:
     return inflater.eof and not inflater.unused_data and digest.hexdigest() == layout.EDGE_FILES[name]
 
 
-def _read(store: Store, name: str) -> bytes:
+def _read(service: Service, name: str) -> bytes:
+    store = service.traffic.models.registry.store
     try:
         return store.read(layout.edge_key(name), at_most=layout.MAX_EDGE_BYTES).data
     except NotFoundError as error:

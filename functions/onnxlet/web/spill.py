@@ -7,7 +7,7 @@ import os
 
 from onnxlet.errors import OnnxletError
 from onnxlet.http import Response, to_json
-from onnxlet.storage import Store
+from onnxlet.service import Service
 
 logger = logging.getLogger("onnxlet")
 
@@ -18,18 +18,19 @@ LIFETIME_S = 60 * 60
 """How long a presigned URL is valid."""
 
 
-def store(results: Store, response: Response, problem: str, *, has_redirect: bool) -> Response:
+def store(service: Service, response: Response, problem: str, *, has_redirect: bool) -> Response:
     """Store a response, and return a 303 that names the object.
 
     Args:
-        results: The place for results.
+        service: The function's parts, of which the place for results is used.
         response: The response.
         problem: Why it cannot be sent.
         has_redirect: Whether the 303 redirects; else the client reads the URL in its document.
     """
+    results = service.results
     key = f"{PREFIX}/{os.urandom(16).hex()}"
     results.put_if_absent(key, response.body)
-    url = _presign(results, key)
+    url = _presign(service, key)
     document = {
         "error": f"{problem}; it is stored as an object",  # Triton's client shows this text
         "code": "spilled",
@@ -43,12 +44,12 @@ def store(results: Store, response: Response, problem: str, *, has_redirect: boo
     return Response(303, to_json(document).body, headers=location)
 
 
-def _presign(results: Store, key: str) -> str | None:
+def _presign(service: Service, key: str) -> str | None:
     """Return a presigned URL, or None if none can be made: the client still learns where the object is."""
     from datetime import timedelta  # few responses are too large
 
     try:
-        return results.sign(key, timedelta(seconds=LIFETIME_S))
+        return service.results.sign(key, timedelta(seconds=LIFETIME_S))
     except OnnxletError as error:
         logger.warning("no presigned URL: %s", error)
         return None
