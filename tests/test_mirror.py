@@ -21,12 +21,12 @@ MAX_LINES = 350
 
 def modules() -> list[tuple[str, Path]]:
     """Return each module of the product with the folder of its tests, packages' `__init__` aside."""
-    found = []
-    for name, package in FOLDERS.items():
-        for path in sorted(package.rglob("*.py")):
-            if path.stem not in {"__init__", "__main__"}:
-                found.append((f"{name}/{path.relative_to(package).with_suffix('')}", path))
-    return found
+    return [
+        (f"{name}/{path.relative_to(package).with_suffix('')}", path)
+        for name, package in FOLDERS.items()
+        for path in sorted(package.rglob("*.py"))
+        if path.stem not in {"__init__", "__main__"}
+    ]
 
 
 def tests_of(module: str) -> list[Path]:

@@ -93,7 +93,7 @@ def test_importing_main_imports_nothing_heavy() -> None:
 
 
 def test_importing_main_imports_no_module_that_only_makes_classes_or_parses_addresses() -> None:
-    """Without `site`, as Lambda's package is started; `test_light_orjson.py` says why orjson would bring two of them."""
+    """Without `site`, since the virtual environment may import them; `contract/light_orjson.py` says why orjson does."""
     packages = Path(onnxlet.__file__).parents[1], Path(orjson.__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-S", "-X", "importtime", "-c", "import main"],
