@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 
 from onnxlet.contract import layout
 from onnxlet.contract.artifact import JSON, Artifact
+from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.contract.generation import Generation, ImageGeneration
 from onnxlet.contract.golden import Golden
-from onnxlet.contract.manifest import Classification, Crash, ImagePreprocess, Manifest, Provenance
-from onnxlet.contract.training_statistics import Reference
+from onnxlet.contract.manifest import Crash, Manifest, Provenance
+from onnxlet.contract.training_statistics import TrainingStatistics
 from onnxlet_publishing.graphs import pixels_graph, postprocess_graph, preprocess_graph
 from onnxlet_publishing.onnx_file import OnnxFile
 from onnxlet_publishing.optimize import GraphForm
@@ -32,8 +33,8 @@ class Candidate:
     classification: Classification | None = None
     generation: Generation | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
-    reference: Reference | None = None
-    """Training statistics, with which drift compares later requests."""
+    training_statistics: TrainingStatistics | None = None
+    """The distributions with which drift compares later requests."""
     data_sha256: str | None = None
     seed: int | None = None
     frameworks: Mapping[str, str] = field(default_factory=dict)
@@ -92,6 +93,6 @@ class Candidate:
             generation=self.generation,
             metrics=self.metrics,
             crashes=self.crashes,
-            reference=None if self.reference is None else self.reference.to_document(),
+            training_statistics=None if self.training_statistics is None else self.training_statistics.to_document(),
         )
         return manifest, {artifact.sha256: data for artifact, data in blobs.items()}

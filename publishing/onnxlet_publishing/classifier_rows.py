@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from onnxlet import deadline
 from onnxlet.contract import json_tensors, tensors
-from onnxlet.contract.manifest import PREPROCESS_INPUT, PREPROCESS_OUTPUT
+from onnxlet.contract.declarations import PREPROCESS_INPUT, PREPROCESS_OUTPUT
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import ArtifactError, OnnxletError
 from onnxlet.session import open_session

@@ -10,9 +10,9 @@ from obstore.store import MemoryStore
 from onnxlet import record, session
 from onnxlet.contract import layout, tensors
 from onnxlet.contract.artifact import Role
+from onnxlet.contract.declarations import PREPROCESS_INPUT, ImagePreprocess
 from onnxlet.contract.generation import Generation, TextGeneration
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
-from onnxlet.contract.manifest import PREPROCESS_INPUT, ImagePreprocess
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import InferenceError, ManifestError, OnnxletError
 from onnxlet.limits import MIB

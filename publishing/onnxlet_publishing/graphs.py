@@ -11,8 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from onnxlet.contract.generation import ImageGeneration
-from onnxlet.contract.manifest import (
+from onnxlet.contract.declarations import (
     PIXELS_INPUT,
     PIXELS_OUTPUT,
     POSTPROCESS_INPUTS,
@@ -22,6 +21,7 @@ from onnxlet.contract.manifest import (
     Classification,
     ImagePreprocess,
 )
+from onnxlet.contract.generation import ImageGeneration
 from onnxlet.contract.tensors import BY_NUMPY, Tensor, TensorSpec
 from onnxlet.session import open_session
 

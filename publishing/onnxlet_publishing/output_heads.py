@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from onnxlet.contract.manifest import Classification, ImagePreprocess
+from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.contract.tensors import TensorSpec
 from onnxlet_publishing import classifier_rows
 from onnxlet_publishing.errors import ModelError

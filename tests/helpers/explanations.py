@@ -10,7 +10,7 @@ import numpy.typing as npt
 from onnx import TensorProto, helper
 from PIL import Image
 
-from onnxlet.contract.manifest import Classification, ImagePreprocess
+from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.http import Request, Response
 from onnxlet.web.app import App
 from onnxlet_publishing.candidate import Candidate

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.contract.generation import ImageGeneration, TextGeneration
-from onnxlet.contract.manifest import Classification, ImagePreprocess
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.onnx_file import OnnxFile, read_onnx
 

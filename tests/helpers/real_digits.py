@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, helper
 
-from onnxlet.contract.manifest import Classification, ImagePreprocess
+from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.graphs import Graph, preprocess_graph
 from onnxlet_training.training_statistics import compute_statistics
@@ -56,5 +56,5 @@ def regression(name: str = "regression") -> Candidate:
         graphs.candidate(name, proto),
         preprocess=declaration,
         classification=Classification(tuple("0123456789"), "softmax"),
-        reference=compute_statistics({"input": features[REFERENCE]}, fitted.predict_proba(flat[REFERENCE])),
+        training_statistics=compute_statistics({"input": features[REFERENCE]}, fitted.predict_proba(flat[REFERENCE])),
     )

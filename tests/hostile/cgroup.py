@@ -28,7 +28,7 @@ import onnx
 from onnx import TensorProto, helper
 from PIL import Image
 
-from onnxlet.contract.manifest import Classification, ImagePreprocess
+from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_cli.local import inbox

@@ -3,7 +3,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from onnxlet.contract.manifest import (
+from onnxlet.contract.declarations import (
     POSTPROCESS_INPUTS,
     POSTPROCESS_OUTPUTS,
     PREPROCESS_INPUT,

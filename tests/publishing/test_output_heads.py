@@ -12,7 +12,7 @@ from obstore.store import MemoryStore
 from onnx import TensorProto, helper
 
 from onnxlet import explain
-from onnxlet.contract.manifest import Classification, ImagePreprocess
+from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.models.loading import load
 from onnxlet.models.model import Model
 from onnxlet.observe import capture

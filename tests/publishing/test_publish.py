@@ -19,8 +19,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxlet import session
 from onnxlet.contract import signature
 from onnxlet.contract.artifact import ORT
+from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.contract.golden import MAX_BYTES, Golden
-from onnxlet.contract.manifest import Classification, ImagePreprocess
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import ArtifactError, InvalidNameError, OnnxletError
 from onnxlet.models.loading import load

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from onnxlet.contract.manifest import PREPROCESS_INPUT, PREPROCESS_OUTPUT
+from onnxlet.contract.declarations import PREPROCESS_INPUT, PREPROCESS_OUTPUT
 from onnxlet_publishing.graphs import Graph, preprocess_graph
 from onnxlet_training.errors import DataError
 from onnxlet_training.recipe import Array, Dataset, Examples, Options, Recipe, Split

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
+from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.contract.generation import ImageGeneration, TextGeneration
-from onnxlet.contract.manifest import Classification, ImagePreprocess
-from onnxlet.contract.training_statistics import Reference
+from onnxlet.contract.training_statistics import TrainingStatistics
 from onnxlet_publishing.errors import UsageError
 from onnxlet_training.source import Source
 
@@ -180,7 +180,7 @@ class Measured:
     """All measures, as `run.json` keeps them."""
     headline: str
     """The main figures in one line."""
-    statistics: Reference | None = None
+    statistics: TrainingStatistics | None = None
     """A classifier's training statistics, with which drift compares requests."""
 
 

@@ -179,7 +179,7 @@ def _candidates(
             classification=serving.classification,
             generation=serving.generation,
             metrics={**measured.metrics, **exported.metrics()},
-            reference=measured.statistics,
+            training_statistics=measured.statistics,
             data_sha256=dataset.sha256,
             seed=options.seed,
             frameworks=frameworks,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from onnxlet.contract.training_statistics import CONFIDENCE, Distribution, Reference, measures
+from onnxlet.contract.training_statistics import CONFIDENCE, Distribution, TrainingStatistics, measures
 from onnxlet_publishing.graphs import to_tensor
 from onnxlet_training.evaluate import Probabilities
 from onnxlet_training.recipe import Array
@@ -16,7 +16,7 @@ BINS = 10
 """The number of bins of every other measure, with about as many values in each."""
 
 
-def compute_statistics(inputs: Mapping[str, Array], probabilities: Probabilities) -> Reference:
+def compute_statistics(inputs: Mapping[str, Array], probabilities: Probabilities) -> TrainingStatistics:
     """Compute training statistics with the functions' own measures.
 
     Args:
@@ -31,7 +31,7 @@ def compute_statistics(inputs: Mapping[str, Array], probabilities: Probabilities
     predicted = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
     distributions = {name: _distribution(numbers, _quantiles(numbers)) for name, numbers in values.items()}
     confidence = _distribution(probabilities.max(axis=1).tolist(), CONFIDENCE_CUTS)
-    return Reference(tuple(map(int, predicted)), {CONFIDENCE: confidence, **distributions})
+    return TrainingStatistics(tuple(map(int, predicted)), {CONFIDENCE: confidence, **distributions})
 
 
 def _distribution(values: list[float], cuts: tuple[float, ...]) -> Distribution:

@@ -12,7 +12,7 @@ from typing import Any
 
 from onnxlet import session
 from onnxlet.contract import expectation
-from onnxlet.contract.manifest import Classification, ImagePreprocess
+from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.registry.registry import Registry
 from onnxlet.settings.variables import MEMORY_PER_CPU_MIB
 from onnxlet.storage import Store, open_store

@@ -8,7 +8,7 @@ import typer
 from onnxlet.contract import layout
 from onnxlet.contract.document import Document
 from onnxlet.contract.manifest import Manifest
-from onnxlet.contract.training_statistics import Reference
+from onnxlet.contract.training_statistics import TrainingStatistics
 from onnxlet_cli import output
 from onnxlet_cli.drift.compare import MeasureDrift, compare
 from onnxlet_cli.drift.samples import Samples, read_samples
@@ -68,13 +68,13 @@ def drift(
         raise typer.Exit(code)
 
 
-def _training_statistics(manifest: Manifest) -> Reference:
-    if manifest.reference is None:
+def _training_statistics(manifest: Manifest) -> TrainingStatistics:
+    if manifest.training_statistics is None:
         raise UsageError(
             f"{manifest.model} version {manifest.version}: expected training statistics to compare with, got none; "
             "`onnxlet train` writes them for classifiers"
         )
-    return Reference.from_document(Document(dict(manifest.reference), "manifest.reference"))
+    return TrainingStatistics.from_document(Document(dict(manifest.training_statistics), "manifest.reference"))
 
 
 def _document(manifest: Manifest, samples: Samples, rows: int, drifts: list[MeasureDrift], code: int) -> dict[str, Any]:

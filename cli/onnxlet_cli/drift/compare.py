@@ -13,7 +13,7 @@ from statistics import NormalDist, fmean
 from typing import Any
 
 from onnxlet.contract.manifest import Manifest
-from onnxlet.contract.training_statistics import Reference
+from onnxlet.contract.training_statistics import TrainingStatistics
 from onnxlet_cli.drift.samples import Samples
 
 LABEL = "label"
@@ -54,7 +54,7 @@ class MeasureDrift:
         return {"measure": self.name, **figures, "reference_mean": training_mean, "mean": mean, **shares}
 
 
-def compare(manifest: Manifest, training: Reference, samples: Samples, threshold: float) -> list[MeasureDrift]:
+def compare(manifest: Manifest, training: TrainingStatistics, samples: Samples, threshold: float) -> list[MeasureDrift]:
     """Compare each sampled measure with its training statistics; return those that moved furthest first."""
     drifts = []
     if manifest.classification is not None and samples.labels:

@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.contract.golden import Golden
-from onnxlet.contract.manifest import Classification, ImagePreprocess
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import ArtifactError
 from onnxlet.media.images import FORMATS

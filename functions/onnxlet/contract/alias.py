@@ -1,4 +1,4 @@
-"""The alias: a movable name for a version, with the version's whole manifest and the last moves of its history."""
+"""Alias: a movable name for a version, with the version's whole manifest and the last moves of the alias."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from onnxlet.record import Record, replace, to_dict
 
 PUBLISH, PROMOTE, ROLLBACK, CANARY, SHADOW = ACTIONS = ("publish", "promote", "rollback", "canary", "shadow")
 SHARES = (CANARY, SHADOW)
-"""The actions that change how requests are shared out, and not which version the alias names."""
+"""The actions that change the shares of requests, but not the version that the alias names."""
 
 MAX_MOVES = 100
-"""How many moves an alias keeps, and how many versions more that a rollback goes back to."""
+"""Moves that an alias keeps, and versions before these moves that rollbacks can return to."""
 
 
 class Move(Record):
-    """One entry of an alias's history: at this time, by this action, it came to name this version."""
+    """One entry of an alias's history: the action that made it name a version, or changed a share."""
 
     action: str
     version: int
     at: str
-    """UTC, RFC 3339."""
+    """The time in UTC, RFC 3339."""
     id: str
-    """A random identifier, by which a writer knows its own entry again after a lost reply."""
+    """A random identifier, by which a writer recognises its own move after a lost reply."""
     weight: float | None = None
-    """Of a canary or a shadow: the share of requests that it gets from now on; 0 ends it."""
+    """The share of requests that a canary or a shadow gets from now on; 0 ends it."""
 
 
 class Share(Record):
-    """Another version that gets a share of an alias's requests."""
+    """Another version with a share of an alias's requests."""
 
     manifest: Manifest
     weight: float
-    """In (0, 1]."""
+    """The share, in (0, 1]."""
 
 
 class Alias(Record):
@@ -44,30 +44,30 @@ class Alias(Record):
     name: str
     manifest: Manifest
     history: tuple[Move, ...]
-    """The last moves: `MAX_MOVES` of them where more are written."""
+    """The last moves, at most `MAX_MOVES`."""
     canary: Share | None = None
-    """Answers its share of the requests instead of the version that the alias names."""
+    """The version that answers its share of the requests instead of the alias's version."""
     shadow: Share | None = None
-    """Gets a copy of its share of the requests; its answers are logged and go nowhere else."""
+    """The version that gets a copy of its share of the requests; its answers are only logged."""
     earlier: tuple[int, ...] = ()
-    """The stack of versions before the first move of the history, the last one named last."""
+    """The stack of versions before the history's first move, oldest first."""
     dropped: int = 0
-    """How many moves there were before the first one of the history."""
+    """The number of moves before the history's first move."""
 
     def moved(self, move: Move, manifest: Manifest) -> Alias:
-        """This alias after it came to name another version, which ends its canary and its shadow."""
+        """Return this alias after a move to another version, which ends the canary and the shadow."""
         return _shortened(replace(self, manifest=manifest, history=(*self.history, move), canary=None, shadow=None))
 
     def shared(self, move: Move, manifest: Manifest) -> Alias:
-        """This alias after its canary or its shadow, as `move` says, began, changed or ended."""
+        """Return this alias after a move that starts, changes or ends its canary or shadow."""
         share = Share(manifest, move.weight) if move.weight else None
         changed = _shortened(replace(self, history=(*self.history, move)))
         return replace(changed, canary=share) if move.action == CANARY else replace(changed, shadow=share)
 
     def is_before(self, other: Alias) -> bool:
-        """Return whether this is an earlier state of the same alias, as far as both keep the same moves.
+        """Return whether this is an earlier state of the same alias, judged by the moves that both still keep.
 
-        A history is only ever added to, and shortened at its beginning.
+        Moves are only added at the end of a history, and dropped at its beginning.
         """
         length = self.dropped + len(self.history)
         if length >= other.dropped + len(other.history):
@@ -77,10 +77,10 @@ class Alias(Record):
         return self.history[start - self.dropped :] == of_other
 
     def previous_version(self) -> int | None:
-        """The version that a rollback goes back to: the one named before the current one came, or None.
+        """Return the version that a rollback returns to, or None if there is no earlier one.
 
-        The history is a stack: a publish or promote puts a version on it, a rollback takes one off. Rolling back twice
-        therefore goes back two versions, and not to and fro.
+        The history is a stack: a publish or a promote pushes a version, and a rollback pops one. So two rollbacks go
+        back two versions, and do not alternate between two.
         """
         stack = _replay(self.earlier, self.history)
         return stack[-2] if len(stack) > 1 else None
@@ -89,7 +89,7 @@ class Alias(Record):
         """Return the bytes that the registry stores.
 
         Raises:
-            ManifestError: its manifests are too large together.
+            ManifestError: the manifests are too large together.
         """
         document: dict[str, Any] = {
             "schema": SEALED,
@@ -110,11 +110,11 @@ class Alias(Record):
 
         Args:
             data: The bytes.
-            path: What names them in errors.
-            at_most: How many bytes are read.
+            path: The name of the document in errors.
+            at_most: The largest size in bytes that is accepted.
 
         Raises:
-            ManifestError: an unknown schema, or anything malformed or contradicting itself.
+            ManifestError: the schema is unknown, or a field is malformed or contradicts another.
         """
         document = Document.parse_sealed(data, path, at_most)
         name = document.text("alias")
@@ -124,7 +124,7 @@ class Alias(Record):
         if document.integer("version", 1) != manifest.version:
             raise document.error("version", f"{manifest.version}, the manifest's")
         history = tuple(_parse_move(item) for item in document.documents("history"))
-        is_whole = document.content["schema"] == UNSEALED  # whose history was never shortened
+        is_whole = document.content["schema"] == UNSEALED  # schema 1 never shortened a history
         earlier = () if is_whole else document.integers("earlier", 1)
         dropped = 0 if is_whole else document.integer("dropped", 0)
         if _replay(earlier, history)[-1:] != [manifest.version]:
@@ -156,12 +156,12 @@ def _parse_move(document: Document) -> Move:
         version=document.integer("version", 1),
         at=document.text("at"),
         id=document.text("id"),
-        weight=None if document.content.get("weight") is None else document.number("weight"),
+        weight=document.number("weight") if document.has("weight") else None,
     )
 
 
 def _replay(earlier: tuple[int, ...], history: tuple[Move, ...]) -> list[int]:
-    """Return the stack of versions after these moves; empty where they contradict themselves."""
+    """Return the stack of versions after these moves; an empty one if the moves contradict each other."""
     stack = list(earlier)
     for move in history:
         if move.action in SHARES:
@@ -176,11 +176,11 @@ def _replay(earlier: tuple[int, ...], history: tuple[Move, ...]) -> list[int]:
 
 
 def _shortened(alias: Alias) -> Alias:
-    """Return an alias with its last `MAX_MOVES` moves, and what a rollback needs of those before."""
+    """Return an alias with its last `MAX_MOVES` moves, and the versions before them that rollbacks need."""
     count = len(alias.history) - MAX_MOVES
     if count <= 0:
         return alias
     stack = _replay(alias.earlier, alias.history[:count])
-    # The moves that are kept hold `MAX_MOVES` rollbacks at most, and each needs a version below the one it takes off.
+    # The kept moves hold at most `MAX_MOVES` rollbacks, and each needs a version below the one that it pops.
     earlier = tuple(stack[-MAX_MOVES - 1 :])
     return replace(alias, history=alias.history[count:], earlier=earlier, dropped=alias.dropped + count)

@@ -1,7 +1,7 @@
-"""The access document: the API keys of a registry, as hashes, with what each may ask and until when.
+"""API keys: the registry's document with the hash of each key, its models, its quota and its expiry.
 
-A key is `onnxlet_<id>_<secret>`: a prefix by which scanners know it, an identifier that may be logged, and 256 random
-bits. The document has its SHA-256 alone, which needs neither salt nor a slow hash: nobody can guess 256 bits.
+A key is `onnxlet_<id>_<secret>`: a prefix for secret scanners, an identifier that may be logged, and 256 random bits.
+The document holds only the SHA-256, which needs neither a salt nor a slow hash, because nobody can guess 256 bits.
 
 Source: NIST SP 800-63B, section 5.1.2.2 (secrets of at least 112 random bits, and an approved one-way function).
 """
@@ -26,46 +26,47 @@ ID_BYTES = 6
 SECRET_BYTES = 32
 
 MAX_QUOTA = 10**12
+"""Requests in a day that a quota may allow."""
 
 FIELDS = ("id", "name", "sha256", "created_at", "expires_at", "revoked_at", "models", "quota")
-"""The fields of a key: all are written, those that do not bound it as null, and no other is read."""
+"""The fields of a key: all are written, with null for no limit, and any other field is refused."""
 
 FORGOTTEN_AFTER = timedelta(days=30)
-"""How long a key that was revoked or has expired stays in the document; without it the key is refused as well."""
+"""Time for which a revoked or expired key stays in the document; it is refused with or without its entry."""
 
 _SECRET = re.compile(rf"{PREFIX}([0-9a-f]{{{2 * ID_BYTES}}})_[0-9a-f]{{{2 * SECRET_BYTES}}}", re.ASCII)
 _ID = re.compile(rf"[0-9a-f]{{{2 * ID_BYTES}}}", re.ASCII)
 
-_NOBODYS = "0" * 64
-"""No key has this hash: what an unknown one is compared with, so that it takes as long as a known one."""
+_NO_KEY_HASH = "0" * 64
+"""A hash that no key has: unknown keys are compared with it, so that they take as long as known ones."""
 
 
 class Key(Record):
-    """What is known of an API key, and never the key itself."""
+    """The stored facts about an API key, without the key."""
 
     id: str
     name: str
-    """Whose it is."""
+    """The owner's name."""
     sha256: str
-    """Of the whole key."""
+    """The SHA-256 of the whole key."""
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     models: tuple[str, ...] | None = None
-    """The models that it may name; None: all."""
+    """The models that the key may use; None for all."""
     quota: int | None = None
-    """Requests in a day of UTC; None: any number."""
+    """Requests in a day of UTC; None for any number."""
 
     def may_use(self, model: str) -> bool:
-        """Whether it may name a model."""
+        """Return whether the key may use a model."""
         return self.models is None or model in self.models
 
     def is_valid(self, at: datetime) -> bool:
-        """Whether it is neither revoked nor expired at a time."""
+        """Return whether the key is neither revoked nor expired at a time."""
         return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
 
     def ended_at(self) -> datetime | None:
-        """Return since when the key is good for nothing, or will be; None where it has no end."""
+        """Return when the key was revoked or expires, whichever is first; None if neither applies."""
         return min((end for end in (self.revoked_at, self.expires_at) if end is not None), default=None)
 
 
@@ -73,32 +74,31 @@ class Keys:
     """All keys of a registry, by identifier."""
 
     def __init__(self, keys: Iterable[Key] = ()) -> None:
-        """Take the keys, in the order in which they came."""
         self._keys = {key.id: key for key in keys}
 
     def __iter__(self) -> Iterator[Key]:
-        """The keys, in the order in which they came."""
+        """Return an iterator over the keys in their stored order."""
         return iter(self._keys.values())
 
     def get(self, key_id: str) -> Key | None:
-        """The key with this identifier, or None."""
+        """Return the key with this identifier, or None."""
         return self._keys.get(key_id)
 
     def find(self, text: str, at: datetime) -> Key | None:
-        """The key that a caller shows, where it is valid at a time; None says nothing of why it is not."""
+        """Return the valid key that a client presents, or None, which does not say why the key is refused."""
         match = _SECRET.fullmatch(text)
         if match is None:
             return None
         key = self._keys.get(match[1])
-        is_same = compare_digest(digest(text), _NOBODYS if key is None else key.sha256)
+        is_same = compare_digest(digest(text), _NO_KEY_HASH if key is None else key.sha256)
         return key if is_same and key is not None and key.is_valid(at) else None
 
     def with_key(self, key: Key) -> Keys:
-        """These keys and one more, or another state of one of them."""
+        """Return these keys with one added or replaced."""
         return Keys({**self._keys, key.id: key}.values())
 
     def without_forgotten(self, at: datetime) -> Keys:
-        """Return these keys without those that had not been good for `FORGOTTEN_AFTER` at a time."""
+        """Return these keys without those that ended at least `FORGOTTEN_AFTER` before a time."""
         return Keys(key for key in self if (ended_at := key.ended_at()) is None or at - ended_at < FORGOTTEN_AFTER)
 
     def to_json(self) -> bytes:
@@ -116,11 +116,11 @@ class Keys:
 
         Args:
             data: The bytes.
-            path: What names them in errors.
-            at_most: How many bytes are read.
+            path: The name of the document in errors.
+            at_most: The largest size in bytes that is accepted.
 
         Raises:
-            ManifestError: an unknown schema or field, other content than was written, or anything malformed.
+            ManifestError: the schema or a field is unknown, a field is malformed, or the digest does not match.
         """
         document = Document.parse_sealed(data, path, at_most)
         document.require_fields(("schema", "keys"), all_of_them=True)
@@ -132,23 +132,23 @@ class Keys:
 
 
 def generate() -> tuple[str, str]:
-    """A new key's identifier, and the key itself, which is nowhere else."""
+    """Return the identifier of a new key, and the key, which is not stored anywhere."""
     key_id = os.urandom(ID_BYTES).hex()
     return key_id, f"{PREFIX}{key_id}_{os.urandom(SECRET_BYTES).hex()}"
 
 
 def is_key(text: str) -> bool:
-    """Whether a text has the form of a key."""
+    """Return whether a text has the form of a key."""
     return _SECRET.fullmatch(text) is not None
 
 
 def digest(text: str) -> str:
-    """The SHA-256 of a key, as the document has it."""
+    """Return the SHA-256 of a key, as the document holds it."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def revoked(key: Key, at: datetime) -> Key:
-    """A key from the time on at which it is good for nothing."""
+    """Return a key that is revoked from a time on; a key that was revoked before stays as it is."""
     return key if key.revoked_at is not None else replace(key, revoked_at=at)
 
 
@@ -177,7 +177,6 @@ def _parse_key(document: Document, *, is_sealed: bool) -> Key:
     created_at = _time(document, "created_at")
     if created_at is None:
         raise document.error("created_at", "a time")
-    has_quota = document.content.get("quota") is not None
     return Key(
         id=key_id,
         name=document.text("name"),
@@ -185,20 +184,20 @@ def _parse_key(document: Document, *, is_sealed: bool) -> Key:
         created_at=created_at,
         expires_at=_time(document, "expires_at"),
         revoked_at=_time(document, "revoked_at"),
-        models=None if document.content.get("models") is None else document.texts("models"),
-        quota=document.integer("quota", 1, MAX_QUOTA) if has_quota else None,
+        models=document.texts("models") if document.has("models") else None,
+        quota=document.integer("quota", 1, MAX_QUOTA) if document.has("quota") else None,
     )
 
 
 def _time(document: Document, field: str) -> datetime | None:
-    """A time with its zone, or None where the field is absent or null."""
+    """Return a time in UTC, or None if the field is absent or null."""
     text = document.optional_text(field)
     if text is None:
         return None
     try:
-        found = datetime.fromisoformat(text)
-        if found.tzinfo is not None:
-            return found.astimezone(UTC)
+        time = datetime.fromisoformat(text)
+        if time.tzinfo is not None:
+            return time.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
     raise document.error(field, "a time of RFC 3339, with its zone")

@@ -1,4 +1,4 @@
-"""An artifact: bytes of a version, what they are, where they may be loaded, and the parts that they are fetched in."""
+"""Artifact: the bytes of one graph or golden example of a version, and the runtimes that may load them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from onnxlet.record import Record
 
 Role = Literal["model", "preprocess", "postprocess", "golden"]
 GRAPH_ROLES: tuple[Role, ...] = ("model", "preprocess", "postprocess")
-"""Of what a function loads."""
+"""The roles of graphs, which a function loads."""
 ROLES: tuple[Role, ...] = (*GRAPH_ROLES, "golden")
 
 ONNX, ORT, JSON = "onnx", "ort", "json"
 FORMATS = (ONNX, ORT, JSON)
-"""`ort` is ONNX Runtime's own: optimised already, and used as it lies in memory."""
+"""Formats of artifacts: `ort` is ONNX Runtime's own, already optimised, and used in memory without a copy."""
 
 
 class Part(Record):
-    """A range of an artifact's bytes, with the SHA-256 of its own."""
+    """A range of an artifact's bytes with its SHA-256."""
 
     start: int
     stop: int
@@ -30,21 +30,21 @@ class Part(Record):
 
 
 class Artifact(Record):
-    """Bytes of a version, an ONNX graph or its golden example, found by their SHA-256."""
+    """The description of an artifact, whose blob is found by its SHA-256."""
 
     role: str
-    """`model`, one of the small graphs beside it (`preprocess`, `postprocess`), or its `golden` example."""
+    """`model`, `preprocess` or `postprocess` for graphs, or `golden` for the golden example."""
     variant: str
-    """`fp32`, `int8`, ...: a version may have its model in several."""
+    """The variant of the model's graph, for instance `fp32` or `int8`."""
     sha256: str
     size_bytes: int
     format: str = ONNX
     runtime: str | None = None
-    """Of an `ort`: the version of ONNX Runtime that made it, and that alone may load it."""
+    """The version of ONNX Runtime that made an `ort` file; no other version may load it."""
     cpu: str | None = None
-    """The class of CPUs that its weights are laid out for; None for any."""
+    """The class of CPUs that the weights are laid out for; None for any CPU."""
     part_digests: tuple[str, ...] = ()
-    """The SHA-256 of each of its parts, which lie where `Blob.ranges` says; empty where it is one part."""
+    """The SHA-256 of each range in `Blob.ranges`; empty if the artifact is a single part."""
 
     @classmethod
     def of(
@@ -56,7 +56,7 @@ class Artifact(Record):
         runtime: str | None = None,
         cpu: str | None = None,
     ) -> Artifact:
-        """Describe bytes that are to be published."""
+        """Describe bytes that will be published."""
         sha256 = _sha256(data)
         bounds = Blob(sha256, len(data)).ranges()
         digests = tuple(_sha256(memoryview(data)[start:stop]) for start, stop in bounds) if len(bounds) > 1 else ()
@@ -64,28 +64,28 @@ class Artifact(Record):
 
     @property
     def blob(self) -> Blob:
-        """What is needed to ask for it."""
+        """The blob with its bytes."""
         return Blob(self.sha256, self.size_bytes)
 
     def parts(self) -> Iterator[Part]:
-        """The ranges that its bytes are fetched and verified in."""
+        """Yield the ranges in which the bytes are verified."""
         bounds = self.blob.ranges() if self.part_digests else [(0, self.size_bytes)]
         for (start, stop), digest in zip(bounds, self.part_digests or (self.sha256,), strict=True):
             yield Part(start, stop, digest)
 
     def fits(self, runtime: Runtime | None) -> bool:
-        """Whether a process may load it; without a runtime only what any version on any CPU loads."""
+        """Return whether a runtime may load the artifact; without a runtime, whether every runtime may."""
         if self.format != ORT:
             return True
         return runtime is not None and self.runtime == runtime.version and self.cpu in {None, runtime.cpu}
 
     @property
     def must_be_checked(self) -> bool:
-        """Whether it is loaded only where it then gives the version's golden outputs: nothing in it says its layout."""
+        """Whether the golden example must check the loaded artifact, because the file does not state its CPU layout."""
         return self.cpu is not None
 
     def preference(self) -> int:
-        """What is loaded sooner, and then runs faster, comes first: laid out for a CPU, optimised, portable."""
+        """Return the sort key for the fastest form first: laid out for a CPU, then optimised, then portable."""
         return 0 if self.cpu else 1 if self.format == ORT else 2
 
 
@@ -93,7 +93,7 @@ def parse_artifact(document: Document) -> Artifact:
     """Read one artifact of a manifest.
 
     Raises:
-        ManifestError: anything malformed.
+        ManifestError: a field is malformed.
     """
     blob = Blob(_parse_sha256(document), document.integer("size_bytes", 1, MAX_BLOB_BYTES))
     digests = document.texts("part_digests") if document.content.get("part_digests") else ()

@@ -1,33 +1,33 @@
-"""A blob: immutable bytes of the registry, and the ranges that they are fetched in."""
+"""Blob: immutable bytes of the registry, and the ranges in which they are fetched."""
 
 from __future__ import annotations
 
 from onnxlet.record import Record
 
 MAX_BLOB_BYTES = 2 * 1024**3
-"""ONNX's own bound: a protobuf message holds at most 2 GiB."""
+"""Size of a blob: a protobuf message, and so an ONNX file, holds at most 2 GiB."""
 
 MIN_RANGE_BYTES = 1024**2
-"""What a connection to S3 carries, at 85 MB/s, in half the time that its first byte takes."""
+"""Size of a range: a connection to S3 with 85 MB/s carries it in half the time of its first byte."""
 MAX_RANGES = 16
-"""Connections at once: more gain nothing on the networks of functions."""
+"""Ranges of a blob, each on its own connection: more gain nothing on the networks of functions."""
 
 
 class Blob(Record):
-    """Bytes of the registry, by what is needed to ask for them."""
+    """The name and size of immutable bytes in the registry."""
 
     sha256: str
     size_bytes: int
 
     def ranges(self) -> list[tuple[int, int]]:
-        """Where the parts begin and end that it is fetched in at once; all but the last are of one length."""
+        """Return start and stop of each range that is fetched in parallel; all ranges but the last are equally long."""
         length = max(MIN_RANGE_BYTES, -(-self.size_bytes // MAX_RANGES))
         return [(start, min(start + length, self.size_bytes)) for start in range(0, self.size_bytes, length)]
 
 
 class Runtime(Record):
-    """What a process loads graphs with: a version of ONNX Runtime on a class of CPUs."""
+    """The version of ONNX Runtime and the class of CPUs with which a process loads graphs."""
 
     version: str
     cpu: str
-    """As `session.cpu_class` names it."""
+    """The class of CPUs that `session.cpu_class` returns."""

@@ -1,11 +1,11 @@
-"""The expectation: which blobs a cold start of a model will read, in one line of text that a function is told.
+"""Expectation: the blobs that a cold start of a model will read, as one line of text for `ONNXLET_PREFETCH`.
 
-A function that knows it begins to fetch them while it still asks what the alias names. What it was told may be out of
-date, and nothing is believed of it: an artifact is verified against the manifest that the alias holds.
+A function with this line fetches the blobs at the same time as the alias. The line may be out of date, and is never
+trusted: every artifact is verified against the manifest that the alias holds.
 
 The line is `cpu=sha256:size,sha256:size;cpu=...`, where `*` stands for all other classes of CPUs. It begins with eight
-digits of its own SHA-256, as a class of which no CPU is and which has no blobs: a short name for all of the line. An
-environment variable has room for it: Lambda gives 4 KB to all of them together.
+digits of its own SHA-256 and an equals sign, as a class without blobs: a short name for the whole line. It fits into an
+environment variable: Lambda allows 4 KB for all variables together.
 """
 
 from __future__ import annotations
@@ -20,32 +20,36 @@ if TYPE_CHECKING:
     from onnxlet.contract.manifest import Manifest
 
 OTHER_CPUS = "*"
+"""The class that stands for all CPUs without a class of their own in the line."""
 
 NAME_DIGITS = 8
+"""Digits of the line's short name."""
 
 MAX_BLOBS = 8
-"""For one class of CPUs: three graphs and a golden example are four."""
+"""Blobs for one class of CPUs: three graphs and a golden example are four."""
 
 
 def to_text(manifest: Manifest, variant: str | None, version: str) -> str:
-    """What a function that loads a manifest with a version of ONNX Runtime should be told."""
+    """Return the line for a function that loads this manifest with a version of ONNX Runtime."""
     cpus = [*sorted({artifact.cpu for artifact in manifest.artifacts if artifact.cpu}), OTHER_CPUS]
     text = ";".join(
         f"{cpu}="
-        + ",".join(f"{each.sha256}:{each.size_bytes}" for each in manifest.best(variant, Runtime(version, cpu)))
+        + ",".join(
+            f"{artifact.sha256}:{artifact.size_bytes}" for artifact in manifest.best(variant, Runtime(version, cpu))
+        )
         for cpu in cpus
     )
     return f"{hashlib.sha256(text.encode()).hexdigest()[:NAME_DIGITS]}=;{text}"
 
 
 def parse(text: str, cpu: str) -> list[Blob]:
-    """The blobs for a class of CPUs.
+    """Return the blobs that a line names for a class of CPUs.
 
     Raises:
-        ValueError: not such a line.
+        ValueError: the line is malformed.
     """
-    found = dict(_parse_class(item) for item in text.split(";"))
-    blobs = [_parse_blob(item) for item in found.get(cpu, found.get(OTHER_CPUS, "")).split(",") if item]
+    classes = dict(_parse_class(item) for item in text.split(";"))
+    blobs = [_parse_blob(item) for item in classes.get(cpu, classes.get(OTHER_CPUS, "")).split(",") if item]
     if len(blobs) > MAX_BLOBS:
         raise ValueError(f"expected at most {MAX_BLOBS} blobs, got {len(blobs)}")
     return blobs

@@ -1,4 +1,4 @@
-"""The generation: how a manifest says what a model makes, a text or images, and by which of its tensors."""
+"""Generation: the declaration of a model that generates text or images, and of the tensors for it."""
 
 from __future__ import annotations
 
@@ -13,54 +13,54 @@ ENCODINGS = ("index", "one_hot")
 
 
 class TextGeneration(Record):
-    """How a recurrent step model continues a text: one token and the state in, scores of the next and the state out."""
+    """A recurrent model that takes one token and a state, and returns scores for the next token and a new state."""
 
     vocabulary: tuple[str, ...]
-    """The tokens, single characters, in the order of the scores."""
+    """The tokens, which are single characters, in the order of the scores."""
     token: str
-    """The input that takes one token."""
+    """The name of the input for one token."""
     encoding: str
-    """How: `index` (INT64), or `one_hot` (FP32, as many numbers as there are tokens)."""
+    """The token's form: `index` (INT64) or `one_hot` (FP32, one number for each token)."""
     scores: str
-    """The output with the next token's scores, FP32: logits or logarithms of probabilities."""
+    """The name of the output with the next token's scores, FP32: logits or logarithms of probabilities."""
     state: Mapping[str, str]
-    """For each input of the state, which begins as zeros, the output that it becomes."""
+    """Outputs that become the next step's state, by the name of their input; the first state is zeros."""
 
     def inputs(self) -> list[str]:
-        """The names of the inputs that it feeds."""
+        """Return the names of the inputs that a generation feeds."""
         return [self.token, *self.state]
 
     def outputs(self) -> list[str]:
-        """The names of the outputs that it reads."""
+        """Return the names of the outputs that a generation reads."""
         return [self.scores, *self.state.values()]
 
     def to_document(self) -> dict[str, Any]:
-        """The JSON object that `parse_generation` reads."""
+        """Return the JSON object that `parse_generation` reads."""
         return {"kind": "text", **to_dict(self)}
 
 
 class ImageGeneration(Record):
-    """How a generator's output becomes images: `pixel = value * scale + shift`, cut off at 0 and 255."""
+    """A generator whose output becomes images: `pixel = value * scale + shift`, clipped to 0 to 255."""
 
     latent: str
-    """The input that takes random numbers, FP32, normally distributed."""
+    """The name of the input for normally distributed random numbers, FP32."""
     images: str
-    """The output, FP32 with four dimensions."""
+    """The name of the output, FP32 with four dimensions."""
     layout: str = "NHWC"
-    """Of the output: `NHWC` (Keras) or `NCHW` (PyTorch)."""
+    """The output's layout: `NHWC` (Keras) or `NCHW` (PyTorch)."""
     scale: float = 255.0
     shift: float = 0.0
 
     def inputs(self) -> list[str]:
-        """The names of the inputs that it feeds."""
+        """Return the names of the inputs that a generation feeds."""
         return [self.latent]
 
     def outputs(self) -> list[str]:
-        """The names of the outputs that it reads."""
+        """Return the names of the outputs that a generation reads."""
         return [self.images]
 
     def to_document(self) -> dict[str, Any]:
-        """The JSON object that `parse_generation` reads."""
+        """Return the JSON object that `parse_generation` reads."""
         return {"kind": "image", **to_dict(self)}
 
 
@@ -68,10 +68,10 @@ Generation = TextGeneration | ImageGeneration
 
 
 def parse_generation(document: Document) -> Generation:
-    """Read the declaration of what a model generates, and how.
+    """Read the declaration of a generation.
 
     Raises:
-        ManifestError: anything malformed.
+        ManifestError: a field is malformed.
     """
     return _parse_text(document) if document.choice("kind", ("text", "image")) == "text" else _parse_image(document)
 

@@ -1,7 +1,7 @@
-"""The golden example: inputs of a version with the outputs that it must give, wherever and whenever it is loaded.
+"""Golden example: inputs of a version with the outputs that every runtime must return for them.
 
-Schema 1 holds every tensor whole. Schema 2 may say of an input that its `data` repeat after `period` elements until its
-shape is filled, and of an output that its `data` are the elements 0, `step`, 2 `step` ... of it.
+Schema 1 holds every tensor whole. In schema 2 an input with a `period` has only its first `period` elements as `data`,
+which repeat until its shape is filled, and an output with a `step` has only the elements 0, `step`, 2 `step` ...
 """
 
 from __future__ import annotations
@@ -20,57 +20,57 @@ from onnxlet.record import EMPTY, Record
 WHOLE, REDUCED = SCHEMAS = (1, 2)
 
 MAX_DIFFERENCE = 1e-3
-"""Between two CPUs, two layouts of the weights, or a framework and ONNX Runtime."""
+"""Largest difference between two CPUs, two layouts of the weights, or a framework and ONNX Runtime."""
 
 MAX_BYTES = 1024 * 1024
-"""The most that a writer stores: a cold start may wait for it. An older example may be as large as any document."""
+"""Size of an example that is written, because a cold start may wait for it; older examples may be larger."""
 
 MAX_INPUT_BYTES = 64 * 1024 * 1024
-"""The largest input that a reader makes of a few repeated bytes."""
+"""Size of an input that a reader makes of a few repeated bytes."""
 
 PERIOD = 4093
-"""After how many elements the inputs of a reduced example repeat: a prime, so that rows of an image differ."""
+"""Elements after which inputs of a reduced example repeat: a prime, so that the rows of an image differ."""
 
 MAX_SAMPLES = 32_768
-"""How many elements of all outputs together a reduced example keeps."""
+"""Elements of all outputs together that a reduced example keeps."""
 
 
 class Sample(Record):
-    """Some elements of an output that is too large to be stored whole."""
+    """Some elements of an output that is too large to store whole."""
 
     shape: tuple[int, ...]
     """The shape of the whole output."""
     step: int
-    """The distance of two elements that are kept."""
+    """The distance between two kept elements."""
     elements: Tensor
     """The elements 0, `step`, 2 `step` ... in row-major order, as a tensor of rank 1."""
 
     @classmethod
     def of(cls, tensor: Tensor, at_most: int) -> Sample:
-        """Take at most so many elements, at a step that meets every column and channel."""
+        """Keep at most `at_most` elements of a tensor, at a step that reaches every column and channel."""
         count = math.prod(tensor.shape)
         step = max(1, -(-count // at_most))
         while math.gcd(step, count) > 1:
             step += 1
         return cls(tensor.shape, step, _every(tensor, step))
 
-    def difference(self, found: Tensor) -> float:
-        """Return how far the same elements of another tensor are from these; see `Golden.difference`."""
-        if (found.datatype, found.shape) != (self.elements.datatype, self.shape):
+    def difference(self, output: Tensor) -> float:
+        """Return the largest difference from the same elements of another tensor; see `Golden.difference`."""
+        if (output.datatype, output.shape) != (self.elements.datatype, self.shape):
             return math.inf
-        return _difference(_every(found, self.step), self.elements)
+        return _difference(_every(output, self.step), self.elements)
 
 
 class Golden(Record):
-    """Tensors by name, as they go in and as they must come out."""
+    """Input tensors by name, and the expected outputs."""
 
     inputs: Mapping[str, Tensor]
     outputs: Mapping[str, Tensor]
-    """The outputs that are compared whole."""
+    """Outputs that are compared whole."""
     samples: Mapping[str, Sample] = EMPTY
-    """The outputs of which only samples are compared."""
+    """Outputs of which only samples are compared."""
     random: tuple[str, ...] = ()
-    """The outputs that are not compared, since the model draws random numbers for them."""
+    """Outputs that are not compared, because the model draws random numbers for them."""
 
     @property
     def compared(self) -> list[str]:
@@ -81,7 +81,7 @@ class Golden(Record):
         """Return the bytes that the registry stores.
 
         Raises:
-            ManifestError: they are more than `MAX_BYTES`.
+            ManifestError: the reduced example still has more than `MAX_BYTES`.
         """
         data = to_json(self._to_document(is_reduced=False))
         if len(data) > MAX_BYTES:
@@ -96,20 +96,20 @@ class Golden(Record):
         samples = {name: Sample.of(tensor, at_most) for name, tensor in self.outputs.items()}
         return Golden(self.inputs, {}, {**self.samples, **samples}, self.random)
 
-    def difference(self, found: Mapping[str, Tensor]) -> float:
-        """How far outputs are from the golden ones: the largest difference of two numbers.
+    def difference(self, outputs: Mapping[str, Tensor]) -> float:
+        """Return the largest difference between a number of the outputs and the expected number.
 
-        Differences are relative where a number is larger than one. Infinite where shapes or texts differ, or
-        where a number is infinite or NaN and the other is not the same.
+        The difference is relative if the expected number is larger than 1. It is infinite if shapes or strings differ,
+        or if only one number is infinite or NaN.
         """
-        return max(self._differences(found), default=0.0)
+        return max(self._differences(outputs), default=0.0)
 
     @classmethod
     def from_json(cls, data: bytes, path: str) -> Golden:
         """Read the bytes that the registry stores; `path` names them in errors.
 
         Raises:
-            ManifestError: an unknown schema, or anything malformed.
+            ManifestError: the schema is unknown, or a field is malformed.
         """
         document = Document.parse(data, path)
         schema = document.content.get("schema")
@@ -135,15 +135,15 @@ class Golden(Record):
         }
         return {**document, "random": self.random} if self.random else document
 
-    def _differences(self, found: Mapping[str, Tensor]) -> Iterator[float]:
+    def _differences(self, outputs: Mapping[str, Tensor]) -> Iterator[float]:
         for name, expected in self.outputs.items():
-            yield _difference(found[name], expected)
+            yield _difference(outputs[name], expected)
         for name, sample in self.samples.items():
-            yield sample.difference(found[name])
+            yield sample.difference(outputs[name])
 
 
 def to_items(tensors: Mapping[str, Tensor]) -> list[dict[str, Any]]:
-    """Tensors by name as JSON has them, whole, their bytes as base64."""
+    """Return tensors by name as JSON objects, with their bytes in base64."""
     return [
         {
             "name": name,
@@ -156,14 +156,14 @@ def to_items(tensors: Mapping[str, Tensor]) -> list[dict[str, Any]]:
 
 
 def repeated(datatype: DataType, shape: tuple[int, ...], data: bytes) -> Tensor:
-    """Return a tensor of this shape that `data`, some elements of a fixed size, fill over and over."""
+    """Return a tensor whose elements repeat those in `data`, which have a fixed size."""
     size_bytes = math.prod(shape) * datatype.size_bytes
     times = -(-size_bytes // max(1, len(data)))
     return Tensor(datatype, shape, memoryview(data * times)[:size_bytes])
 
 
 def _without_repetition(item: dict[str, Any], tensor: Tensor) -> dict[str, Any]:
-    """An input as JSON has it, only up to where its elements begin to repeat, where they do after `PERIOD`."""
+    """Return an input's JSON object with only the first `PERIOD` elements, if the others repeat them."""
     start = bytes(tensor.buffer[: PERIOD * tensor.datatype.size_bytes])
     if not start or repeated(tensor.datatype, tensor.shape, start).buffer != tensor.buffer:
         return item
@@ -176,7 +176,7 @@ def _sample_to_item(name: str, sample: Sample) -> dict[str, Any]:
 
 
 def _every(tensor: Tensor, step: int) -> Tensor:
-    """The elements 0, `step`, 2 `step` ... of a tensor, as a tensor of rank 1."""
+    """Return the elements 0, `step`, 2 `step` ... of a tensor, as a tensor of rank 1."""
     size_bytes = tensor.datatype.size_bytes
     if step == 1:
         data = tensor.buffer
@@ -188,29 +188,29 @@ def _every(tensor: Tensor, step: int) -> Tensor:
     return Tensor(tensor.datatype, (-(-math.prod(tensor.shape) // step),), data)
 
 
-def _difference(found: Tensor, expected: Tensor) -> float:
-    if (found.datatype, found.shape) != (expected.datatype, expected.shape):
+def _difference(output: Tensor, expected: Tensor) -> float:
+    if (output.datatype, output.shape) != (expected.datatype, expected.shape):
         return math.inf
-    if bytes(found.buffer) == bytes(expected.buffer):
+    if bytes(output.buffer) == bytes(expected.buffer):
         return 0.0
-    if not found.datatype.size_bytes:
+    if not output.datatype.size_bytes:
         return math.inf
-    return max(map(_distance, _numbers(found), _numbers(expected)))
+    return max(map(_distance, _numbers(output), _numbers(expected)))
 
 
 def _numbers(tensor: Tensor) -> Sequence[float]:
-    """The elements of a tensor of numbers; `memoryview` has no code for FP16's."""
+    """Return the elements of a tensor of numbers, also of FP16, for which `memoryview` has no code."""
     count = math.prod(tensor.shape)
     return struct.unpack(f"<{count}{tensor.datatype.code or 'e'}", tensor.buffer)
 
 
-def _distance(found: float, expected: float) -> float:
-    """Between two numbers: relative to the expected one where that is large; two NaN are the same."""
-    if found == expected or (math.isnan(found) and math.isnan(expected)):
+def _distance(value: float, expected: float) -> float:
+    """Return the difference of two numbers, relative to a large expected one; two NaN are equal."""
+    if value == expected or (math.isnan(value) and math.isnan(expected)):
         return 0.0
-    if not (math.isfinite(found) and math.isfinite(expected)):
-        return math.inf  # and not NaN, which is above no bound
-    return abs(found - expected) / max(1.0, abs(expected))
+    if not (math.isfinite(value) and math.isfinite(expected)):
+        return math.inf  # not NaN, which compares as below every bound
+    return abs(value - expected) / max(1.0, abs(expected))
 
 
 def _parse_input(item: Document) -> Tensor:
@@ -218,7 +218,7 @@ def _parse_input(item: Document) -> Tensor:
         return _parse_tensor(item)
     datatype, shape = _parse_datatype(item), _parse_shape(item)
     if not 0 < math.prod(shape) * datatype.size_bytes <= MAX_INPUT_BYTES:
-        raise item.error("shape", f"1 to {MAX_INPUT_BYTES} bytes of elements of a fixed size, where they repeat")
+        raise item.error("shape", f"1 to {MAX_INPUT_BYTES} bytes of elements of a fixed size that repeat")
     start = _parse_data(item, datatype, (item.integer("period", 1),))
     return repeated(datatype, shape, bytes(start.buffer))
 
@@ -250,5 +250,5 @@ def _parse_data(item: Document, datatype: DataType, shape: tuple[int, ...]) -> T
         raise item.error("data", "a string")
     try:
         return from_bytes(item.text("name"), datatype, shape, memoryview(b64decode(data, validate=True)))
-    except (InvalidTensorError, ValueError) as error:  # base64's own is a ValueError
+    except (InvalidTensorError, ValueError) as error:  # base64 raises ValueError
         raise item.error("data", f"the tensor as base64: {error}") from error

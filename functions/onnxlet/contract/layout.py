@@ -1,4 +1,4 @@
-"""The registry's layout: which key holds what, and which names are possible."""
+"""Layout: the keys of a registry's objects, and the names that models, aliases and versions may have."""
 
 import hashlib
 import re
@@ -6,12 +6,12 @@ import re
 from onnxlet.errors import InvalidNameError
 
 LIVE = "live"
-"""The alias that is served where a request names neither a version nor an alias."""
+"""The alias for requests that name neither a version nor an alias."""
 
 MODELS_PREFIX = "models"
 
 FOLDERS = (MODELS_PREFIX, "blobs", "access", "edge")
-"""The first parts of all keys of a registry."""
+"""First parts of all keys in a registry."""
 
 ACCESS_DOCUMENT = "access/keys.json"
 """The key of the document of the API keys."""
@@ -23,12 +23,12 @@ EDGE_FILES = {
     "ort-wasm-simd-threaded.mjs": "e13f7f94fc51b4ca72b12faeb1ee95f4ace6dfbc8939bc718aabdc0a27c4299b",
     "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
 }
-"""The package's files that a browser fetches, each with its SHA-256; the registry keeps each file as gzip.
+"""The package's files for browsers, each with its SHA-256; the registry keeps them as gzip.
 
-They run in every visitor's browser with the page's rights, and no signature covers them: nothing else is served.
+They run in visitors' browsers with the page's rights, and no signature covers them: no other file is served.
 """
 MAX_EDGE_BYTES = 32 * 1024 * 1024
-"""The size of a file of the runtime at most, as gzip or not: the largest has 14 MB, a forged one may be a bomb."""
+"""Size of a file of the runtime, as gzip or not: the largest has 14 MB, and a forged one could be a bomb."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
@@ -37,19 +37,19 @@ _VERSION_KEY = re.compile(r"versions/([1-9][0-9]{0,8})\.json", re.ASCII)
 
 
 PROBE = b"Does this store keep the conditions of writes?\n"
-"""The bytes of the blob by which a publisher finds that out; nobody reads it."""
+"""Bytes of a blob that nobody reads; a publisher writes it to find out whether the store keeps conditions."""
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` is a possible name of a model."""
+    """Return whether a model may have this name."""
     return _NAME.fullmatch(text) is not None
 
 
 def parse_name(text: str, what: str = "model") -> str:
-    """Return `text` where it is a possible name of a model.
+    """Return `text` if a model may have this name.
 
     Raises:
-        InvalidNameError: it is not.
+        InvalidNameError: it may not.
     """
     if not is_name(text):
         raise InvalidNameError(
@@ -59,10 +59,10 @@ def parse_name(text: str, what: str = "model") -> str:
 
 
 def parse_alias(text: str) -> str:
-    """Return `text` where it is a possible alias: a name that cannot be read as a version.
+    """Return `text` if an alias may have this name, which must not read as a version.
 
     Raises:
-        InvalidNameError: it is not.
+        InvalidNameError: it may not.
     """
     if text.isdigit():
         raise InvalidNameError(f"alias {text[:80]!r}: expected a name that is not a number")
@@ -73,7 +73,7 @@ def parse_version(text: str) -> int:
     """Return the version that `text` names: 1, 2, 3 ...
 
     Raises:
-        InvalidNameError: it names none.
+        InvalidNameError: the text is not a version.
     """
     if not _VERSION.fullmatch(text):
         raise InvalidNameError(f"version {text[:80]!r}: expected a number from 1 to 999999999")
@@ -81,12 +81,12 @@ def parse_version(text: str) -> int:
 
 
 def is_sha256(text: str) -> bool:
-    """Whether `text` is a SHA-256 as this contract writes it: 64 lower-case hexadecimal digits."""
+    """Return whether `text` is a SHA-256: 64 lower-case hexadecimal digits."""
     return _SHA256.fullmatch(text) is not None
 
 
 def blob_key(sha256: str) -> str:
-    """The key of the immutable bytes with this SHA-256."""
+    """Return the key of the blob with this SHA-256."""
     return f"blobs/sha256/{sha256}"
 
 
@@ -94,26 +94,26 @@ PROBE_KEY = blob_key(hashlib.sha256(PROBE).hexdigest())
 
 
 def model_prefix(name: str) -> str:
-    """The prefix under which everything of one model lies."""
+    """Return the prefix of all keys of one model."""
     return f"{MODELS_PREFIX}/{name}"
 
 
 def version_key(name: str, version: int) -> str:
-    """The key of a version's manifest."""
+    """Return the key of a version's manifest."""
     return f"{model_prefix(name)}/versions/{version}.json"
 
 
 def alias_key(name: str, alias: str) -> str:
-    """The key of an alias."""
+    """Return the key of an alias."""
     return f"{model_prefix(name)}/aliases/{alias}.json"
 
 
 def edge_key(file: str) -> str:
-    """The key of a file of `EDGE_RUNTIME`, as gzip."""
+    """Return the key of a file of `EDGE_RUNTIME`, as gzip."""
     return f"edge/{EDGE_RUNTIME}/{file}.gz"
 
 
 def version_of_key(name: str, key: str) -> int | None:
-    """The version whose manifest `key` holds, or None for any other key."""
+    """Return the version whose manifest has this key, or None for any other key."""
     match = _VERSION_KEY.fullmatch(key.removeprefix(f"{model_prefix(name)}/"))
     return int(match[1]) if match else None

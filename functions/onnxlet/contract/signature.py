@@ -1,9 +1,9 @@
-"""The signature: by whom a manifest was published, in the manifest itself.
+"""Signature: a publisher's Ed25519 signature of a manifest, inside the manifest.
 
-Its field `signature` is `{"algorithm": "ed25519", "public_key": base64, "value": base64}`, or empty. Signed is the rest
-of the JSON object, also what a reader does not know: `CONTEXT`, then the object without this field in the form of RFC
-8785 (a manifest of schema 1: as orjson writes it, with sorted keys and no spaces). The model's name and its version are
-in there, and the SHA-256 of each artifact; not which alias names the version, nor since when.
+The field `signature` is `{"algorithm": "ed25519", "public_key": base64, "value": base64}`, or empty. The signed message
+is `CONTEXT` followed by the manifest's JSON object without this field, in the form of RFC 8785 (for schema 1: as orjson
+writes it, with sorted keys and no spaces). It includes fields that a reader does not know, the model's name, its
+version and the SHA-256 of each artifact. It does not include which alias names the version, or since when.
 
 Source: RFC 8032 (Ed25519), RFC 8785 (JSON Canonicalization Scheme).
 """
@@ -18,37 +18,38 @@ from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import UntrustedModelError
 
 FIELD = "signature"
+"""The field of a manifest with its signature."""
 
 ALGORITHM = "ed25519"
 
 CONTEXT = b"onnxlet manifest\n"
-"""What is signed begins with this: a signature of ours is never one of something else."""
+"""Beginning of every signed message, so that a signature is never valid for anything but a manifest."""
 
 
 def message(document: Mapping[str, Any]) -> bytes:
-    """Return the bytes that are signed of a manifest's JSON object.
+    """Return the message that is signed for a manifest's JSON object.
 
     Raises:
-        ManifestError: the object holds what JSON cannot.
+        ManifestError: JSON cannot hold the object.
     """
     return CONTEXT + content_bytes({name: value for name, value in document.items() if name != FIELD})
 
 
 def to_field(public_key: bytes, value: bytes) -> dict[str, str]:
-    """The field `signature` of a manifest."""
+    """Return the value of a manifest's field `signature`."""
     return {"algorithm": ALGORITHM, "public_key": key_to_text(public_key), "value": _to_text(value)}
 
 
 def key_to_text(public_key: bytes) -> str:
-    """A public key as settings and manifests name it: its 32 bytes as base64, 44 characters."""
+    """Return a public key as settings and manifests name it: its 32 bytes in base64, 44 characters."""
     return _to_text(public_key)
 
 
 def parse_public_key(text: str) -> bytes:
-    """The public key that a text names.
+    """Return the public key in a text.
 
     Raises:
-        ValueError: it names none, or one that signs anything.
+        ValueError: the text is not a public key, or the key has a small order, which makes any signature valid.
     """
     key = _from_text(text)
     if key is None or ed25519.parse_public_key(key) is None:
@@ -57,7 +58,7 @@ def parse_public_key(text: str) -> bytes:
 
 
 def is_valid(manifest: Manifest) -> bool:
-    """Whether a manifest is signed by the key that it names."""
+    """Return whether a manifest's signature is valid under the key that the manifest names."""
     key, value = (_from_text(manifest.signature.get(name, "")) for name in ("public_key", "value"))
     if key is None or value is None or manifest.signature.get("algorithm") != ALGORITHM:
         return False
@@ -68,18 +69,18 @@ def require(manifest: Manifest, public_keys: Sequence[bytes]) -> None:
     """Refuse a manifest that none of these keys has signed.
 
     Raises:
-        UntrustedModelError: it is not signed, by another key, or it was changed after it was signed.
+        UntrustedModelError: the manifest has no signature, one of another key, or was changed after it was signed.
     """
     name = f"{manifest.model} version {manifest.version}"
-    found = manifest.signature.get("public_key")
-    if not found:
+    signer = manifest.signature.get("public_key")
+    if not signer:
         raise UntrustedModelError(f"{name}: expected a signature by a key of ONNXLET_PUBLIC_KEYS, got none")
-    if found not in map(key_to_text, public_keys):
+    if signer not in map(key_to_text, public_keys):
         raise UntrustedModelError(
-            f"{name}: expected a signature by a key of ONNXLET_PUBLIC_KEYS, got one by {found:.60}"
+            f"{name}: expected a signature by a key of ONNXLET_PUBLIC_KEYS, got one by {signer:.60}"
         )
     if not is_valid(manifest):
-        raise UntrustedModelError(f"{name}: its signature by {found} is not of this manifest")
+        raise UntrustedModelError(f"{name}: its signature by {signer} is not of this manifest")
 
 
 def _to_text(data: bytes) -> str:
@@ -87,7 +88,7 @@ def _to_text(data: bytes) -> str:
 
 
 def _from_text(text: str) -> bytes | None:
-    """The bytes of base64, in the one form that there is for them, or None."""
+    """Return the bytes of a base64 text, or None if it is malformed or not in the canonical form."""
     try:
         data = binascii.a2b_base64(text, strict_mode=True)
     except ValueError:

@@ -1,6 +1,6 @@
-"""The reference: how a model's inputs and answers were distributed where it was evaluated.
+"""Training statistics: how a model's inputs and answers were distributed on held-out data.
 
-What requests bring is held against it, so both sides measure a row by the same `measures`.
+Drift compares requests with them, so both sides measure a row with the same function `measures`.
 """
 
 from __future__ import annotations
@@ -16,54 +16,57 @@ from onnxlet.contract.tensors import Tensor
 from onnxlet.record import Record, to_dict
 
 CONFIDENCE = "confidence"
-"""The measure of an answer: the probability of the predicted label."""
+"""Name of the measure of an answer: the probability of the predicted label."""
 
 MAX_NUMBERS = 32
-"""Of a row's input, up to which each has a measure of its own."""
+"""Numbers of a row's input up to which each number has its own measure."""
 
 MAX_MEASURED = 4096
-"""Numbers of one input that its mean and its spread are of: of more, as many at equal distances."""
+"""Numbers of one input that its mean and spread are computed from; of more, a sample at equal distances is used."""
 
 MAX_CUTS = 64
+"""Cuts of one distribution."""
+
 MAX_MEASURES = 1024
+"""Measures of one model."""
 
 
 class Distribution(Record):
-    """How often a measure's values fell between cuts."""
+    """A histogram of a measure's values."""
 
     cuts: tuple[float, ...]
-    """Ascending: the first bin lies below the first of them, the last at or above the last."""
+    """The bins' bounds, ascending: the first bin lies below the first cut, the last bin at or above the last cut."""
     counts: tuple[int, ...]
-    """Of values in each bin, one more than there are cuts."""
+    """The number of values in each bin; there is one bin more than cuts."""
     mean: float
 
     def count(self, values: list[float]) -> tuple[int, ...]:
-        """How many of other values fall into each bin."""
+        """Return how many of other values fall into each bin."""
         counts = [0] * len(self.counts)
         for value in values:
             counts[bisect_right(self.cuts, value)] += 1
         return tuple(counts)
 
 
-class Reference(Record):
-    """The distributions over examples that the model was not trained on."""
+class TrainingStatistics(Record):
+    """Distributions over examples that the model was not trained on."""
 
     labels: tuple[int, ...]
-    """How often each label was predicted, in the order of the classification's."""
+    """The number of predictions of each label, in the order of the classification's labels."""
     measures: Mapping[str, Distribution]
-    """By name: `confidence`, and those of `measures`."""
+    """Distributions by name: `confidence`, and the names that `measures` returns."""
 
     def to_document(self) -> dict[str, Any]:
-        """The JSON object that `from_document` reads."""
+        """Return the JSON object that `from_document` reads."""
         document: dict[str, Any] = to_dict(self)
         return document
 
     @classmethod
-    def from_document(cls, document: Document) -> Reference:
-        """Read a manifest's `reference`, trusting nothing in it.
+    def from_document(cls, document: Document) -> TrainingStatistics:
+        """Read a manifest's field `reference`, and validate it.
 
         Raises:
-            ManifestError: anything malformed.
+            ManifestError: a field is malformed.
         """
         measures = document.document("measures")
         if len(measures.content) > MAX_MEASURES:
@@ -75,11 +78,11 @@ class Reference(Record):
 
 
 def measures(name: str, row: Tensor) -> dict[str, float]:
-    """What is measured of one row of an input: its mean and its spread, or each number where there are few.
+    """Return the measures of one row of an input: its mean and spread, or each number if there are few.
 
     Args:
-        name: The input's.
-        row: Its numbers; texts, and FP16, which Python does not read, have no measures.
+        name: The input's name.
+        row: The row; strings and FP16, which Python does not read, have no measures.
     """
     code = row.datatype.code
     if code is None:
@@ -87,9 +90,9 @@ def measures(name: str, row: Tensor) -> dict[str, float]:
     values = row.buffer.cast(code)  # type: ignore[call-overload]
     if len(values) <= MAX_NUMBERS:
         return {f"{name}[{position}]": float(value) for position, value in enumerate(values)}
-    some = values[:: -(-len(values) // MAX_MEASURED)].tolist()
-    mean = sum(some) / len(some)
-    spread = math.sqrt(max(0.0, sum(value * value for value in some) / len(some) - mean * mean))
+    sample = values[:: -(-len(values) // MAX_MEASURED)].tolist()
+    mean = sum(sample) / len(sample)
+    spread = math.sqrt(max(0.0, sum(value * value for value in sample) / len(sample) - mean * mean))
     return {f"{name}.mean": mean, f"{name}.spread": spread}
 
 

@@ -22,7 +22,7 @@ from onnxlet.protocols import payloads
 from onnxlet.record import Record
 
 if TYPE_CHECKING:
-    from onnxlet.contract.manifest import Classification
+    from onnxlet.contract.declarations import Classification
     from onnxlet.contract.tensors import Tensor
     from onnxlet.explain.shapley import Contributions
     from onnxlet.protocols.reader import Reader

@@ -13,7 +13,7 @@ from array import array
 from typing import TYPE_CHECKING, Any
 
 from onnxlet.contract import tensors
-from onnxlet.contract.manifest import CHANNELS
+from onnxlet.contract.declarations import CHANNELS
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import InvalidRequestError
 from onnxlet.media import images

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from onnxlet import memory
-from onnxlet.contract.manifest import CHANNELS, ImagePreprocess
+from onnxlet.contract.declarations import CHANNELS, ImagePreprocess
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import OnnxletError, UnreadablePayloadError, UnsupportedMediaError
 from onnxlet.media import image_files

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from onnxlet import deadline, memory
 from onnxlet.contract import json_tensors, tensors
-from onnxlet.contract.golden import Golden
-from onnxlet.contract.manifest import (
+from onnxlet.contract.declarations import (
     PIXELS_INPUT,
     PIXELS_OUTPUT,
     POSTPROCESS_INPUTS,
     POSTPROCESS_OUTPUTS,
     PREPROCESS_INPUT,
     PREPROCESS_OUTPUT,
-    Manifest,
 )
+from onnxlet.contract.golden import Golden
+from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError, TooLargeError
 from onnxlet.limits import MAX_LABELS

@@ -16,7 +16,8 @@ from onnxlet.models.model import JOINED
 from onnxlet.record import Record
 
 if TYPE_CHECKING:
-    from onnxlet.contract.manifest import ImagePreprocess, Manifest
+    from onnxlet.contract.declarations import ImagePreprocess
+    from onnxlet.contract.manifest import Manifest
     from onnxlet.contract.tensors import TensorSpec
 
 Fetch = Callable[[str], bytes]

@@ -21,7 +21,8 @@ from onnxlet.models.batches import Batch, Rows
 from onnxlet.protocols.reader import Reader
 
 if TYPE_CHECKING:
-    from onnxlet.contract.manifest import ImagePreprocess, Manifest
+    from onnxlet.contract.declarations import ImagePreprocess
+    from onnxlet.contract.manifest import Manifest
 
 BASE64 = "b64"
 IMAGE_PATH = "image_path"

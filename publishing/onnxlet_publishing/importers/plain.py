@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from onnxlet.contract import layout
+from onnxlet.contract.declarations import Classification, parse_preprocess
 from onnxlet.contract.document import Document
 from onnxlet.contract.generation import parse_generation
-from onnxlet.contract.manifest import Classification, parse_preprocess
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.onnx_file import OnnxFile, read_onnx

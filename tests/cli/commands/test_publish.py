@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 from typer.testing import CliRunner, Result
 
-from onnxlet.contract.manifest import Classification
+from onnxlet.contract.declarations import Classification
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_cli.main import app

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from onnxlet.contract.manifest import Classification, ImagePreprocess
+from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.errors import ArtifactError
 from onnxlet_cli.bench import payloads
 from onnxlet_cli.bench.models import load_model

@@ -11,17 +11,10 @@ from hypothesis import strategies as st
 from onnxlet.contract.alias import Alias, Move
 from onnxlet.contract.artifact import ORT, Artifact
 from onnxlet.contract.blob import Runtime
+from onnxlet.contract.declarations import Classification, ImagePreprocess, parse_preprocess
 from onnxlet.contract.document import MAX_DOCUMENT_BYTES, Document
 from onnxlet.contract.generation import ImageGeneration, TextGeneration
-from onnxlet.contract.manifest import (
-    MAX_TENSORS,
-    Classification,
-    Crash,
-    ImagePreprocess,
-    Manifest,
-    Provenance,
-    parse_preprocess,
-)
+from onnxlet.contract.manifest import MAX_TENSORS, Crash, Manifest, Provenance
 from onnxlet.contract.tensors import DATATYPES, TensorSpec
 from onnxlet.errors import ManifestError
 from onnxlet.record import replace

@@ -9,31 +9,31 @@ import pytest
 from onnxlet.contract.document import Document
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import DATATYPES, Tensor
-from onnxlet.contract.training_statistics import MAX_NUMBERS, Distribution, Reference, measures
+from onnxlet.contract.training_statistics import MAX_NUMBERS, Distribution, TrainingStatistics, measures
 from onnxlet.errors import ManifestError
 from onnxlet.record import replace
 from onnxlet_publishing.graphs import to_tensor
 from tests.functions.contract.test_manifest import MANIFEST
 from tests.helpers.damage import resealed
 
-REFERENCE = Reference((3, 7), {"confidence": Distribution((0.5, 0.9), (1, 2, 7), 0.91)})
-DOCUMENT: dict[str, Any] = orjson.loads(orjson.dumps(REFERENCE.to_document()))
+STATISTICS = TrainingStatistics((3, 7), {"confidence": Distribution((0.5, 0.9), (1, 2, 7), 0.91)})
+DOCUMENT: dict[str, Any] = orjson.loads(orjson.dumps(STATISTICS.to_document()))
 
 
-def read(document: Any) -> Reference:
-    return Reference.from_document(Document(document, "reference"))
+def read(document: Any) -> TrainingStatistics:
+    return TrainingStatistics.from_document(Document(document, "reference"))
 
 
 def test_a_reference_survives_being_written_and_read() -> None:
-    assert read(DOCUMENT) == REFERENCE
+    assert read(DOCUMENT) == STATISTICS
 
 
 def test_it_is_a_part_of_the_manifest_that_may_be_absent() -> None:
-    written = replace(MANIFEST, reference=REFERENCE.to_document()).to_json()
-    found = Manifest.from_json(written, "manifest").reference
+    written = replace(MANIFEST, training_statistics=STATISTICS.to_document()).to_json()
+    found = Manifest.from_json(written, "manifest").training_statistics
     assert found is not None
-    assert read(dict(found)) == REFERENCE
-    assert Manifest.from_json(MANIFEST.to_json(), "manifest").reference is None
+    assert read(dict(found)) == STATISTICS
+    assert Manifest.from_json(MANIFEST.to_json(), "manifest").training_statistics is None
 
 
 @pytest.mark.parametrize("value", [1, "x", []])
@@ -72,7 +72,7 @@ def test_a_malformed_reference_is_named(change: dict[str, Any]) -> None:
 
 
 def test_a_value_at_a_cut_is_above_it() -> None:
-    assert REFERENCE.measures["confidence"].count([0.1, 0.5, 0.6, 0.9, 1.0, 2.0]) == (1, 2, 3)
+    assert STATISTICS.measures["confidence"].count([0.1, 0.5, 0.6, 0.9, 1.0, 2.0]) == (1, 2, 3)
 
 
 def test_few_numbers_have_a_measure_each_and_many_their_mean_and_spread() -> None:

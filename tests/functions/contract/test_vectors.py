@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from onnxlet.contract import signature
 from onnxlet.contract.alias import Alias
 from onnxlet.contract.api_keys import Keys
-from onnxlet.contract.document import DIGEST, canonical
+from onnxlet.contract.canonical_json import canonical
+from onnxlet.contract.document import DIGEST
 from onnxlet.contract.manifest import Manifest
 from tests.helpers import keys
 

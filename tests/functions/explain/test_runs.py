@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from onnxlet.contract.manifest import Classification
+from onnxlet.contract.declarations import Classification
 from onnxlet.http import Request
 from onnxlet.limits import MAX_EXPLAIN_NUMBERS
 from onnxlet.registry.registry import Registry

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from onnxlet.contract.manifest import ImagePreprocess
+from onnxlet.contract.declarations import ImagePreprocess
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import OnnxletError, TooLargeError, UnreadablePayloadError
 from onnxlet.limits import MAX_PIXELS, MAX_SIDE_PIXELS
@@ -219,7 +219,7 @@ WITHOUT_PILLOW = """
 import sys
 sys.modules["PIL"] = None  # as in a package that was made without it
 from onnxlet.media import images
-from onnxlet.contract.manifest import ImagePreprocess
+from onnxlet.contract.declarations import ImagePreprocess
 from onnxlet.errors import UnsupportedMediaError
 images.prepare()
 try:
@@ -519,7 +519,7 @@ from pathlib import Path
 from PIL import Image
 from onnxlet import memory
 from onnxlet.media import image_files, images
-from onnxlet.contract.manifest import ImagePreprocess
+from onnxlet.contract.declarations import ImagePreprocess
 
 def peak_bytes():
     return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024

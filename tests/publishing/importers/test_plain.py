@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from onnxlet.contract.manifest import Classification
+from onnxlet.contract.declarations import Classification
 from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.importers.plain import Declarations, find_files, read_candidate, read_labels
 from onnxlet_publishing.output_heads import AUTO

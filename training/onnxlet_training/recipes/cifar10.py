@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxlet.contract.manifest import ImagePreprocess
+from onnxlet.contract.declarations import ImagePreprocess
 from onnxlet_training.errors import DataError
 from onnxlet_training.networks.keras_network import KerasNetwork
 from onnxlet_training.recipe import Examples, Images, Labels, Recipe

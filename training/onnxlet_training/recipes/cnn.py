@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxlet.contract.manifest import ImagePreprocess
+from onnxlet.contract.declarations import ImagePreprocess
 from onnxlet_training.networks.torch_network import TorchNetwork
 from onnxlet_training.networks.torch_trainer import Batch
 from onnxlet_training.recipe import Dataset, Examples, Images, Recipe

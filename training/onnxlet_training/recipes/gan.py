@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from onnxlet.contract.declarations import ImagePreprocess
 from onnxlet.contract.generation import ImageGeneration
-from onnxlet.contract.manifest import ImagePreprocess
 from onnxlet_training.networks.torch_network import Part, TorchNetwork
 from onnxlet_training.networks.torch_trainer import Batch, descend
 from onnxlet_training.recipe import Dataset, Recipe

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxlet.contract.manifest import ImagePreprocess
+from onnxlet.contract.declarations import ImagePreprocess
 from onnxlet_training.networks.keras_network import KerasNetwork
 from onnxlet_training.recipe import Examples, Recipe
 from onnxlet_training.recipes import digits

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
-from onnxlet.contract.manifest import CHANNELS, Classification
-from onnxlet.contract.training_statistics import Reference
+from onnxlet.contract.declarations import CHANNELS, Classification
+from onnxlet.contract.training_statistics import TrainingStatistics
 from onnxlet.media import media_types
 from onnxlet.models.model import Model
 from onnxlet.protocols import payloads
@@ -81,7 +81,7 @@ class ClassificationTask:
         document = {**evaluation.to_document(), "least_sure": _least_sure(probabilities, dataset)}
         return Measured(evaluation.metrics(), document, headline, self._statistics(fitted, dataset))
 
-    def _statistics(self, fitted: Fitted, dataset: Dataset) -> Reference:
+    def _statistics(self, fitted: Fitted, dataset: Dataset) -> TrainingStatistics:
         """Compute statistics over validation and test examples, which no weight was fitted to."""
         features = np.concatenate([dataset.validation.features, dataset.test.features])[:MAX_STATISTICS_ROWS]
         return compute_statistics({INPUT: features}, self.probabilities(fitted.predict(features)))
