@@ -29,7 +29,7 @@ def modules() -> list[tuple[str, Path]]:
     ]
 
 
-def tests_of(module: str) -> list[Path]:
+def files_of(module: str) -> list[Path]:
     """Return the test files of a module, named with its path below `tests/`."""
     folder, name = (ROOT / "tests" / module).parent, module.rpartition("/")[2]
     return [path for path in folder.glob(f"test_{name}*.py") if path.stem == f"test_{name}" or _is_topic(path, name)]
@@ -42,11 +42,11 @@ def _is_topic(path: Path, name: str) -> bool:
 @pytest.mark.parametrize("module", [module for module, _ in modules()])
 def test_a_module_or_its_package_has_a_test_file_of_its_name(module: str) -> None:
     package = module.rpartition("/")[0]
-    assert tests_of(module) or ("/" in package and tests_of(package))
+    assert files_of(module) or ("/" in package and files_of(package))
 
 
 def test_a_test_file_has_the_name_of_a_module_or_a_package() -> None:
-    known = {test for module, _ in modules() for name in (module, module.rpartition("/")[0]) for test in tests_of(name)}
+    known = {test for module, _ in modules() for name in (module, module.rpartition("/")[0]) for test in files_of(name)}
     written = {path for name in FOLDERS for path in (ROOT / "tests" / name).rglob("test_*.py")}
     assert sorted(str(path.relative_to(ROOT)) for path in written - known) == []
 

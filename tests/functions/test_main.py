@@ -4,8 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import orjson
-
 import onnxlet
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
@@ -69,10 +67,10 @@ MODULES = {
 """The modules of onnxlet that `import main` imports, by package. Each one more makes every cold start longer."""
 
 
-def import_main_lean() -> list[str]:
+def import_main_lean(registry: str = "memory://import") -> list[str]:
     """Return the modules that `import main` imports, without those that the interpreter's own start imports."""
     program = "import sys; before = {*sys.modules}; import main; print(*sorted({*sys.modules} - before), sep='\\n')"
-    environment = {"ONNXLET_REGISTRY": "memory://import", "PYTHONPATH": os.pathsep.join(site.getsitepackages())}
+    environment = {"ONNXLET_REGISTRY": registry, "PYTHONPATH": os.pathsep.join(site.getsitepackages())}
     command = [sys.executable, "-S", "-c", program]  # -S: no start-up files of other installed packages
     done = subprocess.run(command, cwd=FUNCTIONS, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.split()
@@ -93,17 +91,7 @@ def test_importing_main_imports_nothing_heavy() -> None:
 
 
 def test_importing_main_imports_no_module_that_only_makes_classes_or_parses_addresses() -> None:
-    """Without `site`, since the virtual environment may import them; `contract/light_orjson.py` says why orjson does."""
-    packages = Path(onnxlet.__file__).parents[1], Path(orjson.__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, "-S", "-X", "importtime", "-c", "import main"],
-        cwd=FUNCTIONS,
-        env={"ONNXLET_REGISTRY": "s3://models/registry", "PYTHONPATH": os.pathsep.join(map(str, packages))},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    modules = imported(done)
+    modules = {*import_main_lean("s3://models/registry")}
     assert "orjson" in modules
     assert modules.isdisjoint({"dataclasses", "inspect", "uuid", "platform", "ipaddress"})
 

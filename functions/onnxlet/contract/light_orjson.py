@@ -1,8 +1,8 @@
 """orjson, imported without two modules that it only compares types with.
 
 While it is imported, orjson reads `uuid.UUID` and `dataclasses._FIELD`, to recognize such objects when it writes JSON.
-Functions write neither, and the two modules bring `inspect`, `ast` and `platform`: together 10 ms of a cold start. During the
-import stand-ins take their place; `main` imports this module before any other that imports orjson.
+Functions write neither, and the two modules bring `inspect`, `ast` and `platform`: 10 ms of a cold start. During
+the import stand-ins take their place; `main` imports this module before any other that imports orjson.
 """
 
 import sys
