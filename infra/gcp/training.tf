@@ -1,5 +1,5 @@
-# A place for training jobs on Vertex AI, for `onnxlet train --on vertex`: whom a job runs as, what it reads and writes,
-# and where its image is. The jobs themselves are submitted by the command. Rights on data are in rights.tf.
+# Resources for training jobs on Vertex AI (`onnxlet train --on vertex`): the account that a job runs as, its bucket and
+# the repository of its image. The command itself submits the jobs. Permissions on data are in rights.tf.
 
 locals {
   data_prefix = "data/"
@@ -14,7 +14,7 @@ resource "google_service_account" "training" {
   depends_on   = [time_sleep.apis]
 }
 
-# Logs are the one right that a job has on the project; a log takes no narrower one.
+# Writing logs is a job's only permission on the project; it cannot be limited to one log.
 resource "google_project_iam_member" "training_logs" {
   count = var.training ? 1 : 0
 
@@ -23,7 +23,7 @@ resource "google_project_iam_member" "training_logs" {
   member  = google_service_account.training[0].member
 }
 
-# Data to train on, and what runs leave: checkpoints, the report, curves.
+# Training data, and the results of runs: checkpoints, the report, TensorBoard's files.
 resource "google_storage_bucket" "training" {
   count = var.training ? 1 : 0
 
@@ -35,11 +35,11 @@ resource "google_storage_bucket" "training" {
   labels                      = var.labels
 
   versioning {
-    enabled = false # checkpoints are large, and each replaces the one before
+    enabled = false # checkpoints are large, and each replaces the previous one
   }
 
   soft_delete_policy {
-    retention_duration_seconds = 0 # or every checkpoint that was replaced would be billed for a week
+    retention_duration_seconds = 0 # otherwise every replaced checkpoint is billed for a week
   }
 
   dynamic "encryption" {
@@ -52,9 +52,9 @@ resource "google_storage_bucket" "training" {
   depends_on = [time_sleep.key]
 }
 
-# Vertex AI fetches the image as a service agent of its own, never as the job's account, and that agent may read all
-# repositories of its project. infra/README.md says what an image of another project needs. What is here goes with
-# `terraform destroy`, images included; training.yaml on AWS keeps its repository.
+# Vertex AI pulls the image with its own service agent, never with the job's account; the agent may read all repositories
+# of its project. infra/README.md says what an image in another project needs. `terraform destroy` deletes the repository
+# with its images, while training.yaml on AWS keeps its repository.
 resource "google_artifact_registry_repository" "training" {
   count = var.training ? 1 : 0
 
@@ -66,7 +66,7 @@ resource "google_artifact_registry_repository" "training" {
   labels        = var.labels
 
   docker_config {
-    immutable_tags = true # a job is run again with the image that it was run with
+    immutable_tags = true # a repeated job uses the same image
   }
 
   cleanup_policies {

@@ -4,14 +4,10 @@ import json
 import math
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
-from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from onnxlet.errors import CredentialsError
@@ -24,99 +20,15 @@ from onnxlet_publishing.publish import publish
 from onnxlet_publishing.quality import HIGHER_IS_BETTER, LOWER_IS_BETTER, Margin, check_not_worse
 from onnxlet_publishing.write_access import check_may_keep, check_may_publish
 from onnxlet_training import data
-from onnxlet_training.export import export
-from onnxlet_training.recipe import INPUT, OUTPUT, Array, Dataset, Examples, Exportable, Options, Recipe
+from onnxlet_training.recipe import Options
 from onnxlet_training.recipes import RECIPES, find_recipe
-from onnxlet_training.source import Source
-from onnxlet_training.tasks.classification import ClassificationTask
 from tests.conftest import BUCKET
 from tests.crashes.front import Front
 from tests.helpers import graphs
 from tests.helpers.fake_gcs import FakeGcs
+from tests.helpers.fixed_network import Fixed, tiny
 
-CLASSES = 4
 MARGIN = Margin()
-
-
-def examples(_source: Source) -> Examples:
-    """Rows whose largest number is at their class."""
-    targets = np.arange(200) % CLASSES
-    noise = np.random.default_rng(0).random((len(targets), CLASSES))
-    return Examples((np.eye(CLASSES)[targets] * 2 + noise).astype(np.float32), targets, ("a", "b", "c", "d"))
-
-
-@dataclass
-class Fixed:
-    """A fitted network that is given: probabilities by a softmax, right in this share of the rows."""
-
-    share: float
-    error: float = 0.0
-    """What is added to the exported graph's first output, and not to the network's."""
-    scale: float = 1.0
-    """What all outputs are multiplied with."""
-    history: dict[str, list[float]] = field(default_factory=lambda: {"loss": [1.0], "val_loss": [1.0]})
-    best_epoch: int = 1
-    duration_s: float = 0.0
-    rank: int = 0
-
-    def predict(self, features: Array) -> Array:
-        rolled = np.roll(np.eye(CLASSES, dtype=np.float32), 1, axis=1)
-        is_wrong = np.arange(len(features)) >= round(self.share * len(features))
-        logits = np.where(is_wrong[:, None], features @ rolled, features)
-        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities: Array = self.scale * shifted / shifted.sum(axis=1, keepdims=True)
-        return probabilities
-
-    def run(self, *inputs: Array) -> list[Array]:
-        return [self.predict(*inputs)]
-
-    def exportables(self, dataset: Dataset) -> list[Exportable]:
-        """The graph looks up the answers by the rows: it is the network, whatever that gives."""
-        features = dataset.test.features
-        answers = self.predict(features)
-        return [Exportable("", {INPUT: features}, {OUTPUT: answers}, lambda path: self._write(features, answers, path))]
-
-    def _write(self, features: Array, answers: Array, path: Path) -> None:
-        found = answers.copy()
-        found[0, 0] += self.error
-        nodes = [
-            helper.make_node("MatMul", [INPUT, "rows"], ["alike"]),
-            helper.make_node("Mul", ["alike", "two"], ["twice"]),
-            helper.make_node("Sub", ["twice", "squares"], ["nearness"]),
-            helper.make_node("ArgMax", ["nearness"], ["nearest"], axis=1, keepdims=0),
-            helper.make_node("Gather", ["answers", "nearest"], [OUTPUT]),
-        ]
-        constants = {
-            "rows": features.T.copy(),
-            "two": np.array(2, np.float32),
-            "squares": np.square(features).sum(axis=1),
-            "answers": found,
-        }
-        inputs, outputs = ((name, TensorProto.FLOAT, ("batch", CLASSES)) for name in (INPUT, OUTPUT))
-        onnx.save(graphs.model(nodes, [inputs], [outputs], constants), path)
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network that needs no training."""
-
-    fitted: Fixed
-    framework: str = "onnx"
-
-    def fit(
-        self,
-        recipe: Recipe,  # noqa: ARG002 - the protocol's
-        dataset: Dataset,  # noqa: ARG002 - as above
-        options: Options,  # noqa: ARG002 - as above
-        folder: Path,  # noqa: ARG002 - as above
-        console: Console,  # noqa: ARG002 - as above
-    ) -> Fixed:
-        return self.fitted
-
-
-def tiny(fitted: Fixed) -> Recipe:
-    return Recipe("tiny", "Rows of four numbers", examples, Network(fitted), ClassificationTask(), 1, 8)
-
 
 Train = Callable[..., Result]
 
@@ -225,27 +137,6 @@ class TestMeasures:
             replace(graphs.digits_candidate(), metrics={"accuracy": 0.1}),
             MARGIN,
         )
-
-
-class TestExport:
-    def export(self, folder: Path, scale: float, error: float) -> float:
-        fitted = Fixed(1.0, error, scale)
-        return export(fitted, data.load(tiny(fitted), Options(), folder), folder)[0].max_difference
-
-    @pytest.mark.parametrize(
-        ("scale", "error"),
-        [(1.0, 5e-5), (1.0, -9e-5), (150.0, 0.047), (1e6, 100.0), (1e-6, 5e-5)],
-    )
-    def test_rounding_grows_with_the_numbers(self, tmp_path: Path, scale: float, error: float) -> None:
-        assert self.export(tmp_path, scale, error) < 5e-4
-
-    @pytest.mark.parametrize(
-        ("scale", "error"),
-        [(1.0, 2e-4), (1.0, -2e-4), (150.0, 0.5), (1e6, 1000.0), (1.0, math.nan), (1.0, math.inf), (1e6, -math.inf)],
-    )
-    def test_a_graph_that_is_not_the_network_is_refused(self, tmp_path: Path, scale: float, error: float) -> None:
-        with pytest.raises(ModelError, match=r"model.onnx: output: expected answers within .* of the network's"):
-            self.export(tmp_path, scale, error)
 
 
 @pytest.mark.usefixtures("train")

@@ -28,8 +28,8 @@ from onnxlet_training.recipes import RECIPES, digits
 from onnxlet_training.source import Source
 from onnxlet_training.tasks.classification import to_png
 from tests.conftest import BUCKET
+from tests.helpers import training_sets as sets
 from tests.helpers.deletion import deletion
-from tests.training import sets
 
 pytestmark = pytest.mark.training
 

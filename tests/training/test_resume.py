@@ -1,12 +1,10 @@
 """A job that is killed goes on where it was, and ends with one version, as if nothing had happened."""
 
 import json
-import os
 import random
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,31 +12,9 @@ import pytest
 
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
+from tests.helpers.training_runs import EPOCHS, epochs_done, start, train, wait_for_checkpoint
 
 pytestmark = pytest.mark.training
-
-EPOCHS = 8
-
-
-def train(folder: Path, recipe: str, out: str = "run") -> "subprocess.Popen[str]":
-    return start(folder, ["train", recipe, "--fast", "--epochs", str(EPOCHS), "--out", out])
-
-
-def wait_for_checkpoint(process: "subprocess.Popen[str]", folder: Path, epochs: int) -> None:
-    """Until so many epochs are saved, or the process has ended."""
-    deadline = time.monotonic() + 120
-    while process.poll() is None and epochs_done(folder) < epochs and time.monotonic() < deadline:
-        time.sleep(0.02)
-
-
-def epochs_done(folder: Path) -> int:
-    found = 0
-    for path in folder.glob("run/checkpoints*/*/state.json"):
-        try:
-            found = max(found, json.loads(path.read_text())["epochs_done"])
-        except (OSError, ValueError):  # just being replaced
-            continue
-    return found
 
 
 @pytest.mark.parametrize("recipe", ["digits", "cnn"])
@@ -119,11 +95,6 @@ def test_a_run_that_is_stopped_before_anything_is_saved_leaves_no_folder(
         assert not (tmp_path / "runs").exists()
 
 
-def start(folder: Path, arguments: list[str]) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "onnxlet_cli.main", *arguments]
-    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-
-
 def wait_for_publication(process: "subprocess.Popen[str]", folder: Path) -> None:
     deadline = time.monotonic() + 200
     while process.poll() is None and time.monotonic() < deadline:
@@ -146,48 +117,3 @@ def test_an_interrupted_job_is_as_good_as_an_undisturbed_one(tmp_path: Path) -> 
         json.loads((tmp_path / out / "run.json").read_text())["train"]["history"] for out in ("run", "undisturbed")
     ]
     assert histories[0]["val_loss"] == pytest.approx(histories[1]["val_loss"], rel=1e-3)
-
-
-def test_two_processes_go_on_from_the_same_epoch(tmp_path: Path) -> None:
-    """The second has saved nothing itself."""
-    pytest.importorskip("torch", reason="needs `make torch`")
-    process = train(tmp_path, "cnn")
-    wait_for_checkpoint(process, tmp_path, 3)
-    process.kill()
-    process.communicate()
-    path = max(tmp_path.glob("run/checkpoints/*/state.json"))
-    saved = json.loads(path.read_text())["history"]["val_loss"]
-    done = torchrun(tmp_path, "run")
-    assert done.returncode == 0, done.stderr
-    history = json.loads((tmp_path / "run/run.json").read_text())["train"]["history"]["val_loss"]
-    assert history[: len(saved)] == saved
-    assert len(history) > len(saved) >= 3
-    assert len(list((tmp_path / "run").glob("checkpoints*"))) == 1
-
-
-def torchrun(folder: Path, out: str) -> "subprocess.CompletedProcess[str]":
-    """Two processes of PyTorch's recipe, on this machine's CPUs."""
-    arguments = ["train", "cnn", "--fast", "--force", "--epochs", str(EPOCHS), "--out", out]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    return subprocess.run(
-        [*command, "-m", "onnxlet_cli.main", *arguments],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
-def test_two_processes_train_one_network(tmp_path: Path) -> None:
-    """PyTorch's own distributed runtime, on this machine's CPUs."""
-    pytest.importorskip("torch", reason="needs `make torch`")
-    alone = train(tmp_path, "cnn", "alone")
-    _, text = alone.communicate(timeout=200)
-    assert alone.returncode == 0, text
-    done = torchrun(tmp_path, "together")
-    assert done.returncode == 0, done.stderr
-    found = [json.loads((tmp_path / out / "run.json").read_text()) for out in ("alone", "together")]
-    accuracies = [record["evaluation"]["accuracy"] for record in found]
-    assert accuracies[1] > accuracies[0] - 0.08
-    assert Registry(open_store((tmp_path / ".onnxlet/registry").as_uri())).versions("cnn") == [1, 2]

@@ -76,3 +76,28 @@ def test_the_functions_know_most_digits(registry_url: str) -> None:
         assert response.status == 200
         right += json.loads(response.body)["predictions"][0]["label"] == str(labels[index])
     assert right > 80
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["cats-dogs", "--data", "nowhere"], "--data nowhere: no such file or folder"),
+        (["cats-dogs"], "--data: expected a folder with a folder of photos"),
+        (["digits", "--gpu", "any"], "--gpu: Keras on tensorflow finds no GPU"),
+        (["nope"], "recipe 'nope': expected one of digits, mnist"),
+        (["digits", "--out", "/dev/full/run"], "/dev/full"),
+    ],
+)
+def test_a_run_that_cannot_begin_is_refused_in_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
+    refused(tmp_path, arguments, words)
+
+
+def refused(folder: Path, arguments: list[str], words: str) -> None:
+    command = [sys.executable, "-m", "onnxlet_cli.main", "train", "--fast", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stderr
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith("onnxlet: "), line
+    assert "Traceback" not in done.stderr
+    assert words in line
+    assert not list(folder.rglob("versions/*.json"))

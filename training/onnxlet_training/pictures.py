@@ -28,7 +28,9 @@ def write_sheet(images: Images, columns: int, path: Path) -> None:
     sheet = Image.new("RGBA", (columns * step - GAP_PIXELS, rows * step - GAP_PIXELS))
     for position, pixels in enumerate(images):
         row, column = divmod(position, columns)
-        cell = Image.fromarray(pixels.squeeze()).resize((CELL_PIXELS, CELL_PIXELS), Image.Resampling.NEAREST)
+        cell = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).resize(
+            (CELL_PIXELS, CELL_PIXELS), Image.Resampling.NEAREST
+        )
         sheet.paste(cell, (column * step, row * step))
     sheet.save(path, "PNG")
 

@@ -7,57 +7,17 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
-from onnxlet_training.networks.feed import Feed, Review
-from onnxlet_training.networks.processes import Processes
-from onnxlet_training.recipe import Split
-from tests.training import sets
+from tests.helpers import training_sets as sets
 
 EPOCHS = 4
-SPLIT = Split(np.arange(45)[:, None], np.arange(45), lambda inputs: inputs)
-
-
-@pytest.mark.parametrize(("job", "rows"), [(Processes(), 32), (Processes(1, 2, 2), 16), (Processes(0, 3, 6), 12)])
-def test_a_batch_is_divided_evenly_among_all_devices(job: Processes, rows: int) -> None:
-    assert job.rows(32) == rows
-
-
-def test_the_shares_of_the_processes_are_the_batch() -> None:
-    whole = Feed(SPLIT, 16, None, 0, seed=3)
-    halves = [replace(whole, batch_size=8, rank=rank, world=2) for rank in (0, 1)]
-    assert {len(each) for each in (whole, *halves)} == {2}
-    for index in range(2):
-        shares = [each.batch(1, index)[1] for each in halves]
-        assert np.concatenate(shares).tolist() == whole.batch(1, index)[1].tolist()
-
-
-def test_a_process_has_a_share_even_of_fewer_rows_than_a_batch_has() -> None:
-    few = [Feed(SPLIT, 32, None, 0, seed=3, rank=rank, world=2) for rank in (0, 1)]
-    assert [len(each.batch(0, 0)[1]) for each in few] == [32, 32]
-    assert {row for each in few for row in each.batch(0, 0)[1]} == set(range(45))
-
-
-@pytest.mark.parametrize(("processes", "devices"), [(1, 2), (2, 2), (2, 8), (3, 3), (4, 64)])
-def test_every_row_is_validated_on_and_few_twice(processes: int, devices: int) -> None:
-    rows = Processes(0, processes, devices).rows(16)
-    reviews = [Review(SPLIT, rows, devices, rank, processes) for rank in range(processes)]
-    seen: list[int] = []
-    for index in range(len(reviews[0])):
-        shares = [review.batch(index)[1].tolist() for review in reviews]
-        assert len({len(share) for share in shares}) == 1, "no process waits for another's rows"
-        assert sum(map(len, shares)) % devices == 0
-        seen += [row for share in shares for row in share]
-    assert set(seen) == set(range(45))
-    assert len(seen) - 45 < devices
 
 
 def command(*arguments: str) -> list[str]:
