@@ -24,7 +24,7 @@ MACHINES: dict[str | None, str] = {
     "a100": "ml.p4d.24xlarge",
     "h100": "ml.p5.48xlarge",
 }
-"""The smallest machine type with each kind of GPU; those with an A100 or H100 have eight. CUDA 13 has no V100."""
+"""The smallest machine type with each kind of GPU; those with an A100 or H100 have eight. CUDA 13 lacks the V100."""
 
 CHANNEL = "training"
 VOLUME_GIB = 100
