@@ -1,4 +1,4 @@
-# What an operator is told, and a dashboard to look at then.
+# The alerts that an operator gets, and a dashboard.
 
 locals {
   channels = concat(var.notification_channels, google_monitoring_notification_channel.email[*].id)
@@ -162,7 +162,7 @@ resource "google_monitoring_alert_policy" "waiting" {
     }
   }
 
-  # What Eventarc has not delivered within 24 hours is gone.
+  # Eventarc drops an event that it could not deliver within 24 hours.
   conditions {
     display_name = "the oldest event of Eventarc"
 

@@ -1,5 +1,5 @@
 # A batch over many objects: a workflow lists them and publishes a message for each, which the messages' function answers
-# as any other, with the same bound on instances, the same retries and the same dead letters.
+# like any other message, with the same bound on instances, the same retries and the same dead letters.
 
 resource "google_workflows_workflow" "batch" {
   name                = "${var.name}-batch"
@@ -8,7 +8,7 @@ resource "google_workflows_workflow" "batch" {
   service_account     = google_service_account.batch.id
   crypto_key_name     = var.kms_key
   labels              = var.labels
-  deletion_protection = false # it holds nothing
+  deletion_protection = false # it holds no data
   source_contents     = file("${path.module}/batch.yaml")
 
   user_env_vars = {

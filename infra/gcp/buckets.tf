@@ -1,24 +1,24 @@
-# The buckets. All are private: no access list of single objects, no public access whatever anybody grants, and TLS,
-# which Cloud Storage takes without exception. Who may touch what in them is in rights.tf.
+# The buckets. All are private: no access lists of single objects, and no public access even if somebody grants it. Cloud
+# Storage accepts only TLS. The rights on the buckets are in rights.tf.
 #
-# A bucket that exists already is used as it is: nothing of its own is changed, neither its rules nor its versions. It
-# gets the rights in rights.tf, and an input bucket its notification.
+# An existing bucket keeps its rules and its versions. It only gets the rights in rights.tf, and an input bucket also a
+# notification.
 
 locals {
-  bucket_prefix = "${var.project}-${var.name}" # the names of buckets are shared by all the world
+  bucket_prefix = "${var.project}-${var.name}" # bucket names are global
 
   registry_prefix = "registry/"
   models_prefix   = "${local.registry_prefix}models/"
   blobs_prefix    = "${local.registry_prefix}blobs/"
   aliases_prefix  = "${local.registry_prefix}models/{model}/aliases/"
   results_prefix  = "results/" # for objects and messages
-  answers_prefix  = "answers/" # of requests: what is too large to send, quotas, captured samples
+  answers_prefix  = "answers/" # for requests: answers that are too large to send, quotas, captured samples
 
-  # Of requests, what is of no use a day later: the URL of a response holds for an hour, a quota for a day.
+  # Objects of requests that are useless a day later: the URL of a response is valid for an hour, a quota for a day.
   daily_prefixes = ["${local.answers_prefix}responses/", "${local.answers_prefix}quota/"]
 
   message_days     = 7  # how long a message waits for its answer
-  dead_letter_days = 31 # and then, if it was never answered; Pub/Sub's own bound
+  dead_letter_days = 31 # how long a dead letter waits; Pub/Sub's limit
 
   existing = { for variable, name in {
     registry_bucket = var.registry_bucket
@@ -36,7 +36,7 @@ locals {
   input_url    = trimsuffix("gs://${local.inputs}/${var.input_prefix}", "/")
 }
 
-# Looked at in the plan, before anything is made.
+# Read in the plan, before anything is made.
 data "google_storage_bucket" "existing" {
   for_each = local.existing
 
@@ -119,12 +119,12 @@ resource "google_storage_bucket" "inputs" {
   }
 
   soft_delete_policy {
-    retention_duration_seconds = 0 # versions do that already, and what is to be deleted shall be gone
+    retention_duration_seconds = 0 # versions replace it, and deleted objects must be gone
   }
 
   lifecycle_rule {
     condition {
-      days_since_noncurrent_time = local.message_days + local.dead_letter_days + 1 # so that a dead letter can still be answered
+      days_since_noncurrent_time = local.message_days + local.dead_letter_days + 1 # until the last dead letter can be answered
     }
     action {
       type = "Delete"
@@ -136,7 +136,7 @@ resource "google_storage_bucket" "inputs" {
     content {
       condition {
         age        = lifecycle_rule.value
-        with_state = "ANY" # a version, too: it becomes noncurrent, and is deleted the next day
+        with_state = "ANY" # including versions: an object becomes noncurrent, and is deleted the next day
       }
       action {
         type = "Delete"
@@ -169,7 +169,7 @@ resource "google_storage_bucket" "results" {
   }
 
   soft_delete_policy {
-    retention_duration_seconds = 0 # Google's default keeps, and bills, for a week what a rule has deleted
+    retention_duration_seconds = 0 # Google's default keeps and bills deleted objects for a week
   }
 
   lifecycle_rule {
@@ -186,7 +186,7 @@ resource "google_storage_bucket" "results" {
     for_each = var.result_days == null ? [] : [var.result_days]
     content {
       condition {
-        age = lifecycle_rule.value # captured samples, too
+        age = lifecycle_rule.value # including captured samples
       }
       action {
         type = "Delete"
@@ -210,7 +210,7 @@ resource "google_storage_bucket" "source" {
   location                    = var.region
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
-  force_destroy               = true # nothing but the zip, which `onnxlet package` makes again
+  force_destroy               = true # it only holds the zip, which `onnxlet package` can make again
   labels                      = var.labels
 
   versioning {
@@ -232,7 +232,7 @@ resource "google_storage_bucket" "source" {
 }
 
 resource "google_storage_bucket_object" "source" {
-  name   = "functions-${filemd5(var.source_zip)}.zip" # another name makes the functions be built anew
+  name   = "functions-${filemd5(var.source_zip)}.zip" # a new name rebuilds the functions
   bucket = google_storage_bucket.source.name
   source = var.source_zip
 }

@@ -1,4 +1,4 @@
-# Events: the input bucket and whoever may publish -> a topic -> the function -> a result; or, after so many attempts,
+# Events: the input bucket and other publishers -> a topic -> the function -> a result; or, after max_delivery_attempts,
 # a dead letter that waits for a month.
 
 resource "google_pubsub_topic" "messages" {
@@ -25,16 +25,16 @@ resource "google_pubsub_topic" "dead_letters" {
 resource "google_pubsub_subscription" "messages" {
   name                       = "${var.name}-messages"
   topic                      = google_pubsub_topic.messages.id
-  ack_deadline_seconds       = var.timeout_s + 30 # longer than the function may take, or it would be asked twice
+  ack_deadline_seconds       = var.timeout_s + 30 # longer than the function's timeout, or Pub/Sub would deliver twice
   message_retention_duration = "${local.message_days * 86400}s"
   labels                     = var.labels
 
   expiration_policy {
-    ttl = "" # never, however long nobody publishes
+    ttl = "" # never, even if nobody publishes
   }
 
   push_config {
-    # functions-framework reads the topic's name from the path, and makes it the CloudEvent's source.
+    # functions-framework reads the topic's name from the path for the CloudEvent's source.
     push_endpoint = "${google_cloudfunctions2_function.messages.service_config[0].uri}/${google_pubsub_topic.messages.id}"
 
     oidc_token {
@@ -54,7 +54,7 @@ resource "google_pubsub_subscription" "messages" {
   }
 }
 
-# Without a subscription dead letters would be gone at once.
+# Without a subscription dead letters would be lost at once.
 resource "google_pubsub_subscription" "dead_letters" {
   name                       = "${var.name}-dead-letters"
   topic                      = google_pubsub_topic.dead_letters.id
@@ -81,7 +81,7 @@ resource "google_pubsub_subscription_iam_member" "pubsub_moves_dead_letters" {
   depends_on   = [time_sleep.agents]
 }
 
-# The input bucket's notifications, by our own subscription.
+# The input bucket's notifications, through the subscription above.
 
 resource "google_pubsub_topic_iam_member" "storage_tells" {
   topic  = google_pubsub_topic.messages.name
@@ -96,11 +96,11 @@ resource "google_storage_notification" "inputs" {
   topic              = google_pubsub_topic.messages.id
   event_types        = ["OBJECT_FINALIZE"]
   object_name_prefix = var.input_prefix == "" ? null : var.input_prefix
-  payload_format     = "JSON_API_V1" # functions-framework takes no pushed message for one that has no data
+  payload_format     = "JSON_API_V1" # functions-framework rejects a pushed message without data
   depends_on         = [google_pubsub_topic_iam_member.storage_tells]
 }
 
-# The same by Eventarc, whose topic exists only when the function does: there is nothing narrower to grant before.
+# The same for Eventarc. Its topic is created with the function, so no narrower right can be granted before.
 resource "google_project_iam_member" "storage_tells_eventarc" {
   count = local.has_eventarc ? 1 : 0
 

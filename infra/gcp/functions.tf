@@ -1,15 +1,15 @@
-# The functions: one source, an entry point of functions/main.py each.
+# The functions: one source, and for each function an entry point of functions/main.py.
 #
-# CPU boost at start is not here: Cloud Functions switches it on by itself (run.googleapis.com/startup-cpu-boost on the
+# CPU boost at start is not configured: Cloud Functions switches it on (run.googleapis.com/startup-cpu-boost on the
 # service), and this resource has no argument for it.
 
 locals {
   has_eventarc   = var.object_events == "eventarc"
   has_direct_vpc = var.vpc_network != null || var.vpc_subnetwork != null
 
-  # What all functions are told. Three settings are left out on purpose: ONNXLET_CACHE and ONNXLET_CACHE_MIB, since an
-  # instance's disk is its memory, where a cache would keep each model twice; and ONNXLET_PREFETCH, since nothing is
-  # fetched ahead where a server forks its workers.
+  # The settings of all functions. Three are left out on purpose: ONNXLET_CACHE and ONNXLET_CACHE_MIB, since an
+  # instance's disk is in its memory, where a cache would keep each model twice; and ONNXLET_PREFETCH, since a server
+  # that forks its workers fetches nothing ahead.
   settings = {
     ONNXLET_REGISTRY       = local.registry_url
     ONNXLET_MODEL          = var.model
@@ -21,7 +21,7 @@ locals {
     ONNXLET_CAPTURE_INPUTS = var.capture_inputs ? "1" : null
     ONNXLET_MEMORY_MIB     = tostring(floor(var.memory_mib / 2)) # the rest is for Python, requests and tensors
     GOOGLE_CLOUD_PROJECT   = var.project                         # with it, log lines find their traces
-    THREADS                = tostring(local.concurrency)         # what functions-framework has; more would wait where nobody sees it
+    THREADS                = tostring(local.concurrency)         # requests above the threads of functions-framework would wait unseen
   }
 
   http_settings = {
@@ -42,7 +42,7 @@ locals {
   http_environment  = { for name, value in merge(local.settings, local.http_settings) : name => value if value != null && value != "" }
   event_environment = { for name, value in merge(local.settings, local.event_settings) : name => value if value != null && value != "" }
 
-  # What Cloud Run takes: the memory of an instance with so many CPUs, in MiB.
+  # The memory in MiB that Cloud Run accepts for each number of CPUs.
   # Source: Cloud Run, "Configure CPU limits for services", table of CPUs and memory.
   cpu_memory = {
     "1" = { least = 512, most = 4096 }
@@ -98,7 +98,7 @@ resource "google_cloudfunctions2_function" "http" {
     docker_repository = google_artifact_registry_repository.functions.id
 
     environment_variables = {
-      GOOGLE_FUNCTION_SIGNATURE_TYPE = "http" # main.py registers it, too; a trigger does not say it
+      GOOGLE_FUNCTION_SIGNATURE_TYPE = "http" # as main.py registers it; the trigger does not set it
     }
 
     source {
@@ -151,7 +151,7 @@ resource "google_cloudfunctions2_function" "http" {
   depends_on = [time_sleep.rights]
 }
 
-# Messages of Pub/Sub: payloads themselves, and notifications of the input bucket.
+# Messages of Pub/Sub: payloads, and notifications of the input bucket.
 resource "google_cloudfunctions2_function" "messages" {
   name         = "${var.name}-messages"
   location     = var.region
@@ -166,7 +166,7 @@ resource "google_cloudfunctions2_function" "messages" {
     docker_repository = google_artifact_registry_repository.functions.id
 
     environment_variables = {
-      GOOGLE_FUNCTION_SIGNATURE_TYPE = "cloudevent" # main.py registers it, too; a trigger does not say it
+      GOOGLE_FUNCTION_SIGNATURE_TYPE = "cloudevent" # as main.py registers it; the trigger does not set it
     }
 
     source {
@@ -186,7 +186,7 @@ resource "google_cloudfunctions2_function" "messages" {
     min_instance_count               = 0
     max_instance_count               = var.max_event_instances
     timeout_seconds                  = var.timeout_s
-    ingress_settings                 = "ALLOW_INTERNAL_ONLY" # where Pub/Sub and Eventarc of this project are
+    ingress_settings                 = "ALLOW_INTERNAL_ONLY" # which includes Pub/Sub and Eventarc of this project
     vpc_connector                    = var.vpc_connector
     vpc_connector_egress_settings    = var.vpc_connector == null ? null : var.vpc_egress
     direct_vpc_egress                = local.has_direct_vpc ? "VPC_EGRESS_${var.vpc_egress}" : null
@@ -201,9 +201,9 @@ resource "google_cloudfunctions2_function" "messages" {
     }
   }
 
-  # The subscription that a trigger makes takes no dead letters (terraform-provider-google #17697, #25069). So the trigger
-  # is for a topic of its own, to which somebody publishes what must be answered again, and messages come by our own
-  # subscription (events.tf).
+  # The subscription that a trigger makes supports no dead letters (terraform-provider-google #17697, #25069). So the
+  # trigger is for a separate topic, for messages that must be answered again, and the other messages come through the
+  # subscription in events.tf.
   event_trigger {
     trigger_region        = var.region
     event_type            = "google.cloud.pubsub.topic.v1.messagePublished"
@@ -215,7 +215,7 @@ resource "google_cloudfunctions2_function" "messages" {
   depends_on = [time_sleep.rights]
 }
 
-# Objects of the input bucket by Eventarc, in place of our own subscription.
+# Objects of the input bucket through Eventarc, instead of the subscription in events.tf.
 resource "google_cloudfunctions2_function" "objects" {
   count = local.has_eventarc ? 1 : 0
 
@@ -232,7 +232,7 @@ resource "google_cloudfunctions2_function" "objects" {
     docker_repository = google_artifact_registry_repository.functions.id
 
     environment_variables = {
-      GOOGLE_FUNCTION_SIGNATURE_TYPE = "cloudevent" # main.py registers it, too; a trigger does not say it
+      GOOGLE_FUNCTION_SIGNATURE_TYPE = "cloudevent" # as main.py registers it; the trigger does not set it
     }
 
     source {
@@ -271,7 +271,7 @@ resource "google_cloudfunctions2_function" "objects" {
     trigger_region        = var.region
     event_type            = "google.cloud.storage.object.v1.finalized"
     service_account_email = google_service_account.events.email
-    retry_policy          = "RETRY_POLICY_RETRY" # for 24 hours, Eventarc's own bound
+    retry_policy          = "RETRY_POLICY_RETRY" # for 24 hours, Eventarc's limit
 
     event_filters {
       attribute = "bucket"

@@ -1,7 +1,7 @@
-# What is there now, for people, for `onnxlet deploy` and for `onnxlet train --on vertex`.
+# The outputs, for people, for `onnxlet deploy` and for `onnxlet train --on vertex`.
 
 output "http_url" {
-  description = "Where the HTTP function answers."
+  description = "The URL of the HTTP function."
   value       = google_cloudfunctions2_function.http.service_config[0].uri
 }
 
@@ -11,32 +11,32 @@ output "registry_url" {
 }
 
 output "input_url" {
-  description = "Objects that are put here are answered."
+  description = "The place whose new objects are answered."
   value       = local.input_url
 }
 
 output "results_url" {
-  description = "Where the answers to objects and messages are."
+  description = "The place of the results for objects and messages."
   value       = local.results_url
 }
 
 output "messages_topic" {
-  description = "Messages that are published here are answered: payloads, or notifications of Cloud Storage."
+  description = "The topic whose messages are answered: payloads, or notifications of Cloud Storage."
   value       = google_pubsub_topic.messages.id
 }
 
 output "again_topic" {
-  description = "Dead letters that are published here are answered again."
+  description = "The topic to publish dead letters to, for another attempt."
   value       = google_pubsub_topic.again.id
 }
 
 output "dead_letter_subscription" {
-  description = "Where messages wait that could not be answered."
+  description = "The subscription with the messages that could not be answered."
   value       = google_pubsub_subscription.dead_letters.name
 }
 
 output "functions" {
-  description = "The functions' names, by their entry points."
+  description = "The functions' names by their entry points."
   value = merge(
     {
       gcp_http    = google_cloudfunctions2_function.http.name
@@ -47,7 +47,7 @@ output "functions" {
 }
 
 output "batch_workflow" {
-  description = "The workflow that has all objects under a prefix answered."
+  description = "The workflow that answers all objects under a prefix."
   value       = google_workflows_workflow.batch.name
 }
 
@@ -57,24 +57,24 @@ output "dashboard_id" {
 }
 
 output "training_service_account" {
-  description = "For onnxlet train --on vertex --role; null without `training`."
+  description = "The service account for onnxlet train --on vertex --role; null without `training`."
   value       = one(google_service_account.training[*].email)
 }
 
 output "training_url" {
-  description = "Where training data (data/) and runs (runs/) are; null without `training`."
+  description = "The place of training data (data/) and runs (runs/); null without `training`."
   value       = one(google_storage_bucket.training[*].url)
 }
 
 output "training_repository" {
-  description = "What the names of training images begin with; null without `training`."
+  description = "The beginning of the names of training images; null without `training`."
   value       = one([for repository in google_artifact_registry_repository.training : "${var.region}-docker.pkg.dev/${var.project}/${repository.repository_id}"])
 }
 
-# All that was decided, so that the next `onnxlet deploy`, from whatever machine, changes nothing that is not named.
-# Every variable but those that each deployment is given: source_zip, project, region and name.
+# All variables, so that the next `onnxlet deploy`, from any machine, changes only what it names. Without those that
+# every deployment sets anyway: source_zip, project, region and name.
 output "settings" {
-  description = "The variables as they are, which `onnxlet deploy` keeps."
+  description = "The current variables, which `onnxlet deploy` keeps."
   value = {
     access                 = var.access
     alert_email            = var.alert_email

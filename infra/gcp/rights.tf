@@ -1,11 +1,11 @@
-# Who may touch what: a service account for each function, and the whole table of their rights on data.
+# Access: a service account for each function, and the whole table of their rights on data.
 #
-# `prefix` bounds a right to the objects under it; null is the right on the bucket itself, which is to list it and never
-# to read an object. Listing matters: without it Cloud Storage says of a missing object that it is forbidden, and an
-# unknown model would be our fault (5xx) instead of the client's (404). To create is not to replace: that would take
-# the right to delete. A prefix may hold {model}, for the name of any model. Training publishes, and moves aliases; the
-# API keys (access/) and what browsers run (edge/) are not its own. A result is read by who wrote it where it is
-# delivered twice.
+# `prefix` limits a right to the objects under it; null is a right on the bucket itself: to list it, never to read an
+# object. Listing matters: without it Cloud Storage answers that a missing object is forbidden, and an unknown model
+# would be a server error (5xx) instead of the client's (404). The right to create does not include replacing, which
+# needs the right to delete. In a prefix, {model} stands for the name of any model. Training publishes and moves aliases;
+# it has no access to the API keys (access/) and to the files that browsers run (edge/). An account reads its own results
+# because an event may be delivered twice.
 
 resource "google_service_account" "http" {
   account_id   = "${var.name}-http"
@@ -63,7 +63,7 @@ locals {
     http_reads_registry  = { when = true, who = local.http, role = local.reads, bucket = local.registry, prefix = local.registry_prefix }
     http_creates_answers = { when = true, who = local.http, role = local.creates, bucket = local.results, prefix = local.answers_prefix }
     http_reads_answers   = { when = true, who = local.http, role = local.reads, bucket = local.results, prefix = local.answers_prefix }
-    http_lists_answers   = { when = var.access == "keys", who = local.http, role = local.lists, bucket = local.results, prefix = null } # what is left of a quota
+    http_lists_answers   = { when = var.access == "keys", who = local.http, role = local.lists, bucket = local.results, prefix = null } # the rest of a quota
 
     messages_lists_registry  = { when = true, who = local.messages, role = local.lists, bucket = local.registry, prefix = null }
     messages_reads_registry  = { when = true, who = local.messages, role = local.reads, bucket = local.registry, prefix = local.registry_prefix }
@@ -94,7 +94,7 @@ locals {
     training_writes_runs    = { when = var.training, who = local.trainer, role = local.writes, bucket = local.runs, prefix = local.runs_prefix }
   }
 
-  # What a request may name, by the deployer's own choice.
+  # The objects that a request may name, as the operator configured.
   http_input_grants = merge(
     {
       for prefix in var.http_inputs : "http_reads_inputs_${prefix}" =>
@@ -108,7 +108,7 @@ locals {
 
   granted = { for name, grant in merge(local.grants, local.http_input_grants) : name => grant if grant.when }
 
-  # In CEL: the name begins as the prefix does up to {model}, and some model's name stands in its place.
+  # In CEL: the name begins with the prefix up to {model}, followed by any model's name.
   conditions = {
     for name, grant in local.granted : name => join(" && ", concat(
       ["resource.name.startsWith(\"projects/_/buckets/${grant.bucket}/objects/${split("{model}", grant.prefix)[0]}\")"],
@@ -133,15 +133,16 @@ resource "google_storage_bucket_iam_member" "grants" {
   }
 }
 
-# An answer that is too large to send is read by a URL, which the function signs as itself: it has no key to sign with.
+# A client reads an answer that is too large to send through a signed URL. The function has no key of its own, so it
+# signs as its service account.
 resource "google_service_account_iam_member" "http_signs_as_itself" {
   service_account_id = google_service_account.http.name
   role               = "roles/iam.serviceAccountTokenCreator"
   member             = google_service_account.http.member
 }
 
-# A message is pushed with a token of the events' account, which Pub/Sub makes. Its agent may do so by its usual role, which
-# a project of before April 2021, or one whose default rights were taken away, does not have.
+# Pub/Sub pushes a message with a token of the events' account. Its agent may usually make that token, but not in a
+# project from before April 2021, or without the default rights.
 resource "google_service_account_iam_member" "pubsub_signs_as_events" {
   service_account_id = google_service_account.events.name
   role               = "roles/iam.serviceAccountTokenCreator"
@@ -149,7 +150,7 @@ resource "google_service_account_iam_member" "pubsub_signs_as_events" {
   depends_on         = [time_sleep.agents]
 }
 
-# Who may call the functions.
+# The callers of the functions.
 
 resource "google_cloud_run_v2_service_iam_member" "invokers" {
   for_each = toset(var.invokers)
@@ -185,14 +186,14 @@ resource "google_cloud_run_v2_service_iam_member" "events_call_objects" {
   member   = google_service_account.events.member
 }
 
-# Eventarc has no narrower right to receive events than the project's.
+# There is no narrower right to receive Eventarc's events than one on the project.
 resource "google_project_iam_member" "events_receive" {
   project = var.project
   role    = "roles/eventarc.eventReceiver"
   member  = google_service_account.events.member
 }
 
-# What builds the functions: their source (above), the copy of it that Cloud Functions makes, a log, and one repository.
+# The rights of the build: on the source (above), on the copy that Cloud Functions makes, a log, and one repository.
 
 resource "google_project_iam_member" "build_reads_copy" {
   project = var.project
@@ -201,7 +202,7 @@ resource "google_project_iam_member" "build_reads_copy" {
 
   condition {
     title      = "copies of functions' sources"
-    expression = join(" || ", [for end in ["/", "-"] : "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-${local.number}-${var.region}${end}\")"]) # with a key, its hash follows
+    expression = join(" || ", [for end in ["/", "-"] : "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-${local.number}-${var.region}${end}\")"]) # with a key, the key's hash follows
   }
 }
 

@@ -1,11 +1,11 @@
-# The APIs, Google's own service agents, and what those must be allowed to do for us.
+# The APIs, Google's service agents, and the rights that these agents need.
 #
-# In a new project much of this takes effect only after a while: an API that was switched on, an agent that was created, a
-# right that was granted. Each `time_sleep` below waits once, when it is created, for what its comment names.
+# In a new project APIs, agents and rights take effect only after a while. Each `time_sleep` below waits once, when it is
+# created, for what its comment names.
 
 locals {
-  # Without these nothing can be asked about the project. They stay apart from the others: a later deploy that needs one
-  # more API would otherwise read the project's number anew, and replace every right that has the number in it.
+  # Without these APIs the project cannot be read. They are separate from the others: otherwise a later deployment that
+  # needs one more API would read the project's number again, and replace every right that contains the number.
   first_apis = ["cloudresourcemanager.googleapis.com", "storage.googleapis.com"]
 
   apis = concat(
@@ -32,7 +32,7 @@ resource "google_project_service" "first" {
 
   project            = var.project
   service            = each.value
-  disable_on_destroy = false # others in the project may use it
+  disable_on_destroy = false # others in the project may use the API
 }
 
 resource "google_project_service" "apis" {
@@ -44,7 +44,7 @@ resource "google_project_service" "apis" {
   depends_on         = [google_project_service.first]
 }
 
-# An API answers everywhere a minute after it was switched on.
+# An API works everywhere a minute after it was switched on.
 resource "time_sleep" "apis" {
   create_duration = "60s"
   depends_on      = [google_project_service.first, google_project_service.apis]
@@ -66,8 +66,8 @@ locals {
   storage_agent = data.google_storage_project_service_account.this.member
   pubsub_agent  = "serviceAccount:service-${local.number}@gcp-sa-pubsub.${local.agent_domain}"
 
-  # The agents that act here. Google makes an agent when its service is first used, which is too late: what is made then
-  # fails, and so does a right that is granted before. An agent that was asked for has no role; so the usual one is here.
+  # The agents that are needed here. Google makes an agent when its service is first used, which is too late: the first
+  # resource fails, and so does a right that is granted before. An agent made here has no role, so it gets the usual one.
   # Source: IAM, "Create and grant roles to service agents"; terraform-provider-google #14584, #15572.
   agents = {
     pubsub    = { service = "pubsub", account = local.pubsub_agent }
@@ -78,11 +78,11 @@ locals {
     workflows = { service = "workflows", account = "serviceAccount:service-${local.number}@gcp-sa-workflows.${local.agent_domain}" }
   }
 
-  # Who encrypts and decrypts with the deployer's own key, where there is one.
+  # The accounts that encrypt and decrypt with the operator's own key, if there is one.
   key_users = var.kms_key == null ? {} : merge({ storage = local.storage_agent }, { for name, agent in local.agents : name => agent.account })
 
-  # An agent belongs to the whole project. With a condition, which always holds, a right is one of this deployment:
-  # destroying it takes nothing from another deployment, nor what Google granted by itself.
+  # An agent belongs to the whole project. A condition that is always true makes a right specific to this deployment:
+  # destroying it takes no right from another deployment, and none that Google granted.
   own_right = {
     title      = "granted for ${var.name}"
     expression = "request.time > timestamp(\"2020-01-01T00:00:00Z\")"
@@ -99,7 +99,7 @@ resource "google_project_service_identity" "agents" {
   depends_on = [time_sleep.apis]
 }
 
-# IAM knows a new agent after some seconds.
+# A new agent is known to IAM after some seconds.
 resource "time_sleep" "agents" {
   create_duration = "30s"
   depends_on      = [google_project_service_identity.agents]
@@ -133,15 +133,15 @@ resource "google_kms_crypto_key_iam_member" "agents" {
   }
 }
 
-# What is encrypted can be made when its agent may use the key; without a key there is nothing to wait for.
+# An encrypted resource can be made once its agent may use the key; without a key nothing waits.
 resource "time_sleep" "key" {
   create_duration = var.kms_key == null ? "0s" : "60s"
   triggers        = { key = coalesce(var.kms_key, "none") }
   depends_on      = [time_sleep.apis, google_kms_crypto_key_iam_member.agents]
 }
 
-# A function is built and its trigger is checked the moment that it is created, with all of these rights; a workflow is
-# refused while its agent has none.
+# Google builds a function and checks its trigger at once when it is created, which needs all of these rights; a
+# workflow is refused until its agent has its right.
 resource "time_sleep" "rights" {
   create_duration = "90s"
   triggers        = { object_events = var.object_events }

@@ -1,6 +1,6 @@
-# What the deployer decides. Only `project`, `region` and `source_zip` have no default.
+# The variables. Only `project`, `region` and `source_zip` have no default.
 
-# Where.
+# The place.
 
 variable "project" {
   description = "The project's id."
@@ -23,7 +23,7 @@ variable "region" {
 }
 
 variable "name" {
-  description = "What the names of everything here begin with; a project may hold several."
+  description = "The beginning of the names of all resources; a project may have several deployments."
   type        = string
   default     = "onnxlet"
 
@@ -34,13 +34,13 @@ variable "name" {
 }
 
 variable "labels" {
-  description = "Labels for everything that takes some, for instance to tell costs apart."
+  description = "Labels for all resources that can have some, for instance to separate costs."
   type        = map(string)
   default     = {}
   nullable    = false
 }
 
-# What is deployed, and with what settings; docs/serving.md explains the settings.
+# The functions and their settings; docs/serving.md explains the settings.
 
 variable "source_zip" {
   description = "The zip that `onnxlet package --cloud gcp` wrote."
@@ -64,7 +64,7 @@ variable "runtime" {
 }
 
 variable "model" {
-  description = "The model that is loaded at start and used where a request or an object names none (ONNXLET_MODEL)."
+  description = "The model that is loaded at start, and used if a request or an object names no model (ONNXLET_MODEL)."
   type        = string
   default     = null
 
@@ -75,13 +75,13 @@ variable "model" {
 }
 
 variable "variant" {
-  description = "Which graph of a model is loaded where a version has this one: int8, pruned, student (ONNXLET_VARIANT)."
+  description = "The variant that is loaded if a version has it: int8, pruned, student (ONNXLET_VARIANT)."
   type        = string
   default     = null
 }
 
 variable "refresh_s" {
-  description = "How stale an alias may get, in seconds; 0 asks the registry at every request (ONNXLET_REFRESH_S)."
+  description = "The largest age of an alias in seconds; 0 reads the registry at every request (ONNXLET_REFRESH_S)."
   type        = number
   default     = 60
 
@@ -92,7 +92,7 @@ variable "refresh_s" {
 }
 
 variable "public_keys" {
-  description = "Public keys of publishers, as `onnxlet models NAME` shows them: only what is signed by one is loaded (ONNXLET_PUBLIC_KEYS); none by default, and all is."
+  description = "Public keys of publishers, as `onnxlet models NAME` shows them: only versions that one of them signed are loaded (ONNXLET_PUBLIC_KEYS). Without keys, the default, all are."
   type        = list(string)
   default     = []
   nullable    = false
@@ -104,7 +104,7 @@ variable "public_keys" {
 }
 
 variable "capture_share" {
-  description = "Of the answers, of which the labels, their probabilities and measures of the inputs are kept under the results, for `onnxlet drift`; never a payload (ONNXLET_CAPTURE)."
+  description = "The share of answers that are sampled for `onnxlet drift`: labels, probabilities and measures of the inputs, stored under the results; never a payload (ONNXLET_CAPTURE)."
   type        = number
   default     = 0
 
@@ -115,13 +115,13 @@ variable "capture_share" {
 }
 
 variable "capture_inputs" {
-  description = "Whether of the answers of capture_share the model's input tensors are kept, too (ONNXLET_CAPTURE_INPUTS)."
+  description = "Whether the samples of capture_share include the model's input tensors (ONNXLET_CAPTURE_INPUTS)."
   type        = bool
   default     = false
 }
 
 variable "explain_runs" {
-  description = "How many rows one explanation may put through the model, which is what it costs; 0 explains nothing (ONNXLET_EXPLAIN_RUNS)."
+  description = "The most rows that one explanation may run through the model; 0 turns explanations off (ONNXLET_EXPLAIN_RUNS)."
   type        = number
   default     = 2000
 
@@ -132,7 +132,7 @@ variable "explain_runs" {
 }
 
 variable "generate_length" {
-  description = "How many tokens one request may give and generate each; 0 generates nothing (ONNXLET_GENERATE_LENGTH)."
+  description = "The most tokens that one request may send, and the most that it may generate; 0 turns generation off (ONNXLET_GENERATE_LENGTH)."
   type        = number
   default     = 1024
 
@@ -155,7 +155,7 @@ variable "http_inputs" {
 }
 
 variable "input_prefix" {
-  description = "The prefix in the input bucket under which new objects are answered; all of the bucket by default."
+  description = "The prefix of the new objects in the input bucket that are answered; by default all objects."
   type        = string
   default     = ""
   nullable    = false
@@ -166,7 +166,7 @@ variable "input_prefix" {
   }
 }
 
-# How large, and how many.
+# Sizes and numbers.
 
 variable "memory_mib" {
   description = "The memory of an instance, in MiB; loaded models may take half of it (ONNXLET_MEMORY_MIB)."
@@ -180,7 +180,7 @@ variable "memory_mib" {
 }
 
 variable "cpu" {
-  description = "The CPUs of an instance: ONNX Runtime's threads. By default as many as Cloud Run asks for memory_mib: 1 up to 4096, 2 up to 8192, 4 up to 16384, 6 up to 24576, else 8."
+  description = "The CPUs of an instance: ONNX Runtime's threads. By default as many as Cloud Run requires for memory_mib: 1 up to 4096, 2 up to 8192, 4 up to 16384, 6 up to 24576, else 8."
   type        = number
   default     = null
 
@@ -191,7 +191,7 @@ variable "cpu" {
 }
 
 variable "concurrency" {
-  description = "How many requests an instance takes at a time; by default as many as functions-framework has threads, 4 for each CPU."
+  description = "The most requests of an instance at a time; by default as many as functions-framework has threads, 4 for each CPU."
   type        = number
   default     = null
 
@@ -202,7 +202,7 @@ variable "concurrency" {
 }
 
 variable "min_instances" {
-  description = "Instances of the HTTP function that always run, and cost, so that no request meets a cold start."
+  description = "Instances of the HTTP function that always run, and are billed, to avoid cold starts."
   type        = number
   default     = 0
 
@@ -213,7 +213,7 @@ variable "min_instances" {
 }
 
 variable "max_instances" {
-  description = "Instances of the HTTP function at most: the bound of what a flood of requests can cost."
+  description = "The most instances of the HTTP function, which bounds the costs of a flood of requests."
   type        = number
   default     = 20
 
@@ -224,7 +224,7 @@ variable "max_instances" {
 }
 
 variable "max_event_instances" {
-  description = "Instances for objects and messages at most; what comes faster waits in the queue."
+  description = "The most instances for objects and messages; others wait in the queue."
   type        = number
   default     = 10
 
@@ -235,7 +235,7 @@ variable "max_event_instances" {
 }
 
 variable "timeout_s" {
-  description = "How long a request or an event may take, in seconds."
+  description = "The most seconds that a request or an event may take."
   type        = number
   default     = 60
 
@@ -245,7 +245,7 @@ variable "timeout_s" {
   }
 }
 
-# Who may call, and from where.
+# Callers and networks.
 
 variable "allow_unauthenticated" {
   description = "Whether everybody may call the HTTP function. Otherwise a caller needs an identity token, and to be among `invokers`."
@@ -267,7 +267,7 @@ variable "invokers" {
 }
 
 variable "access" {
-  description = "open, or keys: every HTTP request needs an API key that `onnxlet keys create` made in the registry, beside what Cloud Run asks for (ONNXLET_ACCESS)."
+  description = "open, or keys: every HTTP request needs an API key that `onnxlet keys create` made in the registry, in addition to what Cloud Run requires (ONNXLET_ACCESS)."
   type        = string
   default     = "open"
 
@@ -278,7 +278,7 @@ variable "access" {
 }
 
 variable "edge" {
-  description = "Whether whoever may ask a model may also fetch its graphs, and run them in a browser; `onnxlet edge` brings the runtime for that (ONNXLET_EDGE)."
+  description = "Whether callers of a model may also download its graphs and run them in a browser; `onnxlet edge` installs the runtime for that (ONNXLET_EDGE)."
   type        = bool
   default     = false
 }
@@ -301,7 +301,7 @@ variable "cors_origins" {
 }
 
 variable "base_path" {
-  description = "What a load balancer's rule puts in front of every path, such as /ml; the function answers as if that were the root (ONNXLET_BASE_PATH)."
+  description = "The path in front of every route, such as /ml, if a load balancer's rule adds one (ONNXLET_BASE_PATH)."
   type        = string
   default     = ""
 
@@ -312,7 +312,7 @@ variable "base_path" {
 }
 
 variable "ingress" {
-  description = "From where the HTTP function can be reached: ALLOW_ALL, ALLOW_INTERNAL_ONLY or ALLOW_INTERNAL_AND_GCLB (behind a load balancer)."
+  description = "The origin of requests that reach the HTTP function: ALLOW_ALL, ALLOW_INTERNAL_ONLY or ALLOW_INTERNAL_AND_GCLB (behind a load balancer)."
   type        = string
   default     = "ALLOW_ALL"
 
@@ -329,13 +329,13 @@ variable "vpc_connector" {
 }
 
 variable "vpc_network" {
-  description = "A VPC network that the functions send through, without a connector (Direct VPC egress); none by default. With vpc_subnetwork alone, its own network."
+  description = "A VPC network that the functions send through, without a connector (Direct VPC egress); none by default. With only vpc_subnetwork, the network of that."
   type        = string
   default     = null
 }
 
 variable "vpc_subnetwork" {
-  description = "The subnetwork of vpc_network, in the region, in which instances have their addresses; by default the one that is called as the network."
+  description = "The subnetwork of vpc_network, in the region, for the addresses of instances; by default the one with the network's name."
   type        = string
   default     = null
 }
@@ -354,7 +354,7 @@ variable "vpc_egress" {
 # Events.
 
 variable "object_events" {
-  description = "How the input bucket's events come: pubsub (our own subscription, with dead letters) or eventarc (gcp_objects; dropped after 24 hours of failure)."
+  description = "The way of the input bucket's events: pubsub (a subscription with dead letters) or eventarc (gcp_objects; dropped after 24 hours of failure)."
   type        = string
   default     = "pubsub"
 
@@ -365,7 +365,7 @@ variable "object_events" {
 }
 
 variable "max_delivery_attempts" {
-  description = "How often a message is delivered before it is laid aside as a dead letter; 20 take about three hours."
+  description = "The deliveries of a message before it becomes a dead letter; 20 take about three hours."
   type        = number
   default     = 20
 
@@ -375,7 +375,7 @@ variable "max_delivery_attempts" {
   }
 }
 
-# What is kept.
+# Data and encryption.
 
 variable "kms_key" {
   description = "A Cloud KMS key of the same region that encrypts everything at rest (projects/.../cryptoKeys/...); Google's own by default."
@@ -389,7 +389,7 @@ variable "kms_key" {
 }
 
 variable "registry_bucket" {
-  description = "An existing bucket that holds the registry, under registry/, in place of one that is made. It needs uniform bucket-level access, and stays as it is."
+  description = "An existing bucket that holds the registry, under registry/, instead of a new one. It needs uniform bucket-level access, and stays as it is."
   type        = string
   default     = null
 
@@ -400,7 +400,7 @@ variable "registry_bucket" {
 }
 
 variable "input_bucket" {
-  description = "An existing bucket whose new objects under input_prefix are answered, in place of one that is made. It needs uniform bucket-level access, gets a notification, and otherwise stays as it is."
+  description = "An existing bucket whose new objects under input_prefix are answered, instead of a new one. It needs uniform bucket-level access, gets a notification, and otherwise stays as it is."
   type        = string
   default     = null
 
@@ -411,7 +411,7 @@ variable "input_bucket" {
 }
 
 variable "results_bucket" {
-  description = "An existing bucket that gets the results, under results/ and answers/, in place of one that is made. It needs uniform bucket-level access, and stays as it is: what is to be deleted from it, its own rules must say."
+  description = "An existing bucket that gets the results, under results/ and answers/, instead of a new one. It needs uniform bucket-level access, and stays as it is: what is to be deleted from it, its own rules must say."
   type        = string
   default     = null
 
@@ -422,7 +422,7 @@ variable "results_bucket" {
 }
 
 variable "input_days" {
-  description = "After so many days an input is deleted, with all its versions; never by default."
+  description = "The days after which an input is deleted with all its versions; never by default."
   type        = number
   default     = null
 
@@ -433,7 +433,7 @@ variable "input_days" {
 }
 
 variable "result_days" {
-  description = "After so many days a result is deleted, and a captured sample, of which `onnxlet drift` looks back 7 days; never by default."
+  description = "The days after which results and captured samples are deleted; `onnxlet drift` reads samples of 7 days. Never by default."
   type        = number
   default     = null
 
@@ -444,13 +444,13 @@ variable "result_days" {
 }
 
 variable "delete_data" {
-  description = "Whether `terraform destroy` deletes models, inputs, results and runs, too. Otherwise it stops at a bucket that is not empty."
+  description = "Whether `terraform destroy` also deletes models, inputs, results and runs. Otherwise it stops at a bucket that is not empty."
   type        = bool
   default     = false
   nullable    = false
 }
 
-# Who is told what.
+# Alerts.
 
 variable "alert_email" {
   description = "An address that alerts are sent to; none by default."
@@ -471,7 +471,7 @@ variable "notification_channels" {
 }
 
 variable "alert_error_ratio" {
-  description = "The share of HTTP requests that fail by our fault (5xx), within five minutes, above which there is an alert."
+  description = "The share of HTTP requests within five minutes that end in a server error (5xx), above which there is an alert."
   type        = number
   default     = 0.05
 
@@ -517,7 +517,7 @@ variable "alert_oldest_message_s" {
 # Training.
 
 variable "training" {
-  description = "Whether there shall be a place for training jobs on Vertex AI: a service account, a bucket and an image repository."
+  description = "Whether to make a place for training jobs on Vertex AI: a service account, a bucket and an image repository."
   type        = bool
   default     = false
   nullable    = false

@@ -1,4 +1,4 @@
-# What Terraform needs. The arguments in this folder are checked against the providers' published types of these
+# The versions of Terraform and its providers. The arguments in this folder are checked against the providers' published types of these
 # versions, by Terraform itself (tests/infra/provider.py).
 terraform {
   required_version = ">= 1.5"
@@ -8,7 +8,7 @@ terraform {
       source  = "hashicorp/google"
       version = "~> 8.7"
     }
-    google-beta = { # creates service agents (services.tf), and nothing else
+    google-beta = { # only creates service agents (services.tf)
       source  = "hashicorp/google-beta"
       version = "~> 8.7"
     }
@@ -18,7 +18,7 @@ terraform {
     }
   }
 
-  # Where several people deploy, the state belongs in a bucket of its own:
+  # If several people run Terraform by hand, the state belongs in a bucket:
   #   backend "gcs" {}    and    terraform init -backend-config="bucket=..."
 }
 

@@ -11,74 +11,18 @@ import pytest
 
 from onnxlet_cli.cost.offers import CLOUD_RUN_VCPUS
 from onnxlet_cli.deploy.gcp.state import STAYS
-from tests.helpers import keys
+from tests.helpers.terraform_variables import APART, BUCKET, EVERYTHING, KEY, OURS
 from tests.infra.provider import NOT_EMPTY, TERRAFORM, Deployment, prepare, serving
 from tests.infra.terraform import Module, read_module
 
 GCP = Path(__file__).parents[2] / "infra/gcp"
+
+
 MODULE = read_module(GCP)
+
 
 pytestmark = pytest.mark.skipif(TERRAFORM is None, reason="terraform is not on this machine")
 
-KEY = "projects/p/locations/europe-west1/keyRings/k/cryptoKeys/c"
-
-EVERYTHING: dict[str, Any] = {
-    "name": "cats",
-    "labels": {"team": "vision"},
-    "runtime": "python314",
-    "model": "cats",
-    "variant": "int8",
-    "refresh_s": 5,
-    "public_keys": [keys.text(1)],
-    "capture_share": 0.1,
-    "capture_inputs": True,
-    "explain_runs": 0,
-    "generate_length": 0,
-    "http_inputs": ["photos/"],
-    "input_prefix": "inbox/",
-    "memory_mib": 8192,
-    "cpu": 4,
-    "concurrency": 2,
-    "min_instances": 1,
-    "max_instances": 3,
-    "max_event_instances": 3,
-    "timeout_s": 90,
-    "allow_unauthenticated": True,
-    "invokers": ["user:ada@example.com"],
-    "access": "keys",
-    "edge": True,
-    "base_path": "/ml",
-    "cors_origins": ["https://app.example.com"],
-    "ingress": "ALLOW_INTERNAL_AND_GCLB",
-    "vpc_connector": "projects/p/locations/r/connectors/c",
-    "vpc_egress": "ALL_TRAFFIC",
-    "max_delivery_attempts": 5,
-    "kms_key": KEY,
-    "input_days": 30,
-    "result_days": 60,
-    "delete_data": True,
-    "alert_email": "ada@example.com",
-    "notification_channels": ["projects/p/notificationChannels/1"],
-    "alert_error_ratio": 0.1,
-    "alert_p95_ms": 100,
-    "alert_p99_ms": 200,
-    "alert_oldest_message_s": 60,
-    "training": True,
-}
-"""Another value than the default for every variable; what excludes one of them is in APART."""
-
-OURS = {"registry_bucket": "our-models", "input_bucket": "our-photos", "results_bucket": "our-answers"}
-"""Buckets that exist already."""
-
-APART: dict[str, dict[str, Any]] = {
-    "object_events": {"object_events": "eventarc", "input_prefix": ""},
-    "vpc_network": {"vpc_network": "net", "vpc_subnetwork": "sub", "vpc_connector": None},
-    "registry_bucket": {**OURS, "input_days": None, "result_days": None},
-}
-"""What excludes one of them, by its first variable."""
-
-BUCKET = {"data.google_storage_bucket": {"location": "EUROPE-WEST1", "uniform_bucket_level_access": True}}
-"""What Google tells of a bucket that exists already."""
 
 FUNCTIONS = {"google_cloudfunctions2_function.http", "google_cloudfunctions2_function.messages"}
 
@@ -139,9 +83,6 @@ def test_a_key_that_comes_later_replaces_only_the_images_and_the_waiting(deploym
         "google_artifact_registry_repository.functions",
         "google_artifact_registry_repository_iam_member.build_pushes",
     }
-
-
-# ---------------------------------------------------------------------- The first deploy in a new project
 
 
 def waits(module: Module) -> dict[str, set[str]]:
@@ -294,9 +235,6 @@ def test_a_destroy_that_leaves_data_leaves_only_what_the_command_takes_for_that(
     assert left == set(STAYS)
 
 
-# ---------------------------------------------------------------------- Buckets that exist already
-
-
 def test_existing_buckets_are_used_and_left_as_they_are(new: Deployment) -> None:
     found = new.changes(**OURS, object_events="eventarc", training=True, http_inputs=["photos/"])
     made = {name for name in found if name.startswith("google_storage_bucket.")}
@@ -386,9 +324,6 @@ def test_functions_send_through_a_vpc_without_a_connector(new: Deployment) -> No
         assert (interface["network"], interface["subnetwork"]) == (None, "sub")
         assert service["direct_vpc_egress"] == "VPC_EGRESS_ALL_TRAFFIC"
         assert service["vpc_connector_egress_settings"] is None
-
-
-# ---------------------------------------------------------------------- Memory, CPUs and threads
 
 
 @pytest.mark.parametrize("memory", [512, 4096, 4097, 8192, 8193, 16384, 16385, 24576, 24577, 32768])

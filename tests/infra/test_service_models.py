@@ -12,9 +12,9 @@ import botocore.session
 import pytest
 from botocore.model import Shape
 
+from tests.helpers.template_stack import LONGEST
 from tests.infra import template
 from tests.infra.test_deployer import VARIANTS
-from tests.infra.test_template import LONGEST
 
 CALLS = {
     "AWS::ApiGateway::ApiKey": ("apigateway", "CreateApiKey"),

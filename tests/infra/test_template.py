@@ -1,35 +1,26 @@
 """What template.yaml says, read as CloudFormation would read it."""
 
 import ast
-import functools
 import json
-import math
 import os
 import re
 import shutil
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 
-from onnxlet.contract import expectation
-from onnxlet.errors import SettingsError
 from onnxlet.settings import Settings
 from tests.helpers import keys
+from tests.helpers.template_stack import CHANGES, FUNCTIONS, environment, stack
 from tests.infra import template
-from tests.infra.template import ROOT, Stack, statements
-
-FUNCTIONS = {
-    "HttpFunction": "main.aws_http",
-    "ObjectFunction": "main.aws_objects",
-    "MapFunction": "main.aws_map",
-    "SummaryFunction": "main.aws_summary",
-}
+from tests.infra.template import ROOT, statements
 
 CHECKOV = ROOT / "infra/aws/.checkov.yaml"
 
+
 BUCKETS = ("Models", "Inputs", "Results")
+
 
 NOT_SET = {
     "ONNXLET_MEMORY_MIB": "half of a function's memory, its default on Lambda, is right for a function of our own",
@@ -38,107 +29,6 @@ NOT_SET = {
     "ONNXLET_TIMEOUT_S": "Lambda itself says at each invocation how much time is left",
 }
 """Settings that the template leaves at their defaults, and why."""
-
-CHANGES: dict[str, dict[str, str]] = {
-    "ModelName": {"ModelName": "cats"},
-    "Variant": {"Variant": "int8"},
-    "Prefetch": {"Prefetch": f"*={'a' * 64}:10,{'b' * 64}:20"},
-    "RefreshSeconds": {"RefreshSeconds": "5"},
-    "PublicKeys": {"PublicKeys": keys.text(1)},
-    "CaptureShare": {"CaptureShare": "0.05"},
-    "CaptureInputs": {"CaptureInputs": "1"},
-    "UrlAuth": {"UrlAuth": "API_KEY"},
-    "Access": {"Access": "keys"},
-    "Edge": {"Edge": "1"},
-    "BasePath": {"BasePath": "/ml"},
-    "CorsOrigins": {"CorsOrigins": "https://app.example.com"},
-    "ExplainRuns": {"ExplainRuns": "0"},
-    "GenerateLength": {"GenerateLength": "4096"},
-    "ApiRequestsPerSecond": {"ApiRequestsPerSecond": "5"},
-    "ApiRequestsPerMonth": {"ApiRequestsPerMonth": "5"},
-    "Architecture": {"Architecture": "x86_64"},
-    "Runtime": {"Runtime": "python3.14"},
-    "MemorySize": {"MemorySize": "3538"},
-    "Timeout": {"Timeout": "60"},
-    "SnapStart": {"SnapStart": "true"},
-    "ProvisionedConcurrency": {"ProvisionedConcurrency": "2"},
-    "ReservedConcurrency": {"ReservedConcurrency": "20"},
-    "ObjectConcurrency": {"ObjectConcurrency": "20"},
-    "BatchConcurrency": {"BatchConcurrency": "20"},
-    "BatchItems": {"BatchItems": "20"},
-    "ToleratedFailurePercentage": {"ToleratedFailurePercentage": "20"},
-    "KeepDays": {"KeepDays": "20"},
-    "LogDays": {"LogDays": "90"},
-    "KmsKeyArn": {"KmsKeyArn": "arn:aws:kms:us-east-1:account:key/name"},
-    "VpcSubnetIds": {"VpcSubnetIds": "subnet-1,subnet-2", "VpcSecurityGroupIds": "sg-1"},
-    "VpcSecurityGroupIds": {"VpcSubnetIds": "subnet-1,subnet-2", "VpcSecurityGroupIds": "sg-1,sg-2"},
-    "RegistryBucket": {"RegistryBucket": "my-models"},
-    "InputBucket": {"InputBucket": "my-inputs"},
-    "ResultsBucket": {"ResultsBucket": "my-results"},
-    "PermissionsBoundary": {"PermissionsBoundary": "arn:aws:iam::account:policy/boundary"},
-    "Revision": {"Revision": "0123456789"},
-    "AlarmTopic": {"AlarmTopic": "arn:aws:sns:us-east-1:account:topic"},
-    "SlowMilliseconds": {"SlowMilliseconds": "20"},
-    "CanaryDeployment": {"CanaryDeployment": "true"},
-}
-"""For each parameter, another value than its default."""
-
-LONGEST = {
-    "ModelName": "m" * 63,
-    "Variant": "v" * 24,
-    "Prefetch": f"{'a' * expectation.NAME_DIGITS}=;".ljust(2048, "b"),
-    "RefreshSeconds": "86400",
-    "PublicKeys": f"{keys.text(1)},{keys.text(2)}",
-    "CaptureShare": "0.00001",
-    "CaptureInputs": "1",
-    "Access": "keys",
-    "Edge": "1",
-    "BasePath": f"/{'b' * 11}",
-    "CorsOrigins": "https://app.example.com".ljust(512, "m"),
-    "ExplainRuns": "10000",
-    "GenerateLength": "4096",
-    "Runtime": "python3.14",
-    "MemorySize": "10240",
-    "Timeout": "300",
-    "RegistryBucket": "r" * 63,
-    "InputBucket": "i" * 63,
-    "ResultsBucket": "o" * 63,
-    "VpcSubnetIds": ",".join(f"subnet-{number:017}" for number in range(16)),
-    "VpcSecurityGroupIds": ",".join(f"sg-{number:017}" for number in range(5)),
-    "Revision": "0123456789",
-}
-"""For each parameter that a function depends on, as long a value as it takes, and as `onnxlet deploy` gives it."""
-
-MAX_DESCRIPTION = 256
-"""Characters. Source: Lambda's API, `Description` of PublishVersion and CreateFunction."""
-
-MAX_VARIABLES = 4096
-"""Bytes. Lambda measures all variables of a function as one JSON document. Source: Lambda quotas; its error, "exceeded
-the 4KB limit. String measured: {...}"."""
-
-UNVERSIONED = ("ReservedConcurrentExecutions", "Tags")
-"""Of a function's properties, those that are no part of a version."""
-
-
-@functools.cache
-def stack(**given: str) -> Stack:
-    return template.translate(**given)
-
-
-def environment(found: Stack, function: str) -> dict[str, str]:
-    """A function's variables, with bucket names in place of references."""
-    variables = found.of_type("AWS::Lambda::Function")[function]["Environment"]["Variables"]
-    return {name: re.sub(r"<(\w+)>", lambda match: match[1].lower(), value) for name, value in variables.items()}
-
-
-def is_valid(declared: dict[str, Any], value: str) -> bool:
-    """Whether CloudFormation takes a value for a parameter."""
-    if "AllowedValues" in declared:
-        return value in map(str, declared["AllowedValues"])
-    if declared["Type"] == "Number":
-        return bool(declared.get("MinValue", -math.inf) <= float(value) <= declared.get("MaxValue", math.inf))
-    fits = bool(len(value) <= declared.get("MaxLength", 4096))
-    return fits and re.fullmatch(declared.get("AllowedPattern", ".*"), value, re.DOTALL) is not None
 
 
 def settings_read() -> set[str]:
@@ -230,77 +120,6 @@ def test_the_package_is_the_one_of_onnxlet_package_and_sam_builds_none() -> None
         assert "CodeUri" not in written["Resources"][name]["Properties"]
 
 
-class TestVersions:
-    """SAM publishes no version where only a parameter changes (serverless-application-model #3820)."""
-
-    @staticmethod
-    def version(found: Stack, function: str) -> tuple[str, str]:
-        """What makes CloudFormation publish another: the logical id, and the description."""
-        versions = found.of_type("AWS::Lambda::Version").items()
-        ((name, item),) = [(name, item) for name, item in versions if item["FunctionName"] == f"<{function}>"]
-        return name, item["Description"]
-
-    def test_every_parameter_has_a_change_here(self) -> None:
-        assert CHANGES.keys() == template.read()["Parameters"].keys()
-
-    @pytest.mark.parametrize("function", FUNCTIONS)
-    @pytest.mark.parametrize("parameter", CHANGES)
-    def test_a_parameter_publishes_a_version_of_just_the_functions_that_it_changes(
-        self, parameter: str, function: str
-    ) -> None:
-        """Lambda refuses a version that differs in nothing, and an alias never sees what was not published."""
-        before, after = stack(), stack(**CHANGES[parameter])
-
-        def properties(found: Stack) -> dict[str, Any]:
-            item = found.of_type("AWS::Lambda::Function")[function]
-            return {name: value for name, value in item.items() if name not in UNVERSIONED}
-
-        is_changed = properties(before) != properties(after)
-        assert (self.version(before, function) != self.version(after, function)) == is_changed
-
-    @pytest.mark.parametrize("function", FUNCTIONS)
-    @pytest.mark.parametrize(
-        "change",
-        [
-            {"VpcSecurityGroupIds": "sg-2"},
-            {"VpcSecurityGroupIds": "sg-1,sg-2"},
-            {"VpcSubnetIds": "subnet-1,subnet-3"},
-            {"RegistryBucket": "my-registry-2"},
-            {"ResultsBucket": "my-results-2"},
-        ],
-    )
-    def test_no_change_of_a_list_or_a_bucket_is_silent(self, change: dict[str, str], function: str) -> None:
-        given = {"VpcSubnetIds": "subnet-1,subnet-2", "VpcSecurityGroupIds": "sg-1", "ResultsBucket": "my-results"}
-        assert self.version(stack(**given), function) != self.version(stack(**{**given, **change}), function)
-
-    @pytest.mark.parametrize("function", FUNCTIONS)
-    def test_a_revision_is_new_in_the_version_and_in_the_function_that_it_publishes(self, function: str) -> None:
-        """CloudFormation compares the version's description, and Lambda whether the function is another."""
-        found = [stack(Revision=word) for word in ("0000000001", "0000000002")]
-        assert len({self.version(each, function) for each in found}) == 2
-        assert len({each.of_type("AWS::Lambda::Function")[function]["Description"] for each in found}) == 2
-
-    @pytest.mark.parametrize("function", FUNCTIONS)
-    @pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
-    @pytest.mark.parametrize("snap_start", ["true", "false"])
-    def test_no_description_is_ever_too_long(self, function: str, architecture: str, snap_start: str) -> None:
-        found = stack(**{**LONGEST, "Architecture": architecture, "SnapStart": snap_start})
-        assert len(self.version(found, function)[1]) <= MAX_DESCRIPTION
-        assert len(found.of_type("AWS::Lambda::Function")[function]["Description"]) <= MAX_DESCRIPTION
-
-    @pytest.mark.parametrize("function", FUNCTIONS)
-    def test_the_variables_always_fit_into_a_function(self, function: str) -> None:
-        variables = stack(**LONGEST).of_type("AWS::Lambda::Function")[function]["Environment"]["Variables"]
-        assert len(json.dumps(variables, separators=(",", ":"))) <= MAX_VARIABLES
-
-    def test_the_longest_is_allowed_and_no_longer_one_is(self) -> None:
-        for name, declared in template.read()["Parameters"].items():
-            value = LONGEST.get(name, str(declared.get("Default", "")))
-            assert is_valid(declared, value), (name, value)
-            if name in LONGEST and declared["Type"] == "String" and "AllowedValues" not in declared:
-                assert not any(is_valid(declared, f"{value}{more}") for more in ("0", "a", "=", "/a", ".a")), name
-
-
 class TestBuckets:
     @pytest.mark.parametrize("name", BUCKETS)
     def test_a_bucket_is_private_encrypted_versioned_and_stays(self, name: str) -> None:
@@ -344,98 +163,6 @@ class TestBuckets:
                 expiring = [rule for rule in rules if "ExpirationInDays" in rule and "Prefix" not in rule]
                 assert [rule["Status"] for rule in expiring] == ([] if name == "Models" else [status])
                 assert all(rule["ExpirationInDays"] == "20" for rule in expiring if status == "Enabled")
-
-
-class TestHttp:
-    def test_iam_alone_is_asked_by_default(self) -> None:
-        found = stack()
-        (url,) = found.of_type("AWS::Lambda::Url").values()
-        assert (url["AuthType"], url["Qualifier"]) == ("AWS_IAM", "live")
-        assert found.of_type("AWS::Lambda::Permission") == {}
-        assert found.of_type("AWS::ApiGateway::RestApi") == {}
-
-    def test_the_public_has_both_permissions_that_a_url_needs(self) -> None:
-        found = stack(UrlAuth="NONE")
-        (url,) = found.of_type("AWS::Lambda::Url").values()
-        assert url["AuthType"] == "NONE"
-        permissions = found.of_type("AWS::Lambda::Permission").values()
-        assert {item["Action"] for item in permissions} == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
-        for item in permissions:
-            # without these anybody could call Invoke itself
-            assert item.get("FunctionUrlAuthType") == "NONE" or item.get("InvokedViaFunctionUrl") is True
-            assert item["FunctionName"] == "<HttpFunctionAliaslive>"
-
-    def test_a_preflight_needs_no_key_of_the_api_where_origins_are_listed_and_only_there(self) -> None:
-        for given in ({}, {"CorsOrigins": "*"}, {"UrlAuth": "API_KEY"}):
-            found = stack(**given)
-            methods = found.of_type("AWS::ApiGateway::Method").values()
-            assert all(item["HttpMethod"] == "ANY" and item["ApiKeyRequired"] for item in methods)
-        listed = stack(UrlAuth="API_KEY", CorsOrigins="https://a.example,http://localhost:3000")
-        methods = listed.of_type("AWS::ApiGateway::Method").values()
-        open_to_all = {item["ResourceId"]: item for item in methods if not item["ApiKeyRequired"]}
-        assert open_to_all.keys() == {"<Api.RootResourceId>", "<ApiPath>"}
-        for item in open_to_all.values():
-            assert item["HttpMethod"] == "OPTIONS"
-            (same,) = [each for each in methods if each["ResourceId"] == item["ResourceId"] and each["ApiKeyRequired"]]
-            assert (item["Integration"], same["HttpMethod"]) == (same["Integration"], "ANY")
-
-    def test_the_stage_serves_a_deployment_that_was_made_after_its_methods(self) -> None:
-        """A deployment is a snapshot: one of before would not have the preflights' methods."""
-        for given, name in (({}, "ApiDeployment"), ({"CorsOrigins": "*"}, "ApiPreflightDeployment")):
-            found = stack(UrlAuth="API_KEY", **given)
-            (stage,) = found.of_type("AWS::ApiGateway::Stage").values()
-            assert stage["DeploymentId"] == f"<{name}>"
-            assert set(found.of_type("AWS::ApiGateway::Method")) == set(found.resources[name]["DependsOn"])
-
-    @pytest.mark.parametrize(
-        ("text", "is_allowed"),
-        [
-            ("", True),
-            ("*", True),
-            ("https://app.example.com", True),
-            ("https://app.example.com,http://localhost:3000 http://[::1]:8080", True),
-            ("* https://app.example.com", False),
-            ("https://app.example.com/", False),
-            ("https://*.example.com", False),
-            ("app.example.com", False),
-            ("https://App.example.com", False),
-        ],
-    )
-    def test_origins_are_refused_by_cloudformation_where_no_function_would_start(
-        self, text: str, is_allowed: bool
-    ) -> None:
-        assert is_valid(template.read()["Parameters"]["CorsOrigins"], text) == is_allowed
-        given = {"ONNXLET_REGISTRY": "s3://b", "ONNXLET_CORS_ORIGINS": text}
-        if is_allowed:
-            assert Settings.from_environment(given).cors_origins == tuple(text.replace(",", " ").split())
-        else:
-            with pytest.raises(SettingsError):
-                Settings.from_environment(given)
-
-    def test_keys_come_with_an_api_and_without_a_url(self) -> None:
-        found = stack(UrlAuth="API_KEY")
-        assert found.of_type("AWS::Lambda::Url") == {}
-        methods = found.of_type("AWS::ApiGateway::Method").values()
-        assert {item["ResourceId"] for item in methods} == {"<Api.RootResourceId>", "<ApiPath>"}
-        assert all(item["ApiKeyRequired"] and item["HttpMethod"] == "ANY" for item in methods)
-        (permission,) = found.of_type("AWS::Lambda::Permission").values()
-        assert permission["SourceArn"].endswith(":<Api>/live/*")
-        (plan,) = found.of_type("AWS::ApiGateway::UsagePlan").values()
-        assert plan["Throttle"]["RateLimit"] == "50"
-        assert plan["Quota"] == {"Limit": "1000000", "Period": "MONTH"}
-        assert found.outputs()["HttpUrl"] == "https://<Api>.execute-api.us-east-1.amazonaws.com/live"
-        assert found.outputs()["ApiKeyId"] == "<ApiKey>"
-
-    def test_a_canary_is_taken_back_by_the_alarms_of_what_callers_notice(self) -> None:
-        found = stack(CanaryDeployment="true")
-        (group,) = found.of_type("AWS::CodeDeploy::DeploymentGroup").values()
-        assert group["AlarmConfiguration"]["Alarms"] == [
-            {"Name": "<HttpErrors>"},
-            {"Name": "<HttpFailures>"},
-            {"Name": "<HttpSlow>"},
-        ]
-        assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
-        assert not any(item["Type"].startswith("AWS::CodeDeploy") for item in stack().resources.values())
 
 
 class TestObjects:

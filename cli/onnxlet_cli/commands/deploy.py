@@ -96,19 +96,14 @@ def deploy(
         Options(stack, region, project, auth, memory, arch, python, others, state, _parse_tags(tag or [])),
     )
     choice = deployment.Choice(model, registry, load_sign(sign) if sign else None)
-    console = output.progress()
-
-    def report(line: str) -> None:
-        console.print(line, highlight=False, markup=False)
-
     if plan:
-        planned = deployment.plan(target, choice, report, traffic=Traffic(requests_per_month, milliseconds))
+        planned = deployment.plan(target, choice, output.print_note, traffic=Traffic(requests_per_month, milliseconds))
         if json:
             output.print_json(summary.plan_document(target, planned))
         else:
             summary.print_plan(planned)
         return
-    done = deployment.deploy(target, choice, report)
+    done = deployment.deploy(target, choice, output.print_note)
     if json:
         output.print_json(summary.document(target, done))
     else:
@@ -128,10 +123,9 @@ def destroy(
     from onnxlet_cli.deploy import deployment, summary
 
     target = deployment.find_cloud(cloud, Options(stack, region, project, state=state))
-    console = output.progress()
-    console.print(f"check    {target.check_account()}", highlight=False, markup=False)
+    output.print_note(f"check    {target.check_account()}")
     _confirm(target, is_agreed=yes)
-    retained = target.remove(lambda line: console.print(line, highlight=False, markup=False))
+    retained = target.remove(output.print_note)
     if json:
         output.print_json(summary.removal_document(target, retained))
     else:

@@ -35,13 +35,13 @@ SOURCE = "source.zip"
 """The functions' zip; the path is the same on every machine, since it stands in the state."""
 
 LOCK_TIMEOUT = "-lock-timeout=5m"
-"""The time for another deployment's plan or small change; a first deployment takes longer, and is then reported."""
+"""The time to wait for another deployment's plan or small change; behind a first deployment, Terraform gives up."""
 
 ENVIRONMENT = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "TF_WORKSPACE": "default", "TF_DATA_DIR": ".terraform"}
 """Variables that make the state independent of the user's own workspace and folder."""
 
 FORMAT = "format_version"
-"""The field that every document of `show -json` has, and a line of a log has not.
+"""The field of every document of `show -json`, which no line of a log has.
 
 Source: Terraform, "JSON Output Format"."""
 

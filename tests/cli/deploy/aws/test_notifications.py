@@ -137,7 +137,7 @@ def test_what_s3_refuses_is_said() -> None:
 
 
 def test_the_events_are_those_of_the_template() -> None:
-    from tests.infra.test_template import stack
+    from tests.helpers.template_stack import stack
 
     (queue,) = stack().of_type("AWS::S3::Bucket")["Inputs"]["NotificationConfiguration"]["QueueConfigurations"]
     assert [queue["Event"]] == notifications.EVENTS

@@ -4,8 +4,8 @@ from onnxlet_cli.assets import template_path
 from onnxlet_cli.deploy.aws import parameters
 from onnxlet_cli.deploy.aws.parameters import Parameter, check_parameters, to_revision
 from onnxlet_publishing.errors import UsageError
+from tests.helpers.template_stack import CHANGES, FUNCTIONS, UNVERSIONED, stack
 from tests.infra import template
-from tests.infra.test_template import CHANGES, FUNCTIONS, UNVERSIONED, stack
 
 DECLARED = parameters.read_parameters(template_path())
 
