@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from onnxlet.contract.alias import Alias, Move
 from onnxlet.contract.artifact import ORT, Artifact
 from onnxlet.contract.blob import Runtime
-from onnxlet.contract.declarations import Classification, ImagePreprocess, parse_preprocess
-from onnxlet.contract.document import MAX_DOCUMENT_BYTES, Document
+from onnxlet.contract.declarations import Classification, ImagePreprocess
+from onnxlet.contract.document import MAX_DOCUMENT_BYTES
 from onnxlet.contract.generation import ImageGeneration, TextGeneration
 from onnxlet.contract.manifest import MAX_TENSORS, Crash, Manifest, Provenance
 from onnxlet.contract.tensors import DATATYPES, TensorSpec
@@ -55,13 +55,6 @@ def test_a_classification_that_names_no_output_is_read_as_it_was_written() -> No
     del document["classification"]["output"]
     assert read(document) == MANIFEST
     assert replace(read(document), classification=None).class_output() == "output"
-
-
-@pytest.mark.parametrize("activation", ["none", "softmax", "sigmoid"])
-def test_an_activation_is_kept(activation: str) -> None:
-    document = copy.deepcopy(DOCUMENT)
-    document["classification"]["activation"] = activation
-    assert read(document).classification == Classification(("yes", "no"), activation)
 
 
 def test_optional_parts_may_be_absent_or_null() -> None:
@@ -235,18 +228,6 @@ def test_what_reaches_a_bound_and_not_over_it_is_taken(path: str, value: Any) ->
     at(path, value)(document)
     written = replace(read(document)).to_document()  # not the one that was read, which a manifest keeps
     assert orjson.loads(orjson.dumps(written)) == orjson.loads(orjson.dumps(document))
-
-
-def test_an_image_is_prepared_as_keras_does_where_nothing_else_is_said() -> None:
-    found = parse_preprocess(Document({"height": 2, "width": 3, "channels": 3}, "preprocess"))
-    assert found == ImagePreprocess(2, 3, 3, layout="NHWC", scale=1 / 255, mean=(0.0,), std=(1.0,))
-
-
-def test_the_channels_may_share_a_mean_or_have_one_each() -> None:
-    declared = ImagePreprocess(2, 3, 3, "NCHW", 1.0, (1.0,), (4.0, 5.0, 6.0))
-    assert read(orjson.loads(replace(MANIFEST, preprocess=declared).to_json())).preprocess == declared
-    with pytest.raises(ManifestError, match=r"manifest\.preprocess\.mean: expected a list of 1 or 3 numbers, got"):
-        read(orjson.loads(replace(MANIFEST, preprocess=replace(declared, mean=(1.0, 2.0))).to_json()))
 
 
 TEXTS = replace(
