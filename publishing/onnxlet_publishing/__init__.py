@@ -1,1 +1,1 @@
-"""From an ONNX file and what comes with it, through the publish gate, to a version in the registry."""
+"""Publishing: an ONNX file and its declarations pass the publish gate and become a version in the registry."""

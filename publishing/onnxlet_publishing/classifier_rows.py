@@ -65,12 +65,12 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Question:
-    """What a child must know about a classifier."""
+    """The declarations of a classifier that a child needs."""
 
     inputs: Sequence[TensorSpec]
     output: str
     width: int
-    """How many numbers the output has for each row."""
+    """Number of values that the output has for each row."""
     categories: Sequence[str | int] = ()
     """Values that the graph was made for, if it lists them."""
     picture: tuple[int, int, int] | None = None

@@ -41,7 +41,7 @@ SPECS, PROGRESS = "specs.json", "progress"
 BUDGET_S = 1.0
 """CPU time of a child for extreme inputs, after the ordinary ones; a slow model gets up to `MAX_BUDGET_S`."""
 BUDGET_RUNS = 5
-"""How many ordinary runs a slow model gets time for."""
+"""Ordinary runs that a slow model gets time for."""
 MAX_BUDGET_S = 3.0
 RUN_S = 2.0
 """Time of one run, after which a deadline ends it between two nodes, as in a function."""
@@ -66,7 +66,7 @@ EXTERNAL_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What the probe has found."""
+    """Inputs that the model runs on, and crashes that the probe has found."""
 
     inputs: dict[str, Tensor] | None
     """Ordinary inputs that the model runs on; None if it runs on none of those tried."""
@@ -78,12 +78,12 @@ _results: ResultCache[ProbeResult] = ResultCache()
 
 @dataclass(frozen=True)
 class _Progress:
-    """How far a child has come."""
+    """The progress of a child."""
 
     case: int = 0
     """Number of the case that it ran last."""
     ordinary: int = -1
-    """Number of the first ordinary case that the model runs on; -1 if there is none yet."""
+    """Number of the first ordinary case that the model runs on; -1 if it has not run on any yet."""
     duration_s: float = 0.0
     """Duration of that ordinary case."""
 

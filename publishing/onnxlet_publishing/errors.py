@@ -5,7 +5,7 @@
 CommandError
 ├── UsageError           an option, a file or a name that the user gave is wrong
 ├── ModelError           a model that the user brings cannot be published
-├── MachineError         this machine lacks something: a library, a GPU, a port, a permission, room on a disk
+├── MachineError         this machine lacks something: a library, a GPU, a port, a permission, disk space
 └── AccountError         the cloud does not accept this user's credentials, or the user has none
 
 `onnxlet_training.errors` and `onnxlet_cli.errors` add those of their own work below `CommandError`.

@@ -1,7 +1,8 @@
-"""External data: tensors whose bytes lie in files next to a model, read into the model itself.
+"""External data: tensors whose bytes lie in files next to a model are read into the model itself.
 
-Source: onnx, `docs/ExternalData.md`. The reader is our own: onnx's refuses symbolic and hard links, which are how
-Hugging Face's cache keeps every file.
+onnx has a reader too, but it refuses symbolic and hard links, with which Hugging Face's cache keeps every file.
+
+Source: onnx, `docs/ExternalData.md`.
 """
 
 from collections.abc import Mapping
@@ -15,17 +16,17 @@ from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.graph_walk import all_tensors
 
 MAX_BYTES = 2**31 - 1
-"""The most external data that one model may have: protobuf writes no message of 2 GiB."""
+"""Largest total of a model's external data: protobuf does not write messages of 2 GiB."""
 
 BITS = {"UINT2": 2, "INT2": 2, "UINT4": 4, "INT4": 4, "FLOAT4E2M1": 4}
-"""The bits of one value, for datatypes of which a byte holds several."""
+"""Bits of one value, for datatypes with several values in a byte."""
 
 UNSIZED = ("UNDEFINED", "STRING", "FLOAT6E2M3", "FLOAT6E3M2")
-"""Datatypes whose number of bytes does not follow from the shape, or is not settled."""
+"""Datatypes whose number of bytes does not follow from the shape, or is not yet standardised."""
 
 
 class _Place:
-    """The place of one tensor's bytes."""
+    """The place of one tensor's bytes in a file."""
 
     def __init__(self, path: Path, tensor: TensorProto) -> None:
         entries = {entry.key: entry.value for entry in tensor.external_data}
@@ -36,7 +37,7 @@ class _Place:
         left = max(0, self._file.stat().st_size - self._offset)
         size = _size_bytes(tensor)
         self.length = self._number(entries, "length", left if size is None else size)
-        """In bytes."""
+        """Length in bytes."""
         if size not in {None, self.length}:
             raise self._error(f"expected {size} bytes of external data for its shape, got {self.length}")
         if self.length > left:
@@ -46,7 +47,7 @@ class _Place:
         """Return the tensor's bytes.
 
         Raises:
-            ModelError: the file cannot be read, or has become shorter.
+            ModelError: The file cannot be read, or has become shorter.
         """
         try:
             with self._file.open("rb") as file:
@@ -59,14 +60,14 @@ class _Place:
         return data
 
     def _find(self, location: str) -> Path:
-        """Return the file at a location: a path below the model's folder, on which links are followed."""
+        """Return the file at a location, which is a path below the model's folder; links are followed."""
         path = PurePosixPath(location)
         if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in location:
             raise self._error(
                 f"external data: expected a path below the model's folder, got {location!r:.200}: "
                 "save the model again with its data next to it"
             )
-        for folder in (self._model.parent, self._model.resolve().parent):  # the model's file may be a link itself
+        for folder in (self._model.parent, self._model.resolve().parent):  # the model's file may itself be a link
             if (folder / location).is_file():
                 return folder / location
         raise self._error(f"external data: expected the file {self._model.parent / location}, which is missing")
@@ -89,16 +90,18 @@ def inline(model: onnx.ModelProto, path: Path) -> bool:
         path: The model's file, next to which the data lie.
 
     Returns:
-        Whether there were any.
+        Whether the model had external data.
 
     Raises:
-        ModelError: data that are missing, too short or too large, or at a place that a model may not name.
+        ModelError: The data are missing, too short or too large, or in a place that a model may not name.
     """
     tensors = [tensor for tensor in all_tensors(model) if tensor.data_location == TensorProto.EXTERNAL]
     places = [_Place(path, tensor) for tensor in tensors]
     total = sum(place.length for place in places)
     if total > MAX_BYTES:
-        raise ModelError(f"{path}: {total} bytes of external data, too large for one file of 2 GiB")
+        raise ModelError(
+            f"{path}: expected at most {MAX_BYTES} bytes of external data, got {total}: too large for one file of 2 GiB"
+        )
     for tensor, place in zip(tensors, places, strict=True):
         tensor.raw_data = place.read()
         tensor.ClearField("external_data")
@@ -107,7 +110,7 @@ def inline(model: onnx.ModelProto, path: Path) -> bool:
 
 
 def _size_bytes(tensor: TensorProto) -> int | None:
-    """Return how many bytes a tensor has; None where its shape and datatype do not say."""
+    """Return the size of a tensor in bytes; None if it does not follow from the shape and the datatype."""
     known = TensorProto.DataType.values()
     name = TensorProto.DataType.Name(tensor.data_type) if tensor.data_type in known else "UNDEFINED"
     if name in UNSIZED or any(size < 0 for size in tensor.dims):

@@ -173,7 +173,7 @@ def _with_golden(candidate: Candidate, model: Model, inputs: Mapping[str, Tensor
     Args:
         candidate: The candidate, perhaps with an example of its framework.
         model: The loaded model.
-        inputs: Sample inputs that the model runs on; None if there are none.
+        inputs: Sample inputs that the model runs on; None if it runs on no sample inputs.
 
     Raises:
         ModelError: The model does not give the answers of the framework's example.

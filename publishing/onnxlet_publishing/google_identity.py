@@ -1,7 +1,7 @@
-"""Who the user is for Google Cloud: one identity for gs:// registries, for Vertex AI and for Terraform.
+"""The user's identity on Google Cloud, the same for gs:// registries, for Vertex AI and for Terraform.
 
-obstore reads two kinds of credential files; google-auth reads all of them: service accounts, users, workload identity
-federation (`external_account`, as CI has it), workforce identities and impersonated service accounts.
+obstore reads two kinds of credential files. google-auth reads all of them: service accounts, users, workload identity
+federation (`external_account`, as in CI), workforce identities and impersonated service accounts.
 
 Source: Google Cloud, "How Application Default Credentials works"; Terraform's provider for Google, "Authentication";
 Terraform's backend for Cloud Storage, "Configuration variables".
@@ -23,12 +23,12 @@ from onnxlet_publishing.errors import AccountError
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 TOKEN = "GOOGLE_OAUTH_ACCESS_TOKEN"  # noqa: S105 - a variable's name
-"""An access token as it is; nothing can renew it."""
+"""The variable of an access token, which cannot be renewed."""
 CREDENTIALS = ("GOOGLE_CREDENTIALS", "GOOGLE_CLOUD_KEYFILE_JSON", "GCLOUD_KEYFILE_JSON")
-"""Terraform's variables for a credential file, or for its text."""
+"""Terraform's variables for the path or the text of a credential file."""
 FILE = "GOOGLE_APPLICATION_CREDENTIALS"
 IMPERSONATED = "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"
-"""A service account that is impersonated with whatever credentials were found."""
+"""The variable of a service account that the credentials impersonate, wherever they come from."""
 
 LOADERS = {
     "authorized_user": ("google.oauth2.credentials", "from_authorized_user_info"),
@@ -42,25 +42,24 @@ LOADERS = {
         "from_impersonated_service_account_info",
     ),
 }
-"""By a credential file's type: the module of google-auth whose `Credentials` read it, and their method for that."""
+"""The module of google-auth, and the method of its `Credentials`, that read each type of credential file."""
 WITHOUT_SCOPES = ("authorized_user", "external_account_authorized_user")
-"""A user has agreed to the scopes when logging in."""
+"""Types without scopes: the user agreed to the scopes at login."""
 AWS_TOKEN = "urn:ietf:params:aws:token-type:aws4_request"  # noqa: S105 - a type's name
 
 LOGIN = "run `gcloud auth application-default login`"
 
 
 class Identity:
-    """Credentials of google-auth, and the variables by which Terraform finds the same ones."""
+    """Credentials of google-auth, and the variables that give Terraform the same credentials."""
 
     def __init__(self, credentials: Any, source: str, variables: Mapping[str, str]) -> None:
-        """Take the credentials, where they were found, and the variables for Terraform."""
         self.source = source
         self.variables = variables
         self._credentials = credentials
 
     def impersonating(self, account: str) -> "Identity":
-        """Return the identity of a service account that this one impersonates, as Terraform does by itself."""
+        """Return the identity of a service account that this identity impersonates, as Terraform does automatically."""
         from google.auth.impersonated_credentials import Credentials
         from google.oauth2.credentials import Credentials as TokenCredentials
 
@@ -70,7 +69,7 @@ class Identity:
         return Identity(credentials, f"{self.source}, impersonating {account}", self.variables)
 
     def token(self) -> str:
-        """Return an access token, which is a new one wherever it can be renewed.
+        """Return an access token, a new one if the credentials can be renewed.
 
         Raises:
             AccountError: Google does not accept the credentials.
@@ -78,7 +77,7 @@ class Identity:
         return str(self()["token"])
 
     def __call__(self) -> dict[str, Any]:
-        """Return an access token and when it expires, as obstore takes it; raises as `token`."""
+        """Return an access token and its expiry in obstore's form; raises as `token`."""
         from google.auth.exceptions import GoogleAuthError
         from google.auth.transport.requests import Request
 
@@ -95,7 +94,7 @@ class Identity:
 
 
 class _Token:
-    """A token that was given as it is."""
+    """A token without the credentials that could renew it."""
 
     expiry = None
 
@@ -104,45 +103,45 @@ class _Token:
 
 
 def storage_of(url: str, environment: Mapping[str, str] = os.environ) -> StorageSettings:
-    """Return how the store of a place is reached, with the user's own credentials for Google where it is on gs://.
+    """Return the settings of a store, with the user's credentials if its URL is on gs://.
 
     Raises:
-        AccountError: a `gs://` place, and the credentials that the environment names cannot be read.
+        AccountError: The URL is on gs://, and the credentials that the environment names cannot be read.
     """
-    found = storage_from_environment(environment)
-    if not url.startswith("gs://") or found.gcs_endpoint:
-        return found
-    return replace(found, gcs_credentials=find_identity(environment))
+    settings = storage_from_environment(environment)
+    if not url.startswith("gs://") or settings.gcs_endpoint:
+        return settings
+    return replace(settings, gcs_credentials=find_identity(environment))
 
 
 def require_identity(environment: Mapping[str, str] = os.environ) -> Identity:
     """Return the user's identity.
 
     Raises:
-        AccountError: there are no credentials, or they are not readable; the text says what to do.
+        AccountError: There are no credentials, or they cannot be read; the text says what to do.
     """
-    found = find_identity(environment)
-    if found is None:
+    identity = find_identity(environment)
+    if identity is None:
         raise AccountError(f"no Google credentials: {LOGIN}")
-    return found
+    return identity
 
 
 def find_identity(environment: Mapping[str, str] = os.environ) -> Identity | None:
-    """Return the user's identity, or None where there are no credentials at all.
+    """Return the user's identity, or None if there are no credentials.
 
-    The first that is there is taken, in the order of Terraform's provider: an access token, Terraform's own variables,
-    `GOOGLE_APPLICATION_CREDENTIALS`, the login of `gcloud auth application-default login` (below `CLOUDSDK_CONFIG`),
-    the metadata server of Google's machines.
+    The first of these credentials counts, in the order of Terraform's provider: an access token, Terraform's own
+    variables, `GOOGLE_APPLICATION_CREDENTIALS`, the login of `gcloud auth application-default login` (below
+    `CLOUDSDK_CONFIG`), the metadata server of Google's machines.
 
     Raises:
-        AccountError: the credentials are named, and not readable.
+        AccountError: The environment names credentials that cannot be read.
     """
     from google.auth.exceptions import GoogleAuthError
 
     try:
-        found = _find(environment)
+        identity = _find(environment)
         account = environment.get(IMPERSONATED)
-        return found.impersonating(account) if found and account else found
+        return identity.impersonating(account) if identity and account else identity
     except (GoogleAuthError, OSError, ValueError) as error:
         raise AccountError(f"Google credentials: {_reason(error)}") from error
 
@@ -161,7 +160,7 @@ def _find(environment: Mapping[str, str]) -> Identity | None:
 
 
 def _of_text(text: str, name: str) -> Identity:
-    """Return the identity of one of Terraform's own variables: a file's path, or its text."""
+    """Return the identity of one of Terraform's own variables: the path or the text of a credential file."""
     if text.lstrip().startswith("{"):
         return Identity(_load(text, name), name, {CREDENTIALS[0]: text})
     path = _named_file(Path(text).expanduser(), name)
@@ -171,10 +170,10 @@ def _of_text(text: str, name: str) -> Identity:
 def _credential_file(environment: Mapping[str, str]) -> Path | None:
     """Return the file of the Application Default Credentials, or None.
 
-    Terraform runs in a folder of its own, and does not know `CLOUDSDK_CONFIG`: it is given the whole path.
+    The path is absolute, because Terraform runs in another folder and does not know `CLOUDSDK_CONFIG`.
 
     Raises:
-        AccountError: the file is named, and not there.
+        AccountError: The environment names a file that does not exist.
     """
     named = environment.get(FILE)
     if named:
@@ -187,20 +186,20 @@ def _credential_file(environment: Mapping[str, str]) -> Path | None:
 
 
 def _named_file(path: Path, name: str) -> Path:
-    """Return the whole path of the file that a variable names.
+    """Return the absolute path of the file that a variable names.
 
     Raises:
-        AccountError: it is not there. The text shows only what must be a path: a key that was put into the
-            variable, as JSON or as base64, must not end up in a log.
+        AccountError: The file does not exist. The text shows only what must be a path, because a key that was put into
+            the variable, as JSON or base64, must not appear in a log.
     """
-    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where the "path" is a whole key
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises if the "path" is a whole key
         shown = f"{path}: " if path.suffix == ".json" else ""
         raise AccountError(f"{name}: {shown}no such file; expected the path of a credential file")
     return path.absolute()
 
 
 def _of_this_machine() -> Identity | None:
-    """Return the identity of a machine of Google's, or None."""
+    """Return the identity of a machine on Google Cloud, or None."""
     import google.auth
     from google.auth.exceptions import DefaultCredentialsError
 
@@ -212,10 +211,10 @@ def _of_this_machine() -> Identity | None:
 
 
 def _load(text: str, name: str) -> Any:
-    """Return the credentials that a file describes.
+    """Return the credentials in the text of a credential file.
 
     Raises:
-        AccountError: it describes none.
+        AccountError: The text is not that of a credential file.
     """
     from google.auth.exceptions import GoogleAuthError
 
@@ -228,11 +227,11 @@ def _load(text: str, name: str) -> Any:
         load = getattr(importlib.import_module(module).Credentials, loader)
         return load(document) if kind in WITHOUT_SCOPES else load(document, scopes=SCOPES)
     except (ValueError, KeyError, TypeError, AttributeError, GoogleAuthError) as error:
-        raise AccountError(f"{name}: expected a credential file of Google's, got {_reason(error)}") from error
+        raise AccountError(f"{name}: expected a credential file of Google, got {_reason(error)}") from error
 
 
 def _external_kind(document: Mapping[str, Any]) -> str:
-    """Return the kind of a workload's or a workforce's federated credentials, by where they come from."""
+    """Return the kind of federated credentials of a workload or a workforce, by their source."""
     if document.get("subject_token_type") == AWS_TOKEN:
         return "external_account of AWS"
     return "external_account of a program" if "executable" in document["credential_source"] else "external_account"
@@ -246,6 +245,6 @@ def _read(path: Path) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Return what google-auth says in one line; it may append the whole answer of a server."""
-    said = str(error.args[0]) if error.args else type(error).__name__
-    return " ".join(said.split())[:400]
+    """Return an error of google-auth in one line; google-auth may append the whole response of a server."""
+    text = str(error.args[0]) if error.args else type(error).__name__
+    return " ".join(text.split())[:400]

@@ -1,4 +1,4 @@
-"""Rewrite: what of a brought graph must be written otherwise, so that the functions can run and serve it."""
+"""Graph rewrites: changes to a user's graph without which the functions could not run or serve it."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -10,25 +10,25 @@ from onnxlet.contract.tensors import ANY, TensorSpec
 from onnxlet_publishing.graph_walk import all_nodes
 
 LOCALE = "C.UTF-8"
-"""The only locale of the functions' images that knows letters beyond ASCII."""
+"""The only locale of the functions' images that supports letters beyond ASCII."""
 LOCALES = ("C", "POSIX", "C.UTF-8", "C.utf8")
 """The locales of Lambda's image."""
 
 ONNX_OPSET = 13
-"""For a graph of another domain's operators alone, which needs one of ONNX's own after all."""
+"""Opset that is added to a graph which so far used only operators of other domains."""
 
 
 def name_known_locales(model: onnx.ModelProto) -> list[str]:
-    """Write a locale that the functions have in place of each other one.
+    """Replace each locale that the functions do not have with one that they have.
 
-    An operator that names none takes en_US.UTF-8, too (onnxruntime, `string_normalizer.cc`).
+    An operator without a locale would use en_US.UTF-8, which is replaced too (onnxruntime, `string_normalizer.cc`).
 
     Returns:
-        What was named before, without repetition.
+        The names of the replaced locales, without repetition.
     """
     replaced: dict[str, None] = {}
     for node in all_nodes(model):
-        attribute = next((each for each in node.attribute if each.name == "locale"), None)
+        attribute = next((attribute for attribute in node.attribute if attribute.name == "locale"), None)
         if attribute is None and node.op_type == "StringNormalizer":
             attribute = node.attribute.add(name="locale", type=AttributeProto.STRING)
         if attribute is None or attribute.type != AttributeProto.STRING:
@@ -41,17 +41,17 @@ def name_known_locales(model: onnx.ModelProto) -> list[str]:
     return list(replaced)
 
 
-def take_out_zipmaps(model: onnx.ModelProto) -> dict[str, tuple[str, ...]]:
-    """Make tensors, FP32 (batch, classes), of outputs that a ZipMap turns into dictionaries.
+def remove_zipmaps(model: onnx.ModelProto) -> dict[str, tuple[str, ...]]:
+    """Turn outputs that a ZipMap makes dictionaries back into tensors, FP32 (batch, classes).
 
     Returns:
         The names of the classes, by the name of the output.
     """
     graph = model.graph
-    read_otherwise = {name for node in graph.node if node.op_type != "Identity" for name in node.input}
+    read_by_others = {name for node in graph.node if node.op_type != "Identity" for name in node.input}
     classes: dict[str, tuple[str, ...]] = {}
-    for node in graph.node:  # an operator comes after those whose results it reads
-        if node.op_type == "ZipMap" and node.output[0] not in read_otherwise:
+    for node in graph.node:  # nodes come after those whose results they read
+        if node.op_type == "ZipMap" and node.output[0] not in read_by_others:
             classes[node.output[0]] = class_names(node)
             node.CopyFrom(helper.make_node("Identity", [node.input[0]], [node.output[0]], node.name))
             _need_onnx_opset(model)
@@ -59,15 +59,17 @@ def take_out_zipmaps(model: onnx.ModelProto) -> dict[str, tuple[str, ...]]:
             classes[node.output[0]] = classes[node.input[0]]
     for value in [value for value in graph.value_info if value.name in classes]:
         graph.value_info.remove(value)
-    found = {value.name: classes[value.name] for value in graph.output if value.name in classes}
+    output_classes = {value.name: classes[value.name] for value in graph.output if value.name in classes}
     for value in graph.output:
-        if value.name in found:
-            value.type.CopyFrom(helper.make_tensor_type_proto(TensorProto.FLOAT, [None, len(found[value.name])]))
-    return found
+        if value.name in output_classes:
+            value.type.CopyFrom(
+                helper.make_tensor_type_proto(TensorProto.FLOAT, [None, len(output_classes[value.name])])
+            )
+    return output_classes
 
 
 def class_names(node: onnx.NodeProto) -> tuple[str, ...]:
-    """Return the classes that an operator of `ai.onnx.ml` names, in the order of its numbers; none if it names none."""
+    """Return the classes that an operator of `ai.onnx.ml` names, in the order of its numbers; perhaps none."""
     named = {attribute.name: attribute for attribute in node.attribute}
     for key in ("classlabels_strings", "classlabels_ints", "classlabels_int64s"):
         if key in named:
@@ -80,7 +82,7 @@ def with_joined_columns(data: bytes, columns: Sequence[TensorSpec]) -> tuple[byt
     """Join outputs that each hold the numbers of one class.
 
     Returns:
-        The model with one more output, (batch, classes), and that output.
+        The model with an added output, (batch, classes), and the declaration of that output.
     """
     model = onnx.load_from_string(data)
     taken = {name for node in all_nodes(model) for name in (*node.input, *node.output)}

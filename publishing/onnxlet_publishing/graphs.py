@@ -1,6 +1,6 @@
-"""Graphs: the small ONNX graphs around a model, generated from the manifest's declarations.
+"""Graphs: the small ONNX graphs before and after a model, generated from the manifest's declarations.
 
-The functions run them as they are and training evaluates with them, so that what answers is what was measured.
+Training evaluates with the same graphs that the functions run, so that the served model is the measured one.
 """
 
 from collections.abc import Mapping
@@ -26,21 +26,21 @@ from onnxlet.contract.tensors import BY_NUMPY, Tensor, TensorSpec
 from onnxlet.session import open_session
 
 OPSET = 18
-"""The first in which `Resize` smooths when it shrinks an image (`antialias`)."""
+"""The first opset in which `Resize` can smooth when it shrinks an image (`antialias`)."""
 IR_VERSION = 10
 
 BATCH_SIZE = 256
-"""Rows that `Graph.run` gives to ONNX Runtime at a time."""
+"""Number of rows that `Graph.run` passes to ONNX Runtime at a time."""
 
 
 class Graph:
-    """A graph run by the functions' own session, on numpy arrays of any number of rows."""
+    """A graph that the functions' own session runs on numpy arrays of any number of rows."""
 
     def __init__(self, data: bytes) -> None:
         """Load the graph.
 
         Raises:
-            ArtifactError: ONNX Runtime does not load it.
+            ArtifactError: ONNX Runtime does not load the graph.
         """
         self._session = open_session(data)
 
@@ -49,7 +49,7 @@ class Graph:
 
         Args:
             inputs: Arrays with the same number of rows.
-            output: The name of the wanted output, which must be FP32.
+            output: The name of the requested output, which must be FP32.
         """
         count = len(next(iter(inputs.values())))
         parts = []
@@ -61,7 +61,7 @@ class Graph:
 
 
 def preprocess_graph(declaration: ImagePreprocess) -> bytes:
-    """The graph from UINT8 (batch, height, width, channels) of any size to the model's input."""
+    """Return the graph from images of any size, UINT8 (batch, height, width, channels), to the model's input."""
     channels = declaration.channels
     # (pixel * scale - mean) / std as one multiplication and one addition
     factor = declaration.scale / np.array(declaration.std)
@@ -71,11 +71,11 @@ def preprocess_graph(declaration: ImagePreprocess) -> bytes:
         helper.make_node("Transpose", [PREPROCESS_INPUT], ["planes"], perm=[0, 3, 1, 2]),
         helper.make_node("Shape", ["planes"], ["batch_and_channels"], start=0, end=2),
         helper.make_node("Concat", ["batch_and_channels", "height_and_width"], ["size"], axis=0),
-        # At the border the filter is cut off and weighed anew, as Pillow and torchvision do it.
+        # At the border the filter is cut off and its weights are normalised again, as in Pillow and torchvision.
         helper.make_node(
             "Resize", ["planes", "", "", "size"], ["resized"], mode="linear", antialias=1, exclude_outside=1
         ),
-        # Only now: an image's own pixels as FP32 would take four times as much as they do.
+        # The cast comes after the resize, because FP32 takes four times as much memory.
         helper.make_node("Cast", ["resized"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["pixels", "factor"], ["scaled"]),
         helper.make_node("Add", ["scaled", "shift"], [last]),
@@ -97,12 +97,12 @@ def preprocess_graph(declaration: ImagePreprocess) -> bytes:
 
 
 def postprocess_graph(classification: Classification, scores: TensorSpec | None = None) -> bytes:
-    """Make the graph from a model's output to the indices and probabilities of the best k classes.
+    """Return the graph from a model's output to the indices and probabilities of the best k classes.
 
     Args:
-        classification: What turns the output into probabilities.
-        scores: The output, FP32, FP64 or FP16: (batch, classes), or of two classes the second one's number alone,
-            (batch, 1) or (batch,). By default FP32 (batch, classes).
+        classification: The labels and the activation.
+        scores: The output, FP32, FP64 or FP16: (batch, classes), or only the second of two classes, (batch, 1) or
+            (batch,). By default FP32 (batch, classes).
     """
     output, k = POSTPROCESS_INPUTS
     indices, probabilities = POSTPROCESS_OUTPUTS
@@ -144,7 +144,7 @@ def is_single_score(scores: TensorSpec) -> bool:
 
 
 def _activated(activation: str, output: str, element: int) -> list[onnx.NodeProto]:
-    """Return the nodes that make FP32 probabilities, "activated", of an output; FP64 is rounded only afterwards."""
+    """Return the nodes from an output to FP32 probabilities, "activated"; FP64 is rounded after the activation."""
     operator = {"softmax": "Softmax", "sigmoid": "Sigmoid"}.get(activation, "Identity")
     axis: dict[str, Any] = {"axis": -1} if operator == "Softmax" else {}
     if element == TensorProto.DOUBLE:
@@ -159,7 +159,7 @@ def _activated(activation: str, output: str, element: int) -> list[onnx.NodeProt
 
 
 def pixels_graph(declaration: ImageGeneration) -> bytes:
-    """The graph from a generator's output, FP32 with four dimensions, to UINT8 (batch, height, width, channels)."""
+    """Return the graph from a generator's output, FP32 of rank 4, to images, UINT8 (batch, height, width, channels)."""
     is_planar = declaration.layout == "NCHW"
     nodes = [
         helper.make_node("Mul", [PIXELS_INPUT, "scale"], ["scaled"]),
@@ -196,5 +196,5 @@ def _serialize(
 
 
 def to_tensor(array: npt.NDArray[Any]) -> Tensor:
-    """An array as the functions' rooms pass it."""
+    """Return an array as the functions' kind of tensor."""
     return Tensor(BY_NUMPY[array.dtype.name], array.shape, np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

@@ -1,4 +1,4 @@
-"""An ONNX file, ours or brought from elsewhere: its bytes in one piece, and what it declares of its tensors."""
+"""An ONNX file, from training or from the user: its bytes in one piece, and the declarations of its tensors."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -15,14 +15,14 @@ from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.graph_walk import all_nodes
 
 PASSED_THROUGH = ("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "QuantizeLinear", "DequantizeLinear")
-"""Operators that leave probabilities what they are."""
+"""Operators that do not change probabilities."""
 
 CATEGORIES = ("cats_strings", "cats_int64s", "keys_strings", "keys_int64s")
-"""Attributes that list the values which a graph of `ai.onnx.ml` was made for."""
+"""Attributes that list the values for which a graph of `ai.onnx.ml` was made."""
 MAX_CATEGORIES = 256
 
 KEPT_CHARACTERS = 40
-"""The beginning of a dimension's name that is kept where the whole name is too long for a manifest."""
+"""Length of the part that is kept of a dimension's name if the whole name is too long for a manifest."""
 
 
 @dataclass(frozen=True)
@@ -30,35 +30,35 @@ class OnnxFile:
     """A self-contained ONNX model."""
 
     data: bytes
-    """The model, with all external data inlined, as the functions can run it."""
+    """The model in the form that the functions can run, with all external data inlined."""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     left_out: tuple[str, ...]
-    """Outputs that are not tensors (sequences, maps), which cannot be served."""
+    """Outputs that cannot be served because they are not tensors, but sequences or maps."""
     made_by: Mapping[str, str] = field(default_factory=dict)
-    """The operator that makes each output, by the output's name, whatever only passes its numbers on."""
+    """The operator that makes each output, by the output's name, except for those in `PASSED_THROUGH`."""
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The names of the classes, by the name of the output, as a ZipMap that was taken out had them."""
+    """The names of the classes by the name of the output, from the ZipMaps that were removed."""
     class_orders: tuple[tuple[str, ...], ...] = ()
-    """The names of the classes in the order of the numbers, as each classifier in the graph has them."""
+    """The names of the classes in the order of the numbers, of each classifier in the graph."""
     categories: tuple[str | int, ...] = ()
-    """Some values which the graph was made for, where it lists them."""
+    """Values for which the graph was made, if it lists them."""
     notes: tuple[str, ...] = ()
-    """What was changed in the graph, for people."""
+    """Descriptions of the changes that were made to the graph."""
 
 
 def read_onnx(path: Path) -> OnnxFile:
-    """Read a model, and change in it what the functions could not run or serve.
+    """Read a model, and change what the functions could not run or serve.
 
     Raises:
-        ModelError: not an ONNX file, a damaged one, external data that are missing, or tensors of a kind that the
-            V2 protocol does not carry.
+        ModelError: The file is not an ONNX file or is damaged, external data are missing, or the V2 protocol does not
+            have the datatype of a tensor.
     """
     data, model = _load(path)
     is_changed = external_data.inline(model, path)
     locales = graph_rewrites.name_known_locales(model)
     class_orders = dict.fromkeys(names for node in all_nodes(model) if (names := graph_rewrites.class_names(node)))
-    class_names = graph_rewrites.take_out_zipmaps(model)
+    class_names = graph_rewrites.remove_zipmaps(model)
     if is_changed or locales or class_names:
         data = _serialize(path, model)
     graph = model.graph
@@ -68,7 +68,7 @@ def read_onnx(path: Path) -> OnnxFile:
     left_out = tuple(value.name for value in graph.output if value not in tensors)
     if not inputs or not tensors:
         raise ModelError(
-            f"{path}: expected a model with at least one input and one output that is a tensor"
+            f"{path}: expected a model with at least one input, and one output that is a tensor"
             + (f", got {', '.join(map(repr, left_out))}: export it with its values as tensors" if left_out else "")
         )
     return OnnxFile(
@@ -91,7 +91,7 @@ def _notes(locales: list[str], class_names: Mapping[str, tuple[str, ...]]) -> It
             f"{graph_rewrites.LOCALE}, in which upper and lower case are those of Unicode"
         )
     for output, names in class_names.items():
-        yield f'output "{output}": its ZipMap was taken out, it is FP32 (batch, {len(names)}) now'
+        yield f'output "{output}": its ZipMap was removed; it is now FP32 (batch, {len(names)})'
 
 
 def _load(path: Path) -> tuple[bytes, onnx.ModelProto]:
@@ -119,26 +119,26 @@ def _serialize(path: Path, model: onnx.ModelProto) -> bytes:
 
 def _made_by(graph: onnx.GraphProto) -> dict[str, str]:
     makers = {name: node for node in graph.node for name in node.output}
-    found = {}
+    operators = {}
     for value in graph.output:
         node = makers.get(value.name)
-        for _ in graph.node:  # at most: a damaged graph may go round in circles
+        for _ in graph.node:  # a bound: a damaged graph may be cyclic
             if node is None or node.op_type not in PASSED_THROUGH:
                 break
             node = makers.get(node.input[0])
         if node is not None:
-            found[value.name] = node.op_type
-    return found
+            operators[value.name] = node.op_type
+    return operators
 
 
 def _categories(model: onnx.ModelProto) -> list[str | int]:
-    found: dict[str | int, None] = {}
+    values: dict[str | int, None] = {}
     for node in all_nodes(model):
         for attribute in node.attribute:
-            if attribute.name in CATEGORIES and len(found) < MAX_CATEGORIES:
-                found |= dict.fromkeys(value.decode("utf-8", "replace") for value in attribute.strings)
-                found |= dict.fromkeys(attribute.ints)
-    return list(found)[:MAX_CATEGORIES]
+            if attribute.name in CATEGORIES and len(values) < MAX_CATEGORIES:
+                values |= dict.fromkeys(value.decode("utf-8", "replace") for value in attribute.strings)
+                values |= dict.fromkeys(attribute.ints)
+    return list(values)[:MAX_CATEGORIES]
 
 
 def _spec(path: Path, value: onnx.ValueInfoProto, kind: str) -> TensorSpec:
@@ -148,7 +148,7 @@ def _spec(path: Path, value: onnx.ValueInfoProto, kind: str) -> TensorSpec:
     datatype = BY_ONNX.get(tensor.elem_type)
     if datatype is None:
         name = onnx.TensorProto.DataType.Name(tensor.elem_type)
-        raise ModelError(f'{path}: {kind} "{value.name}": {name} is no datatype of the V2 protocol')
+        raise ModelError(f'{path}: {kind} "{value.name}": expected a datatype of the V2 protocol, got {name}')
     shape = tuple(map(_dimension, tensor.shape.dim)) if tensor.HasField("shape") else None
     return TensorSpec(value.name, datatype, shape)
 
@@ -160,7 +160,7 @@ def _dimension(dimension: onnx.TensorShapeProto.Dimension) -> Dimension:
 
 
 def shortened(name: str) -> str:
-    """Return a dimension's name as a manifest can hold it: distinct names stay distinct."""
+    """Return a dimension's name, shortened if a manifest cannot hold it; distinct names stay distinct."""
     if len(name) <= MAX_DIMENSION_NAME:
         return name
     return f"{name[:KEPT_CHARACTERS]}...{hashlib.sha256(name.encode()).hexdigest()[:12]}"

@@ -1,7 +1,7 @@
-"""Heads: which output of a classifier fits its labels, and what turns its numbers into probabilities.
+"""Output heads: the output of a classifier that fits its labels, and the activation that makes it probabilities.
 
-The second is found by running the model on made-up rows, never by the name of its last operator: probabilities come out
-of casts, quantization, functions, tree ensembles and sums of exponentials, too.
+The activation is found by running the model on sample rows, not from the name of its last operator, because casts,
+quantization, functions, tree ensembles and sums of exponentials give probabilities too.
 """
 
 from dataclasses import dataclass, replace
@@ -17,37 +17,37 @@ from onnxlet_publishing.graphs import is_single_score, preprocess_graph
 from onnxlet_publishing.onnx_file import OnnxFile
 
 AUTO = "auto"
-"""The activation of a candidate about which nobody has said anything: running it decides."""
+"""The activation of a candidate whose user has not declared one: running the model decides."""
 
 FLOATS = ("FP32", "FP64", "FP16")
 
 RANGE_TOLERANCE = 5e-3
-"""How far outside of 0 to 1 a probability may be: FP16 and 8 bits have steps of 1/256."""
+"""Largest distance of a probability from the range 0 to 1: FP16 and 8-bit numbers have steps of 1/256."""
 SUM_TOLERANCE = 1e-2
 BATCH_TOLERANCE = 1e-2
-"""How far a row's numbers may change with the rows that run next to it."""
+"""Largest change of a row's numbers that other rows in its batch may cause."""
 
 PROBABILITIES_MADE_BY = ("Softmax", "Sigmoid", "Normalizer", "TreeEnsembleClassifier", "TreeEnsemble", "ZipMap")
-"""Operators that end in probabilities, for a model that cannot run on made-up rows."""
+"""Operators that give probabilities, for a model that cannot run on sample rows."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What turns a head's numbers into probabilities, and how that is known."""
+    """The activation that turns an output into probabilities, and the reason for it."""
 
     activation: str
     reason: str
     is_sure: bool = True
-    """Whether the model ran, so that nothing was assumed."""
+    """Whether running the model showed the activation; otherwise it is assumed."""
     warning: str | None = None
-    """What is wrong with the head, whatever the activation is."""
+    """A fault of the output that no activation repairs; None if there is no fault."""
 
     def contradicts(self, classification: Classification) -> bool:
-        """Return whether the model gave probabilities where scores are declared, or the other way round."""
+        """Return whether the model gave probabilities although logits are declared, or vice versa."""
         return self.is_sure and (self.activation == "none") != (classification.activation == "none")
 
     def describe(self, classification: Classification) -> str:
-        """Return the activation of a classification with the reason for it, or against it."""
+        """Return a line with the declared activation, and the reason for it or against it."""
         declared = classification.activation
         if self.contradicts(classification):
             return f"activation {declared} as declared, although {self.reason}"
@@ -60,10 +60,10 @@ def with_output(
     """Choose the output that fits the labels.
 
     Returns:
-        The model, with an output that joins columns if only columns fit, and its classification.
+        The model, with an added output if only joined columns fit, and its classification.
 
     Raises:
-        ModelError: no output fits.
+        ModelError: No output fits.
     """
     output = find_output(model.outputs, len(labels))
     if output is None:
@@ -81,7 +81,7 @@ def with_output(
 
 
 def find_output(outputs: tuple[TensorSpec, ...], classes: int) -> TensorSpec | None:
-    """Return the output that has a number for each class, or of two classes for one; None where no output has."""
+    """Return the output with a number for each class, or for one of two classes; None if there is no such output."""
     floats = [spec for spec in outputs if spec.datatype.name in FLOATS]
     for fits in (_has_classes, _may_have_classes, _has_one_of_two):
         for spec in floats:
@@ -91,7 +91,7 @@ def find_output(outputs: tuple[TensorSpec, ...], classes: int) -> TensorSpec | N
 
 
 def scores_of(model: OnnxFile, classification: Classification) -> TensorSpec:
-    """Return the output that becomes labels."""
+    """Return the output of a model that the classification turns into labels."""
     return next(spec for spec in model.outputs if classification.output in {None, spec.name})
 
 
@@ -99,7 +99,7 @@ def check_output(model: OnnxFile, classification: Classification, source: str) -
     """Refuse an output that does not fit the labels, or an activation that does not fit the output.
 
     Raises:
-        ModelError: one of them does not fit.
+        ModelError: The output or the activation does not fit.
     """
     output, classes = scores_of(model, classification), len(classification.labels)
     if find_output((output,), classes) is None:
@@ -109,8 +109,8 @@ def check_output(model: OnnxFile, classification: Classification, source: str) -
         )
     if _has_one_of_two(output, classes) and classification.activation == "softmax":
         raise ModelError(
-            f'{source}: output "{output.name}": softmax needs a number for each of two labels, got {output}: '
-            "take sigmoid"
+            f'{source}: output "{output.name}": expected a number for each of two labels for softmax, got {output}: '
+            "use sigmoid"
         )
 
 
@@ -127,9 +127,9 @@ def _has_one_of_two(spec: TensorSpec, classes: int) -> bool:
 
 
 def _columns(outputs: tuple[TensorSpec, ...], labels: tuple[str, ...]) -> list[TensorSpec]:
-    """Return the outputs that hold one class's numbers each, in the order of the labels; none where that is not so.
+    """Return the outputs that each hold one class's numbers, in the order of the labels; an empty list without them.
 
-    Source: sklearn-onnx, `zipmap="columns"`, which calls them by the class with an i (integers) or an s before it.
+    Source: sklearn-onnx, `zipmap="columns"`, which names them by the class, after an i (integers) or an s.
     """
     columns = [spec for spec in outputs if spec.datatype.name in FLOATS and is_single_score(spec)]
     if len(columns) != len(labels) or len({spec.datatype for spec in columns}) != 1:
@@ -147,20 +147,20 @@ def decide(
     preprocess: ImagePreprocess | None = None,
     data: bytes | None = None,
 ) -> Finding:
-    """Find out what turns the numbers of a classifier's head into probabilities.
+    """Find the activation that turns the output of a classifier into probabilities.
 
     Args:
         model: The model.
         classification: Its labels, and the output that becomes labels.
-        preprocess: How images become its input, where they do.
-        data: Another graph of the same model, instead of its own.
+        preprocess: The preprocessing of images; None if the model does not take images.
+        data: Another graph of the same model, to run instead.
 
     Raises:
         ModelError: ONNX Runtime does not load the model, or the output has another number of classes.
     """
     output = scores_of(model, classification)
     is_single = _has_one_of_two(output, len(classification.labels))
-    answer = classifier_rows.run(
+    result = classifier_rows.run(
         classifier_rows.Question(
             inputs=model.inputs,
             output=output.name,
@@ -172,46 +172,46 @@ def decide(
         None if preprocess is None else preprocess_graph(preprocess),
     )
     logits = "sigmoid" if is_single else "softmax"
-    if not answer.rows.any():
-        return _assumed(model.made_by.get(output.name, ""), logits, answer.error)
-    return replace(_judge(answer.rows, logits), warning=_dependence(answer.difference))
+    if not result.rows.any():
+        return _assumed(model.made_by.get(output.name, ""), logits, result.error)
+    return replace(_classify(result.rows, logits), warning=_batch_warning(result.difference))
 
 
-def _dependence(difference: float) -> str | None:
-    """Return what is wrong where a row's numbers depend on the rows next to it; None where nothing is."""
+def _batch_warning(difference: float) -> str | None:
+    """Return a warning if a row's numbers depend on the other rows of its batch, else None."""
     if difference <= BATCH_TOLERANCE:
         return None
     return (
-        f"the numbers of a row depend on the rows next to it ({difference:.2g} apart): a softmax over the wrong axis, "
-        "perhaps; answers to several rows at once are not right"
+        f"the numbers of a row depend on the other rows of its batch ({difference:.2g} apart), perhaps because of a "
+        "softmax over the wrong axis: answers to several rows at once are wrong"
     )
 
 
 def _assumed(made_by: str, logits: str, error: str) -> Finding:
-    why = error or "it gave no finite numbers other than 0"
+    reason = error or "it gave no finite numbers other than 0"
     activation = "none" if made_by in PROBABILITIES_MADE_BY else logits
     ends = f"the graph ends in {made_by}" if made_by else "the graph does not say how it ends"
     return Finding(
-        activation, f"assumed, for {ends}: the model could not run on made-up rows ({why:.200})", is_sure=False
+        activation, f"assumed, because {ends}: the model could not run on sample rows ({reason:.200})", is_sure=False
     )
 
 
-def _judge(numbers: classifier_rows.Numbers, logits: str) -> Finding:
-    """Tell what rows of finite numbers are."""
+def _classify(numbers: classifier_rows.Numbers, logits: str) -> Finding:
+    """Return what rows of finite numbers are: logits, probabilities or independent probabilities."""
     count = len(numbers)
     inside = (numbers >= -RANGE_TOLERANCE) & (numbers <= 1 + RANGE_TOLERANCE)
     if not inside.all():
         outside = int((~inside.all(axis=1)).sum())
-        return Finding(logits, f"{outside} of {count} made-up rows gave numbers outside of 0 to 1, which are logits")
+        return Finding(logits, f"{outside} of {count} sample rows gave numbers outside 0 to 1, which are logits")
     if numbers.shape[1] == 1:
-        return Finding("none", f"{count} of {count} made-up rows gave a number from 0 to 1, a probability")
-    spoken = numbers[numbers.any(axis=1)]  # a row of zeros, rounded or underflown, says nothing of the sum
-    is_coarse = len(np.unique(numbers)) <= 257  # 8 bits: each number may be half a step off
+        return Finding("none", f"{count} of {count} sample rows gave a number from 0 to 1, a probability")
+    nonzero = numbers[numbers.any(axis=1)]  # a row of zeros, rounded or underflown, does not show the sum
+    is_coarse = len(np.unique(numbers)) <= 257  # 8-bit numbers: each may be half a step off
     tolerance = SUM_TOLERANCE + (numbers.shape[1] / 512 if is_coarse else 0)
-    if (np.abs(spoken.sum(axis=1) - 1) <= tolerance).all():
-        return Finding("none", f"{count} of {count} made-up rows gave numbers from 0 to 1 that sum to 1, probabilities")
+    if (np.abs(nonzero.sum(axis=1) - 1) <= tolerance).all():
+        return Finding("none", f"{count} of {count} sample rows gave numbers from 0 to 1 that sum to 1, probabilities")
     return Finding(
         "none",
-        f"{count} of {count} made-up rows gave numbers from 0 to 1 that do not sum to 1, independent probabilities "
+        f"{count} of {count} sample rows gave numbers from 0 to 1 that do not sum to 1, independent probabilities "
         "(sigmoid)",
     )

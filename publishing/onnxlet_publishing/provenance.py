@@ -1,4 +1,4 @@
-"""Provenance: which code and which libraries made a model."""
+"""Provenance: the code and the libraries that made a model."""
 
 import platform
 import subprocess
@@ -10,7 +10,7 @@ BACKENDS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "to
 
 
 def frameworks(framework: str) -> dict[str, str]:
-    """The versions of Python, the libraries and the framework that trained: `keras` with its backend, or `torch`."""
+    """Return the versions of Python, of the libraries and of the framework: `keras` with its backend, or `torch`."""
     backend = framework
     if framework == "keras":
         import keras
@@ -26,7 +26,7 @@ def frameworks(framework: str) -> dict[str, str]:
 
 
 def git_revision() -> str | None:
-    """The commit of this code, with `-dirty` where files were changed since; None outside a checkout."""
+    """Return the commit of this code, with `-dirty` if files have changed since; None outside a checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)

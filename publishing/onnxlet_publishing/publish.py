@@ -8,7 +8,7 @@ from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.gate import GateResult, pass_gate
 
 MAX_SEARCHED_VERSIONS = 20
-"""How many of the newest versions are searched for one that an earlier attempt to publish has left."""
+"""Number of the newest versions among which an earlier attempt to publish is looked for."""
 
 
 def publish(

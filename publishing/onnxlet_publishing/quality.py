@@ -15,12 +15,12 @@ LOWER_IS_BETTER = ("perplexity", "reconstruction_error", "feature_distance")
 
 @dataclass(frozen=True)
 class Margin:
-    """How much worse than the live version a candidate may be."""
+    """The amount by which a candidate may be worse than the live version."""
 
     absolute: float = 0.01
-    """For metrics between 0 and 1."""
+    """Margin of metrics between 0 and 1."""
     relative: float = 0.05
-    """For metrics without an upper bound."""
+    """Margin of metrics without an upper bound, as a share of the live version's."""
 
 
 def check_activations(results: list[GateResult]) -> None:

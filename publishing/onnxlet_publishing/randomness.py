@@ -1,6 +1,4 @@
-"""Random numbers: which outputs of a graph depend on numbers that it draws, and so differ from run to run."""
-
-from collections.abc import Iterable
+"""Randomness: the outputs of a graph that depend on random numbers, and so differ from run to run."""
 
 import onnx
 
@@ -21,34 +19,35 @@ OPERATORS = frozenset(
         "Sampling",
     }
 )
-"""Those of ONNX and ONNX Runtime that draw numbers."""
+"""Operators of ONNX and ONNX Runtime that draw random numbers."""
 
 TRAINING_MODE = {"Dropout": 2, "BitmaskDropout": 2, "BiasDropout": 4, "BitmaskBiasDropout": 4}
-"""The position of the input without which one of these draws none."""
+"""The position of the input that switches each of these operators on."""
 
 
 def random_outputs(data: bytes) -> set[str]:
     """Return the names of the outputs that depend on random numbers."""
     graph = inlined(onnx.load_from_string(data)).graph
-    off = _names_of_false(graph)
-    drawn: set[str] = set()
-    for node in graph.node:  # in the order in which they run
-        within = [node, *nodes_within(node)]
-        if any(_draws(each, off) or not drawn.isdisjoint(each.input) for each in within):
-            drawn.update(node.output)
-    return {output.name for output in graph.output} & drawn
+    false_names = _false_constants(graph)
+    random: set[str] = set()
+    for node in graph.node:  # nodes come in the order in which they run
+        nodes = [node, *nodes_within(node)]
+        if any(_is_random(inner, false_names) or not random.isdisjoint(inner.input) for inner in nodes):
+            random.update(node.output)
+    return {output.name for output in graph.output} & random
 
 
-def _draws(node: onnx.NodeProto, off: set[str]) -> bool:
+def _is_random(node: onnx.NodeProto, false_names: set[str]) -> bool:
+    """Return whether an operator draws random numbers itself."""
     position = TRAINING_MODE.get(node.op_type)
     if position is None:
         return node.op_type in OPERATORS
     mode = node.input[position] if position < len(node.input) else ""
-    return bool(mode) and mode not in off
+    return bool(mode) and mode not in false_names
 
 
-def _names_of_false(graph: onnx.GraphProto) -> set[str]:
-    """The constants that switch something off."""
+def _false_constants(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of the constants that are false."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
     constants |= {
         node.output[0]: attribute.t
@@ -57,10 +56,8 @@ def _names_of_false(graph: onnx.GraphProto) -> set[str]:
         for attribute in node.attribute
         if attribute.name == "value"
     }
-    return set(_false(constants.items()))
-
-
-def _false(constants: Iterable[tuple[str, onnx.TensorProto]]) -> Iterable[str]:
-    for name, tensor in constants:
-        if tensor.data_type == onnx.TensorProto.BOOL and not onnx.numpy_helper.to_array(tensor).any():
-            yield name
+    return {
+        name
+        for name, tensor in constants.items()
+        if tensor.data_type == onnx.TensorProto.BOOL and not onnx.numpy_helper.to_array(tensor).any()
+    }

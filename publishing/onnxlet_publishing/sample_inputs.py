@@ -1,6 +1,6 @@
-"""Made-up inputs: tensors that fit what a model declares, ordinary ones and those that may break it.
+"""Sample inputs: tensors that fit a model's declarations, ordinary ones and extreme ones that may break the model.
 
-A process and its child make the same ones from the same declarations, so that a number names them.
+A process and its child make the same inputs from the same declarations, so a number identifies a case.
 """
 
 import math
@@ -17,22 +17,22 @@ from onnxlet.contract.golden import MAX_INPUT_BYTES, PERIOD, repeated
 from onnxlet.contract.tensors import ANY, DataType, Tensor, TensorSpec, pack_strings
 
 SIZES = (1, 2, 16, 32, 64, 224, 640, 16_000)
-"""Free dimensions are tried in these sizes: a word, a patch, an image, a second of sound."""
+"""Sizes of free dimensions: a word, a patch, an image, a second of sound."""
 ODD_SIZES = (1, 2, 3, 7, 33)
 LARGE_SIZE = 1000
 
 INTEGERS = (0, 1, 16_000)
-"""What ordinary integers are tried as: an index or a flag, a length or a step, a sampling rate."""
+"""Values of ordinary integers: an index or a flag, a length or a step, a sampling rate."""
 
 MAX_ELEMENTS = 1_000_000
-"""Of one made-up input, unless its fixed dimensions make it larger."""
+"""Largest number of elements of one input, unless its fixed dimensions make it larger."""
 
 MAX_SHOWN = 4
-"""How many different values are named in words."""
+"""Largest number of different values that a description lists."""
 
 MAX_PAIRS = 1000
 MAX_RANDOM = 1000
-"""How many inputs are made of two values, and at random."""
+"""Largest numbers of cases with two values, and with random values."""
 
 EXTREME_INTEGERS = (0, -1, 1, 2, -2, 3, 7, 100, -100, 2**31 - 1, -(2**31), 2**31, 2**62, 10**9)
 EXTREME_FLOATS = (0.0, -1.0, 1.0, math.nan, math.inf, -math.inf, 0.5, 2.0, -100.0, 1e9, -(2.0**31), -(2.0**63), 2.0**63)
@@ -46,16 +46,16 @@ Sizes = Mapping[tuple[int, int], int]
 """The sizes of free dimensions, by the positions of their input and of their axis in it."""
 
 Fill = tuple[str, int] | int
-"""How an input is filled: with one extreme value, by its position, or in another way with a number that varies it."""
+"""The values of an input: the position of one extreme value, or `PLAIN` or `RANDOM` with a number that varies them."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """Inputs that can be made at any time."""
+    """The sizes and values of all inputs of one run."""
 
     sizes: Sizes
     fills: tuple[Fill, ...]
-    """How each input is filled."""
+    """The values of each input."""
 
     def inputs(self, specs: Sequence[TensorSpec]) -> dict[str, Tensor]:
         """Make the tensors."""
@@ -65,7 +65,7 @@ class Case:
         }
 
     def describe(self, specs: Sequence[TensorSpec]) -> str:
-        """Say in words what the inputs are."""
+        """Describe the inputs in words."""
         parts = []
         for index, (spec, fill) in enumerate(zip(specs, self.fills, strict=True)):
             shape = _shape(spec, index, self.sizes)
@@ -75,10 +75,10 @@ class Case:
 
 
 def ordinary(specs: Sequence[TensorSpec]) -> Iterator[Case]:
-    """Yield what a model may well run on, the smallest first: floats in [0, 1), and equal integers."""
+    """Yield cases that a model probably runs on, the smallest first: floats in [0, 1), and equal integers."""
     seen = []
     for size in SIZES:
-        for sizes in _grown(specs, size):
+        for sizes in _with_size(specs, size):
             if sizes in seen or not _fits(specs, sizes):
                 continue
             seen.append(sizes)
@@ -88,11 +88,11 @@ def ordinary(specs: Sequence[TensorSpec]) -> Iterator[Case]:
 
 
 def extreme(specs: Sequence[TensorSpec], base: Sizes) -> Iterator[Case]:
-    """Yield what may break a model: extreme values, and odd sizes around those that it runs on.
+    """Yield cases that may break a model: extreme values, and odd sizes around those that it runs on.
 
     Args:
         specs: The model's inputs.
-        base: Sizes of the free dimensions that the model runs on.
+        base: Sizes of the free dimensions with which the model runs.
     """
     count = max(len(_extremes(spec.datatype)) for spec in specs)
     yield from (Case(base, (value,) * len(specs)) for value in range(count))
@@ -102,13 +102,13 @@ def extreme(specs: Sequence[TensorSpec], base: Sizes) -> Iterator[Case]:
 
 
 def _of_odd_sizes(specs: Sequence[TensorSpec], odd: list[Sizes]) -> Iterator[Case]:
-    """Ordinary numbers, zeros and minus ones of all odd sizes."""
+    """Yield ordinary numbers, zeros and minus ones of all odd sizes."""
     fills: tuple[Fill, ...] = ((PLAIN, 0), (PLAIN, 1), 0, 1)
     yield from (Case(sizes, (fill,) * len(specs)) for fill, sizes in product(fills, odd))
 
 
 def _of_pairs(specs: Sequence[TensorSpec], base: Sizes, count: int) -> Iterator[Case]:
-    """One value in one input, and another in all others."""
+    """Yield one value in one input, and another in all others."""
     if len(specs) == 1:
         return
     combinations = list(product(range(count), range(count), range(len(specs))))
@@ -118,14 +118,14 @@ def _of_pairs(specs: Sequence[TensorSpec], base: Sizes, count: int) -> Iterator[
 
 
 def _at_random(specs: Sequence[TensorSpec], all_sizes: list[Sizes]) -> Iterator[Case]:
-    """Extreme values at random in every input."""
+    """Yield random extreme values in every input."""
     for number in range(MAX_RANDOM):
         sizes = all_sizes[number // 2 % len(all_sizes)] if number % 2 else all_sizes[0]
         yield Case(sizes, tuple((RANDOM, number * len(specs) + index) for index in range(len(specs))))
 
 
 def _free(specs: Sequence[TensorSpec]) -> list[tuple[int, int]]:
-    """Where free dimensions are. An input of any rank has one."""
+    """Return the places of free dimensions, by input and axis; an input of any rank has one."""
     return [
         (index, axis)
         for index, spec in enumerate(specs)
@@ -135,14 +135,14 @@ def _free(specs: Sequence[TensorSpec]) -> list[tuple[int, int]]:
 
 
 def _name(specs: Sequence[TensorSpec], place: tuple[int, int]) -> object:
-    """What free dimensions of one size have in common."""
+    """Return the key of a free dimension: dimensions with the same key have the same size."""
     shape = specs[place[0]].shape
     name = ANY if shape is None else shape[place[1]]
     return place if name == ANY else name
 
 
-def _grown(specs: Sequence[TensorSpec], size: int) -> Iterator[Sizes]:
-    """Free dimensions of one size: all but the first of each input (a batch), all, and each name alone."""
+def _with_size(specs: Sequence[TensorSpec], size: int) -> Iterator[Sizes]:
+    """Yield one size for the free dimensions except the first of each input (a batch), for all, and for one name."""
     places = _free(specs)
     yield {place: size if place[1] or len(specs[place[0]].shape or (ANY,)) == 1 else 1 for place in places}
     yield dict.fromkeys(places, size)
@@ -152,15 +152,15 @@ def _grown(specs: Sequence[TensorSpec], size: int) -> Iterator[Sizes]:
 
 
 MAX_NAMES = 9
-"""Of more names, none is tried alone."""
+"""Number of different names up to which each is also tried separately."""
 
 
 def _odd(specs: Sequence[TensorSpec], base: Sizes) -> Iterator[Sizes]:
-    """Sizes that a model's author may not have thought of."""
+    """Yield sizes that a model's author may not have thought of."""
     places = _free(specs)
     for size in ODD_SIZES if places else ():
         yield dict.fromkeys(places, size)
-    if len(places) > 1:  # no two are equal, whatever their names
+    if len(places) > 1:  # all different, even those with the same name
         yield {place: 2 + number for number, place in enumerate(places)}
         yield {place: 1 + len(places) - number for number, place in enumerate(places)}
     for place in places:
@@ -169,7 +169,7 @@ def _odd(specs: Sequence[TensorSpec], base: Sizes) -> Iterator[Sizes]:
 
 
 def _fits(specs: Sequence[TensorSpec], sizes: Sizes) -> bool:
-    """Whether inputs of these sizes are small enough to be made."""
+    """Return whether inputs of these sizes are small enough to be made."""
     counts = [math.prod(_shape(spec, index, sizes)) for index, spec in enumerate(specs)]
     smallest = [math.prod(_shape(spec, index, {})) for index, spec in enumerate(specs)]
     return all(count <= max(MAX_ELEMENTS, least) for count, least in zip(counts, smallest, strict=True)) and all(
@@ -178,7 +178,7 @@ def _fits(specs: Sequence[TensorSpec], sizes: Sizes) -> bool:
 
 
 def _shape(spec: TensorSpec, index: int, sizes: Sizes) -> tuple[int, ...]:
-    """The shape of an input; a free dimension that has no size is 1."""
+    """Return the shape of an input; a free dimension without a size is 1."""
     shape = (ANY,) if spec.shape is None else spec.shape
     return tuple(sizes.get((index, axis), 1) if isinstance(size, str) else size for axis, size in enumerate(shape))
 
@@ -198,7 +198,7 @@ def _cycle(values: list[Any]) -> Iterator[Any]:
 
 
 def _values(datatype: DataType, fill: Fill, count: int) -> list[Any]:
-    """At most `count` values, which are repeated where more are needed."""
+    """Return at most `count` values, which the caller repeats if the input has more elements."""
     extremes = _extremes(datatype)
     if isinstance(fill, int):
         return [extremes[fill % len(extremes)]]
@@ -215,7 +215,7 @@ def _values(datatype: DataType, fill: Fill, count: int) -> list[Any]:
 
 @cache
 def _extremes(datatype: DataType) -> tuple[Any, ...]:
-    """The values of a datatype that are most likely to break something."""
+    """Return the values of a datatype that are most likely to break a model."""
     if datatype.name == "BYTES":
         return TEXTS
     if datatype.name == "BOOL":

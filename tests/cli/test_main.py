@@ -18,7 +18,7 @@ def test_bad_files_are_refused_in_one_line(onnxlet: Command, tmp_path: Path) -> 
     fails(onnxlet("publish", "text.onnx"), "text.onnx", "not an ONNX file")
     fails(onnxlet("publish", "half.onnx"), "half.onnx", "truncated")
     fails(onnxlet("publish", "missing.onnx"), "missing.onnx", "no such file")
-    fails(onnxlet("publish", "empty"), "found none")
+    fails(onnxlet("publish", "empty"), "got none")
     fails(onnxlet("publish", "whole.onnx", "--name", "../up"), "'../up'", "expected 1 to 63")
     fails(onnxlet("publish", "whole.onnx", "--labels", "nope.txt"), "nope.txt")
     assert json.loads(onnxlet("models", "--json").stdout) == []

@@ -246,7 +246,7 @@ def test_where_nobody_is_known_it_is_said_how_to_log_in(tmp_path: Path, monkeypa
 def test_a_file_that_describes_nobody_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "credentials.json"
     path.write_text(text)
-    with pytest.raises(AccountError, match=r"credentials.json: expected a credential file of Google's, got"):
+    with pytest.raises(AccountError, match=r"credentials.json: expected a credential file of Google, got"):
         find_identity({FILE: str(path)})
 
 

@@ -38,7 +38,7 @@ def test_a_zipmaps_numbers_are_served_as_a_tensor(names: list[str] | list[int], 
     assert [str(spec) for spec in model.outputs] == ["FP32 (batch, 2)", "FP32 (?, 2)"]
     assert model.class_names == {"z": expected}
     assert model.left_out == ()
-    assert model.notes == ('output "z": its ZipMap was taken out, it is FP32 (batch, 2) now',)
+    assert model.notes == ('output "z": its ZipMap was removed; it is now FP32 (batch, 2)',)
     (found,) = open_session(model.data).run({"x": from_values("x", DATATYPES["FP32"], (2, 2), [1, -2, 3, -4])}, ["z"])
     assert (found.shape, to_values(found)) == ((2, 2), [1, 2, 3, 4])
 

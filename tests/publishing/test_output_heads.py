@@ -151,7 +151,7 @@ def test_independent_probabilities_are_served_as_they_are(model: OnnxFile) -> No
 @pytest.mark.parametrize("model", LOGITS.values(), ids=LOGITS)
 def test_other_numbers_go_through_a_softmax(model: OnnxFile) -> None:
     assert found(model).activation == "softmax"
-    assert "outside of 0 to 1, which are logits" in found(model).reason
+    assert "outside 0 to 1, which are logits" in found(model).reason
     np.testing.assert_allclose(served(labelled(model)), softmax(Graph(model.data).run({"x": ROWS}, "y")), atol=1e-6)
 
 
@@ -170,7 +170,7 @@ def test_a_softmax_inside_a_function_is_found_by_running_it() -> None:
 
 
 def test_at_least_32_rows_decide() -> None:
-    assert "40 of 40 made-up rows" in found(PROBABILITIES["softmax"]).reason
+    assert "40 of 40 sample rows" in found(PROBABILITIES["softmax"]).reason
 
 
 def test_eight_bits_and_a_thousand_classes_are_probabilities_too() -> None:
@@ -216,7 +216,7 @@ def test_one_number_for_two_labels_is_the_second_ones(shape: list[int | str], la
     assert found(model, ("no", "yes")).activation == expected
     second = 1 / (1 + np.exp(-(ROWS @ WEIGHTS[:, 0]).astype(np.float64)))
     np.testing.assert_allclose(served(labelled(model, ("no", "yes"))), np.stack([1 - second, second], 1), atol=1e-6)
-    with pytest.raises(ModelError, match="take sigmoid"):
+    with pytest.raises(ModelError, match="use sigmoid"):
         publish(Registry(Store("memory://x", MemoryStore())), labelled(model, ("no", "yes"), "softmax"))
 
 
@@ -257,7 +257,7 @@ def test_a_variant_that_answers_in_another_way_is_refused() -> None:
 def test_a_softmax_over_the_wrong_axis_is_warned_of() -> None:
     warning = found(head(node("Softmax", ["z"], ["y"], axis=0))).warning
     assert warning is not None
-    assert "depend on the rows next to it" in warning
+    assert "depend on the other rows of its batch" in warning
     assert all(found(model).warning is None for model in (*PROBABILITIES.values(), *LOGITS.values()))
 
 
@@ -266,7 +266,7 @@ def test_what_cannot_run_is_assumed_as_the_graph_ends_and_said_so(last: str, exp
     nowhere = (node("Mul", ["z", "nan"], ["n"]), node(last, ["n"], ["y"]))
     finding = found(head(*nowhere, nan=np.array(np.nan, np.float32)))
     assert (finding.activation, finding.is_sure) == (expected, False)
-    assert "assumed, for the graph ends in" in finding.reason
+    assert "assumed, because the graph ends in" in finding.reason
     assert not finding.contradicts(Classification(LABELS, "softmax"))
 
 
@@ -325,7 +325,7 @@ def test_pictures_decide_where_only_pictures_give_numbers() -> None:
     proto.graph.node[1].input[0] = "flat"
     finding = decide(graphs.to_file(proto), Classification(LABELS, AUTO), ImagePreprocess(2, 2, 1))
     assert (finding.activation, finding.is_sure) == ("none", True)
-    assert "40 of 40 made-up rows" in finding.reason
+    assert "40 of 40 sample rows" in finding.reason
 
 
 def test_a_fixed_batch_and_free_sizes_are_run() -> None:

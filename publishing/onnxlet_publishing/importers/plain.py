@@ -1,4 +1,4 @@
-"""Models that the user brings: files and options become candidates for the registry."""
+"""The importer of plain ONNX files: a file, or a folder of files, and what the user declares with options."""
 
 import json
 from collections import Counter
@@ -20,12 +20,12 @@ from onnxlet_publishing.provenance import git_revision
 Declaration = TypeVar("Declaration")
 
 ID2LABEL = "id2label"
-"""The field of Hugging Face's `config.json` that names the classes by their numbers."""
+"""The field of Hugging Face's `config.json` that maps numbers of classes to their names."""
 
 
 @dataclass(frozen=True)
 class Declarations:
-    """What the user says of one model: files, and what turns its output into probabilities."""
+    """The user's declarations for one model: files, and the activation of its output."""
 
     labels: Path | None = None
     preprocess: Path | None = None
@@ -33,14 +33,14 @@ class Declarations:
     activation: str = AUTO
 
 
-NONE = Declarations()
+NO_DECLARATIONS = Declarations()
 
 
-def find_files(path: Path, name: str | None, declarations: Declarations = NONE) -> list[Path]:
-    """Return the models' files at `path`: itself, or every `.onnx` file in a folder.
+def find_files(path: Path, name: str | None, declarations: Declarations = NO_DECLARATIONS) -> list[Path]:
+    """Return the models' files at `path`: the file itself, or every `.onnx` file in the folder.
 
     Raises:
-        UsageError: no such file, or an option that does not fit a folder.
+        UsageError: There is no such file, or an option that does not fit a folder.
     """
     if path.is_file():
         return [path]
@@ -48,18 +48,20 @@ def find_files(path: Path, name: str | None, declarations: Declarations = NONE) 
         raise UsageError(f"{path}: no such file or folder")
     files = sorted(path.glob("*.onnx"))
     if not files:
-        raise UsageError(f"{path}: expected .onnx files in this folder, found none")
-    if name or declarations != NONE:
-        raise UsageError("a name and declarations are for one model: give one .onnx file")
+        raise UsageError(f"{path}: expected .onnx files in this folder, got none")
+    if name or declarations != NO_DECLARATIONS:
+        raise UsageError(f"{path}: expected one .onnx file for a name or declarations, got a folder")
     return files
 
 
-def read_candidate(file: Path, name: str | None = None, declarations: Declarations = NONE) -> Candidate:
-    """Read a model and what is declared of it; without a name, the file's stem names it.
+def read_candidate(file: Path, name: str | None = None, declarations: Declarations = NO_DECLARATIONS) -> Candidate:
+    """Read a model and its declarations; without a name, the file's stem names the model.
 
     Raises:
-        UsageError: a declaration that cannot be read, or does not fit.
-        InvalidNameError, ArtifactError, ManifestError: what is in the files.
+        UsageError: A declaration cannot be read, or does not fit the model.
+        ModelError: The model cannot be read.
+        InvalidNameError: The name is not a possible model name.
+        ManifestError: The content of a declaration breaks the contract.
     """
     name = name_of(file) if name is None else name
     layout.parse_name(name)
@@ -76,12 +78,12 @@ def read_candidate(file: Path, name: str | None = None, declarations: Declaratio
 
 
 def name_of(file: Path) -> str:
-    """Return the name of a model whose user gives none."""
+    """Return the default name of a model."""
     return file.stem.lower().replace(" ", "-")
 
 
 def _read_classifier(file: Path, declarations: Declarations) -> tuple[OnnxFile, Classification | None]:
-    """Return a model with its labels: the user's, else those that the graph itself has."""
+    """Return a model with its classification: the user's labels, else those of the graph itself."""
     model = read_onnx(file)
     activation = declarations.activation
     if declarations.labels is not None:
@@ -96,12 +98,12 @@ def _read_classifier(file: Path, declarations: Declarations) -> tuple[OnnxFile, 
             is_first = output == model.outputs[0].name
             return model, Classification(labels, activation, None if is_first else output)
     if activation != AUTO:
-        raise UsageError("--activation: it is about labels, give --labels FILE too")
+        raise UsageError("--activation: expected --labels FILE too, since only labels need an activation")
     return model, None
 
 
 def _check_order(path: Path, model: OnnxFile, classification: Classification) -> None:
-    """Refuse labels that are the graph's own in another order; joined columns are in the order of the labels."""
+    """Refuse the graph's own labels in another order; joined columns are in the order of the labels."""
     labels = classification.labels
     same = [names for names in model.class_orders if Counter(names) == Counter(labels)]
     if same and labels not in same:
@@ -116,10 +118,10 @@ def _read_optional(path: Path | None, parse: Callable[[Document], Declaration]) 
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Read the labels in a file: a line each, a JSON list, or a JSON object by the classes' numbers.
+    """Read the labels in a file: one on each line, a JSON list, or a JSON object by the numbers of the classes.
 
     Raises:
-        UsageError: something else, or a label that is empty.
+        UsageError: The file has another form, or a label is empty.
     """
     try:
         text = _read(path).decode("utf-8-sig")
@@ -128,25 +130,25 @@ def read_labels(path: Path) -> tuple[str, ...]:
         raise UsageError(
             f'{path}: expected a label on each line, a JSON list of them, or {{"0": "label", ...}}: {error}'
         ) from error
-    for place, label in enumerate(labels):
+    for index, label in enumerate(labels):
         if not label.strip():
-            raise UsageError(f"{path}: label {place} of 0 to {len(labels) - 1} is empty")
+            raise UsageError(f"{path}: label {index} of 0 to {len(labels) - 1} is empty")
     return tuple(labels)
 
 
 def _parse_labels(text: str) -> list[str]:
     if text.lstrip()[:1] not in {"[", "{"}:
-        labels = [line.removesuffix("\r") for line in text.split("\n")]  # other marks of a line may be in a label
+        labels = [line.removesuffix("\r") for line in text.split("\n")]  # a label may contain other line separators
         while labels and not labels[-1].strip():
             labels.pop()
     else:
-        labels = _listed(json.loads(text))
+        labels = _labels_of(json.loads(text))
     if not labels:
-        raise ValueError("there are none")
+        raise ValueError("the file has no labels")
     return labels
 
 
-def _listed(document: object) -> list[str]:
+def _labels_of(document: object) -> list[str]:
     """Return the labels of a parsed JSON document in the order of their classes."""
     if isinstance(document, dict):
         by_number = document.get(ID2LABEL, document)
@@ -156,7 +158,7 @@ def _listed(document: object) -> list[str]:
             raise ValueError(f"the class {missing[0]} of 0 to {len(by_number) - 1} is missing")
         document = [by_number[number] for number in expected]
     if not isinstance(document, list) or not all(isinstance(label, str) for label in document):
-        raise ValueError("they are not all strings")
+        raise ValueError("not all labels are strings")
     return document
 
 

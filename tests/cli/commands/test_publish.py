@@ -52,7 +52,7 @@ def write(path: Path, data: bytes | None = None) -> Path:
 @pytest.mark.parametrize(
     ("data", "activation", "words"),
     [
-        (LOGITS["plain"].data, "softmax", "rows gave numbers outside of 0 to 1, which are logits"),
+        (LOGITS["plain"].data, "softmax", "rows gave numbers outside 0 to 1, which are logits"),
         (PROBABILITIES["casts"].data, "none", "rows gave numbers from 0 to 1 that sum to 1, probabilities"),
         (INDEPENDENT["sigmoid"].data, "none", "that do not sum to 1, independent probabilities (sigmoid)"),
     ],
@@ -88,7 +88,7 @@ def test_a_head_over_the_wrong_axis_and_labels_that_repeat_are_warned_of(
     proto.graph.node[1].attribute.append(helper.make_attribute("axis", 0))
     labels.write_text("crane\ncrane\nball\n")
     done = publish(write(tmp_path / "m.onnx", proto.SerializeToString()), "--labels", labels)
-    assert "warning: m: the numbers of a row depend on the rows next to it" in done.stderr
+    assert "warning: m: the numbers of a row depend on the other rows of its batch" in done.stderr
     assert "warning: m: 1 labels name several classes, 'crane' among them" in done.stderr
 
 

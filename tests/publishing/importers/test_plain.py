@@ -47,14 +47,14 @@ def test_labels_are_read_as_people_write_them(path: Path, data: bytes, expected:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "there are none"),
-        (b"\n \n", "there are none"),
-        (b"[]", "there are none"),
-        (b"{}", "there are none"),
+        (b"", "the file has no labels"),
+        (b"\n \n", "the file has no labels"),
+        (b"[]", "the file has no labels"),
+        (b"{}", "the file has no labels"),
         (b"zero\n\none\n", "label 1 of 0 to 2 is empty"),
         (b'["zero", " "]', "label 1 of 0 to 1 is empty"),
-        (b'["zero", 1]', "not all strings"),
-        (b'{"0": "zero", "1": 1}', "not all strings"),
+        (b'["zero", 1]', "not all labels are strings"),
+        (b'{"0": "zero", "1": 1}', "not all labels are strings"),
         (b'{"0": "zero", "2": "two"}', "the class 1 of 0 to 1 is missing"),
         (b'{"zero": 0, "one": 1}', "the class 0 of 0 to 1 is missing"),
         (b'["zero",', "a JSON list"),
@@ -106,7 +106,7 @@ def test_a_classifiers_own_order_of_labels_is_kept_without_a_zipmap_too(tmp_path
 
 def test_an_activation_needs_labels(tmp_path: Path) -> None:
     model = write(tmp_path, graphs.sums())
-    with pytest.raises(UsageError, match="--activation: it is about labels"):
+    with pytest.raises(UsageError, match="--activation: expected --labels FILE too"):
         read_candidate(model, declarations=Declarations(activation="softmax"))
 
 
@@ -122,14 +122,14 @@ def test_two_models_of_dictionaries_get_no_labels_by_themselves(tmp_path: Path) 
 
 
 def test_a_folder_has_models_and_no_declarations(tmp_path: Path, path: Path) -> None:
-    with pytest.raises(UsageError, match="found none"):
+    with pytest.raises(UsageError, match="got none"):
         find_files(tmp_path, None)
     for name in ("b.onnx", "a.onnx"):
         write(tmp_path, graphs.sums(), name)
     assert [file.name for file in find_files(tmp_path, None)] == ["a.onnx", "b.onnx"]
-    with pytest.raises(UsageError, match="for one model"):
+    with pytest.raises(UsageError, match=r"expected one \.onnx file for a name or declarations"):
         find_files(tmp_path, "x")
-    with pytest.raises(UsageError, match="for one model"):
+    with pytest.raises(UsageError, match=r"expected one \.onnx file for a name or declarations"):
         find_files(tmp_path, None, Declarations(labels=path))
     with pytest.raises(UsageError, match="no such file or folder"):
         find_files(tmp_path / "nothing", None)
