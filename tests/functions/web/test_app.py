@@ -2,33 +2,24 @@ import gzip
 import io
 import json
 import threading
-import uuid
 import zlib
 from base64 import b64encode
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from onnxlet.clouds import aws_http
-from onnxlet.contract.alias import CANARY, SHADOW
-from onnxlet.http import Request, Response
+from onnxlet.http import Request
 from onnxlet.limits import MAX_REQUEST_PIXELS, MIB
 from onnxlet.memory import RESERVED_BYTES, Share
 from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
-from onnxlet.storage import open_store
-from onnxlet.storage.connection import StorageSettings
 from onnxlet.web.app import App
-from onnxlet_publishing.publish import publish
-from tests.conftest import BUCKET
-from tests.helpers import graphs
-from tests.helpers.app_requests import get, png, post, tensor
+from tests.helpers.app_requests import get, png, post
 
 
 class TestServer:
@@ -142,14 +133,6 @@ def test_a_log_that_cannot_be_written_does_not_take_the_answer_away(registry: Re
     assert App(Settings(registry.store.url), broken).handle(Request("GET", "/v2")).status == 200
 
 
-def test_a_request_that_memory_has_no_room_for_is_a_413(registry: Registry) -> None:
-    def too_large(_event: object) -> Request:
-        raise MemoryError
-
-    response = App(Settings(registry.store.url), lambda _line: None).handle({}, too_large)
-    assert (response.status, json.loads(response.body)["code"]) == (413, "too_large")
-
-
 class TestMemory:
     """What a request becomes when it is decoded is counted before it is."""
 
@@ -224,15 +207,6 @@ class TestMemory:
         timer.join()
 
 
-def test_an_error_of_our_own_is_a_500_without_its_insides(app: App) -> None:
-    def broken(_event: object) -> Request:
-        raise RuntimeError("a secret")
-
-    response = app.handle(None, broken)
-    assert response.status == 500
-    assert b"secret" not in response.body
-
-
 class TestCompression:
     @pytest.mark.parametrize(("accepted", "window_bits"), [("gzip", 31), ("deflate", 15), ("br, GZIP;q=0.5", 31)])
     def test_a_client_that_takes_it_gets_a_smaller_body(self, app: App, accepted: str, window_bits: int) -> None:
@@ -247,137 +221,6 @@ class TestCompression:
             response = app.handle(Request("GET", path, headers={"accept-encoding": accepted}))
             assert "content-encoding" not in response.headers
             json.loads(response.body)
-
-
-class TestShares:
-    """Canary and shadow, through HTTP."""
-
-    @pytest.fixture
-    def lines(self) -> list[Any]:
-        return []
-
-    @pytest.fixture
-    def shared(self, lines: list[Any]) -> tuple[Registry, App]:
-        registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
-        for seed in range(2):
-            publish(registry, graphs.digits_candidate(seed), alias="live" if seed == 0 else None)
-        return registry, App(Settings(registry.store.url, "digits", refresh_s=0), lines.append)
-
-    def version(self, app: App, headers: dict[str, str], request_id: str | None = None) -> str:
-        body = {"id": request_id, "inputs": [tensor("input", [0.5] * 784, "FP32", [1, 28, 28, 1])]}
-        request = Request("POST", "/v2/models/digits/infer", json.dumps(body).encode(), headers)
-        response = app.handle(request)
-        version: str = json.loads(response.body)["model_version"]
-        assert response.headers["onnxlet-version"] == version
-        return version
-
-    @pytest.mark.parametrize("name", ["onnxlet-key", "x-request-id", None])
-    def test_a_canary_keeps_its_clients(self, shared: tuple[Registry, App], name: str | None) -> None:
-        registry, app = shared
-        registry.share("digits", 2, CANARY, 0.5)
-        keys = [f"client-{number}" for number in range(40)]
-        asked = [
-            [self.version(app, {name: key} if name else {}, None if name else key) for key in keys] for _ in range(2)
-        ]
-        assert asked[0] == asked[1]
-        assert set(asked[0]) == {"1", "2"}
-
-    def test_a_shadow_is_asked_and_logged_and_changes_nothing(
-        self, shared: tuple[Registry, App], lines: list[Any]
-    ) -> None:
-        registry, app = shared
-        before = post(app, "/predict", png(), "image/png")
-        registry.share("digits", 2, SHADOW, 1)
-        lines.clear()
-        assert post(app, "/predict", png(), "image/png") == before
-        line, shadow = lines
-        assert (line["version"], line["status"]) == (1, 200)
-        assert (shadow["version"], shadow["shadow_version"], shadow["shadow_status"]) == (1, 2, 200)
-        answers = [before]
-        registry.promote("digits", 2)
-        answers.append(post(app, "/predict", png(), "image/png"))
-        labels = [[row["label"] for row in answer["predictions"]] for _, answer in answers]
-        assert [shadow["labels"], shadow["shadow_labels"]] == labels
-
-    def test_a_shadow_that_fails_changes_nothing(self, lines: list[Any]) -> None:
-        registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
-        publish(registry, graphs.digits_candidate())
-        publish(registry, graphs.candidate("digits", graphs.two_inputs()), alias=None)
-        registry.share("digits", 2, SHADOW, 1)
-        app = App(Settings(registry.store.url, "digits"), lines.append)
-        assert post(app, "/predict", png(), "image/png")[0] == 200
-        assert (lines[1]["shadow_status"], lines[1]["shadow_code"]) == (415, "unsupported_media")
-
-
-class TestEndlessShadow:
-    """A shadow that would never end, beside a version that answers at once."""
-
-    @pytest.fixture
-    def lines(self) -> list[Any]:
-        return []
-
-    def ask(self, size: int, write_line: Callable[[Any], None], **settings: Any) -> Response:
-        registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
-        publish(registry, graphs.candidate("counting", graphs.counting(is_endless=False)))
-        publish(registry, graphs.candidate("counting", graphs.counting(is_endless=True)), alias=None)
-        registry.share("counting", 2, SHADOW, 1)
-        app = App(Settings(registry.store.url, **settings), write_line)
-        inputs = [tensor("n", [10**12], "INT64", []), tensor("x", [1.5] * size, "FP32", [size])]
-        request = Request("POST", "/v2/models/counting/infer", json.dumps({"inputs": inputs}).encode())
-        return app.handle(request, remaining_s=25)
-
-    def test_it_is_ended_soon_after_the_answer_is_made(self, lines: list[Any]) -> None:
-        assert self.ask(1, lines.append).status == 200
-        line, shadow = lines
-        assert (line["status"], line["version"]) == (200, 1)
-        assert (shadow["shadow_status"], shadow["shadow_code"]) == (504, "deadline_exceeded")
-        assert shadow["shadow_ms"] < 15_000, "it might take 25 s, and what the answer took twice is much less"
-
-    def test_an_answer_that_must_be_stored_is_stored_before(self, lines: list[Any]) -> None:
-        results = f"memory://{uuid.uuid4()}"
-        response = self.ask(2_000_000, lines.append, platform="lambda", results=results)
-        assert (response.status, json.loads(response.body)["code"]) == (303, "spilled")
-        assert [each.get("shadow_code") for each in lines] == [None, "deadline_exceeded"]
-        assert lines[0]["milliseconds"] < 15_000
-
-    def test_nothing_that_goes_wrong_beside_it_is_an_error_of_the_answer(self) -> None:
-        def write_line(line: Any) -> None:
-            if "shadow_status" in line:
-                raise MemoryError
-
-        assert self.ask(1, write_line).status == 200
-
-
-class TestSpill:
-    """An answer over the platform's limit."""
-
-    def ask(self, app: App) -> Response:
-        body = json.dumps({"inputs": [tensor("x", [1] * 2_000_000, "FP32", [2_000_000])]}).encode()
-        return app.handle(Request("POST", "/v2/models/anything/infer", body))
-
-    @pytest.mark.parametrize("scheme", ["s3", "gs"])
-    def test_it_becomes_an_object_that_anybody_with_the_url_reads(
-        self, registry: Registry, storage: StorageSettings, scheme: str
-    ) -> None:
-        results = f"{scheme}://{BUCKET}/results-{uuid.uuid4()}"
-        settings = Settings(registry.store.url, results=results, storage=storage, platform="lambda")
-        response = self.ask(App(settings))
-        document = json.loads(response.body)
-        assert (response.status, document["code"]) == (303, "spilled")
-        assert document["object"].startswith(f"{results}/responses/")
-        stored = open_store(results, storage).read(document["object"].removeprefix(f"{results}/")).data
-        assert len(json.loads(stored)["outputs"][0]["data"]) == 2_000_000
-        if scheme == "s3":
-            assert response.headers["location"] == document["url"]
-            assert urlopen(document["url"]).read() == stored
-
-    def test_without_a_place_it_is_a_413_that_says_what_to_do(self, registry: Registry) -> None:
-        response = self.ask(App(Settings(registry.store.url, platform="lambda")))
-        assert response.status == 413
-        assert "set ONNXLET_RESULTS" in json.loads(response.body)["error"]
-
-    def test_elsewhere_the_limit_is_another(self, registry: Registry) -> None:
-        assert self.ask(App(Settings(registry.store.url))).status == 200
 
 
 class TestOperator:
