@@ -284,5 +284,5 @@ def test_a_state_is_only_for_stacks_of_gcp(monkeypatch: pytest.MonkeyPatch) -> N
     arguments = ["promote", "--from", "staging", "--to", "production", "--state", "gs://bucket"]
     result = CliRunner().invoke(app, arguments, catch_exceptions=True)
     assert "--state: AWS keeps the state of a stack itself" in str(result.exception)
-    with pytest.raises(CommandError, match="--state s3://bucket: expected gs://"):
+    with pytest.raises(CommandError, match="--state: expected gs://BUCKET or gs://BUCKET/PREFIX, got s3://bucket"):
         find_stage("--from", "staging", Where("gcp", "europe-west1", "project-1", "s3://bucket"))

@@ -25,7 +25,7 @@ def test_a_real_library_is_read_as_its_linker_wrote_it() -> None:
 
 def test_an_object_without_a_dynamic_section_loads_nothing() -> None:
     data = fake_elf.library(elf.X86_64)
-    static = data[: fake_elf.HEADER_BYTES + fake_elf.SEGMENT_BYTES] + b"\0\0\0\0" + data[-40:]
+    static = data[: fake_elf.HEADER_BYTES + fake_elf.SEGMENT_BYTES] + bytes(fake_elf.SEGMENT_BYTES) + data[-40:]
     assert elf.parse_library(static, "x.so") == elf.Library(elf.X86_64, ())
 
 
