@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("onnxlet")
 
 MAX_BUCKETS = 16
-"""How many buckets stay connected. The events of a function come from one bucket, or a few."""
+"""The number of buckets that stay connected. The events of a function come from one bucket, or a few."""
 
 
 class Service:
@@ -128,7 +128,7 @@ class Service:
             logger.warning("an answer of %s was not captured: %s", model.manifest.model, error)
 
     def reopen(self) -> None:
-        """Connect anew and read all aliases again, after a restored snapshot: this process's clock has stood still."""
+        """Connect and read all aliases again, after a snapshot was restored: this process's clock has stood still."""
         if self.api_keys is not None:
             self.api_keys.forget()
         with self._opening:

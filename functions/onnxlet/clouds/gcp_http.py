@@ -11,7 +11,7 @@ from onnxlet.http import Request, Response, check_length, merged
 from onnxlet.limits import MAX_BODY_BYTES
 
 CHUNK_BYTES = 64 * 1024
-"""How much of a body is read at a time."""
+"""The part of a body that is read at a time."""
 
 
 def register(http: Callable[..., Any], *events: Callable[..., Any]) -> None:

@@ -11,7 +11,7 @@ def register(reopen: Callable[[], object]) -> None:
     """Register this process's hooks with Lambda's runtime.
 
     Args:
-        reopen: Called after a restore, to connect anew and to look whether aliases have moved.
+        reopen: Called after a restore: it connects again and reads the aliases again.
     """
     from snapshot_restore_py import register_after_restore, register_before_snapshot  # only Lambda's runtime has it
 

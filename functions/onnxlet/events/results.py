@@ -42,7 +42,7 @@ from onnxlet.storage import Store, urls
 from onnxlet.storage.allowed_objects import content
 
 CONCURRENT_OBJECTS = 16
-"""How many objects are read or written at a time. Each waits for the store most of the time."""
+"""The number of objects that are read or written at a time. Each waits for the store most of the time."""
 
 
 class Waiting(Record):
@@ -76,7 +76,7 @@ class Predicted(Record):
     etag: str | None
     batches: list[Batch]
     outcomes: list[Outputs | OnnxletError]
-    """For each batch the outputs, or the error that it caused."""
+    """The outputs of each batch, or the error that the batch caused."""
 
 
 class Ready(Record):
@@ -136,7 +136,7 @@ def process(service: Service, sources: Sequence[Source], remaining_s: float | No
 
     A source that can never be answered (not an image, too large, deleted) gets a result that says so.
 
-    If an object does not fit in memory next to the others, it is read after them, alone.
+    An object that does not fit in memory next to the others is read after them, by itself.
     """
     items = [Item(source, service) for source in sources]
     with ThreadPoolExecutor(CONCURRENT_OBJECTS) as pool, deadline.of_answer(service.settings.timeout_s, remaining_s):

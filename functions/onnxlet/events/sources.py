@@ -72,7 +72,7 @@ class Message(Record):
 
 
 class Outcome(Record):
-    """What became of a message with one source, for a service that needs an answer for each."""
+    """The outcome of a message with one source, for a service that needs an answer for each message."""
 
     id: str
     text: str

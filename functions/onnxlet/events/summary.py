@@ -1,4 +1,4 @@
-"""The summary: what all item batches of a Step Functions Distributed Map have answered, added up.
+"""The summary of a Step Functions Distributed Map: the sum of its item batches' counts.
 
 Source: AWS Step Functions developer guide, "ResultWriter": a manifest names the files with the outputs of the item
 batches that succeeded, one in each line.
@@ -11,22 +11,22 @@ from onnxlet.contract.document import Document, to_json
 from onnxlet.service import Service
 
 COUNTS = ("answered", "refused", "left_alone")
-"""What `events.tally` counts; the objects that failed are in no output of any item batch."""
+"""The counts of `objects.tally`. Failed objects are in no item batch's output."""
 
 
 def write(service: Service, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Write `summary.json` beside the manifest, and return it; a second time changes nothing.
+    """Write `summary.json` next to the manifest, and return it. Writing it again changes nothing.
 
     Args:
         service: The function's parts.
-        event: The name of the run, where its results lie, where its manifest lies, and the map run's counts of items.
+        event: The run's name, the places of its results and its manifest, and the map run's counts of items.
 
     Raises:
-        ManifestError: another event, or a file that no Distributed Map has written.
-        ObjectNotFoundError, BucketNotFoundError, StoreError: what the event names cannot be read.
+        ManifestError: the event or one of its files is not from a Distributed Map.
+        ObjectNotFoundError, BucketNotFoundError, StoreError: a file that the event names cannot be read.
     """
-    asked = Document(event, "event")
-    place, items = asked.document("manifest"), asked.document("items")
+    run = Document(event, "event")
+    place, items = run.document("manifest"), run.document("items")
     bucket_url, key = f"s3://{place.text('Bucket')}", place.text("Key")
     total, succeeded = items.integer("Total", 0), items.integer("Succeeded", 0)
     store = service.bucket(bucket_url)
@@ -37,11 +37,11 @@ def write(service: Service, event: Mapping[str, Any]) -> dict[str, Any]:
             output = Document.parse(line, f"{bucket_url}/{file.text('Key')}")
             counts = {name: count + output.integer(name, 0) for name, count in counts.items()}
     summary = {
-        "run": asked.text("run"),
+        "run": run.text("run"),
         "objects": total,
         **counts,
         "failed": total - succeeded,
-        "results": asked.text("results"),
+        "results": run.text("results"),
         "manifest": f"{bucket_url}/{key}",
     }
     summary_key = f"{key.rpartition('/')[0]}/summary.json"
@@ -50,7 +50,7 @@ def write(service: Service, event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lines(chunks: Iterable[memoryview]) -> Iterator[bytes]:
-    """The lines of a file that comes piece by piece."""
+    """Yield the lines of a file that is read in chunks."""
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + bytes(chunk)).split(b"\n")

@@ -1,1 +1,1 @@
-"""From an HTTP request to its response: the app, its routes and its pages."""
+"""HTTP requests and responses: the app, its routes and its pages."""

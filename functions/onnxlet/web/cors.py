@@ -30,7 +30,7 @@ EXPOSED = ", ".join(
 """The response headers that a script may read in addition to those that browsers always expose."""
 
 MAX_AGE_S = 7200
-"""How long a browser may remember the response to a preflight request: Chromium's own maximum."""
+"""The time for which a browser may remember the response to a preflight request: Chromium's own maximum."""
 
 PREFLIGHT_VARY = "origin, access-control-request-method, access-control-request-headers"
 

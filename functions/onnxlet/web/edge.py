@@ -21,7 +21,7 @@ FOR_A_DAY = {"cache-control": "private, max-age=86400"}
 """Sent with a file of the runtime, whose name stays the same in another version of the runtime."""
 
 GZIP = 31
-"""zlib's number for the gzip format with the largest window."""
+"""The number for the gzip format with the largest window, in zlib."""
 
 CHUNK_BYTES = 1024 * 1024
 

@@ -11,7 +11,7 @@ from onnxlet.limits import MAX_PATH_CHARACTERS
 from onnxlet.record import Record
 
 MAX_CACHED_PATHS = 1024
-"""How many paths a router remembers. Clients may send any number of different ones."""
+"""The number of paths that a router remembers. Clients may send any number of different ones."""
 
 Endpoint = Callable[..., Response]
 """Answers an exchange; the names in a route's pattern are its further arguments."""
@@ -30,8 +30,7 @@ class Router:
     """Finds the route of a request. It remembers paths: most requests have one of a few."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        """Take the routes; if several match a path, the first one answers."""
-        self._routes = tuple(routes)
+        self._routes = tuple(routes)  # if several match a path, the first one answers
         self.find = lru_cache(MAX_CACHED_PATHS)(self._find)
 
     def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:

@@ -23,7 +23,7 @@ from onnxlet.web.routes import Route
 logger = logging.getLogger("onnxlet")
 
 MAX_TIME_FACTOR = 2
-"""How many times as long as the answer the shadow may take."""
+"""The time limit of a shadow, as a multiple of the time of the answer."""
 
 MAX_LOGGED_LABELS = 16
 """The most labels of each answer in the log: those of its first rows."""
@@ -50,7 +50,7 @@ def compare(exchange: Exchange, route: Route, arguments: dict[str, str], answer:
     try:
         with (
             deadline.within(min(deadline.remaining_s(), MAX_TIME_FACTOR * exchange.total_s())),
-            exchange.service.budget.share(),  # a shadow without room in memory is refused at once
+            exchange.service.budget.share(),  # refuses a shadow at once if too little memory is left
         ):
             _compare(exchange, route, arguments, answer, write)
     except Exception as error:

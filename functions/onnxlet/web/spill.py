@@ -15,7 +15,7 @@ PREFIX = "responses"
 """The prefix of stored responses, under the root of the results."""
 
 LIFETIME_S = 60 * 60
-"""How long a presigned URL is valid."""
+"""The time for which a presigned URL is valid."""
 
 
 def store(service: Service, response: Response, problem: str, *, has_redirect: bool) -> Response:
