@@ -1,6 +1,6 @@
 """Damage: bytes of a published version that are no longer those that were published."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,3 +21,10 @@ def damage(root: Path, manifest: Manifest, role: str = "model") -> dict[Path, by
 def resealed(document: Mapping[str, Any]) -> bytes:
     """Return the bytes of a document with a new digest, as whoever changes it can make one."""
     return to_sealed_json({name: value for name, value in document.items() if name != DIGEST}, 2**40)
+
+
+def every_flip(data: bytes) -> Iterator[bytes]:
+    for position in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[position // 8] ^= 1 << position % 8
+        yield bytes(flipped)

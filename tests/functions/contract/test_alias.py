@@ -10,8 +10,7 @@ from onnxlet.contract.manifest import Manifest, Provenance
 from onnxlet.contract.tensors import DATATYPES, TensorSpec
 from onnxlet.errors import ManifestError
 from onnxlet.record import replace
-from tests.functions.contract.test_document import every_flip
-from tests.helpers.damage import resealed
+from tests.helpers.damage import every_flip, resealed
 
 TENSOR = (TensorSpec("x", DATATYPES["FP32"], (1,)),)
 MANIFEST = Manifest("m", 1, TENSOR, TENSOR, (Artifact("model", "fp32", "0" * 64, 1),), Provenance("now", "test", "id"))

@@ -9,8 +9,7 @@ from onnxlet.contract.api_keys import FORGOTTEN_AFTER, Key, Keys
 from onnxlet.contract.document import MAX_STATE_BYTES
 from onnxlet.errors import ManifestError
 from onnxlet.record import replace
-from tests.functions.contract.test_document import every_flip
-from tests.helpers.damage import resealed
+from tests.helpers.damage import every_flip, resealed
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 ID, TEXT = api_keys.generate()

@@ -1,5 +1,5 @@
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from operator import methodcaller
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 from onnxlet.contract.canonical_json import canonical
 from onnxlet.contract.document import MAX_DOCUMENT_BYTES, Document, content_bytes, to_json, to_sealed_json
 from onnxlet.errors import ManifestError
+from tests.helpers.damage import every_flip
 
 Read = Callable[[Document], Any]
 
@@ -157,13 +158,6 @@ def test_a_document_of_now_without_its_digest_is_refused() -> None:
 def test_a_document_that_was_written_anew_with_the_same_content_is_read() -> None:
     for content in (CONTENT, OLD):
         assert unsealed(to_json(orjson.loads(to_sealed_json(content)))).content == content
-
-
-def every_flip(data: bytes) -> Iterator[bytes]:
-    for position in range(8 * len(data)):
-        flipped = bytearray(data)
-        flipped[position // 8] ^= 1 << position % 8
-        yield bytes(flipped)
 
 
 def test_any_flipped_bit_is_found_or_changes_nothing() -> None:

@@ -7,7 +7,7 @@ from onnxlet.contract.artifact import ORT, Artifact
 from onnxlet.contract.blob import MAX_BLOB_BYTES, Blob
 from onnxlet.contract.expectation import MAX_BLOBS
 from onnxlet.record import replace
-from tests.functions.contract.test_manifest import MANIFEST
+from tests.helpers.manifests import MANIFEST
 
 PORTABLE = Artifact.of("model", "fp32", b"portable", ORT, "1.31.1")
 LAID_OUT = Artifact.of("model", "fp32", b"laid out", ORT, "1.31.1", "x86_64-nchwc8")

@@ -11,26 +11,15 @@ from hypothesis import strategies as st
 from onnxlet.contract.alias import Alias, Move
 from onnxlet.contract.artifact import ORT, Artifact
 from onnxlet.contract.blob import Runtime
-from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.contract.document import MAX_DOCUMENT_BYTES
 from onnxlet.contract.generation import ImageGeneration, TextGeneration
-from onnxlet.contract.manifest import MAX_TENSORS, Crash, Manifest, Provenance
+from onnxlet.contract.manifest import MAX_TENSORS, Crash, Manifest
 from onnxlet.contract.tensors import DATATYPES, TensorSpec
 from onnxlet.errors import ManifestError
 from onnxlet.record import replace
 from tests.helpers.damage import resealed
+from tests.helpers.manifests import MANIFEST
 
-MANIFEST = Manifest(
-    model="digits",
-    version=3,
-    inputs=(TensorSpec("input", DATATYPES["FP32"], ("batch", 28, 28, 1)),),
-    outputs=(TensorSpec("output", DATATYPES["FP32"], ("batch", 2)), TensorSpec("free", DATATYPES["BYTES"], None)),
-    artifacts=tuple(Artifact(role, "fp32", "ab" * 32, 10) for role in ("model", "preprocess", "postprocess")),
-    provenance=Provenance("2026-01-01T00:00:00+00:00", "recipe:digits", "ff", "aa", 7, {"keras": "3"}, "abc"),
-    preprocess=ImagePreprocess(28, 28, 1, mean=(0.5,)),
-    classification=Classification(("yes", "no"), "softmax"),
-    metrics={"accuracy": 0.98},
-)
 DOCUMENT: dict[str, Any] = MANIFEST.to_document()
 
 

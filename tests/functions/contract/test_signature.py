@@ -11,9 +11,9 @@ from onnxlet.contract.alias import CANARY, Alias, Move
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import UntrustedModelError
 from onnxlet.record import replace
-from tests.functions.contract.test_manifest import MANIFEST
 from tests.helpers import keys
 from tests.helpers.damage import resealed
+from tests.helpers.manifests import MANIFEST
 
 TRUSTED = (keys.public_key(1), keys.public_key(2))
 

@@ -13,8 +13,8 @@ from onnxlet.contract.training_statistics import MAX_NUMBERS, Distribution, Trai
 from onnxlet.errors import ManifestError
 from onnxlet.record import replace
 from onnxlet_publishing.graphs import to_tensor
-from tests.functions.contract.test_manifest import MANIFEST
 from tests.helpers.damage import resealed
+from tests.helpers.manifests import MANIFEST
 
 STATISTICS = TrainingStatistics((3, 7), {"confidence": Distribution((0.5, 0.9), (1, 2, 7), 0.91)})
 DOCUMENT: dict[str, Any] = orjson.loads(orjson.dumps(STATISTICS.to_document()))

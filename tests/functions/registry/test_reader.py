@@ -19,8 +19,8 @@ from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet.storage.connection import StorageSettings
-from tests.functions.contract.test_manifest import MANIFEST
 from tests.helpers.graphs import digits_candidate
+from tests.helpers.manifests import MANIFEST
 from tests.helpers.ungated import publish
 
 

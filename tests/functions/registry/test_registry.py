@@ -20,9 +20,9 @@ from onnxlet.registry.registry import Registry
 from onnxlet.settings import CacheSettings, Settings
 from onnxlet.storage import Store, open_store
 from onnxlet.storage.connection import StorageSettings
-from tests.functions.contract.test_manifest import MANIFEST
 from tests.helpers.damage import resealed
 from tests.helpers.graphs import digits_candidate
+from tests.helpers.manifests import MANIFEST
 from tests.helpers.ungated import publish
 
 

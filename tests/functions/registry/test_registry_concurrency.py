@@ -16,8 +16,8 @@ from onnxlet.record import replace
 from onnxlet.registry.registry import Registry, _backoff_s
 from onnxlet.storage import Revision, Store, open_store
 from onnxlet.storage.connection import StorageSettings
-from tests.functions.contract.test_manifest import MANIFEST
 from tests.helpers.graphs import digits_candidate
+from tests.helpers.manifests import MANIFEST
 from tests.helpers.ungated import publish
 
 spawn = multiprocessing.get_context("spawn")  # obstore does not survive a fork
