@@ -12,7 +12,7 @@ from onnxlet.contract import json_tensors, tensors
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import Tensor
-from onnxlet.errors import ArtifactError, ManifestError, OnnxletError, TooLargeError
+from onnxlet.errors import OnnxletError, TooLargeError
 from onnxlet.events.result_keys import readable
 from onnxlet.limits import MAX_BODY_BYTES
 from onnxlet.media import media_types
@@ -21,7 +21,7 @@ from onnxlet.protocols import payloads
 from onnxlet.protocols.reader import Reader
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import Store, urls
-from onnxlet_cli.deploy import object_comparison
+from onnxlet_cli.deploy import object_comparison, smoke
 from onnxlet_cli.deploy.cloud import Cloud, Outputs
 from onnxlet_cli.deploy.process import Report
 from onnxlet_cli.errors import DeploymentError
@@ -151,7 +151,7 @@ def ask(
     commands = cloud.diagnostics(outputs)
     if not commands:
         return None
-    smoke_object = to_object(manifest, _golden(registry, manifest))
+    smoke_object = to_object(manifest, smoke.read_golden(registry, manifest))
     inputs, results = (cloud.open_registry(url).store for url in (outputs.input_url, outputs.results_url))
     trip = RoundTrip(inputs, results, f"{PREFIX}{os.urandom(16).hex()}", commands)
     started = time.monotonic()
@@ -210,14 +210,6 @@ def _check(registry: Registry, manifest: Manifest, golden: Golden, document: dic
     if difference is not None and difference > MAX_DIFFERENCE:
         raise DeploymentError(f"the golden object came back {difference:.2g} off: {url}")
     return difference is not None
-
-
-def _golden(registry: Registry, manifest: Manifest) -> Golden | None:
-    """Return the golden example; None if it is missing or cannot be read: no function needs it."""
-    try:
-        return registry.golden(manifest)
-    except (ArtifactError, ManifestError):
-        return None
 
 
 def _bodies(golden: Golden) -> Iterator[bytes]:

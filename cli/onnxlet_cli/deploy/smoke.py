@@ -55,7 +55,7 @@ def ask(
     Raises:
         ServiceError: no answer came in time, or another answer than the golden one.
     """
-    golden = _golden(registry, manifest)
+    golden = read_golden(registry, manifest)
     path, body, headers = _question(manifest, golden)
     deadline = time.monotonic() + patience_s
     while True:
@@ -79,7 +79,7 @@ def ask(
         time.sleep(pause_s)
 
 
-def _golden(registry: Registry, manifest: Manifest) -> Golden | None:
+def read_golden(registry: Registry, manifest: Manifest) -> Golden | None:
     """Return the golden example; None if it is missing or cannot be read: no function needs it."""
     try:
         return registry.golden(manifest)
