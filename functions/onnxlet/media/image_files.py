@@ -1,7 +1,7 @@
-"""The image file: what its bytes say before anything is decoded, and the same picture without its side information.
+"""Image files: their headers are read before anything is decoded, and everything but the picture is removed.
 
-A file of 34 bytes may decode to 50 megapixels, and a colour profile or a text may be damaged, or inflate from a few
-bytes to megabytes. So the size is read from the header before Pillow sees the file, and Pillow sees only the picture.
+A file of 34 bytes may decode to 50 megapixels, and a colour profile or a text may be damaged, or grow from a few bytes
+to megabytes. So the size is read from the header before Pillow sees the file, and Pillow sees only the picture.
 
 Source: PNG (W3C, third edition), JPEG (ITU T.81; JFIF 1.02; Adobe technical note 5116), WebP (RFC 9649), EXIF 2.32.
 """
@@ -17,63 +17,63 @@ from onnxlet.record import Record
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 GREY, COLOURS, PALETTE = 0, 2, 3
-"""Colour types of a PNG whose transparency is a chunk of its own."""
+"""The colour types of a PNG with a separate chunk for transparency."""
 
 PNG_BYTES = {GREY: 1, COLOURS: 4, PALETTE: 1, 4: 4, 6: 4}
-"""What Pillow keeps for each pixel, by the colour type; measured, as the constants below."""
+"""The bytes that Pillow takes for each pixel, by the colour type. Measured, as are the constants below."""
 
 DEEP_BYTES = {(GREY, False): 2, (GREY, True): 2, (COLOURS, False): 4, (COLOURS, True): 18}
-"""What Pillow keeps for each pixel of 16-bit samples, by the colour type and whether one value is transparent."""
+"""The bytes that Pillow takes for each pixel of 16-bit samples, by colour type and whether a value is transparent."""
 
 JPEG_BYTES = {1: 1}
-"""What Pillow keeps for each pixel, by the number of components; `PIXEL_BYTES` for all others."""
+"""The bytes that Pillow takes for each pixel, by the number of components; `PIXEL_BYTES` for all others."""
 
 PIXEL_BYTES = 4
 
 WEBP_BYTES = 17
-"""What Pillow takes for each pixel: two canvases, the bytes that it reads from them, and the image."""
+"""The bytes that Pillow takes for each pixel: two canvases, the bytes that it reads from them, and the image."""
 
 WEBP_SIDE_CHUNKS, WEBP_SIDE_FLAGS = frozenset({b"ICCP", b"XMP "}), 0b101100
-"""Chunks of a WebP, with EXIF, that say something beside the picture, and the flags by which it announces the three."""
+"""The chunks of a WebP that, like EXIF, are not the picture, and the header's flags for the three of them."""
 
 COEFFICIENT_BYTES = 2
-"""What libjpeg keeps for each sample of a JPEG that comes in several scans, until the last of them is there."""
+"""The bytes that libjpeg takes for each sample of a JPEG with several scans until it has read the last one."""
 
 JPEG_SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-"""Markers of the segment that states a JPEG's size (SOF)."""
+"""The markers of the segment that states a JPEG's size (SOF)."""
 
 SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC9})
-"""Those of them whose picture may come in one scan."""
+"""The markers in `JPEG_SIZES` of pictures that may have a single scan."""
 
 STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
-"""Markers that no segment follows."""
+"""The markers without a segment after them."""
 
 START_OF_SCAN, END_OF_IMAGE, JFIF, EXIF, ADOBE, COMMENT = 0xDA, 0xD9, 0xE0, 0xE1, 0xEE, 0xFE
 
 APPLICATION = range(0xE0, 0xF0)
-"""Markers of segments that say something beside the picture."""
+"""The markers of segments that are not the picture."""
 
 EXIF_HEAD = b"Exif\0\0"
 
 ORIENTATION, SHORT = 0x0112, 3
-"""The tag of how a camera was held, and the type of its value."""
+"""The EXIF tag of the orientation, and the type of its value."""
 
 
 class ImageFile(Record):
-    """A file whose picture is not decoded yet."""
+    """An image file that is not decoded yet."""
 
     parts: list[bytes | memoryview]
-    """The file without its side information."""
+    """The file with nothing but the picture."""
     width: int
-    """Pixels, as stored."""
+    """The width in pixels before the image is turned upright."""
     height: int
-    """Pixels, as stored."""
+    """The height in pixels before the image is turned upright."""
     pixel_bytes: float
-    """What decoding takes at most for each pixel."""
+    """The most memory that decoding takes for each pixel."""
     orientation: int = 1
-    """How a camera was held, 1 (upright) to 8 as EXIF has it; 1 where nothing readable says so."""
+    """The EXIF orientation, 1 (upright) to 8; 1 if the file states no readable one."""
     bit_depth: int = 8
-    """Bits of one sample, where a PNG says so."""
+    """The bits of one sample of a PNG."""
 
     @property
     def pixels(self) -> int:
@@ -90,11 +90,11 @@ def parse(body: bytes, media_type: str) -> ImageFile:
 
     Raises:
         UnreadablePayloadError: the file is of another type, or its header is damaged.
-        TooLargeError: it has more than `MAX_PIXELS`, or more parts than any image has.
+        TooLargeError: the image has more than `MAX_PIXELS`, or more parts than a real image.
     """
     is_of_type, read = _READERS[media_type]
     if not is_of_type(body):
-        raise UnreadablePayloadError(f"expected {media_type}, got {len(body)} bytes that are none")
+        raise UnreadablePayloadError(f"expected {media_type}, got {len(body)} bytes of another format")
     file = read(body)
     if file is None:
         raise UnreadablePayloadError(f"the {media_type} is damaged: expected a header that states a size")
@@ -142,7 +142,7 @@ def orientation(exif: bytes | memoryview) -> int:
 
 
 def _read_png(body: bytes) -> ImageFile | None:
-    """Read the chunks of a PNG; None where the first does not state a size."""
+    """Read the chunks of a PNG; return None if the first does not state a size."""
     file = memoryview(body)
     if body[12:16] != b"IHDR" or len(file) < 33:
         return None
@@ -162,7 +162,7 @@ def _read_png(body: bytes) -> ImageFile | None:
             parts.append(chunk)
         position, is_whole = end, kind == b"IEND"
     else:
-        raise TooLargeError(f"the image has more chunks than {MAX_CHUNKS}")
+        raise TooLargeError(f"the image has too many chunks: expected at most {MAX_CHUNKS}")
     pixel_bytes = PNG_BYTES.get(colour_type, PIXEL_BYTES)
     if bit_depth == 16 and colour_type in {GREY, COLOURS}:
         pixel_bytes = DEEP_BYTES[colour_type, any(bytes(part[4:8]) == b"tRNS" for part in parts)]
@@ -170,8 +170,8 @@ def _read_png(body: bytes) -> ImageFile | None:
 
 
 def _is_transparency(chunk: memoryview, colour_type: int) -> bool:
-    """Return whether a chunk `tRNS` is sound; a damaged one is left out, as browsers do."""
-    import zlib  # a function that is sent no PNG never needs it
+    """Return whether a chunk `tRNS` is valid. Browsers ignore a damaged one, and so does `parse`."""
+    import zlib  # only a PNG with such a chunk needs it
 
     size_bytes = len(chunk) - 12
     is_long_enough = {GREY: size_bytes == 2, COLOURS: size_bytes == 6, PALETTE: 1 <= size_bytes <= 256}
@@ -182,7 +182,7 @@ def _is_transparency(chunk: memoryview, colour_type: int) -> bool:
 
 
 def _read_jpeg(body: bytes) -> ImageFile | None:
-    """Read the segments of a JPEG as far as its first scan; None where none of them states a size."""
+    """Read the segments of a JPEG up to its first scan; return None if no segment states a size."""
     file = memoryview(body)
     parts: list[bytes | memoryview] = [file[:2]]
     size: memoryview | None = None
@@ -203,7 +203,7 @@ def _read_jpeg(body: bytes) -> ImageFile | None:
             parts.append(segment)
         position = end
     else:
-        raise TooLargeError(f"the image has more segments than {MAX_CHUNKS}")
+        raise TooLargeError(f"the image has too many segments: expected at most {MAX_CHUNKS}")
     if size is None or len(size) < 10 or len(size) < 10 + 3 * size[9]:
         return None
     _check_scans(body, position)
@@ -214,7 +214,7 @@ def _read_jpeg(body: bytes) -> ImageFile | None:
 
 
 def _next_marker(body: bytes, position: int) -> tuple[int | None, int]:
-    """Return the next marker and the position after it; bytes before it are passed over, as libjpeg does."""
+    """Return the next marker and the position after it; skip bytes before it, as libjpeg does."""
     position = body.find(b"\xff", position)
     while position >= 0 and position + 1 < len(body):
         if body[position + 1] not in {0x00, 0xFF}:
@@ -224,7 +224,7 @@ def _next_marker(body: bytes, position: int) -> tuple[int | None, int]:
 
 
 def _is_picture(marker: int | None, segment: memoryview) -> bool:
-    """Return whether decoding needs a segment; those by which a decoder knows the colours only where they are whole."""
+    """Return whether decoding needs a segment; a segment that defines the colours counts only if it is complete."""
     if marker == JFIF:
         return bytes(segment[4:9]) == b"JFIF\0" and len(segment) >= 18
     if marker == ADOBE:
@@ -233,14 +233,14 @@ def _is_picture(marker: int | None, segment: memoryview) -> bool:
 
 
 def _check_scans(body: bytes, start: int) -> None:
-    """Refuse a JPEG that goes over its pixels again and again, which Pillow does not count."""
-    scans = body.count(b"\xff\xda", max(0, start - 2))  # these bytes stand nowhere else: coded data have none like them
+    """Refuse a JPEG with many scans: decoding goes over all pixels for each, and Pillow does not limit them."""
+    scans = body.count(b"\xff\xda", max(0, start - 2))  # coded data never contain these bytes
     if scans > MAX_SCANS:
         raise TooLargeError(f"the image has {scans} scans, expected at most {MAX_SCANS}")
 
 
 def _coefficient_bytes(size: memoryview, scan: memoryview) -> float:
-    """Return what a decoder keeps for each pixel until the last scan; nothing where all components share one scan."""
+    """Return the bytes that a decoder keeps for each pixel until the last scan; 0 if all components share one scan."""
     components = size[9]
     if size[1] in SEQUENTIAL and len(scan) == 3 and scan[2] >= components:
         return 0
@@ -252,7 +252,7 @@ def _coefficient_bytes(size: memoryview, scan: memoryview) -> float:
 
 
 def _read_webp(body: bytes) -> ImageFile | None:
-    """Read the first chunk of a WebP; None where it does not state a size."""
+    """Read the first chunk of a WebP; return None if it does not state a size."""
     kind, data = body[12:16], body[20:30]
     if kind == b"VP8X" and len(data) == 10:
         size = int.from_bytes(data[4:7], "little") + 1, int.from_bytes(data[7:10], "little") + 1
@@ -268,7 +268,7 @@ def _read_webp(body: bytes) -> ImageFile | None:
 
 
 def _webp_chunks(file: memoryview) -> tuple[list[bytes | memoryview], int]:
-    """Return a WebP without its side information, and the orientation that this states."""
+    """Return the chunks of a WebP that are the picture, and the orientation that EXIF states."""
     chunks: list[bytes | memoryview] = []
     turned, position = 1, 12
     end = min(len(file), 8 + int.from_bytes(file[4:8], "little"))
@@ -288,7 +288,7 @@ def _webp_chunks(file: memoryview) -> tuple[list[bytes | memoryview], int]:
             chunks.append(chunk)
         position += max(8, len(chunk))
     else:
-        raise TooLargeError(f"the image has more chunks than {MAX_CHUNKS}")
+        raise TooLargeError(f"the image has too many chunks: expected at most {MAX_CHUNKS}")
     size_bytes = 4 + sum(map(len, chunks))
     return [b"RIFF" + size_bytes.to_bytes(4, "little") + b"WEBP", *chunks], turned
 

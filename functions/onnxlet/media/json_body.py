@@ -1,4 +1,4 @@
-"""JSON bodies: read within bounds on what their values take in memory."""
+"""JSON bodies, which are parsed only if their values fit into bounds on memory."""
 
 import math
 from typing import Any
@@ -10,17 +10,17 @@ from onnxlet.errors import InvalidJsonError, TooLargeError
 from onnxlet.limits import MAX_JSON_LISTS, MAX_JSON_OBJECTS, MAX_JSON_TEXTS, MAX_JSON_VALUES, MIN_COUNTED_BYTES
 
 OBJECT_BYTES = {"values": 48, "texts": 88, "lists": 64, "objects": 250}
-"""What each becomes: a Python object, its place in a list, and in the tensor that is made of it."""
+"""The memory of each: a Python object, its place in a list, and its place in a tensor."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def parse_json(body: bytes | memoryview) -> Any:
-    """Read a body that is JSON, or JSON with the tokens NaN, Infinity and -Infinity, as Python's own writer has them.
+    """Parse JSON, also with the tokens NaN, Infinity and -Infinity, as Python's `json` writes them.
 
     Raises:
-        InvalidJsonError: it is not.
-        TooLargeError: it would become more objects than memory has room for; they are counted before they are made.
+        InvalidJsonError: the body is not JSON.
+        TooLargeError: the body has too many values for the memory; they are counted before they are parsed.
     """
     if body[:3] == _BYTE_ORDER_MARK:
         body = body[3:]
@@ -38,8 +38,8 @@ def parse_json(body: bytes | memoryview) -> Any:
 
 
 def _parse_with_tokens(body: bytes) -> Any:
-    """Read JSON with the tokens that orjson refuses; all else is refused as orjson would."""
-    import json  # few requests hold such a token
+    """Parse JSON with the tokens that orjson refuses; refuse everything else that orjson refuses."""
+    import json  # few requests contain such a token
 
     try:
         document = json.loads(body.decode(), parse_float=_finite)
@@ -57,14 +57,18 @@ def _finite(text: str) -> float:
 
 
 def _count_bytes(body: bytes) -> int:
-    """Return what JSON becomes, by the signs in it, or refuse it; those inside of its texts are counted, too."""
-    found = {
+    """Return the memory that a JSON body takes, estimated by its characters, including those inside of its texts.
+
+    Raises:
+        TooLargeError: the body has too many values of a kind.
+    """
+    counts = {
         "values": (body.count(b","), MAX_JSON_VALUES),
         "texts": (body.count(b'"') // 2, MAX_JSON_TEXTS),
         "lists": (body.count(b"["), MAX_JSON_LISTS),
         "objects": (body.count(b"{"), MAX_JSON_OBJECTS),
     }
-    for what, (count, at_most) in found.items():
+    for what, (count, at_most) in counts.items():
         if count > at_most:
-            raise TooLargeError(f"expected JSON of at most {at_most} {what}, got {count}: send binary data")
-    return 3 * len(body) + sum(count * OBJECT_BYTES[what] for what, (count, _) in found.items())
+            raise TooLargeError(f"JSON body: expected at most {at_most} {what}, got {count}: send binary data")
+    return 3 * len(body) + sum(count * OBJECT_BYTES[what] for what, (count, _) in counts.items())

@@ -1,4 +1,4 @@
-"""What a payload is: the one decision for bodies, parts of forms, base64 in JSON, referenced objects and messages."""
+"""Media types: one decision for bodies, parts of forms, base64 in JSON, objects in storage and messages."""
 
 from onnxlet.media import images, npy
 
@@ -16,10 +16,10 @@ ALIASES = {
     "text/json": JSON,
     "application/x-json": JSON,
 }
-"""The names that browsers, stores and libraries have for the same."""
+"""Other names of media types, as browsers, stores and libraries use them."""
 
 SILENT = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded", "*/*"})
-"""Media types that say nothing: what curl, browsers and S3 take unless they are given one."""
+"""Media types that say nothing about a payload: the defaults of curl, browsers and S3."""
 
 MEDIA_TYPE_BY_SUFFIX = {
     "jpg": "image/jpeg",
@@ -32,31 +32,31 @@ MEDIA_TYPE_BY_SUFFIX = {
     "txt": TEXT,
     "json": JSON,
 }
-"""Media types of stored objects, by the suffix of their key."""
+"""The media types of stored objects by the suffix of their key."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _BLANKS = b" \t\r\n"
 
 _BEGINNING_BYTES = 64
-"""What is looked at for the first sign of JSON."""
+"""The bytes among which JSON must begin to be recognized."""
 
 
 def kind_of(body: bytes, media_type: str = "", key: str = "") -> str:
-    """Return the media type of a payload: its first bytes say it, else the declared type, else its key, else a guess.
+    """Return the media type of a payload by its first bytes, else by the declared type, else by its key, else a guess.
 
     Args:
         body: The payload.
-        media_type: The declared type, with its parameters; empty where there is none.
-        key: The key of a stored object.
+        media_type: The declared type with its parameters; empty if no type is declared.
+        key: The key of a stored object; empty for other payloads.
 
     Returns:
-        One of `MEDIA_TYPES`, or another word for what it is, for an error; empty where nothing is known.
+        One of `MEDIA_TYPES`, or another type to name in an error; empty if nothing is known.
     """
     declared = canonical(media_type)
-    found = sniff(body)
-    if found is not None:
-        return found
+    sniffed = sniff(body)
+    if sniffed is not None:
+        return sniffed
     if declared in MEDIA_TYPES and not (declared in images.FORMATS and _other_image(body)):
         return declared
     by_key = media_type_of(key)
@@ -68,7 +68,7 @@ def kind_of(body: bytes, media_type: str = "", key: str = "") -> str:
 
 
 def canonical(media_type: str) -> str:
-    """Return a media type in lower case, under one name and without its parameters; of several the first."""
+    """Return the first of several media types in lower case, under one name and without its parameters."""
     kind = media_type.partition(";")[0].partition(",")[0].strip().strip('"').lower()
     return JSON if kind.endswith("+json") else ALIASES.get(kind, kind)
 
@@ -83,23 +83,23 @@ def charset_of(media_type: str) -> str:
 
 
 def sniff(body: bytes) -> str | None:
-    """Return the media type that the first bytes of an image or an array stand for; None for anything else."""
+    """Return the media type of an image or an array by its first bytes; None for anything else."""
     return NPY if body.startswith(npy.MAGIC) else images.sniff(body)
 
 
 def begins_as_json(body: bytes) -> bool:
-    """Tell whether a body begins as a JSON object or list."""
+    """Return whether a body begins like a JSON object or list."""
     return body[:_BEGINNING_BYTES].removeprefix(_BYTE_ORDER_MARK).lstrip(_BLANKS)[:1] in {b"{", b"["}
 
 
 def media_type_of(key: str) -> str:
-    """Return the media type that the suffix of a key stands for; the suffix itself if it is not a known one."""
+    """Return the media type for the suffix of a key; the suffix itself if it is unknown."""
     suffix = key.rpartition("/")[2].rpartition(".")[2].lower()
     return MEDIA_TYPE_BY_SUFFIX.get(suffix, suffix)
 
 
 def _other_image(body: bytes) -> str | None:
-    """Return the media type of an image that is not taken, so that an error can name it."""
+    """Return the media type of an image in an unsupported format, so that an error can name it."""
     if body.startswith((b"GIF87a", b"GIF89a")):
         return "image/gif"
     if body.startswith((b"II*\0", b"MM\0*")):

@@ -1,4 +1,4 @@
-"""The multipart body: its parts one after another, none of them read before it is known how many there are.
+"""Multipart bodies, whose parts are counted before any of them is read.
 
 The standard library's parser of mail takes 38 s for 100,000 empty parts, and 9 s for one whose type has 20,000
 parameters.
@@ -17,39 +17,39 @@ from onnxlet.limits import MAX_PART_HEADER_BYTES, MAX_PARTS
 from onnxlet.record import Record
 
 _BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^\s";,]{1,70}))', re.ASCII | re.IGNORECASE)
-"""Source: RFC 2046, section 5.1.1: at most 70 characters."""
+"""The boundary in a media type, at most 70 characters. Source: RFC 2046, section 5.1.1."""
 
 _HEADER = re.compile(rb"^([!-9;-~]+):[ \t]*([^\r\n]*)", re.MULTILINE)
 
 
 class Part(Record):
-    """One part of a body."""
+    """One part of a multipart body."""
 
     media_type: str
-    """With its parameters; empty if the part has none."""
+    """The media type with its parameters; empty if the part declares no type."""
     body: bytes
     is_field: bool = False
-    """Whether this is a field of a form that is not a file."""
+    """Whether the part is a field of a form, and not a file."""
     is_unfilled: bool = False
-    """Whether this is a file of a form for which nobody chose one. Source: HTML, "multipart form data"."""
+    """Whether the part is a file input of a form without a chosen file. Source: HTML, "multipart form data"."""
 
 
 def parse(media_type: str, body: bytes) -> list[Part]:
-    """Read a body.
+    """Return the parts of a body.
 
     Args:
-        media_type: That of the whole, which names the boundary between the parts.
-        body: The parts, with the boundaries around them.
+        media_type: The media type of the body, which names the boundary between the parts.
+        body: The parts with the boundaries around them.
 
     Raises:
-        UnreadablePayloadError: no boundary, no parts or too many, or a part without an end.
+        UnreadablePayloadError: the boundary is missing, there are no or too many parts, or the last one has no end.
     """
     match = _BOUNDARY.search(media_type)
     if match is None:
         raise UnreadablePayloadError(f"expected a multipart type with a boundary, got {media_type[:100]!r}")
     delimiter = b"\r\n--" + (match[1] or match[2]).encode()
     content = b"\r\n" + body
-    count = content.count(delimiter) - 1  # one more than there are parts
+    count = content.count(delimiter) - 1  # one boundary more than parts
     if not 0 < count <= MAX_PARTS:
         raise UnreadablePayloadError(f"expected 1 to {MAX_PARTS} parts between boundaries, got {max(count, 0)}")
     _, *parts, end = content.split(delimiter)
@@ -59,7 +59,7 @@ def parse(media_type: str, body: bytes) -> list[Part]:
 
 
 def _parse_part(content: bytes) -> Part:
-    """Read what stands between two boundaries: the rest of a line, headers, an empty line, and the part itself."""
+    """Parse the text between two boundaries: the rest of a line, headers, an empty line, and the body of the part."""
     split = content.find(b"\r\n\r\n", 0, MAX_PART_HEADER_BYTES)
     if split < 0:
         raise UnreadablePayloadError(f"expected an empty line in the first {MAX_PART_HEADER_BYTES} bytes of each part")
@@ -76,7 +76,7 @@ def _parse_part(content: bytes) -> Part:
 
 
 def _decode(body: bytes, encoding: bytes) -> bytes:
-    """Undo a transfer encoding, as mail has them. Source: RFC 2045, section 6."""
+    """Undo the transfer encoding of a part. Source: RFC 2045, section 6."""
     if encoding in {b"", b"7bit", b"8bit", b"binary"}:
         return body
     if encoding != b"base64":
@@ -84,4 +84,4 @@ def _decode(body: bytes, encoding: bytes) -> bytes:
     try:
         return b64decode(b"".join(body.split()), validate=True)
     except (Base64Error, ValueError) as error:
-        raise UnreadablePayloadError(f"expected a part as base64: {error}") from error
+        raise UnreadablePayloadError(f"multipart body: expected a part as base64: {error}") from error

@@ -1,4 +1,4 @@
-"""The `.npy` file: one array of numbers, read without numpy and without ever unpickling anything.
+"""Files of the type `.npy`: one array of numbers, read without numpy and without unpickling anything.
 
 Source: NumPy Enhancement Proposal 1 and `numpy.lib.format`, versions 1.0 to 3.0.
 """
@@ -17,23 +17,23 @@ _TEXT, _FLAG, _SIZES = r"""(?:'[^'"]*'|"[^'"]*")""", "(?:True|False)", r"\([0-9L
 _ENTRY = re.compile(
     rf"""\s*(?:'(?P<name>[a-z_]+)'|"(?P<same>[a-z_]+)")\s*:\s*(?P<value>{_TEXT}|{_FLAG}|{_SIZES})\s*(?P<end>,|\}}|$)"""
 )
-"""One entry of the dictionary that a header is, as numpy and the writers in other languages write it."""
+"""One entry of the header, which is a dictionary as numpy and writers in other languages write it."""
 
 _SIZE = re.compile(r"([0-9]{1,13})L?")
-"""Python 2 wrote large sizes with an L."""
+"""One size of a shape. Python 2 wrote large sizes with an L."""
 
 _KINDS = {"b": "bool", "u": "uint", "i": "int", "f": "float"}
 
 
 def decode(body: bytes) -> Tensor:
-    """Read a file.
+    """Return the array of a file.
 
     Raises:
-        UnreadablePayloadError: not such a file, or an array in a form that we do not take.
-        InvalidTensorError: fewer or more bytes than its shape says.
+        UnreadablePayloadError: the file is not an .npy file, or its array is not supported.
+        InvalidTensorError: the file has fewer or more bytes than its shape says.
     """
     if not body.startswith(MAGIC):
-        raise UnreadablePayloadError(f"expected a .npy file, got {len(body)} bytes that are none")
+        raise UnreadablePayloadError(f"expected an .npy file, got {len(body)} bytes of another format")
     if body[6:7] not in {b"\x01", b"\x02", b"\x03"}:
         raise UnreadablePayloadError(f"the .npy file has the version {body[6:7].hex() or 'none'}, expected 1, 2 or 3")
     length_bytes = 2 if body[6:7] == b"\x01" else 4
@@ -55,12 +55,12 @@ def decode(body: bytes) -> Tensor:
 
 
 def _parse_header(header: bytes) -> tuple[str, bool, tuple[int, ...]]:
-    """Return the type, the order and the shape that a header names.
+    """Return the type, the order and the shape in a header.
 
-    A header is a dictionary as Python writes it. Python's own parsers take much more than that, and recurse.
+    A header is a dictionary as Python writes it. Python's own parsers accept much more than that, and recurse.
 
     Raises:
-        UnreadablePayloadError: It is not such a dictionary with exactly these three entries.
+        UnreadablePayloadError: the header is not a dictionary with exactly these three entries.
     """
     fields = _entries(header.decode("latin-1").strip())
     if fields.keys() != {"descr", "fortran_order", "shape"}:
@@ -72,7 +72,7 @@ def _parse_header(header: bytes) -> tuple[str, bool, tuple[int, ...]]:
 
 
 def _entries(text: str) -> dict[str, str]:
-    """Return the values of a dictionary as they are written; no entry where it is not one of plain values."""
+    """Return the values of a dictionary as written; an empty dict if it contains anything but plain values."""
     fields: dict[str, str] = {}
     if not text.startswith("{"):
         return {}
@@ -107,12 +107,12 @@ def _malformed(text: str) -> UnreadablePayloadError:
 
 
 def _datatype_name(description: str) -> str:
-    """Our name for numpy's type, as `<f4`; empty where we have none."""
+    """Return V2's name of the datatype for numpy's, such as `<f4`; empty if V2 does not have it."""
     if len(description) != 3 or description[1] not in _KINDS:
         return ""
     order, kind, size = description[0], description[1], description[2]
     if not (size.isascii() and size.isdigit()) or order not in "<|=":
         return ""
     name = _KINDS[kind] if kind == "b" else f"{_KINDS[kind]}{int(size) * 8}"
-    found = BY_NUMPY.get(name)
-    return found.name if found else ""
+    datatype = BY_NUMPY.get(name)
+    return datatype.name if datatype else ""

@@ -26,7 +26,7 @@ TWO = b"--x\r\nContent-Type: image/png\r\n\r\n%s\r\n--x\r\nContent-Type: image/p
         ("sums", [[1, 2, 3]], "application/json", {}, 415, "only classifiers are explained"),
         ("strings", b"hello", "text/plain", {}, 415, "BYTES cannot be explained"),
         ("digits", npy(np.zeros((28, 28, 1), np.float32)), "application/x-npy", {}, 415, "by images, not by tensors"),
-        ("digits", b"no image", "image/png", {}, 422, "bytes that are none"),
+        ("digits", b"no image", "image/png", {}, 422, "bytes of another format"),
         ("digits", b"", "image/png", {}, 400, "the body is empty"),
         ("digits", TWO, "multipart/form-data; boundary=x", {}, 400, "expected one row, got several images"),
         ("digits", npy(np.zeros((2, 28, 28, 1), np.uint8)), "application/x-npy", {}, 400, "expected one row, got 2"),
