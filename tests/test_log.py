@@ -53,7 +53,7 @@ def store() -> Store:
 def key(store: Store) -> str:
     key_id, text = api_keys.generate()
     found = Key(key_id, "Ada", api_keys.digest(text), datetime.now(UTC))
-    store.backend.put(layout.ACCESS_DOCUMENT, Keys([found]).to_json())
+    store.backend.put(layout.API_KEYS_DOCUMENT, Keys([found]).to_json())
     return text
 
 

@@ -69,7 +69,7 @@ def gated(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """Functions that ask for a key, and one that is good."""
     key_id, key = api_keys.generate()
     keys = Keys([Key(key_id, "a browser", api_keys.digest(key), datetime.now(UTC))])
-    registry.store.put_if_absent(layout.ACCESS_DOCUMENT, keys.to_json())
+    registry.store.put_if_absent(layout.API_KEYS_DOCUMENT, keys.to_json())
     environment = {"ONNXLET_REGISTRY": registry.store.url, "ONNXLET_ACCESS": "keys", "ONNXLET_EDGE": "1"}
     log = (tmp_path_factory.mktemp("log") / "gated").open("wb")
     with log, serve_cloud_function("gcp_http", environment, log=log) as url:

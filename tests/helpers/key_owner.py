@@ -35,10 +35,10 @@ class Owner:
         self.write(self.keys.to_json())
 
     def write(self, data: bytes) -> None:
-        self.store.backend.put(layout.ACCESS_DOCUMENT, data)
+        self.store.backend.put(layout.API_KEYS_DOCUMENT, data)
 
     def remove(self) -> None:
-        self.store.backend.delete(layout.ACCESS_DOCUMENT)
+        self.store.backend.delete(layout.API_KEYS_DOCUMENT)
 
 
 def bearer(text: str) -> dict[str, str]:

@@ -45,7 +45,7 @@ REGISTRY = {
     "manifests": layout.version_key("digits", 1),
     "aliases": layout.alias_key("digits", layout.LIVE),
     "blobs": layout.blob_key(SHA256),
-    "API keys": layout.ACCESS_DOCUMENT,
+    "API keys": layout.API_KEYS_DOCUMENT,
     "runtimes of browsers": layout.edge_key(next(iter(layout.EDGE_FILES))),
 }
 """The keys of a registry, one of each kind."""

@@ -106,18 +106,20 @@ def _change(store: Store, change: Callable[[Keys], Keys]) -> Keys:
         data = changed.to_json()
         Keys.from_json(data)  # nothing is written that could not be read back
         try:
-            store.replace(layout.ACCESS_DOCUMENT, data, revision)
+            store.replace(layout.API_KEYS_DOCUMENT, data, revision)
         except ConflictError:
             time.sleep(random.uniform(0, MAX_PAUSE_S))  # noqa: S311 - to keep out of others' way
         else:
             return changed
-    raise ConflictError(f"{store.url}/{layout.ACCESS_DOCUMENT}: others changed it {MAX_SWAPS} times while we tried to")
+    raise ConflictError(
+        f"{store.url}/{layout.API_KEYS_DOCUMENT}: others changed it {MAX_SWAPS} times while we tried to"
+    )
 
 
 def _read(store: Store) -> tuple[Keys, Any]:
     """The keys, and the state that was read; none where nobody has made any."""
     try:
-        stored = store.read(layout.ACCESS_DOCUMENT)
+        stored = store.read(layout.API_KEYS_DOCUMENT)
     except ObjectNotFoundError:
         return Keys(), None
     return Keys.from_json(stored.data, at_most=MAX_REPAIR_BYTES), stored.revision

@@ -121,14 +121,14 @@ class ApiKeys:
         store = self._open_registry()
         try:
             if self._revision is None:
-                stored = store.read(layout.ACCESS_DOCUMENT)
+                stored = store.read(layout.API_KEYS_DOCUMENT)
             else:
-                changed = store.read_if_changed(layout.ACCESS_DOCUMENT, self._revision)
+                changed = store.read_if_changed(layout.API_KEYS_DOCUMENT, self._revision)
                 if changed is None:
                     return
                 stored = changed
         except ObjectNotFoundError:
-            logger.warning("%s/%s: no such object, so no request is admitted", store.url, layout.ACCESS_DOCUMENT)
+            logger.warning("%s/%s: no such object, so no request is admitted", store.url, layout.API_KEYS_DOCUMENT)
             self._keys, self._revision = Keys(), None
         else:
             self._keys, self._revision = Keys.from_json(stored.data), stored.revision

@@ -111,7 +111,7 @@ class Keys:
         return to_sealed_json(document, MAX_STATE_BYTES, "let keys expire, or keep some in another registry")
 
     @classmethod
-    def from_json(cls, data: bytes, path: str = layout.ACCESS_DOCUMENT, at_most: int = MAX_STATE_BYTES) -> Keys:
+    def from_json(cls, data: bytes, path: str = layout.API_KEYS_DOCUMENT, at_most: int = MAX_STATE_BYTES) -> Keys:
         """Read the bytes that the registry stores.
 
         Args:

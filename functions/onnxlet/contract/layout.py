@@ -13,7 +13,7 @@ MODELS_PREFIX = "models"
 FOLDERS = (MODELS_PREFIX, "blobs", "access", "edge")
 """First parts of all keys in a registry."""
 
-ACCESS_DOCUMENT = "access/keys.json"
+API_KEYS_DOCUMENT = "access/keys.json"
 """The key of the document of the API keys."""
 
 EDGE_RUNTIME = "onnxruntime-web-1.30.0"

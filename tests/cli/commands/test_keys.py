@@ -39,7 +39,7 @@ def test_a_key_is_made_listed_and_revoked(run: Run, store: Store) -> None:
     text = done.stdout.strip()
     assert re.fullmatch(r"onnxlet_[0-9a-f]{12}_[0-9a-f]{64}", text)
     assert "Keep it now" in done.stderr
-    assert text.rpartition("_")[2].encode() not in store.read(layout.ACCESS_DOCUMENT).data
+    assert text.rpartition("_")[2].encode() not in store.read(layout.API_KEYS_DOCUMENT).data
     key_id = text.split("_")[1]
     (row,) = json.loads(run("--json").stdout)
     assert (row["id"], row["name"], row["state"]) == (key_id, "Ada's app", "good")
@@ -69,13 +69,13 @@ def test_what_makes_no_sense_is_refused(run: Run, store: Store, arguments: list[
     done = run(*arguments)
     assert isinstance(done.exception, OnnxletError)
     assert re.search(words, str(done.exception))
-    assert layout.ACCESS_DOCUMENT not in store.keys("")
+    assert layout.API_KEYS_DOCUMENT not in store.keys("")
 
 
 def test_a_key_that_expired_is_listed_as_such(run: Run, store: Store) -> None:
     now = datetime.now(UTC)
     expired = Key("0" * 12, "Ada", "0" * 64, now, expires_at=now - timedelta(seconds=1))
-    store.put_if_absent(layout.ACCESS_DOCUMENT, Keys([expired]).to_json())
+    store.put_if_absent(layout.API_KEYS_DOCUMENT, Keys([expired]).to_json())
     assert json.loads(run("list", "--json").stdout)[0]["state"] == "expired"
 
 
@@ -88,7 +88,7 @@ def test_keys_that_are_made_at_once_are_all_there(shared_root: str, storage: Sto
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(create, range(16)))
-    found = Keys.from_json(store.read(layout.ACCESS_DOCUMENT).data)
+    found = Keys.from_json(store.read(layout.API_KEYS_DOCUMENT).data)
     assert sorted(key.id for key in found) == [f"{number:012x}" for number in range(16)]
 
 
@@ -104,14 +104,14 @@ def test_twenty_thousand_keys_are_listed_made_and_revoked_and_old_ones_forgotten
         entries.append(entry | {name: at.isoformat() for name, at in (ends[number % 4] or {}).items()})
     data = to_json({"schema": 1, "keys": entries})
     assert len(data) > MAX_DOCUMENT_BYTES
-    store.put_if_absent(layout.ACCESS_DOCUMENT, data)
+    store.put_if_absent(layout.API_KEYS_DOCUMENT, data)
     assert len(json.loads(run("--json").stdout)) == 20_000
     assert run("create", "new").exit_code == 0
-    after = store.read(layout.ACCESS_DOCUMENT).data
+    after = store.read(layout.API_KEYS_DOCUMENT).data
     assert len(after) < len(data) * 0.6
     assert len(json.loads(run("--json").stdout)) == 10_001, "the good ones, and those that ended lately"
     assert json.loads(run("revoke", "000000000000", "--json").stdout)["state"] == "revoked"
-    assert Keys.from_json(store.read(layout.ACCESS_DOCUMENT).data).get("000000000003") is not None
+    assert Keys.from_json(store.read(layout.API_KEYS_DOCUMENT).data).get("000000000003") is not None
     fails = run("revoke", "000000000001")
     assert "no such key" in str(fails.exception)
 
@@ -119,18 +119,18 @@ def test_twenty_thousand_keys_are_listed_made_and_revoked_and_old_ones_forgotten
 def test_a_document_that_is_too_large_for_functions_is_repaired_by_the_next_change(run: Run, store: Store) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     large = Keys([Key("0" * 12, "Ada", "0" * 64, now)]).to_json().ljust(MAX_STATE_BYTES + 1)
-    store.put_if_absent(layout.ACCESS_DOCUMENT, large)
+    store.put_if_absent(layout.API_KEYS_DOCUMENT, large)
     with pytest.raises(OnnxletError, match="expected at most"):
         Keys.from_json(large)
     assert json.loads(run("revoke", "0" * 12, "--json").stdout)["state"] == "revoked"
-    assert len(Keys.from_json(store.read(layout.ACCESS_DOCUMENT).data).to_json()) < 1000
+    assert len(Keys.from_json(store.read(layout.API_KEYS_DOCUMENT).data).to_json()) < 1000
 
 
 def test_what_functions_would_not_read_is_not_written(run: Run, store: Store) -> None:
     assert run("create", "first").exit_code == 0
-    data = store.read(layout.ACCESS_DOCUMENT).data
+    data = store.read(layout.API_KEYS_DOCUMENT).data
     many = ",".join(f"model-{number}" for number in range(MAX_STATE_BYTES // 12))
     done = run("create", "one more", "--models", many)
     assert "expected at most" in str(done.exception)
     assert "let keys expire" in str(done.exception)
-    assert store.read(layout.ACCESS_DOCUMENT).data == data
+    assert store.read(layout.API_KEYS_DOCUMENT).data == data

@@ -61,7 +61,7 @@ def created_key(registry: Registry) -> str:
     """A key that the functions of a registry let in."""
     key_id, text = api_keys.generate()
     key = Key(key_id, "Ada", api_keys.digest(text), datetime.now(UTC))
-    registry.store.put_if_absent(layout.ACCESS_DOCUMENT, Keys([key]).to_json())
+    registry.store.put_if_absent(layout.API_KEYS_DOCUMENT, Keys([key]).to_json())
     return text
 
 

@@ -78,7 +78,7 @@ def test_every_key_lies_in_a_folder_of_the_registry() -> None:
         layout.blob_key("0" * 64),
         layout.version_key("m", 1),
         layout.alias_key("m", "live"),
-        layout.ACCESS_DOCUMENT,
+        layout.API_KEYS_DOCUMENT,
         layout.edge_key("x"),
     )
     assert {key.partition("/")[0] for key in keys} == set(layout.FOLDERS)

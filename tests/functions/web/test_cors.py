@@ -27,7 +27,7 @@ def registry() -> Registry:
     found = Registry(open_store(f"memory://{uuid.uuid4()}"))
     publish(found, graphs.candidate("two", graphs.two_inputs()))
     publish(found, graphs.candidate("text", graphs.identity(8)))
-    found.store.put_if_absent(layout.ACCESS_DOCUMENT, Keys().to_json())
+    found.store.put_if_absent(layout.API_KEYS_DOCUMENT, Keys().to_json())
     return found
 
 

@@ -129,7 +129,7 @@ def ask_gated(app: App, path: str, key: str) -> bytes:
     """The answer of a function that asks for a key."""
     store = app.service.traffic.models.registry.store
     keys = Keys([Key(KEY_ID, "Ada", api_keys.digest(KEY), datetime.now(UTC))])
-    store.backend.put(layout.ACCESS_DOCUMENT, keys.to_json())
+    store.backend.put(layout.API_KEYS_DOCUMENT, keys.to_json())
     gated = App(Settings(store.url, "digits", requires_keys=True), write_line=lambda _line: None)
     return gated.handle(Request("GET", path, b"", {"x-api-key": key})).body
 
