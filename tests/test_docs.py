@@ -244,3 +244,14 @@ def test_what_costs_while_idle_is_what_the_prices_say() -> None:
         assert f"{amount:.2f} USD" in text
     google = estimate(0, milliseconds=20, memory_mib=1024, platform="cloud-run", extras=Extras(min_instances=1))
     assert f"about ${google.idle_usd:.0f} for 1 vCPU" in (ROOT / "docs/gcp.md").read_text()
+
+
+def test_the_tests_that_security_names_are_there() -> None:
+    named = re.findall(r"`([\w/]*(?:test_\w+\.py|/))`", (ROOT / "SECURITY.md").read_text())
+    paths = [
+        path
+        for path in named
+        if path.endswith(".py") or path in {"hostile/", "faults/", "crashes/", "soak/", "browser/"}
+    ]
+    assert len(paths) > 30
+    assert [path for path in paths if not (ROOT / "tests" / path).exists()] == []
