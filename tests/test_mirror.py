@@ -30,7 +30,7 @@ def modules() -> list[tuple[str, Path]]:
 
 def files_of(module: str) -> list[Path]:
     """Return the test files of a module, named with its path below `tests/`."""
-    folder, name = (ROOT / "tests" / module).parent, module.rpartition("/")[2]
+    folder, name = (ROOT / "tests" / module).parent, module.rpartition("/")[2].strip("_")
     return [path for path in folder.glob(f"test_{name}*.py") if path.stem == f"test_{name}" or _is_topic(path, name)]
 
 
