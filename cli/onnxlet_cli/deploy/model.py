@@ -147,7 +147,7 @@ def find_source(
 
     Raises:
         UsageError: there is no such file or model, or no model at all.
-        ArtifactError: the functions could not serve the file.
+        ModelError: the functions could not serve the file.
     """
     if model is not None and (model.endswith(".onnx") or "/" in model):
         return replace(_from_file(Path(model)), sign=sign)

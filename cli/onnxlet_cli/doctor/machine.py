@@ -16,6 +16,7 @@ from onnxlet_cli.doctor.libraries import HEADER_BYTES, OLDEST_ONNXRUNTIME, exami
 from onnxlet_cli.package.build import REQUIREMENTS
 from onnxlet_cli.package.wheels import Pin, read_pins
 from onnxlet_cli.registry import DEFAULT_FOLDER
+from onnxlet_publishing.errors import MachineError
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 14)
 
@@ -60,7 +61,7 @@ def pinned_onnxruntime(requirements: Path | None = None) -> str | None:
     path = requirements or functions_folder() / REQUIREMENTS
     try:
         return next((pin.version for pin in read_pins(path) if pin.name == "onnxruntime"), None)
-    except SettingsError:
+    except (MachineError, SettingsError):
         return None
 
 
@@ -136,7 +137,7 @@ def _libraries(machine: Machine) -> Iterator[Finding]:
 def _pins(machine: Machine) -> Iterator[Finding]:
     try:
         pins = read_pins(machine.requirements)
-    except SettingsError as problem:
+    except (MachineError, SettingsError) as problem:
         remedy = "run the command from a checkout of the repository"
         yield Finding.warning("pins_unknown", str(machine.requirements), str(problem), "the functions' pins", remedy)
         return

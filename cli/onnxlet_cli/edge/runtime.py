@@ -29,9 +29,9 @@ def install(store: Store, fetch: Callable[[], Files] | None = None) -> Files:
         fetch: Where the files come from, if they are needed; by default from the package.
 
     Raises:
-        ArtifactError: the package is not the published one.
+        ServiceError: the package cannot be downloaded, or is not the published one.
         ConflictError: somebody else wrote one of the files at the same time.
-        StoreError: the package cannot be fetched, or the registry does not answer.
+        StoreError: the registry does not answer.
     """
     stored = {name: _read(store, name) for name in layout.EDGE_FILES}
     genuine = {name: found.data for name, found in stored.items() if found and is_genuine(name, found.data)}

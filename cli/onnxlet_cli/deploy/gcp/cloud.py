@@ -99,7 +99,7 @@ class Gcp:
         """The identity that deploys, for Terraform and for the registry.
 
         Raises:
-            CredentialsError: there are no credentials.
+            AccountError: there are no credentials.
         """
         return require_identity()
 
