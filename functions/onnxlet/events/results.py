@@ -136,7 +136,7 @@ def process(service: Service, sources: Sequence[Source], remaining_s: float | No
 
     A source that can never be answered (not an image, too large, deleted) gets a result that says so.
 
-    An object that does not fit in memory next to the others is read after them, by itself.
+    An object that does not fit in memory next to the others is read after them, one at a time.
     """
     items = [Item(source, service) for source in sources]
     with ThreadPoolExecutor(CONCURRENT_OBJECTS) as pool, deadline.of_answer(service.settings.timeout_s, remaining_s):
