@@ -104,7 +104,7 @@ def train(
         )
     if done is not None:  # else another process of this job evaluates and publishes
         document = {**output.version_document(done.manifests[0], is_live=not stage), "folder": str(done.folder)}
-        output.show(document, f"The record and the plots of the run are in {done.folder}", json=json)
+        output.show(document, f"The report and the record of the run are in {done.folder}", json=json)
 
 
 @contextmanager
