@@ -119,7 +119,7 @@ def test_the_command_names_what_was_forged(
     edge(registry.store.url, json=True)
     captured = capsys.readouterr()
     assert json.loads(captured.out)["replaced"] == [key]
-    assert f"warning: {key}: is not the file of onnxruntime-web" in captured.err
+    assert f"warning: {key}: not the published file of onnxruntime-web" in captured.err
 
 
 def test_the_doctor_names_what_was_forged(registry: Registry) -> None:
