@@ -3,7 +3,6 @@ import json
 import pytest
 
 from onnxlet_cli.bench import machine, report
-from onnxlet_cli.bench.goals import GOALS
 from onnxlet_cli.bench.results import Comparison, Panel, Section
 from onnxlet_cli.bench.series import Series
 
@@ -50,10 +49,3 @@ def test_the_report_ends_with_what_it_does_not_measure(capsys: pytest.CaptureFix
     assert "- a note" in printed
     assert "What this does not measure:" in printed
     assert printed.rstrip().splitlines()[-1].startswith("- accuracy")
-
-
-def test_a_goal_is_met_on_its_own_side() -> None:
-    assert GOALS["cold mobile / typical"].is_met(0.25)
-    assert not GOALS["cold mobile / typical"].is_met(0.26)
-    assert GOALS["events / one by one"].is_met(4.0)
-    assert not GOALS["events / one by one"].is_met(3.9)

@@ -16,8 +16,8 @@ from onnxlet_cli.main import app
 from onnxlet_publishing.errors import ModelError
 from tests.helpers import graphs
 from tests.helpers.command import Command, fails, write_classifier
+from tests.helpers.heads import INDEPENDENT, LOGITS, PROBABILITIES
 from tests.publishing.test_graph_rewrites import normalizer, texts
-from tests.publishing.test_output_heads import INDEPENDENT, LOGITS, PROBABILITIES
 
 Publish = Callable[..., Result]
 

@@ -12,8 +12,8 @@ from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.importers.plain import Declarations, find_files, read_candidate, read_labels
 from onnxlet_publishing.output_heads import AUTO
 from tests.helpers import graphs
+from tests.helpers.heads import trees
 from tests.publishing.test_graph_rewrites import zipmap
-from tests.publishing.test_output_heads import trees
 
 BOM = b"\xef\xbb\xbf"
 
