@@ -59,14 +59,14 @@ def start(folder: Path, arguments: list[str], **environment: str) -> "subprocess
 
 
 def devices(folder: Path, gpus: int) -> None:
-    """A folder as Linux's `/dev` with so many GPUs, which `start` names."""
+    """Make a folder like Linux's `/dev` with this many GPUs, for `start`."""
     (folder / "dev").mkdir()
     for name in ("nvidiactl", *(f"nvidia{index}" for index in range(gpus))):
         (folder / "dev" / name).touch()
 
 
 def torchrun(folder: Path, arguments: list[str], **environment: str) -> dict[str, str]:
-    """The options that the entry point calls `torchrun` with: a package of its name stands in for it."""
+    """Return the options of the entry point's call of `torchrun`, which a package of the same name replaces."""
     launcher = folder / "stand-in/torch/distributed/run.py"
     launcher.parent.mkdir(parents=True)
     for package in (launcher.parent, launcher.parent.parent):
@@ -85,7 +85,7 @@ def batched_in_pairs(words: list[str]) -> list[tuple[str, str]]:
 def run_module(
     folder: Path, arguments: list[str], root: Path, **environment: str
 ) -> "subprocess.CompletedProcess[str]":
-    """The image's own entry point, as it stands in the Dockerfile."""
+    """Run the image's entry point as the Dockerfile does."""
     command = [sys.executable, "-m", "onnxlet_training.container", *arguments]
     environment = {**os.environ, "SAGEMAKER_ROOT": str(root), "PYTHONPATH": str(REPOSITORY), **environment}
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)

@@ -29,7 +29,7 @@ class Fixed:
 
     share: float
     error: float = 0.0
-    """What is added to the exported graph's first output, and not to the network's."""
+    """A number added to the exported graph's first output, but not to the network's."""
     scale: float = 1.0
     """What all outputs are multiplied with."""
     history: dict[str, list[float]] = field(default_factory=lambda: {"loss": [1.0], "val_loss": [1.0]})
@@ -49,7 +49,7 @@ class Fixed:
         return [self.predict(*inputs)]
 
     def exportables(self, dataset: Dataset) -> list[Exportable]:
-        """The graph looks up the answers by the rows: it is the network, whatever that gives."""
+        """Return a graph that looks up the answers by the rows, and so equals the network by construction."""
         features = dataset.test.features
         answers = self.predict(features)
         return [Exportable("", {INPUT: features}, {OUTPUT: answers}, lambda path: self._write(features, answers, path))]

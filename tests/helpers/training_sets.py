@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 
 def write_photos(folder: Path, count: int = 60, side_pixels: int = 96) -> Path:
-    """A folder with two folders: discs and stripes, in any colours, on noise."""
+    """Write a folder with two folders of photos, discs and stripes, in random colours on noise."""
     random = np.random.default_rng(0)
     for kind in ("discs", "stripes"):
         (folder / kind).mkdir(parents=True)

@@ -36,7 +36,7 @@ def test_a_variant_that_loses_too_much_is_left_out(tmp_path: Path, split: Split)
 
 
 def test_a_variant_that_gains_nothing_is_left_out(tmp_path: Path, split: Split) -> None:
-    """The same network after itself eight times: right, and slower."""
+    """Compare a network with itself followed by needless operations: equally accurate, but slower."""
     proto = graphs.classifier(0)
     chain = [onnx.helper.make_node("Softmax", ["logits"], ["p0"])]
     chain += [onnx.helper.make_node("Mul", [f"p{i}", "one"], [f"p{i + 1}"]) for i in range(60)]
@@ -61,7 +61,7 @@ def test_a_graph_is_no_faster_than_itself(tmp_path: Path, split: Split) -> None:
 
 
 def test_a_variant_may_lose_as_much_as_the_budget(tmp_path: Path, split: Split) -> None:
-    """One of two hundred images is 0.005, of which 1 - 0.995 is a little more in binary."""
+    """Lose one of two hundred images, 0.005: in binary, 1 - 0.995 is slightly more."""
     original = measure_original(write(tmp_path / "a.onnx", 0), split)
     targets = split.targets.copy()
     targets[0] = (targets[0] + 1) % 10

@@ -68,7 +68,7 @@ class FittedElsewhere:
 
 
 def test_another_frameworks_classifier_of_logits_has_a_student_of_logits(tmp_path: Path) -> None:
-    """The student, which Keras trains by a loss of ours, comes out the same for the same seed."""
+    """Train the student twice from the same seed and get the same network."""
     recipe = replace(RECIPE, task=ClassificationTask(activation="softmax"), augmented_copies=0, augment=None)
     options = Options(is_fast=True)
     dataset = data.load(recipe, options, tmp_path)

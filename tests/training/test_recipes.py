@@ -38,7 +38,7 @@ NEEDS_TORCH = ("cnn", "char-rnn", "vae", "gan")
 
 @dataclass
 class Trained:
-    """What `onnxlet train NAME --fast` left."""
+    """The files that `onnxlet train NAME --fast` leaves."""
 
     name: str
     folder: Path
@@ -54,7 +54,7 @@ class Trained:
 
 
 def brought(name: str, folder: Path) -> list[str]:
-    """The data that a recipe wants brought."""
+    """Return the options for the data that a recipe needs."""
     if name.startswith("mnist"):
         return ["--data", str(sets.write_npz(folder / "mnist.npz", (28, 28)))]
     if name == "cifar10":

@@ -15,7 +15,7 @@ VOID = {"img", "link", "meta"}
 
 
 class Page(HTMLParser):
-    """What a page consists of; every element in it is closed by its own tag."""
+    """The parts of a page, in which every element must be closed by its own tag."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

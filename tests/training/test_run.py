@@ -23,7 +23,7 @@ pytestmark = pytest.mark.training
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which `onnxlet train digits --fast` has run."""
+    """Run `onnxlet train digits --fast` in a folder."""
     folder = tmp_path_factory.mktemp("training")
     command = [sys.executable, "-m", "onnxlet_cli.main", "train", "digits", "--fast", "--out", "run", "--seed", "1"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)

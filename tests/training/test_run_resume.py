@@ -1,4 +1,4 @@
-"""A job that is killed goes on where it was, and ends with one version, as if nothing had happened."""
+"""A run that is killed continues from its checkpoint and publishes one version, as if it had not been killed."""
 
 import json
 import random

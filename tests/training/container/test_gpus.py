@@ -12,7 +12,7 @@ CLOSED = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  {}  Fri Jan 10 20:00:0
 
 
 def loader_path(folder: Path, driver: str | None, libraries: list[str], before: str = "") -> str | None:
-    """The child's LD_LIBRARY_PATH on a host with a driver, in an image with libraries of cuda-compat."""
+    """Return the child's LD_LIBRARY_PATH on a host with this driver, in an image with these cuda-compat libraries."""
     (folder / "compat").mkdir()
     for name in libraries:
         (folder / "compat" / name).touch()

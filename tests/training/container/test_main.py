@@ -20,7 +20,7 @@ from tests.helpers.containers import run_module, start
 
 
 def submitted(folder: Path, endpoint: str, bucket: str) -> tuple[Path, dict[str, str], str]:
-    """A job as the command submits it to SageMaker: the container's root, its environment, and the registry's URL."""
+    """Write a job as the command submits it to SageMaker; return the root, the environment and the registry's URL."""
     registry = f"s3://{bucket}/{uuid.uuid4()}"
     parameters = {"registry": registry, "fast": "true", "epochs": "1"}
     environment = {"AWS_ENDPOINT_URL_S3": endpoint}
@@ -33,7 +33,7 @@ def submitted(folder: Path, endpoint: str, bucket: str) -> tuple[Path, dict[str,
 
 
 class ElsewhereS3(Handler):
-    """What S3 says where it is asked for a bucket in another region, by a request that is signed for this one."""
+    """S3's answer for a bucket that is in another region than the one in the request's signature."""
 
     asked: list[str]
 

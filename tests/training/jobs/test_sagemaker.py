@@ -34,7 +34,7 @@ ROLE = "arn:aws:iam::123456789012:role/training"
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """moto's SageMaker over HTTP, which AWS's own tools are led to by a variable."""
+    """Serve moto's SageMaker over HTTP; a variable directs AWS's own tools to it."""
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", f"http://localhost:{server.get_host_and_port()[1]}")
@@ -102,7 +102,7 @@ def test_each_request_is_one_by_awss_own_model(gpu: str | None, is_spot: bool) -
 
 
 def test_awss_own_model_knows_what_is_wrong() -> None:
-    """As the check above would otherwise find nothing, whatever it was given."""
+    """Check the check above, which might otherwise accept anything."""
     request = sagemaker.to_request(JOB, "a name with spaces", ROLE)
     request["Environment"]["A-B"] = "x" * 513
     request["ResourceConfig"]["InstanceType"] = "ml.abacus.large"
@@ -162,7 +162,7 @@ def described(status: str, *transitions: str, **more: str) -> dict[str, Any]:
 
 
 def environment_of(monkeypatch: pytest.MonkeyPatch, job: Job) -> dict[str, str]:
-    """The variables that a job is submitted with: moto takes them and does not tell them again."""
+    """Return the variables of a submitted job; moto does not return them itself."""
     asked: list[dict[str, Any]] = []
     answers = [{"TrainingJobArn": ROLE}, described("Completed")]
     with serving(type("BoundCourse", (Course,), {"asked": asked, "answers": answers})) as url:

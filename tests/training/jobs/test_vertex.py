@@ -33,7 +33,7 @@ DISCOVERY = json.loads(Path(__file__).with_name("vertex_schemas.json").read_text
 
 
 def faults(value: Any, schema: dict[str, Any], path: str) -> Iterator[str]:
-    """What of a request's body Google's description does not have, or has as another type."""
+    """Yield what Google's description of a request's body does not have, or has as another type."""
     schema = DISCOVERY["schemas"][schema["$ref"]] if "$ref" in schema else schema
     kinds = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
     if type(value) is not kinds[schema["type"]] and schema.get("format") not in {"int64", "google-duration"}:
@@ -62,7 +62,7 @@ class Api(Handler):
     states: list[dict[str, Any]]
     refusal: bytes | None = None
     tokens = ("token",)
-    """That the API takes."""
+    """Tokens that the API accepts."""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -94,7 +94,7 @@ def api() -> Iterator[tuple[type[Api], Vertex]]:
 
 
 def gcloud(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """A stand-in for Google's command, the only one that is found: no test may ask for real credentials."""
+    """Replace Google's command, the only program on the PATH: no test may request real credentials."""
     (folder / "bin").mkdir()
     program = folder / "bin/gcloud"
     program.write_text(f"#!/bin/sh\n{script}\n")
@@ -179,7 +179,7 @@ def test_each_request_is_one_by_googles_own_description(gpu: str | None, instanc
 
 
 def test_googles_own_description_knows_what_is_wrong() -> None:
-    """As the check above would otherwise find nothing, whatever it was given."""
+    """Check the check above, which might otherwise accept anything."""
     body = to_request(JOB, "one", "")
     body["state"] = "JOB_STATE_RUNNING"
     body["jobSpec"]["scheduling"]["strategy"] = "CHEAP"

@@ -1,4 +1,4 @@
-"""Several processes, or several devices of one, train a Keras network together and end where one alone does."""
+"""Several processes, or several devices of one process, train a Keras network to the same result as one device."""
 
 import json
 import os
@@ -82,7 +82,7 @@ def start_two(folder: Path, *arguments: str) -> "list[subprocess.Popen[str]]":
 
 
 def finish(*processes: "subprocess.Popen[str]") -> list[str]:
-    """What each writes to its output, once it has ended well."""
+    """Return the output of each process after all of them have succeeded."""
     told = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes), told
     return [output for output, _ in told]
@@ -95,9 +95,9 @@ def record(folder: Path) -> Any:
 @pytest.mark.training
 @pytest.mark.usefixtures("jax")
 def test_two_processes_or_eight_devices_are_one_training(tmp_path: Path) -> None:
-    """The recipe changes no image, so that even the course of the losses must be the same.
+    """Compare even the course of the losses, as the recipe augments no image.
 
-    The validation split, 60 rows, is not divided evenly by eight.
+    The validation split, 60 rows, cannot be divided evenly by eight.
     """
     data = str(sets.write_npz(tmp_path / "mnist.npz", (28, 28)))
     options = ("mnist", "--data", data, "--epochs", str(EPOCHS))

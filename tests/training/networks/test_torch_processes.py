@@ -1,4 +1,4 @@
-"""Several processes train a PyTorch network together, on this machine's CPUs, and end where one alone does."""
+"""Several processes on this machine's CPUs train one PyTorch network as well as a single process does."""
 
 import json
 import os
@@ -20,7 +20,7 @@ pytest.importorskip("torch", reason="needs `make torch`")
 
 
 def start_two(folder: Path, *options: str) -> "list[subprocess.Popen[str]]":
-    """Two processes as `torchrun` starts them, without `torchrun`, which would send each signal to both."""
+    """Start two processes without `torchrun`, which would send each signal to both."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     job = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
@@ -32,7 +32,7 @@ def start_two(folder: Path, *options: str) -> "list[subprocess.Popen[str]]":
 
 @pytest.mark.parametrize("signalled", [0, 1])
 def test_a_signal_to_one_process_stops_all_after_the_same_batch(tmp_path: Path, signalled: int) -> None:
-    """The others would wait for its gradients for ever."""
+    """Stop together: a process that continued would wait forever for the other's gradients."""
     processes = start_two(tmp_path)
     wait_for_checkpoint(processes[0], tmp_path, 1)
     processes[signalled].send_signal(signal.SIGTERM)
@@ -52,7 +52,7 @@ def test_a_signal_to_one_process_stops_all_after_the_same_batch(tmp_path: Path, 
 
 
 def test_two_processes_go_on_from_the_same_epoch(tmp_path: Path) -> None:
-    """The second has saved nothing itself."""
+    """Give the second process the first one's checkpoint, as it has none of its own."""
     process = train(tmp_path, "cnn")
     wait_for_checkpoint(process, tmp_path, 3)
     process.kill()
@@ -68,7 +68,7 @@ def test_two_processes_go_on_from_the_same_epoch(tmp_path: Path) -> None:
 
 
 def torchrun(folder: Path, out: str) -> "subprocess.CompletedProcess[str]":
-    """Two processes of PyTorch's recipe, on this machine's CPUs."""
+    """Run two processes of a PyTorch recipe on this machine's CPUs."""
     arguments = ["train", "cnn", "--fast", "--force", "--epochs", str(EPOCHS), "--out", out]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     return subprocess.run(
