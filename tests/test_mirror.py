@@ -1,7 +1,7 @@
 """The tests mirror the code by name.
 
-A test file `tests/a/test_b.py`, or `test_b_TOPIC.py`, tests the module or the package `b` of the folder `a`; a package's
-may also lie in the package's own folder.
+A test file `tests/a/test_b.py`, or `test_b_TOPIC.py`, tests the module or the package `b` of the folder `a`. The file
+of a package may also lie in the package's own folder.
 """
 
 from pathlib import Path

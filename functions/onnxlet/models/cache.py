@@ -1,4 +1,4 @@
-"""The cache of loaded models: each loads once for all requests, and the least recently used make room for others."""
+"""The cache of loaded models: each loads once for all requests, and the least recently used are unloaded first."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Models:
         """Load a model into the memory that the bound leaves. The caller holds the lock for loading."""
         artifact_bytes = self._require_loadable(manifest)
         if self._bound_bytes is not None:
-            self._make_room(self._bound_bytes - LOAD_FACTOR * artifact_bytes)
+            self._unload_until(self._bound_bytes - LOAD_FACTOR * artifact_bytes)
         started = time.perf_counter()
         before_bytes = memory.resident_bytes()
         model = load(self.registry, manifest, self._threads, self._variant)
@@ -127,7 +127,7 @@ class Models:
         with self._changing:
             self._loaded[key] = Loaded(model, size_bytes)
         if self._bound_bytes is not None:
-            self._make_room(self._bound_bytes)
+            self._unload_until(self._bound_bytes)
         milliseconds = (time.perf_counter() - started) * 1000
         logger.info("loaded %s version %d in %.0f ms, %.1f MiB", *key, milliseconds, size_bytes / MIB)
         return model
@@ -154,7 +154,7 @@ class Models:
                 f"more than the {self._bound_bytes / MIB:.0f} MiB of ONNXLET_MEMORY_MIB"
             )
 
-    def _make_room(self, bound_bytes: int) -> None:
+    def _unload_until(self, bound_bytes: int) -> None:
         """Unload the least recently used models until the others fit; the most recent one always stays."""
         while self._taken_bytes() > bound_bytes:
             with self._changing:

@@ -76,7 +76,7 @@ class ServedAlias:
         models.get(state.manifest)
         self.state = replace(state, canary=None, shadow=None)
         self.revision: Revision | None = None
-        """None if only a part of the alias's state is served, so that the next check reads it again."""
+        """The revision of that state. None if only a part of it is served, so that the next check reads it again."""
         self.checked_at_s = time.monotonic()
         self.problem: str | None = None
         """Why requests are not answered as the alias now says."""

@@ -49,7 +49,7 @@ class Traffic:
 
         Raises:
             ModelNotFoundError, ManifestError, ArtifactError, UntrustedModelError, StoreError, MemoryBoundError: at the
-                first request for the alias, or for a version that was unloaded to make room for others.
+                first request for the alias, or for a version that was unloaded in favour of others.
         """
         served = self._served.get((name, alias))
         if served is None:

@@ -1,7 +1,7 @@
-"""The ONNX Runtime session: the only room that knows how ONNX Runtime is called.
+"""Sessions of ONNX Runtime, which only this package calls.
 
-The engine is the C API of the wheel's own library, which needs neither numpy nor the wheel's Python package; where the
-library is not found, it is that package.
+The native engine calls the C API of the wheel's shared library, which needs neither numpy nor the wheel's Python code.
+If the library is not found, the engine in Python uses that code.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
                 The tensors named by `outputs`, in that order.
 
             Raises:
-                InferenceError: ONNX Runtime gave up on these tensors.
-                DeadlineError: the time was over before the end.
+                InferenceError: ONNX Runtime cannot run the graph on these tensors.
+                DeadlineError: the run did not end in time.
             """
 
 
-# Wheels from 1.29 on report to Microsoft by default, from the moment they are loaded (onnxruntime PR #27379).
+# Wheels since 1.29 send telemetry to Microsoft as soon as they are loaded (onnxruntime PR #27379).
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
@@ -43,12 +43,12 @@ def open_session(data: bytes | memoryview, threads: int = 1, *, is_ort: bool = F
     """Load a graph.
 
     Args:
-        data: The graph; nobody writes to it any more.
-        threads: How many a run may use.
-        is_ort: Whether it is in ONNX Runtime's own format, optimised already, and not ONNX.
+        data: The graph, which must not change afterwards.
+        threads: The number of threads that a run may use.
+        is_ort: Whether the graph is in ONNX Runtime's own format, already optimized, and not in ONNX.
 
     Raises:
-        ArtifactError: ONNX Runtime does not load it; the text says why.
+        ArtifactError: ONNX Runtime cannot load the graph; the text says why.
     """
     session: Session = engine().Session(data, threads, is_ort=is_ort)
     return session
@@ -58,21 +58,21 @@ def prepare() -> None:
     """Load ONNX Runtime, which takes most of the time of a first session.
 
     Raises:
-        ArtifactError: its library cannot be loaded.
+        ArtifactError: ONNX Runtime's library cannot be loaded.
     """
     engine().prepare()
 
 
 @cache
 def runtime() -> Runtime:
-    """What graphs are loaded with here; ONNX Runtime itself is not loaded to know it, where its library is found."""
+    """Return ONNX Runtime's version and the class of this CPU, without loading its library if that is found."""
     path = library.find()
     version = engine().VERSION if path is None else path.rpartition(library.PREFIX)[2]
     return Runtime(version, cpu_class())
 
 
 def cpu_class() -> str:
-    """The class of this machine's CPUs: those of one class share the layout that ONNX Runtime gives to weights.
+    """Return the class of this machine's CPU: CPUs of one class share ONNX Runtime's layout of weights.
 
     Source: onnxruntime, `mlas/lib/platform.cpp`: blocks of 16 channels with AVX-512F, else of 8.
     """
@@ -83,7 +83,7 @@ def cpu_class() -> str:
 
 
 def _cpu_flags() -> list[str]:
-    """What Linux says that the first CPU can do; nothing elsewhere."""
+    """Return the features of the first CPU as Linux names them; an empty list on other systems."""
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
             return next((line.split() for line in lines if line.startswith("flags")), [])
@@ -92,7 +92,7 @@ def _cpu_flags() -> list[str]:
 
 
 def engine() -> ModuleType:
-    """The module that calls ONNX Runtime."""
+    """Return the module that calls ONNX Runtime."""
     if library.find() is None:
         from onnxlet.session import python  # numpy, and the wheel's Python package
 

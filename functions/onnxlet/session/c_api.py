@@ -1,7 +1,7 @@
 """The C API of ONNX Runtime's shared library.
 
-Source: onnxruntime, `onnxruntime_c_api.h`. `OrtApi` is a table of functions to which releases only append, so that the
-position of each never changes; `OrtApiBase`, which leads to it, has two members.
+Source: onnxruntime, `onnxruntime_c_api.h`. `OrtApi` is a table of functions to which releases only append, so the
+position of each function never changes. `OrtApiBase`, which returns the table, has two members.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ from ctypes import CFUNCTYPE, PYFUNCTYPE, c_char_p, c_int, c_size_t, c_uint32, c
 from typing import Any
 
 API_VERSION = 15
-"""The first whose table reaches to `GetResizedStringTensorElementBuffer` (onnxruntime 1.15)."""
+"""The first version whose table has `GetResizedStringTensorElementBuffer` (onnxruntime 1.15)."""
 
 
 class OrtError(Exception):
-    """What a function of the C API says went wrong."""
+    """An error that a function of the C API returned."""
 
 
 class Api:
     """The functions of the C API that a session needs.
 
-    Those that take long let other threads of Python run meanwhile; for the others to let go of the interpreter would
-    take longer than they do. All but the releases raise OrtError.
+    Functions that take long release Python's interpreter lock while they run. The others keep it, because releasing it
+    would take longer than the call. All functions but those that release objects raise OrtError.
     """
 
     def __init__(self, path: str) -> None:
         """Load the library.
 
         Raises:
-            OSError: it cannot be loaded.
-            OrtError: it has no such C API.
+            OSError: the library cannot be loaded.
+            OrtError: the library does not have this version of the C API.
         """
         get_base = ctypes.PyDLL(path).OrtGetApiBase
         get_base.restype = c_void_p
@@ -58,7 +58,7 @@ class Api:
 
         error_message = PYFUNCTYPE(c_char_p, c_void_p)(_member(table, 2))
         release_status = PYFUNCTYPE(None, c_void_p)(_member(table, 93))
-        pointer, count, size = c_void_p, c_size_t, c_size_t  # the header's `const char*` and enumerations are named so
+        pointer, count, size = c_void_p, c_size_t, c_size_t  # the names of the header's types
         text, enumeration = c_char_p, c_int
 
         self.create_env = slow(3, enumeration, text, pointer)
@@ -91,7 +91,7 @@ class Api:
 
 
 def _member(table: int, position: int) -> int:
-    """The address of a function in a table of such."""
-    found = c_void_p.from_address(table + position * ctypes.sizeof(c_void_p)).value
-    assert found is not None, "the table is this long"
-    return found
+    """Return the address of a function in a table of functions."""
+    address = c_void_p.from_address(table + position * ctypes.sizeof(c_void_p)).value
+    assert address is not None, "the table is this long"
+    return address

@@ -1,4 +1,4 @@
-"""Where ONNX Runtime's shared library is: in the wheel, beside the Python package that it is not needed by."""
+"""ONNX Runtime's shared library, which lies in the wheel next to its Python package."""
 
 import os
 import sys
@@ -6,18 +6,18 @@ from functools import cache
 
 FOLDER = os.path.join("onnxruntime", "capi")
 PREFIX = "libonnxruntime.so."
-"""What follows in its name is ONNX Runtime's version."""
+"""The beginning of the library's file name; ONNX Runtime's version follows."""
 
 
 @cache
 def find() -> str | None:
-    """Where the library is, in the first folder of `sys.path` that has the wheel; None where none has."""
+    """Return the library's path in the first folder of `sys.path` that has the wheel; None if it is not found."""
     for entry in sys.path:
         folder = os.path.join(entry, FOLDER)
         try:
             names = os.listdir(folder)
         except OSError:
             continue
-        found = next((name for name in sorted(names) if name.startswith(PREFIX)), None)
-        return None if found is None else f"{folder}/{found}"
+        library = next((name for name in sorted(names) if name.startswith(PREFIX)), None)
+        return None if library is None else f"{folder}/{library}"
     return None

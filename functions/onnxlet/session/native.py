@@ -1,4 +1,4 @@
-"""The engine by ONNX Runtime's C API: tensors go in and come out as the buffers that they are, without numpy."""
+"""The native engine: ONNX Runtime through its C API, with tensors as plain buffers and without numpy."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 NO_OPTIMIZATION = 0
 ARENA_ALLOCATOR = 1
 DEFAULT_MEMORY = 0
-"""Of the header's `GraphOptimizationLevel`, `OrtAllocatorType` and `OrtMemType`."""
+"""Values of the header's `GraphOptimizationLevel`, `OrtAllocatorType` and `OrtMemType`."""
 
 MAX_REASON_CHARACTERS = 500
 
 STRINGS_BETWEEN_CHECKS = 10_000
-"""Of the deadline, while strings are copied one by one: some 10 ms."""
+"""The strings that are copied one by one between two checks of the deadline: about 10 ms."""
 
 MAX_REMEMBERED = 256
-"""Combinations of names: a client chooses which outputs it asks for."""
+"""The combinations of names that are kept as C strings: clients choose which outputs they request."""
 
 
 class Session:
@@ -40,7 +40,7 @@ class Session:
     def __init__(self, data: bytes | memoryview, threads: int = 1, *, is_ort: bool = False) -> None:
         """Load a graph; see `onnxlet.session.open_session`."""
         self._runtime = runtime()
-        self._data = memoryview(data) if is_ort else None  # where the weights are used as they lie
+        self._data = memoryview(data) if is_ort else None  # the weights are used in these bytes
         self._handle = c_void_p()
         api, options = self._runtime.api, c_void_p()
         try:
@@ -60,7 +60,7 @@ class Session:
             api.release_session_options(options)
 
     def __del__(self) -> None:
-        """Release the session; whoever runs it still holds it."""
+        """Release the session, which no thread runs any more."""
         if self._handle:
             self._runtime.api.release_session(self._handle)
 
@@ -83,8 +83,8 @@ class Session:
                     len(outputs),
                     results,
                 )
-            found = [_Value(runtime.api, handle) for handle in results]
-            return [_to_tensor(name, value) for name, value in zip(outputs, found, strict=True)]
+            output_values = [_Value(runtime.api, handle) for handle in results]
+            return [_to_tensor(name, value) for name, value in zip(outputs, output_values, strict=True)]
         except OrtError as error:
             deadline.check()
             raise InferenceError(f"the model cannot run on these tensors: {_reason(error)}") from error
@@ -96,7 +96,7 @@ def prepare() -> None:
 
 
 class _Runtime:
-    """What all sessions share."""
+    """The library with the environment that all sessions share."""
 
     def __init__(self, api: Api) -> None:
         self.api = api
@@ -107,10 +107,10 @@ class _Runtime:
 
 
 def runtime() -> _Runtime:
-    """The library, loaded and made ready: all that sessions share.
+    """Return the library with what all sessions share; load it at the first call.
 
     Raises:
-        ArtifactError: it cannot be loaded.
+        ArtifactError: the library cannot be loaded.
     """
     with _loading:
         return _load()
@@ -122,7 +122,7 @@ _loading = threading.Lock()
 @cache
 def _load() -> _Runtime:
     path = library.find()
-    assert path is not None, "`onnxlet.session` has looked"
+    assert path is not None, "`onnxlet.session` has found the library"
     try:
         return _Runtime(Api(path))
     except (OSError, OrtError) as error:
@@ -143,7 +143,7 @@ class _Value:
 
 
 class _RunOptions:
-    """OrtRunOptions, by which another thread ends a run; released with the last reference to it."""
+    """OrtRunOptions, by which another thread can end a run; released with the last reference to it."""
 
     __slots__ = ("api", "handle")
 
@@ -161,7 +161,7 @@ class _RunOptions:
 
 
 class _Buffer(ctypes.Structure):
-    """CPython's `Py_buffer` (C API reference, "Buffer Protocol"), which alone says where a read-only buffer lies."""
+    """CPython's `Py_buffer` (C API reference, "Buffer Protocol"), the only way to the address of a read-only buffer."""
 
     _fields_ = (
         ("address", c_void_p),
@@ -183,21 +183,21 @@ _release_buffer = ctypes.PYFUNCTYPE(None, c_void_p)(("PyBuffer_Release", ctypes.
 
 
 def _address(buffer: memoryview) -> int:
-    """Where the bytes of a contiguous buffer lie, while it lives."""
-    found = _Buffer()
-    _get_buffer(buffer, byref(found), 0)
-    _release_buffer(byref(found))  # the memory view itself keeps the bytes where they are
-    return found.address or 0
+    """Return the address of a contiguous buffer, which is valid while the buffer exists."""
+    view = _Buffer()
+    _get_buffer(buffer, byref(view), 0)
+    _release_buffer(byref(view))  # the memory view itself keeps the bytes in place
+    return view.address or 0
 
 
 @lru_cache(MAX_REMEMBERED)
 def _names(names: tuple[str, ...]) -> Any:
-    """Names as C takes them."""
+    """Return names as an array of C strings."""
     return (c_char_p * len(names))(*(name.encode() for name in names))
 
 
 def _to_value(runtime: _Runtime, tensor: Tensor) -> _Value:
-    """A tensor as ONNX Runtime takes it: its own bytes where they are aligned, else a copy."""
+    """Return a tensor as an OrtValue: over the tensor's own bytes if they are aligned, else over a copy."""
     api, handle = runtime.api, c_void_p()
     rank = len(tensor.shape)
     shape = (c_int64 * rank)(*tensor.shape)
@@ -222,12 +222,12 @@ def _to_value(runtime: _Runtime, tensor: Tensor) -> _Value:
 
 
 def _to_tensor(name: str, value: _Value) -> Tensor:
-    """A result as a tensor over ONNX Runtime's own memory, which stays as long as the tensor's buffer."""
+    """Return an output as a tensor over ONNX Runtime's memory, which is released with the tensor's buffer."""
     api = value.api
     kind, shape = _type_and_shape(value)
     datatype = BY_ONNX.get(kind)
     if datatype is None:
-        raise InferenceError(f'output "{name}": ONNX\'s datatype {kind} is none that V2 has')
+        raise InferenceError(f'output "{name}": ONNX\'s datatype {kind} is not a datatype of the V2 protocol')
     count = prod(shape)
     if not datatype.size_bytes:
         return Tensor(datatype, shape, _strings(value, count))
@@ -256,7 +256,7 @@ def _type_and_shape(value: _Value) -> tuple[int, tuple[int, ...]]:
 
 
 def _strings(value: _Value, count: int) -> memoryview:
-    """The binary form of a tensor of strings."""
+    """Return the binary form of a tensor of strings."""
     require_few_strings(count)
     size_bytes = c_size_t()
     value.api.string_data_bytes(value.handle, byref(size_bytes))
@@ -270,5 +270,5 @@ def _strings(value: _Value, count: int) -> memoryview:
 
 
 def _reason(error: Exception) -> str:
-    """ONNX Runtime's message in one line."""
+    """Return ONNX Runtime's message in one line."""
     return " ".join(str(error).split())[:MAX_REASON_CHARACTERS]

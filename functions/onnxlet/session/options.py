@@ -1,33 +1,36 @@
-"""How every session is set up, whichever engine opens it.
+"""The options of every session, for both engines.
 
 Source: onnxruntime, `onnxruntime_session_options_config_keys.h`.
 """
 
 LOGGED_SEVERITY = 4
-"""Fatal only: what matters comes back as an error."""
+"""The severity from which ONNX Runtime logs: only fatal messages, since other errors are returned."""
 
 ALIGNMENT_BYTES = 16
-"""What numpy allocates at. Kernels take elements one by one up to such an address and in vectors from there, so that
-elsewhere sums are added in another order and end in other digits: the bytes of a binary request begin wherever its JSON
-ends, and that must not change the answer."""
+"""The alignment of input buffers, which is that of numpy's allocations.
+
+Kernels process single elements up to an aligned address and vectors after it. With another alignment they add in
+another order, and the last digits of sums differ. The tensors of a binary request begin wherever its JSON ends, and
+that must not change the answer.
+"""
 
 NO_FOLDER = "/dev/null"
-"""Where no file can lie."""
+"""A path in which no file can exist."""
 
 
 def session_config(*, is_ort: bool, in_place: bool) -> dict[str, str]:
-    """The configuration entries of a session.
+    """Return the configuration entries of a session.
 
     Args:
-        is_ort: Whether its graph is in ONNX Runtime's own format.
-        in_place: Whether the weights of such a graph are used where they lie, and never copied.
+        is_ort: Whether the graph is in ONNX Runtime's own format.
+        in_place: Whether the weights of such a graph are used in the graph's bytes and never copied.
     """
     config = {
-        # A spinning thread burns the CPU quota that the next request needs.
+        # A spinning thread uses up the CPU quota that the next request needs.
         "session.intra_op.allow_spinning": "0",
-        # Where there are several threads, all of them lay the matrices out that are multiplied with.
+        # With several threads, all of them prepack the weights of matrix multiplications.
         "session.prepack.enable_parallel": "1",
-        # A graph has its weights inside, or none: a file beside it would be looked for in the function's own folder.
+        # External weights are never read: ONNX Runtime would look for their file in the function's own folder.
         "session.model_external_initializers_file_folder_path": NO_FOLDER,
     }
     if is_ort:

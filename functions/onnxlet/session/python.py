@@ -1,4 +1,4 @@
-"""The engine by onnxruntime's Python package, where its library is not found: it imports numpy."""
+"""The engine in Python, for when ONNX Runtime's library is not found: its Python package, which imports numpy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ort.set_default_logger_severity(LOGGED_SEVERITY)
 
 
 def prepare() -> None:
-    """Nothing is left to do: the import has done it."""
+    """Do nothing: importing this module has loaded ONNX Runtime."""
 
 
 class Session:
@@ -38,12 +38,12 @@ class Session:
         options.inter_op_num_threads = 1
         if is_ort:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        # Weights may not be used in place here: the package copies the bytes, and frees its copy (onnxruntime 1.31.1).
+        # Weights cannot be used in place: the package copies the bytes and frees its copy (onnxruntime 1.31.1).
         for key, value in session_config(is_ort=is_ort, in_place=False).items():
             options.add_session_config_entry(key, value)
         try:
             self._session = ort.InferenceSession(bytes(data), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's exceptions have no common base but this
+        except Exception as error:  # ONNX Runtime's exceptions have no other common base
             raise ArtifactError(f"onnxruntime {VERSION} cannot load the graph: {_reason(error)}") from error
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> list[Tensor]:
@@ -54,7 +54,7 @@ class Session:
             feed = {name: _to_array(tensor) for name, tensor in inputs.items()}
             with Watched(None if options is None else partial(setattr, options, "terminate", True)):
                 arrays = self._session.run(list(outputs), feed, options)
-        except Exception as error:  # as above; numpy refuses shapes of more than 64 dimensions, or too large ones
+        except Exception as error:  # as above; numpy refuses shapes that are too large or have more than 64 dimensions
             deadline.check()
             raise InferenceError(f"the model cannot run on these tensors: {_reason(error)}") from error
         return [_from_array(name, array) for name, array in zip(outputs, arrays, strict=True)]
@@ -71,7 +71,9 @@ def _to_array(tensor: Tensor) -> npt.NDArray[Any]:
 def _from_array(name: str, array: object) -> Tensor:
     datatype = BY_NUMPY.get(array.dtype.name) if isinstance(array, np.ndarray) else None
     if not isinstance(array, np.ndarray) or datatype is None:
-        raise InferenceError(f'output "{name}": {type(array).__name__} is no tensor of a datatype that V2 has')
+        raise InferenceError(
+            f'output "{name}": {type(array).__name__} is not a tensor of a datatype of the V2 protocol'
+        )
     if datatype.name == "BYTES":
         require_few_strings(array.size)
         return Tensor(datatype, array.shape, pack_strings(str(element).encode() for element in array.flat))
@@ -79,5 +81,5 @@ def _from_array(name: str, array: object) -> Tensor:
 
 
 def _reason(error: Exception) -> str:
-    """ONNX Runtime's message in one line, without its prefix of codes."""
+    """Return ONNX Runtime's message in one line, without its prefix of codes."""
     return " ".join(str(error).split()).rpartition("[ONNXRuntimeError] : ")[2][:500]

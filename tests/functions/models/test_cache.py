@@ -97,7 +97,7 @@ class TestBound:
         models.get(first)
         assert [loaded.model.manifest for loaded in models.loaded()] == [second, first]
         assert all(loaded.size_bytes >= size_bytes for loaded in models.loaded())
-        models._make_room(models.loaded()[1].size_bytes)
+        models._unload_until(models.loaded()[1].size_bytes)
         assert [loaded.model for loaded in models.loaded()] == [kept]
         models.get(third)
 
