@@ -22,7 +22,7 @@ from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError, Too
 from onnxlet.limits import MAX_LABELS
 from onnxlet.models import batches
 from onnxlet.models.batches import Batch, Labels, Outputs, Prediction, Rows
-from onnxlet.record import Record, replace
+from onnxlet.record import Record
 
 if TYPE_CHECKING:
     from onnxlet.session import Session
@@ -119,15 +119,11 @@ class Model(Record):
             return predictions
         count = min(top_k, len(classification.labels))
         scores = self.manifest.class_output()
-
-        def has_labels(prediction: Prediction) -> bool:
-            return prediction.batch.is_image or not only_images
-
-        _check_labels([item.outputs[scores] for item in predictions if has_labels(item)], count)
-        return [
-            replace(item, labels=self._label(item.outputs[scores], count)) if has_labels(item) else item
-            for item in predictions
-        ]
+        labelled = [item for item in predictions if item.batch.is_image or not only_images]
+        _check_labels([item.outputs[scores] for item in labelled], count)
+        for item in labelled:
+            item.labels = self._label(item.outputs[scores], count)
+        return predictions
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Run the model on a tensor for each of its inputs.
