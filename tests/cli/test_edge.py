@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from onnxlet.contract import layout
-from onnxlet.errors import InvalidRequestError
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_cli.commands.edge import edge
@@ -21,6 +20,7 @@ from onnxlet_cli.edge import npm, runtime
 from onnxlet_cli.edge.export import EXPORTED, export
 from onnxlet_cli.errors import ServiceError
 from onnxlet_cli.local.http import Handler, serving
+from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.publish import publish
 from tests.helpers import graphs
 from tests.helpers.findings import only, wrong
@@ -166,8 +166,8 @@ def test_a_folder_with_something_in_it_and_a_model_that_generates_are_refused(
 ) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
-    with pytest.raises(InvalidRequestError, match="expected a new or an empty folder"):
+    with pytest.raises(UsageError, match="expected a new or an empty folder"):
         export(registry, "digits", tmp_path / "full", none)
     publish(registry, graphs.char_candidate())
-    with pytest.raises(InvalidRequestError, match='model "char" generates'):
+    with pytest.raises(UsageError, match='model "char" generates'):
         export(registry, "char", tmp_path / "out", none)

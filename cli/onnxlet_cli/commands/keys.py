@@ -11,11 +11,12 @@ import typer
 from onnxlet.contract import api_keys, layout
 from onnxlet.contract.api_keys import MAX_QUOTA, Key, Keys
 from onnxlet.contract.document import MAX_REPAIR_BYTES
-from onnxlet.errors import ConflictError, InvalidRequestError, ObjectNotFoundError
+from onnxlet.errors import ConflictError, ObjectNotFoundError
 from onnxlet.storage import Store
 from onnxlet_cli import output
 from onnxlet_cli.options import JsonOption, RegistryOption
 from onnxlet_cli.registry import open_registry
+from onnxlet_publishing.errors import UsageError
 
 app = typer.Typer(invoke_without_command=True, pretty_exceptions_enable=False)
 
@@ -86,7 +87,7 @@ def revoke(
     def revoked(keys: Keys) -> Keys:
         key = keys.get(key_id)
         if key is None:
-            raise InvalidRequestError(f"{key_id[:80]!r}: no such key in {store.url}; onnxlet keys lists them")
+            raise UsageError(f"{key_id[:80]!r}: no such key in {store.url}; onnxlet keys lists them")
         return keys.with_key(api_keys.revoked(key, now))
 
     key = _change(store, revoked).get(key_id)
@@ -142,7 +143,7 @@ def _row(key: Key) -> output.Row:
 
 def _parse_owner(text: str) -> str:
     if not text or len(text) > 200 or not text.isprintable():
-        raise InvalidRequestError(f"NAME {text[:80]!r}: expected 1 to 200 printable characters")
+        raise UsageError(f"NAME {text[:80]!r}: expected 1 to 200 printable characters")
     return text
 
 
@@ -154,13 +155,13 @@ def _parse_expiry(text: str, now: datetime) -> datetime:
     """A time in the future.
 
     Raises:
-        InvalidRequestError: not a time, or one that has passed.
+        UsageError: not a time, or one that has passed.
     """
     try:
         found = datetime.fromisoformat(text)
         found = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise InvalidRequestError(f"--expires {text[:80]}: expected a date like 2027-12-31") from error
+        raise UsageError(f"--expires {text[:80]}: expected a date like 2027-12-31") from error
     if found <= now:
-        raise InvalidRequestError(f"--expires {text}: expected a time in the future, it is {now.isoformat()}")
+        raise UsageError(f"--expires {text}: expected a time in the future, it is {now.isoformat()}")
     return found

@@ -61,7 +61,7 @@ def pinned_onnxruntime(requirements: Path | None = None) -> str | None:
     path = requirements or functions_folder() / REQUIREMENTS
     try:
         return next((pin.version for pin in read_pins(path) if pin.name == "onnxruntime"), None)
-    except (MachineError, SettingsError):
+    except MachineError:
         return None
 
 
@@ -137,8 +137,8 @@ def _libraries(machine: Machine) -> Iterator[Finding]:
 def _pins(machine: Machine) -> Iterator[Finding]:
     try:
         pins = read_pins(machine.requirements)
-    except (MachineError, SettingsError) as problem:
-        remedy = "run the command from a checkout of the repository"
+    except MachineError as problem:
+        remedy = "install onnxlet again"
         yield Finding.warning("pins_unknown", str(machine.requirements), str(problem), "the functions' pins", remedy)
         return
     others = [(pin, found) for pin in pins if (found := _version(machine, pin.name)) not in {None, pin.version}]

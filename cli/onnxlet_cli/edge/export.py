@@ -10,10 +10,10 @@ import orjson
 from onnxlet.contract import layout
 from onnxlet.contract.artifact import GRAPH_ROLES, ONNX
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import InvalidRequestError
 from onnxlet.registry.registry import Registry
 from onnxlet.web import playground
 from onnxlet_cli.edge import runtime
+from onnxlet_publishing.errors import UsageError
 
 MODEL = "model"
 """Where the version's files lie; `playground/export.js` reads them."""
@@ -40,14 +40,14 @@ def export(registry: Registry, name: str, folder: Path, fetch: Callable[[], runt
         fetch: Where the runtime comes from, if the registry has it not; see `runtime.install`.
 
     Raises:
-        InvalidRequestError: a folder with something in it, or a model that generates: its loop is the functions'.
+        UsageError: a folder with something in it, or a model that generates: its loop is the functions'.
         ModelNotFoundError, ArtifactError, StoreError: the version or the runtime cannot be had.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise InvalidRequestError(f"{folder}: expected a new or an empty folder")
+        raise UsageError(f"{folder}: expected a new or an empty folder")
     manifest = registry.resolve(name)
     if manifest.generation is not None:
-        raise InvalidRequestError(f'model "{name}" generates: the loop around its graph runs in the functions alone')
+        raise UsageError(f'model "{name}" generates: the loop around its graph runs in the functions alone')
     files = runtime.install(registry.store, fetch)
     _write_page(folder)
     _write_runtime(folder / "edge", files)

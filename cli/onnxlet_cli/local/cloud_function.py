@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from onnxlet.errors import SettingsError
 from onnxlet_cli.local.http import HOST
 from onnxlet_cli.local.process import running
+from onnxlet_publishing.errors import MachineError
 
 START_TIMEOUT_S = 60
 POLL_S = 0.05
@@ -37,7 +37,7 @@ def serve_cloud_function(
         source: The Python file with the entry point; None takes the functions' `main.py`.
 
     Raises:
-        SettingsError: the port is taken, or the function did not start.
+        MachineError: the port is taken, or the function did not start.
     """
     port = _require_free(port)
     place = {"FUNCTION_TARGET": target, "HOST": HOST, "PORT": str(port)}
@@ -49,7 +49,7 @@ def serve_cloud_function(
         while not _listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
                 status = f"exit code {process.poll()}"
-                raise SettingsError(f"{target}: functions-framework did not start ({status}){_log_tail(log)}")
+                raise MachineError(f"{target}: functions-framework did not start ({status}){_log_tail(log)}")
             time.sleep(POLL_S)
         yield f"http://{HOST}:{port}"
 
@@ -68,7 +68,7 @@ def _require_free(port: int) -> int:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise SettingsError(f"port {port}: cannot be used: {error.strerror}") from error
+            raise MachineError(f"port {port}: cannot be used: {error.strerror}") from error
         free: int = probe.getsockname()[1]
         return free
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from onnxlet.errors import SettingsError
+from onnxlet_publishing.errors import MachineError
 
 HOST = "127.0.0.1"
 
@@ -46,12 +46,12 @@ def serving(handler: type[Handler], port: int = 0) -> Iterator[str]:
     """Run a server while the context lasts; gives its URL. Port 0 takes a free one.
 
     Raises:
-        SettingsError: the port is taken.
+        MachineError: the port is taken.
     """
     try:
         server = _Server((HOST, port), handler)
     except OSError as error:
-        raise SettingsError(f"port {port}: cannot be used: {error.strerror}") from error
+        raise MachineError(f"port {port}: cannot be used: {error.strerror}") from error
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

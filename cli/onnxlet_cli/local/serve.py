@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from onnxlet.errors import OnnxletError, SettingsError
+from onnxlet.errors import OnnxletError
 from onnxlet_cli.local import inbox
 from onnxlet_cli.local.bucket import NAME, serve_bucket
 from onnxlet_cli.local.cloud_function import serve_cloud_function
@@ -18,7 +18,7 @@ from onnxlet_cli.local.function_url import serve_function_url
 from onnxlet_cli.local.google_token import token_file
 from onnxlet_cli.local.lambda_function import LambdaFunction
 from onnxlet_cli.registry import open_place
-from onnxlet_publishing.errors import CommandError
+from onnxlet_publishing.errors import CommandError, MachineError
 from onnxlet_publishing.google_identity import Identity, storage_of
 
 READY_TIMEOUT_S = 60
@@ -64,10 +64,10 @@ def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Itera
         log: The file for the functions' output; None lets it through to the error stream.
 
     Raises:
-        SettingsError: settings that contradict each other, a port that is taken, a function that does not start.
+        MachineError: settings that contradict each other, a port that is taken, a function that does not start.
     """
     if cloud not in CLOUDS:
-        raise SettingsError(f"cloud {cloud!r}: expected one of {', '.join(CLOUDS)}")
+        raise MachineError(f"cloud {cloud!r}: expected one of {', '.join(CLOUDS)}")
     _, start_objects, bucket_environment, scheme = CLOUDS[cloud]
     environment = {"ONNXLET_REGISTRY": settings.registry, "ONNXLET_EDGE": str(int(settings.edge))}
     if settings.model is not None:
@@ -170,19 +170,19 @@ def _prepare_results(place: str) -> str:
     try:
         return open_place(place, create=True).url
     except (CommandError, OnnxletError, OSError) as error:
-        raise SettingsError(f"ONNXLET_RESULTS={place}: cannot be opened: {error}") from error
+        raise MachineError(f"ONNXLET_RESULTS={place}: cannot be opened: {error}") from error
 
 
 def _prepare_inbox(folder: Path, settings: LocalSettings, scheme: str) -> Path:
     """Make the inbox and the outbox, and refuse what cannot work; gives the outbox."""
     outbox = settings.outbox or folder.absolute().parent / "outbox"
     if settings.model is None:
-        raise SettingsError("--inbox: object events need a model, expected --model NAME")
+        raise MachineError("--inbox: object events need a model, expected --model NAME")
     if settings.registry.startswith(scheme):
         # The function is told that this scheme's endpoint is the inbox.
-        raise SettingsError(f"--inbox: expected a registry that is not {scheme}, got {settings.registry}")
+        raise MachineError(f"--inbox: expected a registry that is not {scheme}, got {settings.registry}")
     if outbox.resolve().is_relative_to(folder.resolve()):
-        raise SettingsError(f"--outbox: expected a folder outside the inbox {folder}, got {outbox}")
+        raise MachineError(f"--outbox: expected a folder outside the inbox {folder}, got {outbox}")
     for path in (folder, outbox):
         path.mkdir(parents=True, exist_ok=True)
     return outbox
@@ -205,10 +205,10 @@ def _await_ready(url: str) -> None:
         except urllib.error.HTTPError as error:
             if error.code != 502:
                 return
-            raise SettingsError(f"{url}: the function does not start; its log says why") from error
+            raise MachineError(f"{url}: the function does not start; its log says why") from error
         except OSError as error:
             if time.monotonic() > deadline:
-                raise SettingsError(f"{url}: no answer within {READY_TIMEOUT_S} s") from error
+                raise MachineError(f"{url}: no answer within {READY_TIMEOUT_S} s") from error
             time.sleep(0.05)
 
 

@@ -1,1 +1,1 @@
-"""The package: the zip of the functions that a cloud takes; build.py is its table of contents."""
+"""The zip of the functions that a cloud deploys; build.py lists the steps that make it."""

@@ -1,4 +1,4 @@
-"""The zip: the same bytes for the same files, whenever and wherever it is written; and what of it is whose."""
+"""The zip: always the same bytes for the same files; and the size of each distribution in it."""
 
 import csv
 import stat
@@ -12,33 +12,34 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can name."""
 
 FILE_MODE = stat.S_IFREG | 0o644
-"""Readable by everyone: Lambda runs functions as a user of its own. To be loaded, a library need not be executable."""
+"""Readable by everyone, as Lambda runs functions as a user of its own. A library needs no execute bit."""
 
 UNIX = 3
-"""Of the system that wrote an entry: the one whose modes are meant."""
+"""The system of an entry, which defines the meaning of its mode."""
 
 LEVEL = 9
-"""Of deflate, the one method that Lambda unpacks."""
+"""The level of deflate, the only method that Lambda unpacks."""
 
 ENTRY_BYTES = 30 + 46
-"""Of the zip's own notes on each entry, beside its name, which is there twice."""
+"""The size of the two headers of each entry, without the name, which is in both."""
 END_BYTES = 22
+"""The size of the zip's last record."""
 
 OURS = "onnxlet"
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one distribution takes of a package."""
+    """The space that a distribution takes in a package."""
 
     name: str
     size_bytes: int
-    """Unpacked."""
+    """The size after unpacking."""
     zipped_bytes: int
 
 
 def write_archive(tree: Path, path: Path) -> None:
-    """Zip all files of a tree: in the order of their names, all with one time and one mode."""
+    """Zip all files of a tree in the order of their names, all with the same time and mode."""
     files = {file.relative_to(tree).as_posix(): file for file in tree.rglob("*") if file.is_file()}
     with zipfile.ZipFile(path, "w") as archive:
         for name in sorted(files):
@@ -49,7 +50,7 @@ def write_archive(tree: Path, path: Path) -> None:
 
 
 def read_owners(tree: Path) -> dict[str, str]:
-    """Which distribution has installed each file or folder at the root of a tree: names of distributions by theirs."""
+    """Return the distribution that installed each file or folder at the root of a tree, by the name of that file."""
     owners: dict[str, str] = {}
     for record in tree.glob("*.dist-info/RECORD"):
         name = record.parent.name.partition("-")[0]
@@ -59,11 +60,11 @@ def read_owners(tree: Path) -> dict[str, str]:
 
 
 def parts(path: Path, owners: Mapping[str, str]) -> list[Part]:
-    """What each distribution takes of a zip, the largest first; together they are all of it but `END_BYTES`.
+    """Return the space of each distribution in a zip, largest first; together they are the zip without `END_BYTES`.
 
     Args:
         path: The zip.
-        owners: As `read_owners` gives them; what nobody owns is ours.
+        owners: The result of `read_owners`; files without an owner are ours.
     """
     sizes: Counter[str] = Counter()
     zipped: Counter[str] = Counter()

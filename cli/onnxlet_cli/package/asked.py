@@ -1,7 +1,7 @@
-"""What proof.py runs in a clean interpreter of the target: the package's `main.aws_http` answers events.
+"""The program that proof.py runs in a clean interpreter of the target: the package's `main.aws_http` answers events.
 
-Run as `python -I -S -B asked.py RESULT FOLDER...`, with the events as a JSON list on standard input; the folders become
-the front of `sys.path`, and nothing of ours is imported but from there.
+Run as `python -I -S -B asked.py RESULT FOLDER...`, with the events as a JSON list on standard input. The folders come
+first on `sys.path`, and our own code is imported only from there.
 """
 
 import importlib
@@ -14,7 +14,7 @@ from types import ModuleType
 
 
 def answer(folders: list[str], events: list[object]) -> dict[str, object]:
-    """The functions' results, and what was imported to get them."""
+    """Return the functions' results, and the modules that were imported for them."""
     before = set(sys.modules)
     sys.path[:0] = folders
     started = time.perf_counter()
@@ -33,13 +33,13 @@ def answer(folders: list[str], events: list[object]) -> dict[str, object]:
 
 
 def is_within(module: ModuleType, folders: list[str]) -> bool:
-    """Whether a module was loaded from one of the folders."""
+    """Return whether a module was loaded from one of the folders."""
     file = module_file(module)
     return file is not None and any(file.is_relative_to(folder) for folder in folders)
 
 
 def is_foreign(module: ModuleType) -> bool:
-    """Whether a module that the package does not hold is none of the standard library's either."""
+    """Return whether a module from outside the package is not of the standard library either."""
     file = module_file(module)
     library = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
     is_standard = file is None or any(file.is_relative_to(folder) for folder in library)
@@ -47,14 +47,14 @@ def is_foreign(module: ModuleType) -> bool:
 
 
 def is_source(module: ModuleType) -> bool:
-    """Whether a module was compiled just now, for want of bytecode."""
+    """Return whether a module was compiled on import, because it had no bytecode."""
     file = module_file(module)
     cached = getattr(module, "__cached__", None) or getattr(module.__spec__, "cached", None)
     return file is not None and file.suffix == ".py" and not (cached and Path(cached).exists())
 
 
 def module_file(module: ModuleType) -> Path | None:
-    """Where a module lies; None for one that is built in."""
+    """Return the file of a module; None for a built-in one."""
     file = getattr(module, "__file__", None)
     return None if file is None else Path(file)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from onnxlet.errors import InvalidRequestError, SettingsError
 from onnxlet_cli.assets import copy_functions, functions_folder
 from onnxlet_cli.package import archive, bytecode, slim, wheels
 from onnxlet_cli.package import target as targets
@@ -17,21 +16,22 @@ from onnxlet_cli.package.materials import Material, read_materials, write_bill
 from onnxlet_cli.package.proof import Proof, prove
 from onnxlet_cli.package.target import Target
 from onnxlet_cli.package.wheels import Fetch, Pin
+from onnxlet_publishing.errors import MachineError, UsageError
 
 ENTRY_POINTS = "main.py"
 REQUIREMENTS = "requirements.txt"
 
 Report = Callable[[str], None]
-"""Takes a line at each step."""
+"""Receives a line for each step."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a package shall be."""
+    """The options of a package."""
 
     target: Target
     out: Path
-    """The folder that the zip goes to."""
+    """The folder for the zip."""
     engine: str = "c"
     """One of `slim.ENGINES`."""
     without: tuple[str, ...] = ()
@@ -40,41 +40,41 @@ class Options:
 
 @dataclass(frozen=True)
 class Package:
-    """A zip, and what is known of it."""
+    """A zip with the facts about it."""
 
     path: Path
     bill: Path
-    """Its bill of materials."""
+    """The file with its bill of materials."""
     sha256: str
     zipped_bytes: int
     parts: tuple[Part, ...]
     left_out: Mapping[str, int]
-    """Bytes of the wheels that are not in it, by reason."""
+    """The bytes of the wheels that were left out, by reason."""
     proof: Proof | None
     unproven: str | None
-    """Why there is no proof."""
+    """The reason why there is no proof; None if there is one."""
     warnings: tuple[str, ...]
 
     @property
     def size_bytes(self) -> int:
-        """Unpacked."""
+        """The size after unpacking."""
         return sum(part.size_bytes for part in self.parts)
 
 
 def build(options: Options, report: Report, fetch: Fetch = wheels.fetch) -> Package:
-    """Make the zip that a cloud takes, and prove it where this machine can run it.
+    """Make the zip that a cloud deploys, and prove it if this machine can run it.
 
-    Lambda's holds all that is pinned; GCP's is the source alone, for its buildpack installs and compiles the rest.
+    Lambda's zip contains everything that is pinned; GCP's only our source, because its buildpack installs the rest.
 
     Args:
-        options: What it shall be.
-        report: Takes a line at each step.
-        fetch: Where the distributions come from.
+        options: The target and the contents of the package.
+        report: Receives a line for each step.
+        fetch: Installs the distributions.
 
     Raises:
-        InvalidRequestError: options that do not go together, or no wheel for the target.
-        SettingsError: the folder cannot be written, or the wheels cannot be fetched.
-        ArtifactError: a wheel is not what it should be, or the package does not answer rightly.
+        UsageError: The options exclude each other, or there is no wheel for the target.
+        MachineError: The folder cannot be written, or the wheels cannot be fetched.
+        ArtifactError: A wheel is not as expected, or the package answers wrongly.
     """
     target = options.target
     pins = _pins(options)
@@ -109,30 +109,30 @@ def build(options: Options, report: Report, fetch: Fetch = wheels.fetch) -> Pack
 
 
 def _pins(options: Options) -> list[Pin]:
-    """The distributions that are fetched.
+    """Return the distributions to fetch.
 
     Raises:
-        InvalidRequestError: options that do not go together.
+        UsageError: The options exclude each other.
     """
     left_out = slim.left_out_distributions(options.engine, options.without)
     if not options.target.is_complete and (options.without or options.engine != "c"):
-        raise InvalidRequestError(f"--without, --engine: GCP's buildpack installs all of {REQUIREMENTS}")
+        raise UsageError(f"--without, --engine: GCP's buildpack installs all of {REQUIREMENTS}")
     pins = wheels.read_pins(functions_folder() / REQUIREMENTS)
     return pins if not options.target.is_complete else [pin for pin in pins if pin.name.lower() not in left_out]
 
 
 @contextmanager
 def _work_folder(out: Path) -> Iterator[Path]:
-    """An empty folder beside the zip that is to be, gone afterwards.
+    """Yield an empty folder next to the future zip, and remove it afterwards.
 
     Raises:
-        SettingsError: `out` is no folder that can be written.
+        MachineError: The folder `out` cannot be written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         folder = TemporaryDirectory(prefix=".package-", dir=out)
     except OSError as error:
-        raise SettingsError(f"--out {out}: cannot be written: {error.strerror}") from error
+        raise MachineError(f"--out {out}: cannot be written: {error.strerror}") from error
     with folder as work:
         yield Path(work)
 
@@ -143,9 +143,9 @@ def _fetch(tree: Path, target: Target, pins: list[Pin], report: Report, fetch: F
 
 
 def _compile(tree: Path, target: Target, python: Path | None, report: Report) -> list[str]:
-    """Compile the tree's modules; a warning where there is nothing to compile them with."""
+    """Compile the tree's modules; return a warning if there is no Python to compile them with."""
     if python is None:
-        why = f"neither a python{target.python} nor a uv that could fetch one is here"
+        why = f"this machine has neither python{target.python} nor uv, which could fetch it"
         return [f"no bytecode, so that imports take 2.5 to 3.5 times as long: {why}"]
     bytecode.compile_tree(tree, python)
     report(f"compile  by {python}")
@@ -155,26 +155,26 @@ def _compile(tree: Path, target: Target, python: Path | None, report: Report) ->
 def _prove(
     draft: Path, options: Options, python: Path | None, dependencies: Path | None, fetch: Fetch
 ) -> tuple[Proof | None, str | None]:
-    """Prove a package where this machine can run it.
+    """Prove a package if this machine can run it.
 
     Args:
         draft: The zip.
-        options: What it is.
-        python: This machine's own interpreter of the target's version; None if there is none.
-        dependencies: A folder for what the cloud will install itself; None if the package holds it.
-        fetch: Where the distributions come from.
+        options: Its target and contents.
+        python: This machine's own interpreter of the target's version, or None.
+        dependencies: A folder for the libraries that the cloud will install; None if the package contains them.
+        fetch: Installs the distributions.
 
     Returns:
-        The proof, or why there is none.
+        The proof, or the reason why there is no proof.
 
     Raises:
-        InvalidRequestError: no wheel for the target: the cloud would find none either.
-        ArtifactError: the package does not answer rightly.
+        UsageError: There is no wheel for the target; the cloud would not find one either.
+        ArtifactError: The package answers wrongly.
     """
     try:
         interpreter = find_interpreter(options.target, python)
         if dependencies is not None:
             fetch(_pins(options), options.target, dependencies)
-    except SettingsError as error:
+    except MachineError as error:
         return None, str(error)
     return prove(draft, interpreter, dependencies, has_images="pillow" not in options.without), None

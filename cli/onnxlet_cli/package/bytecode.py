@@ -1,6 +1,7 @@
 """Bytecode: the package's modules compiled by the Python that will run them.
 
-Without it each cold start compiles them again, for Lambda's folder is read-only: imports take 2.5 to 3.5 times as long.
+Without it every cold start compiles them again, because Lambda's folder is read-only; imports then take 2.5 to 3.5
+times as long.
 """
 
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 from onnxlet.errors import ArtifactError
 
 LAMBDA_FOLDER = "/var/task"
-"""Where Lambda unpacks a zip: what tracebacks name, instead of a folder of this machine."""
+"""The folder into which Lambda unpacks a zip; tracebacks name it instead of a folder of this machine."""
 
 ASK = "import sys; print(sys.implementation.cache_tag, sys.executable)"
 ASK_TIMEOUT_S = 60
@@ -21,10 +22,10 @@ COMPILE_TIMEOUT_S = 600
 
 
 def find_python(version: str) -> Path | None:
-    """An interpreter of this minor version: our own, one of this machine's, or one that uv knows or fetches.
+    """Return an interpreter of this minor version: our own, one of this machine, or one that uv knows or fetches.
 
     Returns:
-        The executable, or None where there is none.
+        The executable, or None if there is no such interpreter.
     """
     if version == "{}.{}".format(*sys.version_info):
         return Path(sys.executable)
@@ -36,15 +37,15 @@ def find_python(version: str) -> Path | None:
 
 
 def compile_tree(tree: Path, python: Path) -> None:
-    """Compile every module of a tree, each into the `__pycache__` beside it.
+    """Compile every module of a tree into the `__pycache__` next to it.
 
-    The bytecode is used without a look at its source (`unchecked-hash`): a zip has no times to compare.
+    Python uses this bytecode without checking its source (`unchecked-hash`), as a zip has no times to compare.
 
     Raises:
         ArtifactError: a module does not compile.
     """
     options = ["-q", "-j", "1", "-s", str(tree), "-p", LAMBDA_FOLDER, "--invalidation-mode", "unchecked-hash"]
-    # A fixed seed and one process: else the same module may become other bytes.
+    # A fixed seed and one process make the bytes reproducible.
     done = subprocess.run(
         [str(python), "-P", "-S", "-m", "compileall", *options, str(tree)],
         env={"PYTHONHASHSEED": "0"},
@@ -58,7 +59,7 @@ def compile_tree(tree: Path, python: Path) -> None:
 
 
 def _asked(command: str, version: str) -> Path | None:
-    """The interpreter behind a command, where it is CPython of this version."""
+    """Return the interpreter behind a command if it is CPython of this version."""
     executable = shutil.which(command)
     if executable is None:
         return None
@@ -78,7 +79,7 @@ def _uv_fetches(uv: str, version: str) -> bool:
 
 
 def _output(command: list[str], timeout_s: float, environment: dict[str, str] | None = None) -> str | None:
-    """What a command prints; None where it fails."""
+    """Return the output of a command; None if it fails."""
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from onnxlet.errors import OnnxletError, SettingsError
 from onnxlet_cli import output
 from onnxlet_cli.package.interpreter import CPU_FILES, EMULATED, EMULATION, QEMU, can_emulate, emulated
 from onnxlet_cli.package.target import DEFAULT_PYTHON, Target
+from onnxlet_publishing.errors import CommandError, MachineError
 
 QEMU_SUITE = "bookworm"
-"""Where QEMU's user emulation is one package with one static executable."""
+"""The Debian whose QEMU is one package with one static executable."""
 
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 TOOLS = ("apt-get", "apt-config", "dpkg-deb")
@@ -36,7 +36,7 @@ CPUINFO = "".join(
     "CPU revision\t: 1\n\n"
     for number in range(2)
 )
-"""What a Graviton2 with two cores has in /proc/cpuinfo.
+"""The /proc/cpuinfo of a Graviton2 with two cores.
 
 Source: Linux, Documentation/arm64/cpu-feature-registers.rst; Arm's Neoverse N1 reference manual, register MIDR_EL1.
 """
@@ -55,34 +55,34 @@ APT::Install-Recommends "false";
 APT::Sandbox::User "root";
 Acquire::Languages "none";
 """
-"""The settings of an apt that knows one suite of one architecture, and has installed nothing."""
+"""The settings of an apt that knows one suite of one architecture and has no package installed."""
 
 
 def main(folder: Path = EMULATION, mirror: str | None = None) -> None:
     """Install the emulator into a folder, and make sure that it runs as `make arm64` needs it.
 
     Raises:
-        SettingsError: this machine cannot emulate arm64, or hides nothing from a process without root.
+        MachineError: This machine cannot emulate arm64, or only root can hide files from a process.
     """
     if not can_emulate(Target("aws", "arm64", DEFAULT_PYTHON)):
-        raise SettingsError(f"expected Linux on x86_64, got {platform.system()} on {platform.machine()}")
+        raise MachineError(f"expected Linux on x86_64, got {platform.system()} on {platform.machine()}")
     install(folder, mirror)
     for version in EMULATED:
         if not emulated(version, folder, has_cpu_files=True).runs():
-            raise SettingsError(f"the emulated Python {version} does not run: remove {folder} and try again")
+            raise MachineError(f"the emulated Python {version} does not run: remove {folder} and try again")
         if not emulated(version, folder, has_cpu_files=False).runs():
-            raise SettingsError(f"only root can hide {CPU_FILES} from a process on this machine: run it as root")
+            raise MachineError(f"only root can hide {CPU_FILES} from a process on this machine: run it as root")
 
 
 def install(folder: Path, mirror: str | None = None) -> None:
     """Put QEMU and each arm64 Python into a folder, unless they are there already.
 
     Args:
-        folder: Where they go.
+        folder: The folder for both.
         mirror: The URL of a Debian mirror; None takes the one that this machine's apt uses.
 
     Raises:
-        SettingsError: a tool or the keys are missing, or the mirror does not answer.
+        MachineError: a tool or the keys are missing, or the mirror does not answer.
     """
     missing = [version for version in EMULATED if not (folder / f"python{version}").exists()]
     has_qemu = (folder / QEMU).exists()
@@ -107,7 +107,7 @@ def unpack(packages: Sequence[str], architecture: str, suite: str, mirror: str, 
     """Unpack packages, and all that they need, into `root` in an empty folder.
 
     Raises:
-        SettingsError: the mirror has no such package or does not answer, or the disk is full.
+        MachineError: the mirror has no such package or does not answer, or the disk is full.
     """
     for name in ("state/lists/partial", "cache/archives/partial", "root"):
         (folder / name).mkdir(parents=True)
@@ -124,7 +124,7 @@ def unpack(packages: Sequence[str], architecture: str, suite: str, mirror: str, 
 
 
 def complete(root: Path) -> Path:
-    """Add to an unpacked root folder what the emulated process looks for, and no package has unpacked there."""
+    """Add the files that the emulated process needs and that no package contains to an unpacked root folder."""
     if not (root / "lib").exists():  # Debian makes the link while it installs itself
         (root / "lib").symlink_to("usr/lib")
     (root / "proc").mkdir()
@@ -136,36 +136,36 @@ def find_mirror() -> str:
     """Return the URL of the Debian mirror that this machine's apt uses.
 
     Raises:
-        SettingsError: it uses none.
+        MachineError: It uses no mirror.
     """
     targets = _run(["apt-get", "indextargets", "--format", "$(LABEL) $(COMPONENT) $(REPO_URI)"])
     for line in targets.splitlines():
         label, _, rest = line.partition(" ")
         if label == "Debian":
             return rest.split()[1]
-    raise SettingsError(
+    raise MachineError(
         "no Debian mirror among this machine's package sources: run apt-get update, or name one with MIRROR=URL"
     )
 
 
 def require_tools() -> None:
-    """Raise if this machine lacks what Debian's packages are fetched with.
+    """Check that the tools that fetch Debian's packages, and the keys of its archive, are installed.
 
     Raises:
-        SettingsError: a tool or the keys are missing.
+        MachineError: a tool or the keys are missing.
     """
     for tool in TOOLS:
         if shutil.which(tool) is None:
-            raise SettingsError(f"{tool}: expected the tools of Debian or Ubuntu, which fetch the arm64 Python")
+            raise MachineError(f"{tool}: expected the tools of Debian or Ubuntu, which fetch the arm64 Python")
     if not KEYS.exists():
-        raise SettingsError(f"{KEYS}: expected the keys of Debian's archive: install debian-archive-keyring")
+        raise MachineError(f"{KEYS}: expected the keys of Debian's archive: install debian-archive-keyring")
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
     """Run a tool and return what it prints.
 
     Raises:
-        SettingsError: it failed.
+        MachineError: it failed.
     """
     done = subprocess.run(
         command,
@@ -176,12 +176,12 @@ def _run(command: Sequence[str], environment: Mapping[str, str] | None = None) -
         check=False,
     )
     if done.returncode:
-        raise SettingsError(f"{' '.join(command[:3])}: {done.stderr.strip()[-400:] or f'exit code {done.returncode}'}")
+        raise MachineError(f"{' '.join(command[:3])}: {done.stderr.strip()[-400:] or f'exit code {done.returncode}'}")
     return done.stdout
 
 
 if __name__ == "__main__":
     try:
         main(EMULATION, *sys.argv[1:])
-    except OnnxletError as error:
+    except CommandError as error:
         sys.exit(f"make arm64: {error}")

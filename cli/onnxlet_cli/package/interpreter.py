@@ -11,12 +11,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnxlet.errors import SettingsError
 from onnxlet_cli.assets import work_folder
 from onnxlet_cli.package.target import Target
+from onnxlet_publishing.errors import MachineError
 
 EMULATION = work_folder() / ".arm64"
-"""Where `make arm64` puts QEMU and a folder for each Python."""
+"""The folder into which `make arm64` puts QEMU and a folder for each Python."""
 QEMU = "qemu-aarch64-static"
 
 EMULATED = {"3.11": "bookworm", "3.13": "trixie"}
@@ -29,7 +29,7 @@ CPU_FILES = "/sys/devices/system/cpu"
 """Lambda has no such folder, without which ONNX Runtime's Python package before 1.26 aborts (onnxruntime #10038)."""
 
 HIDE = 'if [ -d "$0" ]; then mount -t tmpfs -o ro none "$0"; fi; exec "$@"'
-"""A script that hides what is in its first argument, a folder, from the command that the others are."""
+"""A shell script that empties its first argument, a folder, and runs the others as a command."""
 
 PROBE_TIMEOUT_S = 60
 
@@ -40,9 +40,9 @@ class Interpreter:
 
     python: Path
     emulator: tuple[str, ...] = ()
-    """The words of the command that come before the executable."""
+    """The words of the command before the executable."""
     emulation: str | None = None
-    """What a reader must know about the emulator; None without one."""
+    """A note about the emulation; None without an emulator."""
 
     @property
     def command(self) -> list[str]:
@@ -50,7 +50,7 @@ class Interpreter:
         return [*self.emulator, str(self.python)]
 
     def runs(self) -> bool:
-        """Whether it starts."""
+        """Return whether it starts."""
         command = [*self.command, "-I", "-S", "-c", ""]
         try:
             done = subprocess.run(command, env={}, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False)
@@ -63,37 +63,37 @@ def find_interpreter(target: Target, python: Path | None, folder: Path = EMULATI
     """Return the interpreter that runs a target's packages on this machine.
 
     Args:
-        target: Where the package will run.
-        python: This machine's own interpreter of the target's version; None if there is none.
-        folder: Where the emulator is.
+        target: The target of the package.
+        python: This machine's own interpreter of the target's version, or None.
+        folder: The folder of the emulator.
 
     Raises:
-        SettingsError: nothing on this machine can run the package.
+        MachineError: nothing on this machine can run the package.
     """
     reason = target.other_machine()
     if reason is not None and can_emulate(target):
         return _find_emulated(target, reason, folder)
     if reason is not None:
-        raise SettingsError(reason)
+        raise MachineError(reason)
     if python is None:
-        raise SettingsError(f"there is no Python {target.python} here")
+        raise MachineError(f"Python {target.python} is not installed on this machine")
     return Interpreter(python)
 
 
 def can_emulate(target: Target) -> bool:
-    """Whether this machine could emulate the target's processor."""
+    """Return whether this machine could emulate the target's processor."""
     return target.arch == "arm64" and sys.platform == "linux" and platform.machine() == "x86_64"
 
 
 def emulated(version: str, folder: Path = EMULATION, *, has_cpu_files: bool) -> Interpreter:
     """Return the emulated interpreter of a version.
 
-    QEMU looks up each file under the interpreter's root folder first, /proc/cpuinfo included: there it must find the
-    one of an Arm machine, since ONNX Runtime from 1.28 on does not survive reading an x86_64 machine's.
+    QEMU looks up each file under the interpreter's root folder first. There must be the /proc/cpuinfo of an Arm
+    machine: ONNX Runtime 1.28 and newer crash if they read that of an x86_64 machine.
 
     Args:
         version: The minor version of Python.
-        folder: Where the emulator is.
+        folder: The folder of the emulator.
         has_cpu_files: Whether the process sees /sys/devices/system/cpu, which Lambda does not have. To hide it needs
             root, or a machine that gives every user mount namespaces.
     """
@@ -109,11 +109,11 @@ def emulated(version: str, folder: Path = EMULATION, *, has_cpu_files: bool) -> 
 
 def _find_emulated(target: Target, reason: str, folder: Path) -> Interpreter:
     if target.python not in EMULATED:
-        raise SettingsError(f"{reason}; there is an emulator for Python {' and '.join(EMULATED)} only")
+        raise MachineError(f"{reason}; there is an emulator for Python {' and '.join(EMULATED)} only")
     as_lambda, plain = (emulated(target.python, folder, has_cpu_files=has) for has in (False, True))
     if not plain.python.exists():
-        raise SettingsError(f"{reason}; `make arm64` installs an emulator that runs it")
+        raise MachineError(f"{reason}; `make arm64` installs an emulator that runs it")
     for interpreter in (as_lambda, plain):
         if interpreter.runs():
             return interpreter
-    raise SettingsError(f"{reason}, and {plain.python} does not run under {folder / QEMU}")
+    raise MachineError(f"{reason}, and {plain.python} does not run under {folder / QEMU}")

@@ -1,7 +1,7 @@
-"""The bill of materials: which distributions a package is made of, as CycloneDX tells it to scanners.
+"""The bill of materials: the distributions in a package, in CycloneDX, which scanners read.
 
-The same package has the same bytes of it: there is no time in it, and no random number. What a wheel's builder has put
-into it is told by the wheel, in `*.dist-info/sboms/` inside the zip, where it tells that.
+The same package has the same bill, byte for byte: it contains neither a time nor a random number. Libraries that a
+wheel's builder bundled are in the wheel's own bill, `*.dist-info/sboms/` inside the zip, if the wheel has one.
 
 Source: CycloneDX 1.6 (ECMA-424), JSON; package URLs of type `pypi` (https://github.com/package-url/purl-spec).
 """
@@ -21,10 +21,10 @@ from onnxlet_cli.package.wheels import Pin
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 
 LICENCE = "Apache-2.0"
-"""Ours."""
+"""The licence of our own code."""
 
 MAX_LICENCE_CHARACTERS = 80
-"""Of a field that some distributions fill with the whole text."""
+"""The longest licence name; some distributions put the whole text into the field."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +33,20 @@ class Material:
 
     pin: Pin
     file_name: str | None = None
-    """The wheel's; None where the cloud chooses it."""
+    """The name of the wheel; None if the cloud chooses it."""
     expression: str | None = None
-    """Its licence as an SPDX expression,"""
+    """The licence as an SPDX expression."""
     licence: str | None = None
-    """or in words; None where it says nothing."""
+    """The licence in words; None if the distribution states no licence."""
 
     @property
     def purl(self) -> str:
-        """By which scanners know it."""
+        """The package URL, by which scanners identify it."""
         name = f"pkg:pypi/{self.pin.name.lower().replace('_', '-')}@{self.pin.version}"
         return f"{name}?file_name={quote(self.file_name)}" if self.file_name else name
 
     def to_component(self) -> dict[str, Any]:
-        """As CycloneDX has it. The hashes are the pinned ones: the installer has seen that it has one of them."""
+        """Return the CycloneDX component with the pinned hashes, one of which the installer has checked."""
         component: dict[str, Any] = {
             "type": "library",
             "bom-ref": self.purl,
@@ -70,7 +70,7 @@ class Material:
 
 
 def read_materials(tree: Path, pins: Iterable[Pin]) -> list[Material]:
-    """What was installed into a tree of these pins, by what the wheels say of themselves; by name."""
+    """Return the pins that were installed into a tree, with the wheels' own metadata, sorted by name."""
     found = {_normal(each.name): each for each in distributions(path=[str(tree)])}
     installed = sorted((pin for pin in pins if _normal(pin.name) in found), key=lambda pin: pin.name.lower())
     return [_read(pin, found[_normal(pin.name)]) for pin in installed]
@@ -80,9 +80,9 @@ def write_bill(path: Path, sha256: str, materials: Sequence[Material]) -> None:
     """Write the bill of materials of a zip.
 
     Args:
-        path: Where it goes.
-        sha256: The zip's.
-        materials: What it is made of beside our own code.
+        path: The file to write.
+        sha256: The digest of the zip.
+        materials: The distributions in it, without our own code.
     """
     ours = {
         "type": "application",
@@ -119,7 +119,7 @@ def _classified(classifier: str) -> str:
 
 
 def _file_name(pin: Pin, text: str) -> str | None:
-    """A wheel's name, which its tags make up: each part of them once, with dots between."""
+    """Return a wheel's file name, made from its tags: each part of them once, joined by dots."""
     tags = [line.removeprefix("Tag: ").split("-") for line in text.splitlines() if line.startswith("Tag: ")]
     if not tags:
         return None

@@ -36,25 +36,25 @@ LABELS = ("red", "green", "blue")
 SIDE_PIXELS = 8
 
 MAX_DIFFERENCE = 1e-3
-"""From the golden answer: kernels add in another order on another CPU."""
+"""The largest accepted difference to the golden answer: another CPU adds in another order."""
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What the package did when it was asked."""
+    """The evidence that a package answers."""
 
     python: str
     """The executable that ran it."""
     engine: str
     """`c` or `python`: how it called ONNX Runtime."""
     requests: int
-    """How many it was asked, and answered rightly."""
+    """The number of requests, all answered correctly."""
     init_s: float
-    """From an empty interpreter to a loaded model."""
+    """The time from an empty interpreter to a loaded model."""
     from_source: int
-    """How many of its modules had no bytecode."""
+    """The number of its modules without bytecode."""
     emulation: str | None = None
-    """How another processor was emulated, whose times then say nothing; None if this machine ran it itself."""
+    """The kind of emulation, under which times mean nothing; None if this machine ran the package itself."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +63,20 @@ class _Question:
     path: str
     body: bytes
     expected: Sequence[float] | str
-    """The numbers of the first output, or the label: of the first prediction, or the one that is explained."""
+    """The numbers of the first output, or the label of the first prediction or of the explanation."""
 
 
 def prove(archive: Path, interpreter: Interpreter, dependencies: Path | None = None, *, has_images: bool) -> Proof:
-    """Unpack a package and ask it: the golden request, an image of each type, and why.
+    """Unpack a package and send it the golden request, an image of each type, and a request to explain an image.
 
     Args:
         archive: The zip.
         interpreter: A Python of the target that runs on this machine.
-        dependencies: What the cloud installs beside it, where the package does not hold it.
+        dependencies: The folder of the libraries that the cloud installs, if the package does not contain them.
         has_images: Whether the package decodes images.
 
     Raises:
-        ArtifactError: it does not start, gives another answer, or loads what is not in it.
+        ArtifactError: It does not start, answers wrongly, or loads modules from outside.
     """
     with TemporaryDirectory() as work:
         tree = Path(work) / "task"
@@ -90,7 +90,9 @@ def prove(archive: Path, interpreter: Interpreter, dependencies: Path | None = N
         answered = ask(interpreter, folders, events, _environment(registry))
     _check_answers(answered["results"], questions)
     if answered["foreign"]:
-        raise ArtifactError(f"the package loads what is not in it: {', '.join(answered['foreign'])[:400]}")
+        raise ArtifactError(
+            f"the package loads modules that it does not contain: {', '.join(answered['foreign'])[:400]}"
+        )
     return Proof(
         str(interpreter.python),
         answered["engine"],
@@ -102,7 +104,7 @@ def prove(archive: Path, interpreter: Interpreter, dependencies: Path | None = N
 
 
 def _publish_colours(folder: Path, *, has_images: bool) -> Golden:
-    """Publish a model that gives an image's mean, and so its colour; the golden example, worked out here."""
+    """Publish a model that returns the mean colour of an image; return its golden example, computed by numpy."""
     values = np.arange(SIDE_PIXELS * SIDE_PIXELS * 3, dtype=np.float32).reshape(1, SIDE_PIXELS, SIDE_PIXELS, 3) / 256
     golden = Golden({"input": _to_tensor(values)}, {"output": _to_tensor(values.mean(axis=(1, 2)))})
     path = folder / "colours.onnx"
@@ -121,7 +123,7 @@ def _publish_colours(folder: Path, *, has_images: bool) -> Golden:
 
 
 def _colours() -> onnx.ModelProto:
-    """FP32 (batch, 8, 8, 3) to the mean of each channel, (batch, 3)."""
+    """Return a graph from FP32 (batch, 8, 8, 3) to the mean of each channel, (batch, 3)."""
     shape: list[int | str] = ["batch", SIDE_PIXELS, SIDE_PIXELS, 3]
     graph = helper.make_graph(
         [helper.make_node("ReduceMean", ["input", "axes"], ["output"], keepdims=0)],
@@ -138,7 +140,7 @@ def _to_tensor(values: Any) -> Tensor:
 
 
 def _golden_question(golden: Golden) -> _Question:
-    """The golden inputs as a V2 request."""
+    """Return the golden inputs as a V2 request."""
     tensor = golden.inputs["input"]
     data = np.frombuffer(tensor.buffer, np.float32).tolist()
     body = {"inputs": [{"name": "input", "datatype": "FP32", "shape": tensor.shape, "data": data}]}
@@ -147,7 +149,7 @@ def _golden_question(golden: Golden) -> _Question:
 
 
 def _image_questions() -> list[_Question]:
-    """A picture in each colour and of each type, each with its label, and the last one explained."""
+    """Return requests with an image of each type, each in another colour, and one to explain the last image."""
     from PIL import Image
 
     questions = []
@@ -159,7 +161,7 @@ def _image_questions() -> list[_Question]:
 
 
 def _environment(registry: Path) -> dict[str, str]:
-    """All that the functions are told, as on Lambda."""
+    """Return the complete environment of the functions, as on Lambda."""
     return {
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY_MIB),
         "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:0",
@@ -171,12 +173,12 @@ def _environment(registry: Path) -> dict[str, str]:
 def ask(
     interpreter: Interpreter, folders: Sequence[Path], events: Sequence[object], environment: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Send events to an unpacked package in a process of its own, and return what `asked.answer` found there.
+    """Send events to an unpacked package in a process of its own, and return the document of `asked.answer`.
 
     Args:
-        interpreter: What runs the process.
-        folders: The package, then what it is deployed with; absolute, since the process runs in the first one.
-        events: What `aws_http` is called with, one after the other.
+        interpreter: The Python that runs the process.
+        folders: The package, then its dependencies; absolute, since the process runs in the first one.
+        events: The events for `aws_http`, one after the other.
         environment: All of the process's variables.
 
     Raises:
@@ -195,10 +197,10 @@ def ask(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ArtifactError(f"the package does not run by itself: no answer within {TIMEOUT_S} s") from error
+        raise ArtifactError(f"the package does not run on its own: no answer within {TIMEOUT_S} s") from error
     if done.returncode:
         last = done.stderr.strip().rpartition("\n")[2]
-        raise ArtifactError(f"the package does not run by itself: {last or f'exit code {done.returncode}'}")
+        raise ArtifactError(f"the package does not run on its own: {last or f'exit code {done.returncode}'}")
     document: dict[str, Any] = json.loads(result.read_text())
     return document
 
@@ -216,7 +218,7 @@ def _check_answers(results: Sequence[object], questions: Sequence[_Question]) ->
         if status != 200:
             raise ArtifactError(f"the package answers {question.content_type} with {status}: {document.get('error')}")
         if not _is_right(document, question.expected):
-            raise ArtifactError(f"the package answers {question.content_type} wrongly: {body.decode()[:400]}")
+            raise ArtifactError(f"the package gives a wrong answer to {question.content_type}: {body.decode()[:400]}")
 
 
 def _is_right(document: dict[str, Any], expected: Sequence[float] | str) -> bool:

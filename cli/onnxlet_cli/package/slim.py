@@ -1,4 +1,4 @@
-"""What inference does not load, and is left out of the package: each with its reason, all in this file."""
+"""Rules for the files that inference does not load and that are left out of the package, each with its reason."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from onnxlet.errors import ArtifactError, InvalidRequestError
+from onnxlet.errors import ArtifactError
 from onnxlet_cli.package import elf
 from onnxlet_cli.package.target import Target
+from onnxlet_publishing.errors import UsageError
 
 ENGINES = ("c", "python")
-"""How the functions call ONNX Runtime: the C API of its library, or its Python package, which needs numpy."""
+"""The ways to call ONNX Runtime: the C API of its library, or its Python package, which needs numpy."""
 
 OPTIONAL = ("numpy", "pillow")
-"""Distributions that functions may go without: pillow where no image is sent; numpy unless the engine needs it."""
+"""Distributions that can be left out: pillow if no request sends an image; numpy unless the engine needs it."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,15 @@ class Rule:
 
 
 LICENCES = ("LICENSE*", "LICENCE*", "COPYING*", "NOTICE*", "ThirdPartyNotices*", "Privacy*")
-"""Names of files that are always kept, wherever they lie,"""
+"""Names of files that are kept in every folder."""
 LICENCE_FOLDERS = ("*.dist-info/licenses/*", "*.dist-info/sboms/*")
-"""as are these folders: what the wheels' builders state about what they have put in."""
+"""Folders that are always kept: licences, and the bills of materials of the wheels' builders."""
 
 EVERYWHERE = (
     Rule("*__pycache__/*", "bytecode of whichever Python installed it"),
     Rule("bin/*", "commands, which no function runs"),
     Rule(".lock", "uv's own"),
-    Rule("*.dist-info/*", "about an installation, and its files are no longer all there", unless=("*/METADATA",)),
+    Rule("*.dist-info/*", "describes an installation that is no longer complete", unless=("*/METADATA",)),
     Rule("*/tests/*", "tests"),
     *(Rule(f"*{ending}", "for type checkers") for ending in (".pyi", "/py.typed")),
     *(Rule(f"*{ending}", "for compilers") for ending in (".pxd", ".pyx", ".h", ".c", ".a", ".in", ".build", ".pc")),
@@ -43,7 +44,7 @@ EVERYWHERE = (
 
 ONNXRUNTIME = {
     "c": (
-        Rule("onnxruntime/*", "the engine calls the library alone", unless=("onnxruntime/capi/libonnxruntime.so.*",)),
+        Rule("onnxruntime/*", "the engine calls only the library", unless=("onnxruntime/capi/libonnxruntime.so.*",)),
     ),
     "python": (
         # libonnxruntime_providers_shared.so (15 KB) stays: without it each import prints a warning.
@@ -82,7 +83,7 @@ UNUSED_PILLOW = (
 PILLOW = (
     Rule(
         "PIL/*ImagePlugin.py",
-        "formats that no payload may have; Pillow passes over those that are not there",
+        "formats that no payload may have; Pillow skips missing plugins",
         unless=tuple(
             f"PIL/{name}ImagePlugin.py" for name in ("Bmp", "Gif", "Jpeg", "Mpo", "Png", "Ppm", "Tiff", "WebP")
         ),  # what the three formats import, and what Pillow prepares before them
@@ -99,36 +100,36 @@ NOT_NEEDED = Rule("*.libs/*", "no library that is kept loads it")
 
 
 ASKED_FOR = ("flatbuffers", "packaging", "protobuf", "typing-extensions")
-"""What the wheels ask for and inference does not load; pinned for GCP, whose pip wants a hash of each."""
+"""Dependencies of the wheels that inference does not load; pinned only because GCP's pip wants a hash for each."""
 
 
 def left_out_distributions(engine: str, without: Iterable[str]) -> set[str]:
-    """The names of the pinned distributions that are not fetched.
+    """Return the names of the pinned distributions that are not fetched.
 
     Raises:
-        InvalidRequestError: an unknown engine, or the functions cannot go without one.
+        UsageError: The engine is unknown, or the functions need a distribution.
     """
     if engine not in ENGINES:
-        raise InvalidRequestError(f"--engine {engine}: expected {' or '.join(ENGINES)}")
+        raise UsageError(f"--engine {engine}: expected {' or '.join(ENGINES)}")
     names = set(without)
     for name in sorted(names):
         if name not in OPTIONAL:
-            raise InvalidRequestError(f"--without {name}: expected some of {', '.join(OPTIONAL)}")
+            raise UsageError(f"--without {name}: expected some of {', '.join(OPTIONAL)}")
     if engine == "c":
         return {*names, *ASKED_FOR, "numpy"}
     if "numpy" in names:
-        raise InvalidRequestError("--without numpy: the Python engine needs it, expected --engine c")
+        raise UsageError("--without numpy: the Python engine needs it, expected --engine c")
     return {*names, *ASKED_FOR}
 
 
 def slim(tree: Path, target: Target, engine: str) -> dict[str, int]:
-    """Take away what inference does not load.
+    """Remove the files that inference does not load.
 
     Returns:
-        The bytes that are gone, by reason.
+        The removed bytes by reason.
 
     Raises:
-        ArtifactError: a library is for another processor, or one that is kept loads one that a rule takes away.
+        ArtifactError: A library is for another processor, or needs a library that a rule removes.
     """
     libraries = _read_libraries(tree, target)
     rules = (*EVERYWHERE, *ONNXRUNTIME[engine], *NUMPY, *PILLOW)
@@ -144,7 +145,7 @@ def slim(tree: Path, target: Target, engine: str) -> dict[str, int]:
 
 
 def rule_for(path: str, rules: Sequence[Rule]) -> Rule | None:
-    """The rule that takes a file away, or None."""
+    """Return the rule that removes a file, or None."""
     if any(fnmatchcase(PurePosixPath(path).name, name) for name in LICENCES):
         return None
     if any(fnmatchcase(path, folder) for folder in LICENCE_FOLDERS):
@@ -156,10 +157,10 @@ def rule_for(path: str, rules: Sequence[Rule]) -> Rule | None:
 
 
 def _read_libraries(tree: Path, target: Target) -> dict[str, elf.Library]:
-    """Every ELF file, by its path.
+    """Return every ELF file by its path.
 
     Raises:
-        ArtifactError: one is for another processor.
+        ArtifactError: A file is for another processor.
     """
     found = {}
     for path in _files(tree):
@@ -177,7 +178,7 @@ def _read_libraries(tree: Path, target: Target) -> dict[str, elf.Library]:
 
 
 def _unreached(tree: Path, libraries: dict[str, elf.Library]) -> list[str]:
-    """The libraries in `*.libs`, where auditwheel puts them, that no kept extension loads, by itself or by another."""
+    """Return the libraries in `*.libs`, auditwheel's folder, that no kept extension loads, directly or indirectly."""
     kept = {path: library for path, library in libraries.items() if (tree / path).exists()}
     bundled = {PurePosixPath(path).name: path for path in kept if fnmatchcase(path, NOT_NEEDED.pattern)}
     reached: set[str] = set()
@@ -191,12 +192,14 @@ def _unreached(tree: Path, libraries: dict[str, elf.Library]) -> list[str]:
 
 
 def _require_complete(tree: Path, libraries: dict[str, elf.Library]) -> None:
-    """Refuse a tree in which a library loads what the wheels brought and a rule took away."""
+    """Refuse a tree in which a kept library loads a removed one."""
     gone = {PurePosixPath(path).name for path in libraries if not (tree / path).exists()}
     for path, library in libraries.items():
         missing = sorted(gone.intersection(library.needed))
         if missing and (tree / path).exists():
-            raise ArtifactError(f"{path}: loads {missing[0]}, which slim.py leaves out; this wheel is built otherwise")
+            raise ArtifactError(
+                f"{path}: loads {missing[0]}, which slim.py removes; this wheel is built in another way"
+            )
 
 
 def _remove(tree: Path, path: str, rule: Rule, left_out: Counter[str]) -> None:
@@ -206,5 +209,5 @@ def _remove(tree: Path, path: str, rule: Rule, left_out: Counter[str]) -> None:
 
 
 def _files(tree: Path) -> list[str]:
-    """The paths of all files, relative to the tree, in order."""
+    """Return the paths of all files relative to the tree, sorted."""
     return sorted(file.relative_to(tree).as_posix() for file in tree.rglob("*") if file.is_file())

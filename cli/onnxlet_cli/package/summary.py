@@ -1,4 +1,4 @@
-"""What is said of a package: a document for machines, and lines and a table for people."""
+"""The report on a package: a document for machines, lines and a table for people."""
 
 from dataclasses import asdict
 from typing import Any
@@ -9,7 +9,7 @@ MB = 1_000_000
 
 
 def document(package: Package, options: Options) -> dict[str, Any]:
-    """All that is known of a package, as JSON takes it; sizes in bytes."""
+    """Return a package as JSON, with sizes in bytes."""
     return {
         "path": str(package.path),
         "bill": str(package.bill),
@@ -27,21 +27,21 @@ def document(package: Package, options: Options) -> dict[str, Any]:
 
 
 def rows(package: Package) -> list[dict[str, Any]]:
-    """The size of each part, and of all."""
+    """Return a row with the sizes of each part, and one with their sums."""
     sizes = [(part.name, part.size_bytes, part.zipped_bytes) for part in package.parts]
     sizes.append(("together", package.size_bytes, package.zipped_bytes))
     return [{"part": name, "unzipped": _megabytes(size), "zipped": _megabytes(zipped)} for name, size, zipped in sizes]
 
 
 def verdict(package: Package) -> str:
-    """Whether the package is proven."""
+    """Return a line that says whether the package was proven, and how."""
     proof = package.proof
     if proof is None:
         return f"Not proven: {package.unproven}"
     count = f"{proof.requests} request{'' if proof.requests == 1 else 's'}"
     place = f"{proof.python} {proof.emulation}" if proof.emulation else proof.python
-    time = "" if proof.emulation else f", {proof.init_s * 1000:.0f} ms after its start"
-    return f"Proven: alone in {place}, it answered {count} rightly by the {proof.engine} engine{time}"
+    time = "" if proof.emulation else f", {proof.init_s * 1000:.0f} ms after the start"
+    return f"Proven: alone in {place}, it answered {count} correctly with the {proof.engine} engine{time}"
 
 
 def _megabytes(size_bytes: int) -> str:

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.errors import SettingsError
 from onnxlet_cli.local.http import HOST
 from onnxlet_cli.local.serve import LocalSettings, serve
+from onnxlet_publishing.errors import MachineError
 
 
 def refused(cloud: str, settings: LocalSettings, words: str) -> None:
-    with pytest.raises(SettingsError, match=words), serve(cloud, settings):
+    with pytest.raises(MachineError, match=words), serve(cloud, settings):
         pytest.fail("it was served")
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.errors import InvalidRequestError, SettingsError
 from onnxlet_cli.assets import functions_folder
 from onnxlet_cli.package.archive import END_BYTES, OURS
 from onnxlet_cli.package.build import Options, Package, build
 from onnxlet_cli.package.target import MACHINES, Target
+from onnxlet_publishing.errors import MachineError, UsageError
 from tests.cli.package.installed import copy_installed
 
 PYTHON = "{}.{}".format(*sys.version_info)
@@ -94,7 +94,7 @@ def test_it_is_as_small_as_promised(package: Package) -> None:
 def test_its_parts_are_its_distributions_and_all_of_it(package: Package) -> None:
     assert {part.name for part in package.parts} == {"onnxruntime", "obstore", "pillow", "orjson", "onnxlet"}
     assert sum(part.zipped_bytes for part in package.parts) == package.zipped_bytes - END_BYTES
-    assert package.left_out["the engine calls the library alone"] > 20e6
+    assert package.left_out["the engine calls only the library"] > 20e6
 
 
 def test_nothing_but_the_zip_and_its_bill_stays(package: Package, options: Options) -> None:
@@ -131,25 +131,27 @@ def test_for_another_processor_there_is_bytecode_or_a_warning_and_no_proof(tmp_p
     only = "; there is an emulator for Python 3.11 and 3.13 only"  # of arm64, on x86_64
     assert package.unproven == reason + (only if other == "arm64" else "")
     (warning,) = package.warnings
-    assert warning.startswith("no bytecode, so that imports take 2.5 to 3.5 times as long: neither a python3.99")
+    assert warning.startswith(
+        "no bytecode, so that imports take 2.5 to 3.5 times as long: this machine has neither python3.99"
+    )
 
 
 def test_options_of_lambda_are_refused_for_gcp(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequestError, match=r"GCP's buildpack installs all of requirements\.txt"):
+    with pytest.raises(UsageError, match=r"GCP's buildpack installs all of requirements\.txt"):
         build(Options(Target("gcp", "x86_64", PYTHON), tmp_path, without=("pillow",)), silent)
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SettingsError, match="cannot be written: Not a directory"):
+    with pytest.raises(MachineError, match="cannot be written: Not a directory"):
         build(Options(HERE, tmp_path / "file" / "out"), silent)
 
 
 def test_when_it_fails_nothing_stays(tmp_path: Path) -> None:
     def unreachable(*_: object) -> None:
-        raise SettingsError("the package index does not answer")
+        raise MachineError("the package index does not answer")
 
-    with pytest.raises(SettingsError, match="does not answer"):
+    with pytest.raises(MachineError, match="does not answer"):
         build(Options(HERE, tmp_path), silent, unreachable)
     assert list(tmp_path.iterdir()) == []
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.errors import SettingsError
 from onnxlet_cli.package import debian
 from onnxlet_cli.package.interpreter import EMULATED, QEMU
+from onnxlet_publishing.errors import MachineError
 
 MIRROR = "http://mirror.test/debian"
 
@@ -80,7 +80,7 @@ def test_what_is_there_is_not_fetched_again(tools: Path, tmp_path: Path) -> None
 
 def test_nothing_stays_of_what_failed(tools: Path, tmp_path: Path) -> None:
     write_command(tools / "dpkg-deb", "echo disk full >&2; exit 2")
-    with pytest.raises(SettingsError, match=r"dpkg-deb --extract .*: disk full"):
+    with pytest.raises(MachineError, match=r"dpkg-deb --extract .*: disk full"):
         debian.install(tmp_path / "emulation")
     assert list((tmp_path / "emulation").iterdir()) == []
 
@@ -88,18 +88,18 @@ def test_nothing_stays_of_what_failed(tools: Path, tmp_path: Path) -> None:
 def test_the_mirror_is_the_one_of_this_machines_debian(tools: Path) -> None:
     assert debian.find_mirror() == MIRROR
     write_targets(tools, "Ubuntu main http://ubuntu.test/", "Debian-Security main http://security.test/")
-    with pytest.raises(SettingsError, match=r"no Debian mirror .*: run apt-get update, or name one with MIRROR=URL"):
+    with pytest.raises(MachineError, match=r"no Debian mirror .*: run apt-get update, or name one with MIRROR=URL"):
         debian.find_mirror()
 
 
 def test_a_missing_tool_is_an_error_that_names_it(tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tools))
     (tools / "dpkg-deb").unlink()
-    with pytest.raises(SettingsError, match="dpkg-deb: expected the tools of Debian or Ubuntu"):
+    with pytest.raises(MachineError, match="dpkg-deb: expected the tools of Debian or Ubuntu"):
         debian.install(tmp_path / "emulation")
     write_command(tools / "dpkg-deb", DPKG_DEB)
     (tools / "keys.gpg").unlink()
-    with pytest.raises(SettingsError, match="install debian-archive-keyring"):
+    with pytest.raises(MachineError, match="install debian-archive-keyring"):
         debian.install(tmp_path / "emulation")
 
 
@@ -121,7 +121,7 @@ def test_make_arm64_says_what_keeps_it_from_running(
     debian.install(folder)
     write_command(folder / QEMU, emulator)
     write_command(tools / "unshare", unshare)
-    with nullcontext() if error is None else pytest.raises(SettingsError, match=error):
+    with nullcontext() if error is None else pytest.raises(MachineError, match=error):
         debian.main(folder)
 
 

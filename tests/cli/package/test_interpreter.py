@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.errors import SettingsError
 from onnxlet_cli.package.interpreter import QEMU, Interpreter, emulated, find_interpreter
 from onnxlet_cli.package.target import MACHINES, Target
+from onnxlet_publishing.errors import MachineError
 
 HERE = Target("aws", next(arch for arch, machine in MACHINES.items() if machine == platform.machine()), "3.13")
 ARM = Target("aws", "arm64", "3.13")
@@ -34,7 +34,7 @@ def test_a_package_for_this_machine_is_run_by_its_own_python(tmp_path: Path) -> 
 
 
 def test_without_a_python_of_the_targets_version_nothing_runs_it(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"^there is no Python 3\.13 here$"):
+    with pytest.raises(MachineError, match=r"^Python 3\.13 is not installed on this machine$"):
         find_interpreter(HERE, None, tmp_path)
 
 
@@ -47,7 +47,7 @@ def test_without_a_python_of_the_targets_version_nothing_runs_it(tmp_path: Path)
     ],
 )
 def test_without_an_emulator_the_error_says_whether_there_is_one(tmp_path: Path, python: str, remedy: str) -> None:
-    with pytest.raises(SettingsError, match=f"^this machine is x86_64, and the package is for aarch64; {remedy}$"):
+    with pytest.raises(MachineError, match=f"^this machine is x86_64, and the package is for aarch64; {remedy}$"):
         find_interpreter(Target("aws", "arm64", python), Path(sys.executable), tmp_path)
 
 
@@ -71,8 +71,8 @@ def test_where_the_cpus_files_cannot_be_hidden_the_emulator_runs_with_them(tmp_p
 
 @on_x86_64
 def test_an_emulator_that_does_not_run_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=rf"/python3\.13 does not run under {tmp_path / QEMU}$"):
+    with pytest.raises(MachineError, match=rf"/python3\.13 does not run under {tmp_path / QEMU}$"):
         find_interpreter(ARM, None, write_emulator(tmp_path, "exit 1"))
     (tmp_path / QEMU).unlink()
-    with pytest.raises(SettingsError, match="does not run under"):
+    with pytest.raises(MachineError, match="does not run under"):
         find_interpreter(ARM, None, tmp_path)

@@ -164,7 +164,7 @@ def test_a_package_that_crashes_on_lambda_is_refused(tmp_path: Path) -> None:
         wheels.fetch([CRASHES if pin.name == CRASHES.name else pin for pin in pins], target, folder)
 
     options = Options(Target("aws", "arm64", "3.11"), tmp_path, engine="python")
-    with pytest.raises(ArtifactError, match=r"the package does not run by itself: .*Aborted"):
+    with pytest.raises(ArtifactError, match=r"the package does not run on its own: .*Aborted"):
         build(options, lambda _: None, fetch_older)
     assert list(tmp_path.iterdir()) == []
 

@@ -46,13 +46,13 @@ def test_an_emulator_is_part_of_the_proof(tmp_path: Path) -> None:
 def test_a_process_that_does_not_answer_in_time_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof, "TIMEOUT_S", 0.01)
     package = write_package(tmp_path, answers("{}"))
-    with pytest.raises(ArtifactError, match=r"does not run by itself: no answer within 0\.01 s"):
+    with pytest.raises(ArtifactError, match=r"does not run on its own: no answer within 0\.01 s"):
         prove(package, PYTHON, has_images=False)
 
 
 def test_another_answer_is_none(tmp_path: Path) -> None:
     package = write_package(tmp_path, answers("{'outputs': [{'data': [0, 0, 0]}]}"))
-    with pytest.raises(ArtifactError, match="answers application/json wrongly"):
+    with pytest.raises(ArtifactError, match="gives a wrong answer to application/json"):
         prove(package, PYTHON, has_images=False)
 
 
@@ -64,7 +64,7 @@ def test_an_error_is_told_with_its_text(tmp_path: Path) -> None:
 
 def test_what_is_installed_on_this_machine_cannot_be_imported(tmp_path: Path) -> None:
     package = write_package(tmp_path, "    import orjson\n")
-    with pytest.raises(ArtifactError, match="does not run by itself: ModuleNotFoundError: No module named 'orjson'"):
+    with pytest.raises(ArtifactError, match="does not run on its own: ModuleNotFoundError: No module named 'orjson'"):
         prove(package, PYTHON, has_images=False)
 
 
@@ -72,7 +72,7 @@ def test_what_is_loaded_from_elsewhere_all_the_same_is_told(tmp_path: Path) -> N
     (tmp_path / "stranger.py").touch()
     way_in = f"    import sys\n    sys.path.append({str(tmp_path)!r})\n    import stranger\n"
     package = write_package(tmp_path, way_in + answers(f"{{'outputs': [{{'data': {MEAN}}}]}}"))
-    with pytest.raises(ArtifactError, match="loads what is not in it: stranger"):
+    with pytest.raises(ArtifactError, match="loads modules that it does not contain: stranger"):
         prove(package, PYTHON, has_images=False)
 
 

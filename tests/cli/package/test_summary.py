@@ -36,10 +36,10 @@ def test_the_table_has_a_row_for_each_part_and_one_for_all() -> None:
 
 
 def test_the_verdict_says_what_was_asked_or_why_nothing_was() -> None:
-    asked = "alone in /usr/bin/python3.13, it answered 4 requests rightly by the c engine, 123 ms after its start"
+    asked = "alone in /usr/bin/python3.13, it answered 4 requests correctly with the c engine, 123 ms after the start"
     assert summary.verdict(package()) == f"Proven: {asked}"
     emulated = replace(PROOF, emulation="under emulation")
-    asked = "alone in /usr/bin/python3.13 under emulation, it answered 4 requests rightly by the c engine"
+    asked = "alone in /usr/bin/python3.13 under emulation, it answered 4 requests correctly with the c engine"
     assert summary.verdict(package(emulated)) == f"Proven: {asked}", "its times are the emulator's"
     assert summary.verdict(package(None, "no Python 3.13 is here")) == "Not proven: no Python 3.13 is here"
 

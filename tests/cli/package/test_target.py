@@ -1,7 +1,7 @@
 import pytest
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet_cli.package.target import Target, parse_target, warnings
+from onnxlet_publishing.errors import UsageError
 
 
 def test_each_cloud_has_its_own_default_processor() -> None:
@@ -20,7 +20,7 @@ def test_each_cloud_has_its_own_default_processor() -> None:
     ],
 )
 def test_what_cannot_be_packaged_is_refused(cloud: str, arch: str | None, python: str, text: str) -> None:
-    with pytest.raises(InvalidRequestError, match=text.replace(".", r"\.")):
+    with pytest.raises(UsageError, match=text.replace(".", r"\.")):
         parse_target(cloud, arch, python)
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.errors import ArtifactError, InvalidRequestError, SettingsError
+from onnxlet.errors import ArtifactError
 from onnxlet_cli.package import wheels
 from onnxlet_cli.package.target import Target
 from onnxlet_cli.package.wheels import Pin
+from onnxlet_publishing.errors import MachineError, UsageError
 
 ARM = Target("aws", "arm64", "3.13")
 PIN = Pin("fake", "1.0", ("0" * 64,))
@@ -65,9 +66,7 @@ def test_the_targets_wheel_is_installed_alone(installer: list[str], tmp_path: Pa
 def test_without_a_wheel_for_the_target_the_error_names_it(installer: list[str], tmp_path: Path) -> None:
     pin = write_wheel(tmp_path, "manylinux_2_28_x86_64")
     pin = replace(pin, hashes=(*pin.hashes, *write_wheel(tmp_path, "manylinux_2_39_aarch64").hashes))
-    with pytest.raises(
-        InvalidRequestError, match=r"fake==1\.0: your package index has no wheel for Python 3\.13 on arm64"
-    ):
+    with pytest.raises(UsageError, match=r"fake==1\.0: your package index has no wheel for Python 3\.13 on arm64"):
         wheels.fetch_by(installer, [pin], ARM, tmp_path / "tree")
 
 
@@ -76,7 +75,7 @@ def test_bytes_that_are_not_pinned_are_not_installed(
     installer: list[str], tmp_path: Path, hashes: tuple[str, ...]
 ) -> None:
     write_wheel(tmp_path, "manylinux2014_aarch64")
-    with pytest.raises(ArtifactError, match=r"fake==1\.0: your package index has other bytes than those"):
+    with pytest.raises(ArtifactError, match=r"fake==1\.0: your package index has other bytes than the pinned hashes"):
         wheels.fetch_by(installer, [Pin("fake", "1.0", hashes)], ARM, tmp_path / "tree")
     assert not (tmp_path / "tree/fake").exists()
 
@@ -84,8 +83,8 @@ def test_bytes_that_are_not_pinned_are_not_installed(
 @pytest.mark.parametrize(
     ("retries", "error", "text"),
     [
-        ("1", SettingsError, "the package index does not answer"),
-        ("0", InvalidRequestError, "your package index has no wheel for .*, or does not answer"),  # pip does not say
+        ("1", MachineError, "the package index does not answer"),
+        ("0", UsageError, "your package index has no wheel for .*, or does not answer"),  # pip does not say
     ],
 )
 def test_an_index_that_does_not_answer_is_told(
@@ -102,7 +101,7 @@ def test_an_index_that_does_not_answer_is_told(
 
 
 def test_what_an_installer_says_of_anything_else_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="the wheels were not installed: disk full"):
+    with pytest.raises(MachineError, match="the wheels were not installed: disk full"):
         wheels.fetch_by(["sh", "-c", "echo disk full >&2; exit 1"], [PIN], ARM, tmp_path)
 
 
@@ -130,10 +129,10 @@ def test_pins_are_read_with_all_of_their_hashes(tmp_path: Path) -> None:
 )
 def test_what_is_not_pinned_is_refused(tmp_path: Path, line: str) -> None:
     (tmp_path / "r.txt").write_text(f"{line}\n")
-    with pytest.raises(SettingsError, match=r"expected lines like numpy==2\.4\.6, got"):
+    with pytest.raises(MachineError, match=r"expected lines like numpy==2\.4\.6, got"):
         wheels.read_pins(tmp_path / "r.txt")
 
 
 def test_a_missing_file_of_pins_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="No such file"):
+    with pytest.raises(MachineError, match="No such file"):
         wheels.read_pins(tmp_path / "r.txt")
