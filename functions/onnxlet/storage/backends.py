@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore.exceptions
 from obstore.store import GCSStore, LocalStore, MemoryStore, S3Store
@@ -13,6 +13,9 @@ from onnxlet.storage import urls
 from onnxlet.storage.connection import CLIENT, RETRY, StorageSettings
 from onnxlet.storage.reader import Stored
 from onnxlet.storage.store import Store
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
 
 PARTITIONS = {
     "cn-": "amazonaws.com.cn",
@@ -90,11 +93,9 @@ def _open_files(url: str, *, create: bool) -> Store:
 
 def _open_s3(url: str, settings: StorageSettings, credential_provider: Any) -> Store:
     if credential_provider is None and settings.container is not None:
-        from onnxlet.storage.credentials import (
-            ContainerCredentialProvider,  # only functions from a snapshot have an endpoint
-        )
+        from onnxlet.storage import credentials  # only functions from a snapshot have an endpoint
 
-        credential_provider = ContainerCredentialProvider(settings.container)
+        credential_provider = credentials.ContainerCredentialProvider(settings.container)
     _, bucket, prefix = urls.split(url)
     root = s3_url(settings, bucket)
     trusted = _trusted(settings)
@@ -106,7 +107,7 @@ def _open_s3(url: str, settings: StorageSettings, credential_provider: Any) -> S
         endpoint = root if is_virtual else root.removesuffix(f"/{bucket}")
         config |= {"aws_endpoint_url_s3": endpoint, "virtual_hosted_style_request": is_virtual}
 
-    def open_backend(client: Any) -> S3Store:
+    def open_backend(client: ClientConfig) -> S3Store:
         options: Any = {**client, **trusted, "allow_http": root.startswith("http://")}
         return S3Store(
             bucket,
@@ -139,7 +140,7 @@ def _open_gcs(url: str, settings: StorageSettings) -> Store:
         )
     credentials = None if settings.gcs_endpoint else _gcs_credentials(settings)
 
-    def open_backend(client: Any) -> GCSStore:
+    def open_backend(client: ClientConfig) -> GCSStore:
         options: Any = {**client, "allow_http": root.startswith("http://")}
         return GCSStore(
             bucket,
