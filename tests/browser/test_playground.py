@@ -41,10 +41,10 @@ def test_auto_asks_the_edge_when_it_is_loaded_and_the_cloud_where_that_is_not_su
     page.answer("at the edge")
     page.choose("auto")
     page.answer("at the edge")
-    page.page.get_by_label("Sure from").fill("1")
-    page.page.get_by_label("Sure from").press("Tab")
+    page.page.get_by_label("Minimum certainty").fill("1")
+    page.page.get_by_label("Minimum certainty").press("Tab")
     page.answer("in the cloud")
-    assert "asked because the edge was only" in page.side("in the cloud").inner_text()
+    assert "used because the edge was only" in page.side("in the cloud").inner_text()
 
 
 def test_the_digit_can_be_drawn_with_the_keyboard_alone(page: Playground, served: str) -> None:
@@ -66,10 +66,10 @@ def test_a_broken_file_is_an_error_in_words(page: Playground, served: str, tmp_p
     broken.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     page.expected.add("/predict/digits")
     page.open(served)
-    page.page.get_by_label("A picture").set_input_files(broken)
+    page.page.get_by_label("Picture:").set_input_files(broken)
     assert "image/png" in page.problem()
     page.choose("edge")
-    page.page.get_by_role("alert").filter(has_text="no picture that this browser reads").wait_for(timeout=LOADING_MS)
+    page.page.get_by_role("alert").filter(has_text="cannot read this file as a picture").wait_for(timeout=LOADING_MS)
 
 
 @pytest.mark.parametrize("target", ["canvas", "h1", ".drop", "footer"])
@@ -79,7 +79,7 @@ def test_a_picture_may_be_dropped_anywhere_on_the_page(
     page.open(served)
     Image.new("L", (28, 28)).save(tmp_path / "black.png")
     page.drop(tmp_path / "black.png", target)
-    page.page.get_by_role("img", name="The picture that is asked about").wait_for()
+    page.page.get_by_role("img", name="Your picture").wait_for()
     assert page.answer("in the cloud")
     assert page.page.url == f"{served}/"
 
@@ -90,7 +90,7 @@ def test_a_file_that_is_dropped_on_a_model_without_pictures_is_an_error_in_words
     page.open(served, "sums")
     Image.new("L", (28, 28)).save(tmp_path / "black.png")
     page.drop(tmp_path / "black.png", "main")
-    assert page.problem() == "sums takes no pictures"
+    assert page.problem() == "sums does not take pictures"
     assert page.page.url == f"{served}/"
 
 
@@ -129,7 +129,7 @@ def test_an_explanation_is_shown_over_the_picture(page: Playground, served: str)
     page.draw(ONE)
     page.answer("in the cloud")
     page.page.get_by_role("button", name="Why?").click()
-    page.page.get_by_role("img", name="What spoke for 1").wait_for()
+    page.page.get_by_role("img", name="Evidence for 1").wait_for()
     assert "runs of the model" in page.page.locator("#explanation").inner_text()
 
 
@@ -140,7 +140,7 @@ def test_an_explanation_of_numbers_names_its_baseline(page: Playground, served: 
     page.page.get_by_role("button", name="Why?").click()
     caption = page.page.locator("#explanation figcaption")
     caption.wait_for()
-    assert "the difference from the baseline, zeros, which has" in caption.inner_text()
+    assert "the difference from the baseline of zeros, which gets" in caption.inner_text()
 
 
 def test_a_gated_function_is_unlocked_by_its_key(page: Playground, gated: tuple[str, str]) -> None:
@@ -148,8 +148,8 @@ def test_a_gated_function_is_unlocked_by_its_key(page: Playground, gated: tuple[
     page.expected.add("/v2")
     page.page.goto(url)
     assert "expected a valid API key" in page.problem()
-    page.page.get_by_label("This function asks for a key").fill(key)
-    page.page.get_by_role("button", name="Use it").click()
+    page.page.get_by_label("This function requires a key").fill(key)
+    page.page.get_by_role("button", name="Use this key").click()
     page.choose_model("digits")
     page.draw(ONE)
     page.choose("both")

@@ -22,10 +22,10 @@ EXPORTED = '<body data-exported="true">'
 
 REPLACED = {
     "<body>": EXPORTED,
-    '<p>What you draw, drop or type goes to this function alone. <a href="openapi.json">All routes</a></p>': (
+    '<p>What you draw, drop or type is sent only to this function. <a href="openapi.json">All routes</a></p>': (
         "<p>Nothing that you draw, drop or type leaves this browser.</p>"
     ),
-    '; the routes are described at <a href="openapi.json">openapi.json</a>.': ".",
+    ' All routes are described in <a href="openapi.json">openapi.json</a>.': "",
 }
 """What the functions' page says, and what a page says behind which there is no function."""
 

@@ -1,10 +1,10 @@
-// Answers as a reader sees them: bars, values, texts, sheets of pictures, and where the time went.
+// Answers on the page: bars, values, texts, pictures, and the time of each step.
 import { element, linkOf, short } from "./dom.js";
 
 const STEPS = ["network", "load", "decode", "run", "encode"];
-const MAX_VALUES = 200; // of an output that is shown
+const MAX_VALUES = 200; // the most values of an output that are shown
 
-/** Probabilities, the most probable first: [{ label, probability }]. */
+/** Shows probabilities, highest first: [{ label, probability }]. */
 export function bars(ranked) {
   return element("ol", { className: "bars" }, ...ranked.map(({ label, probability }) => {
     const filled = element("div");
@@ -16,7 +16,7 @@ export function bars(ranked) {
   }));
 }
 
-/** Outputs as [{ name, datatype, shape, data }]. */
+/** Shows outputs: [{ name, datatype, shape, data }]. */
 export function outputs(found) {
   const rows = found.map(({ name, datatype, shape, data }) => {
     const values = data.slice(0, MAX_VALUES).map((value) => (value === null ? "NaN" : short(value))).join(", ");
@@ -25,22 +25,22 @@ export function outputs(found) {
       element("td", { className: "mono" }, `${datatype} (${shape.join(", ")})`),
       element("td", { className: "mono" }, data.length > MAX_VALUES ? `${values}, … ${data.length} in all` : values));
   });
-  const heads = ["Output", "Is", "Values"].map((words) => element("th", { scope: "col" }, words));
+  const heads = ["Output", "Type", "Values"].map((words) => element("th", { scope: "col" }, words));
   return element("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Outputs" },
     element("table", {}, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows)));
 }
 
-/** Pictures that were made, each a PNG as base64. */
+/** Shows generated pictures, each a PNG as base64. */
 export function sheet(images) {
   return element("div", { className: "sheet" }, ...images.map((image, index) => pngOf(image, `Picture ${index + 1}`)));
 }
 
-/** Why: the picture with what spoke for the label in orange and against it in blue, or the share of each number. */
+/** Shows an explanation: a picture with evidence for the label in orange and against it in blue, or each number's share. */
 export function explanation({ label, probability, overlay, contributions, baseline_probability: baseline, runs, milliseconds }) {
   const told = `Why ${label} (${percent(probability)}): ${runs} runs of the model in ${milliseconds.toFixed(0)} ms`;
   if (overlay) {
-    return element("figure", {}, pngOf(overlay, `What spoke for ${label}, in orange, and against it, in blue`),
-      element("figcaption", { className: "quiet" }, `${told}. Orange spoke for it, blue against it.`));
+    return element("figure", {}, pngOf(overlay, `Evidence for ${label} in orange, against it in blue`),
+      element("figcaption", { className: "quiet" }, `${told}. Orange is evidence for it, blue against it.`));
   }
   const rows = contributions.map(({ input, index, value, contribution }) => element("tr", {},
     element("th", { scope: "row" }, `${input}[${index.join(", ")}]`), element("td", {}, short(value)),
@@ -48,10 +48,10 @@ export function explanation({ label, probability, overlay, contributions, baseli
   const heads = ["Feature", "Value", "Share"].map((words) => element("th", { scope: "col" }, words));
   return element("figure", {},
     element("table", {}, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows)),
-    element("figcaption", { className: "quiet" }, `${told}. The shares add up to the difference from the baseline, zeros, which has ${percent(baseline)}.`));
+    element("figcaption", { className: "quiet" }, `${told}. The shares add up to the difference from the baseline of zeros, which gets ${percent(baseline)}.`));
 }
 
-/** Who answered, from where, and in what time. */
+/** Shows which version answered, where, and the time of each step. */
 export function signature({ manifest, version, place, milliseconds, isCold }) {
   const total = STEPS.reduce((sum, step) => sum + (milliseconds[step] ?? 0), 0);
   const told = STEPS.filter((step) => (milliseconds[step] ?? 0) >= 0.005);

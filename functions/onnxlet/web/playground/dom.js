@@ -1,6 +1,6 @@
-// The elements that this page is made of.
+// Helpers for the page's elements.
 
-/** An element with properties (those that begin with "on" are listeners, "data-" and "aria-" attributes) and children. */
+/** Creates an element with properties (those that begin with "on" are listeners, "data-" and "aria-" attributes) and children. */
 export function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -13,18 +13,18 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-/** The element of the page with this id. */
+/** Returns the element with this id. */
 export const part = (id) => document.getElementById(id);
 
-/** A file as a link that an image can show; it is let go with the page. */
+/** Returns a URL of a file for an image or a download; it is freed with the page. */
 export const linkOf = (blob) => URL.createObjectURL(blob);
 
-/** A labelled field: its words stand above it. */
+/** Creates a field with its label above it. */
 export function field(words, control) {
   return element("label", { className: "field" }, words, control);
 }
 
-/** A number with as many digits as a reader wants. */
+/** Formats a number with at most five significant digits. */
 export function short(value) {
   if (typeof value !== "number") return String(value);
   return Number.isInteger(value) ? String(value) : value.toPrecision(5).replace(/\.?0+($|e)/, "$1");

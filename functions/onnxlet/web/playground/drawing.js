@@ -1,12 +1,12 @@
-// A canvas to draw on, by mouse, pen, finger or keyboard.
+// A canvas for drawing with a mouse, pen, finger or keyboard.
 import { element } from "./dom.js";
 
 const SIDE = 280; // pixels
-const STROKE = 22; // pixels: a pen on paper, when the side is a model's 28
-const STEP = 8; // pixels: of an arrow key
+const STROKE = 22; // pixels: as thick as a pen on paper if the model's side is 28
+const STEP = 8; // pixels per arrow key
 const INKS = [["#fff", "#000"], ["#000", "#fff"]]; // ink and paper
 
-/** Offers a canvas; calls onDrawn with a PNG when a stroke ends, and with null when all is gone. `forget` empties it. */
+/** Creates a canvas; calls onDrawn with a PNG after each stroke, and with null after it is cleared. `forget` empties it. */
 export function drawing(onDrawn) {
   const canvas = element("canvas", {
     width: SIDE, height: SIDE, className: "canvas", tabIndex: 0,
@@ -16,7 +16,7 @@ export function drawing(onDrawn) {
   const hint = element("p", { className: "hint", "aria-hidden": "true" }, "Draw here");
   let ink = 0;
   let strokes = []; // each a list of points
-  let pen = null; // where the keyboard's pen stands
+  let pen = null; // the position of the keyboard's pen
   let isDown = false;
 
   const draw = () => {
@@ -34,7 +34,7 @@ export function drawing(onDrawn) {
       context.stroke();
     }
   };
-  const drawPen = () => { // shown, and never sent: it is drawn after the picture was taken
+  const drawPen = () => { // shown but never sent: it is drawn after the PNG is made
     if (!pen) return;
     context.strokeStyle = isDown ? "#e0442e" : "#7d8797";
     context.lineWidth = 2;

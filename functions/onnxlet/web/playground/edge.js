@@ -1,9 +1,9 @@
-// The same version, run in this browser by ONNX Runtime's own build for browsers, with the same graphs around the model.
+// Runs a version in this browser with ONNX Runtime Web, including its preprocess and postprocess graphs.
 import { flatten } from "./questions.js";
 
 const RUNTIME = new URL("edge/", document.baseURI);
 const TOP = 5;
-const GREY = [19595, 38470, 7471]; // of 65536: how the functions' decoder (Pillow) weighs red, green and blue
+const GREY = [19595, 38470, 7471]; // of 65536: the weights of red, green and blue in the functions' decoder (Pillow)
 
 const ARRAYS = {
   FP32: Float32Array, FP64: Float64Array, UINT8: Uint8Array, INT8: Int8Array, UINT16: Uint16Array, INT16: Int16Array,
@@ -17,17 +17,17 @@ const DATATYPES = Object.fromEntries(Object.entries(TYPES).map(([datatype, type]
 
 let runtime = null;
 
-/** The graphs that a version needs here: the portable form of each, and the smallest of a model's first variant. */
+/** Returns the graphs that run here: the portable form of each role. */
 export function graphsOf(manifest) {
   const portable = manifest.artifacts.filter(({ format }) => format === "onnx");
   const roles = ["preprocess", "model", "postprocess"];
   return roles.map((role) => portable.find((artifact) => artifact.role === role)).filter(Boolean);
 }
 
-/** How many bytes have to come before a version runs here. */
+/** Returns the number of bytes to download before a version runs here. */
 export const sizeOf = (manifest) => graphsOf(manifest).reduce((sum, { size_bytes: size }) => sum + size, 0);
 
-/** Load a version; calls onProgress with a share from 0 to 1. */
+/** Loads a version; calls onProgress with a share from 0 to 1. */
 export async function loadEdge(source, manifest, onProgress) {
   const ort = await loadRuntime();
   const size = sizeOf(manifest);
@@ -96,23 +96,23 @@ async function loadRuntime() {
   if (!runtime) {
     runtime = await import(new URL("ort.wasm.min.mjs", RUNTIME).href);
     runtime.env.wasm.wasmPaths = RUNTIME.href;
-    runtime.env.wasm.numThreads = 1; // more of them need headers that would shut other pages' resources out
+    runtime.env.wasm.numThreads = 1; // more threads need headers that would block resources of other origins
   }
   return runtime;
 }
 
-/** Bytes that are not the published ones never run. */
+/** Refuses bytes that are not the published ones. */
 async function verify(bytes, { role, sha256 }) {
-  if (!crypto.subtle) return; // a page without TLS, on another machine than this one
+  if (!crypto.subtle) return; // a page without TLS from another machine
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   const found = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  if (found !== sha256) throw new Error(`The ${role} graph that came is not the published one: it has SHA-256 ${found}`);
+  if (found !== sha256) throw new Error(`The downloaded ${role} graph is not the published one: its SHA-256 is ${found}`);
 }
 
-/** The pixels of a picture, upright, on white where it is transparent: RGBA, row by row. */
+/** Returns the pixels of a picture, upright and on a white background: RGBA, row by row. */
 async function pixelsOf(picture) {
   const bitmap = await createImageBitmap(picture, { colorSpaceConversion: "none" }).catch(() => {
-    throw new Error("This file is no picture that this browser reads.");
+    throw new Error("This browser cannot read this file as a picture.");
   });
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   const context = canvas.getContext("2d");
@@ -122,7 +122,7 @@ async function pixelsOf(picture) {
   return context.getImageData(0, 0, bitmap.width, bitmap.height);
 }
 
-/** RGBA as one grey value or three colours for each pixel. */
+/** Converts RGBA to one grey value or three colours for each pixel. */
 function toChannels(rgba, channels) {
   const count = rgba.length / 4;
   const made = new Uint8Array(count * channels);

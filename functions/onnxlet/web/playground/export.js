@@ -1,4 +1,4 @@
-// A folder that `onnxlet export-edge` wrote: one model, its graphs beside it, and nobody to ask.
+// A folder written by `onnxlet export-edge`: one model and its graphs, without a function.
 import { bytesOf } from "./functions.js";
 
 let manifest = null;

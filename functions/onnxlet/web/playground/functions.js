@@ -1,4 +1,4 @@
-// The functions behind this page: their HTTP face, and how long its answers take.
+// The functions behind this page: requests to them, and the time that these take.
 
 export class AnswerError extends Error {
   constructor(text, code, status) {
@@ -10,11 +10,11 @@ export class AnswerError extends Error {
 
 const KEY = "onnxlet-key-of-this-tab";
 
-/** What the functions' registry holds, and how its models are asked. */
+/** The functions' registry and its models. */
 export const functions = {
   canAnswer: true,
 
-  /** The models' names, each with its versions, ascending. */
+  /** Returns the models' names, each with its versions in ascending order. */
   async catalogue() {
     const { document: index } = await ask("v2/repository/index", { method: "POST" });
     const found = new Map();
@@ -22,25 +22,25 @@ export const functions = {
     return found;
   },
 
-  /** The manifest that "live" or a version names, and whether the models may run here. */
+  /** Returns the manifest of "live" or of a version. */
   async manifest(name, version) {
     const { document: found } = await ask(`${pathOf(name, version)}/manifest`);
     return found;
   },
 
-  /** The bytes of one of a version's graphs. */
+  /** Downloads one of a version's graphs. */
   artifact(manifest, artifact, onProgress) {
     const path = `v2/models/${manifest.model}/versions/${manifest.version}/artifacts/${artifact.sha256}`;
     return bytesOf(path, artifact.size_bytes, onProgress);
   },
 };
 
-/** The path of a model, or of one of its versions. */
+/** Returns the path of a model, or of one of its versions. */
 export function pathOf(name, version) {
   return version === "live" ? `v2/models/${name}` : `v2/models/${name}/versions/${version}`;
 }
 
-/** Ask, and take the time: { document or blob, version, milliseconds: { network, load, decode, run, encode }, isCold }. */
+/** Sends a request and measures its time: { document or blob, version, milliseconds: { network, load, decode, run, encode }, isCold }. */
 export async function ask(path, { method = "GET", body, type, accept = "application/json" } = {}) {
   const started = performance.now();
   const reply = await request(path, { method, body, type, accept });
@@ -55,12 +55,12 @@ export async function ask(path, { method = "GET", body, type, accept = "applicat
   };
 }
 
-/** Remember a key for as long as this tab is open. */
+/** Remembers a key while this tab is open. */
 export function unlock(key) {
   sessionStorage.setItem(KEY, key);
 }
 
-/** Bytes on their way, with word of how many have come. */
+/** Downloads bytes and reports the progress. */
 export async function bytesOf(path, size, onProgress = () => {}) {
   const reader = (await request(path, {})).body.getReader();
   const pieces = [];
@@ -84,7 +84,7 @@ async function request(path, { method, body, type, accept }) {
   try {
     reply = await fetch(path, { method, body, headers });
   } catch {
-    throw new AnswerError("The function does not answer: is it running, and are you online?", "unreachable", 0);
+    throw new AnswerError("The function does not answer. Check that it is running and that you are online.", "unreachable", 0);
   }
   if (!reply.ok) throw await toError(reply);
   return reply;
@@ -99,7 +99,7 @@ async function toError(reply) {
   }
 }
 
-/** The steps of the function, and what is left of the time for the way there and back. */
+/** Returns the time of the function's steps, and of the network for the rest. */
 function timing(header, total) {
   const entries = header.split(",").map((entry) => entry.trim().split(";"));
   const found = Object.fromEntries(entries.map(([name, duration]) => [name, Number(duration?.replace("dur=", "")) || 0]));

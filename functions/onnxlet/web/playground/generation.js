@@ -1,12 +1,12 @@
-// Texts and pictures that a model makes.
+// Texts and pictures that a model generates.
 import { element, field } from "./dom.js";
 import { askFunctions } from "./questions.js";
 
-const FIRST_LENGTH = 16; // tokens: of the first piece of a text; each further piece is twice as long
+const FIRST_LENGTH = 16; // tokens of the first piece of a text; each further piece is twice as long
 
-/** Offers what a model that generates is asked with, within the function's limits; calls onAsk with the request. */
+/** Creates the form for a generating model, within the function's limits; calls onAsk with the request. */
 export function generateForm(generation, limits, onAsk) {
-  if (limits.length.maximum === 0) return element("p", {}, "This function generates nothing: its ONNXLET_GENERATE_LENGTH is 0.");
+  if (limits.length.maximum === 0) return element("p", {}, "Generation is turned off here: the function's ONNXLET_GENERATE_LENGTH is 0.");
   const fields = generation.kind === "text" ? textFields(generation, limits.length.maximum) : imageFields(limits.count.maximum);
   const seed = numberField("Seed", Math.floor(Math.random() * 1000), { min: 0, step: 1 });
   const submit = (event) => {
@@ -20,8 +20,8 @@ export function generateForm(generation, limits, onAsk) {
 }
 
 /**
- * The answer of a model that generates. A text comes in pieces: the same seed gives the same text, however long, so a
- * longer one is asked for while the shorter is read, and all of it costs at most twice as much.
+ * Returns the answer of a generating model. A text comes in pieces: the same seed gives the same text of any length, so
+ * the page requests a longer one while the reader reads the shorter one. That costs at most twice as much.
  */
 generateForm.answer = async (manifest, version, { generate }, onPart) => {
   if (manifest.generation.kind !== "text") return askFunctions(manifest, version, { generate });
@@ -38,9 +38,9 @@ function textFields(generation, longest) {
   const prompt = element("textarea", { value: [..."The "].filter((letter) => known.has(letter)).join("") || generation.vocabulary[0], required: true, spellcheck: false });
   const length = numberField("Length", Math.min(200, longest), { min: 1, max: longest, step: 1 });
   const temperature = numberField("Temperature", 0.7, { min: 0, max: 100, step: "any" });
-  const topK = numberField("Among the best", 0, { min: 0, step: 1 });
+  const topK = numberField("Top k", 0, { min: 0, step: 1 });
   return {
-    boxes: [field("How it begins", prompt)],
+    boxes: [field("Prompt", prompt)],
     numbers: [length.box, temperature.box, topK.box],
     read: () => ({ text_input: prompt.value, length: Number(length.input.value), temperature: Number(temperature.input.value), top_k: Number(topK.input.value) }),
   };

@@ -1,4 +1,4 @@
-// The page: which model, what question, who answers, and what came of it.
+// The page: the reader chooses a model, asks a question and sees the answer.
 import * as show from "./answers.js";
 import { element, linkOf, part } from "./dom.js";
 import { drawing } from "./drawing.js";
@@ -10,8 +10,8 @@ import { pasted, pictures, takeDrops } from "./pictures.js";
 import { askFunctions, explain, snippets } from "./questions.js";
 import { tensorForm } from "./tensors.js";
 
-const SMALL_BYTES = 25e6; // of a model that "automatically" fetches by itself
-const MAX_DRAWN_PIXELS = 64; // of a model's side: what is drawn by hand
+const SMALL_BYTES = 25e6; // the largest model that "auto" downloads
+const MAX_DRAWN_PIXELS = 64; // the longest side of a model's picture that is drawn by hand
 const MIB = 1024 * 1024;
 
 const source = document.body.dataset.exported ? exported : functions;
@@ -37,7 +37,7 @@ async function start() {
   });
   takeDrops((file) => {
     if (state.manifest?.preprocess) takePicture(file);
-    else if (state.manifest) attempt(() => { throw new Error(`${state.manifest.model} takes no pictures`); });
+    else if (state.manifest) attempt(() => { throw new Error(`${state.manifest.model} does not take pictures`); });
   });
   await attempt(open);
 }
@@ -52,7 +52,7 @@ async function open() {
   }
   state.catalogue = await source.catalogue();
   part("model").replaceChildren(...[...state.catalogue.keys()].map((name) => new Option(name)));
-  if (state.catalogue.size === 0) throw new Error("The registry has no models yet: onnxlet publish MODEL.onnx");
+  if (state.catalogue.size === 0) throw new Error("The registry has no models yet. Publish one: onnxlet publish MODEL.onnx");
   await chooseModel();
 }
 
@@ -67,7 +67,7 @@ async function chooseVersion() {
   const [model, version] = [part("model").value, part("version").value];
   const found = await source.manifest(model, version);
   if (found.generation && source.canAnswer) state.limits ??= await generationLimits();
-  if (model !== part("model").value || version !== part("version").value) return; // another was chosen meanwhile
+  if (model !== part("model").value || version !== part("version").value) return; // the reader has chosen another one meanwhile
   state.version = version;
   state.manifest = found;
   state.edge = null;
@@ -82,19 +82,19 @@ async function chooseVersion() {
   tell(invitation(manifest));
 }
 
-/** What the function lets one generation ask for, as it describes its own requests. */
+/** Returns the function's limits for one generation, from its own description. */
 async function generationLimits() {
   const { document: description } = await ask("openapi.json");
   return description.components.schemas.GenerateRequest.properties;
 }
 
-/** What a reader may do first. */
+/** Returns what the reader can do first. */
 function invitation(manifest) {
-  if (manifest.generation) return "Press Generate: what the model makes is shown here.";
-  return manifest.preprocess ? "Give it a picture: the answer comes by itself." : "An example is filled in: press Ask.";
+  if (manifest.generation) return "Press Generate to see a result here.";
+  return manifest.preprocess ? "Draw or choose a picture to get an answer." : "Press Ask to send the example, or change it first.";
 }
 
-/** What a model is and how good it was, in one line. */
+/** Describes a version and its metrics in one line. */
 function about(manifest) {
   const names = "accuracy" in manifest.metrics ? ["accuracy"] : Object.keys(manifest.metrics).slice(0, 2);
   const metrics = names.map((name) => `${name.replaceAll("_", " ")} ${manifest.metrics[name].toPrecision(4)}`);
@@ -102,7 +102,7 @@ function about(manifest) {
   return [`Version ${manifest.version} of ${made}, ${manifest.provenance.source}`, ...metrics].join(" · ");
 }
 
-/** Where this version may run: a model that generates needs its loop, which the functions have. */
+/** Offers the places where this version can run. Generating models need a loop that only the functions have. */
 function offerPlaces(manifest) {
   const canEdge = state.hasEdge && !manifest.generation;
   part("where").hidden = !canEdge || !source.canAnswer;
@@ -127,17 +127,17 @@ function inputFor(manifest) {
   return element("div", {}, canvas && canvas.box, pictures(takePicture), element("div", { id: "shown" }));
 }
 
-/** A picture that was brought: it is shown, and asked about. */
+/** Shows a picture and asks about it. */
 function takePicture(picture) {
   const { height } = state.manifest.preprocess;
   const className = height <= MAX_DRAWN_PIXELS ? "shown small" : "shown";
-  const image = element("img", { src: linkOf(picture), alt: "The picture that is asked about", className, onerror: () => image.remove() });
+  const image = element("img", { src: linkOf(picture), alt: "Your picture", className, onerror: () => image.remove() });
   state.forgetDrawing();
   part("shown").replaceChildren(image);
   put({ picture });
 }
 
-/** A question, or null for none any more, or why it is none. */
+/** Asks a question; null removes the previous one. An error is shown instead. */
 function put(question, error = null) {
   state.question = error ? null : question;
   part("explanation").replaceChildren();
@@ -149,7 +149,7 @@ function put(question, error = null) {
 
 async function answer() {
   const { question, manifest, version } = state;
-  const asked = (state.asked += 1); // an answer that comes after a newer question's is not shown
+  const asked = (state.asked += 1); // the answer to an older question is not shown
   if (!question) {
     part("results").replaceChildren();
     part("code").hidden = true;
@@ -164,7 +164,7 @@ async function answer() {
   if (state.hasExplain && manifest.classification) offerExplanation(manifest, version, question);
 }
 
-/** One answer, or two beside one another, from where the reader wants them. */
+/** Returns one answer, or two next to each other, from the places that the reader has chosen. */
 async function answersTo(question, onPart) {
   const cloud = () => (question.generate
     ? generateForm.answer(state.manifest, state.version, question, onPart)
@@ -178,7 +178,7 @@ async function answersTo(question, onPart) {
   }
 }
 
-/** At the edge where the model is small and sure, else in the cloud; the model comes while the cloud answers the first time. */
+/** Answers at the edge if the model is small and certain, else in the cloud, which also answers while the model loads. */
 async function automatically(cloud, edge) {
   if (sizeOf(state.manifest) > SMALL_BYTES) return [await cloud()];
   if (!state.edge?.isLoaded) {
@@ -187,13 +187,13 @@ async function automatically(cloud, edge) {
   }
   const near = await edge();
   const isSure = !near.ranked || near.ranked[0].probability >= Number(part("threshold").value);
-  return isSure ? [near] : [{ ...(await cloud()), note: `asked because the edge was only ${(near.ranked[0].probability * 100).toFixed(0)} % sure` }];
+  return isSure ? [near] : [{ ...(await cloud()), note: `used because the edge was only ${(near.ranked[0].probability * 100).toFixed(0)} % certain` }];
 }
 
-/** The version that is shown, loaded into this browser once. */
+/** Loads the selected version into this browser, once. */
 async function edgeModel() {
   const { manifest } = state;
-  state.edge ??= { loading: loadEdge(source, manifest, (share) => tell(`Fetching the model: ${Math.round(share * 100)} % of ${(sizeOf(manifest) / MIB).toFixed(1)} MiB`)) };
+  state.edge ??= { loading: loadEdge(source, manifest, (share) => tell(`Loading the model: ${Math.round(share * 100)} % of ${(sizeOf(manifest) / MIB).toFixed(1)} MiB`)) };
   const edge = state.edge;
   try {
     const model = await edge.loading;
@@ -219,7 +219,7 @@ function side(found) {
 function showCode(manifest, version, question) {
   if (!source.canAnswer) return;
   const { curl, python, file } = snippets(manifest, version, question);
-  const download = file && element("p", { className: "quiet" }, "With ", element("a", { href: linkOf(file.blob), download: file.name }, file.name), " beside it.");
+  const download = file && element("p", { className: "quiet" }, "With ", element("a", { href: linkOf(file.blob), download: file.name }, file.name), " in the same folder.");
   part("code").hidden = false;
   part("snippets").replaceChildren(snippet("curl", curl), snippet("Python", python), ...(download ? [download] : []));
 }
@@ -228,13 +228,13 @@ function snippet(name, lines) {
   const copy = element("button", { type: "button", onclick: async () => { await navigator.clipboard.writeText(lines); copy.textContent = "Copied"; } }, "Copy");
   return element("div", { className: "snippet" },
     element("header", {}, element("h3", {}, name), navigator.clipboard ? copy : null),
-    element("pre", { tabIndex: 0, role: "region", "aria-label": `The same with ${name}` }, lines));
+    element("pre", { tabIndex: 0, role: "region", "aria-label": `This request with ${name}` }, lines));
 }
 
 function offerExplanation(manifest, version, question) {
   const button = element("button", { type: "button", onclick: () => attempt(async () => {
     button.disabled = true;
-    button.textContent = "Looking …";
+    button.textContent = "Explaining …";
     try {
       const found = await explain(manifest, version, question);
       if (question === state.question) part("explanation").replaceChildren(show.explanation(found));
@@ -246,7 +246,7 @@ function offerExplanation(manifest, version, question) {
   part("explanation").replaceChildren(button);
 }
 
-/** Do what the reader wants; what goes wrong is said in words. */
+/** Takes a step, and shows its error if it fails. */
 async function attempt(step) {
   part("problem").hidden = true;
   try {

@@ -3,17 +3,17 @@ import { element, field } from "./dom.js";
 
 const ACCEPTED = "image/png,image/jpeg,image/webp";
 
-/** Offers a place for pictures; calls onPicture with a file. */
+/** Creates a field for pictures; calls onPicture with a file. */
 export function pictures(onPicture) {
   const chooser = element("input", {
     type: "file", accept: ACCEPTED, onchange: () => { if (chooser.files.length) onPicture(chooser.files[0]); },
   });
-  const place = element("div", { className: "drop" }, field("A picture: choose, drop or paste it", chooser));
+  const place = element("div", { className: "drop" }, field("Picture: choose, drop or paste one", chooser));
   if (navigator.mediaDevices?.getUserMedia) place.append(camera(onPicture));
   return place;
 }
 
-/** Takes files that are dropped anywhere on the page, which a browser would open instead of it; calls onFile. */
+/** Accepts files dropped anywhere on the page, which the browser would otherwise open; calls onFile. */
 export function takeDrops(onFile) {
   const hasFiles = (event) => event.dataTransfer.types.includes("Files");
   const mark = (isOver) => document.body.classList.toggle("over", isOver);
@@ -31,7 +31,7 @@ export function takeDrops(onFile) {
   });
 }
 
-/** The picture that a paste brings, or null. */
+/** Returns a pasted picture, or null. */
 export function pasted(event) {
   return [...event.clipboardData?.files ?? []].find((file) => file.type.startsWith("image/")) ?? null;
 }
@@ -46,7 +46,7 @@ function camera(onPicture) {
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     } catch {
-      note.textContent = "No camera is there, or it is not allowed.";
+      note.textContent = "There is no camera, or the page may not use it.";
       return;
     }
     const video = element("video", { autoplay: true, playsInline: true, muted: true, srcObject: stream });

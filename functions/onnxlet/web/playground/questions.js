@@ -1,7 +1,7 @@
-// A question in the forms that the functions' routes take it, and the lines of code that ask the same.
+// Questions as requests to the functions, and as lines of code.
 import { ask, pathOf } from "./functions.js";
 
-/** How a question is asked: { path, body, type, file } where the file is the body's name on a disk. */
+/** Returns the request for a question: { path, body, type, file }, where file names the body on a disk. */
 export function toRequest(manifest, version, question) {
   if (question.picture) return pictureRequest(manifest, version, question.picture);
   if (question.generate) return jsonRequest(`${pathOf(manifest.model, version)}/generate`, question.generate);
@@ -10,21 +10,21 @@ export function toRequest(manifest, version, question) {
   return jsonRequest(`${pathOf(manifest.model, version)}/infer`, { inputs });
 }
 
-/** What the functions answer: { ranked, outputs, text or images, version, milliseconds, isCold }. */
+/** Returns the functions' answer: { ranked, outputs, text or images, version, milliseconds, isCold }. */
 export async function askFunctions(manifest, version, question) {
   const { path, body, type } = toRequest(manifest, version, question);
   const { document: answer, ...told } = await ask(path, { method: "POST", body, type });
   return { ...told, place: "in the cloud", ranked: answer.predictions?.[0]?.top, outputs: answer.outputs, text: answer.text_output, images: answer.images, seed: answer.seed };
 }
 
-/** Why the functions answer so: { picture, label, runs } of a picture, else { contributions, label, runs }. */
+/** Returns an explanation: { overlay, label, runs } for a picture, else { contributions, label, runs }. */
 export async function explain(manifest, version, question) {
   const { body, type } = toRequest(manifest, version, question);
   const { document: found, ...told } = await ask(`${pathOf(manifest.model, version)}/explain`, { method: "POST", body, type });
   return { ...told, ...found };
 }
 
-/** Lines that ask the same, for a shell and for Python's own library. */
+/** Returns the request as code for a shell and for Python's standard library. */
 export function snippets(manifest, version, question) {
   const { path, body, type, file } = toRequest(manifest, version, question);
   const url = new URL(path, document.baseURI).href;
@@ -43,7 +43,7 @@ export function snippets(manifest, version, question) {
   };
 }
 
-/** Values as one list, whatever lists they lie in, and the sizes of these. */
+/** Returns nested values as one list, with their shape. */
 export function flatten(values) {
   const shape = [];
   for (let level = values; Array.isArray(level); level = level[0]) shape.push(level.length);
@@ -67,13 +67,13 @@ function toTensor(name, datatype, values) {
   return { name, datatype, ...flatten(values) };
 }
 
-/** One row for each input, without the dimension of rows where all have one. */
+/** Returns one row of each input, without the first dimension if it counts rows in all inputs. */
 function toInstance(manifest, inputs) {
   const haveRows = manifest.inputs.every(({ shape }) => shape === null || typeof shape[0] === "string" || shape[0] === 1);
   return haveRows ? Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, value[0]])) : inputs;
 }
 
-/** JSON's values as Python writes them. */
+/** Writes a JSON value in Python's notation. */
 function toPython(value) {
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";

@@ -1,10 +1,10 @@
-// A form for tensors, made from what a manifest says of them, with an example filled in.
+// A form for tensors, built from the manifest and filled with an example.
 import { element } from "./dom.js";
 
-const MAX_CELLS = 24; // of a tensor that gets a field for each number
+const MAX_CELLS = 24; // the largest tensor with a field for each number
 const WHOLE = /^U?INT/;
 
-/** Offers a form; calls onAsk with { name: nested values } for the inputs. */
+/** Creates the form; calls onAsk with { name: nested values } for the inputs. */
 export function tensorForm(specs, onAsk) {
   const fields = specs.map(tensorField);
   return element("form", { className: "inputs", onsubmit: submit },
@@ -21,13 +21,13 @@ export function tensorForm(specs, onAsk) {
   }
 }
 
-/** What "FP32 (batch, 4)" is, for people. */
+/** Describes a tensor, as "FP32 (batch, 4)". */
 export function describe(spec) {
   const shape = spec.shape === null ? "any shape" : `(${spec.shape.join(", ")}${spec.shape.length === 1 ? "," : ""})`;
   return `${spec.datatype} ${shape}`;
 }
 
-/** The sizes of an example: one of everything that is free. */
+/** Returns the shape of an example, with 1 for each free dimension. */
 function sizesOf(spec) {
   return (spec.shape ?? []).map((size) => (typeof size === "string" ? 1 : size));
 }
@@ -39,7 +39,7 @@ function tensorField(spec) {
   return count > 0 && count <= MAX_CELLS && sizes.length > 0 ? cells(spec, sizes, count, title) : text(spec, sizes, count, title);
 }
 
-/** A field for each number. */
+/** Creates a field for each number. */
 function cells(spec, sizes, count, title) {
   const inputs = Array.from({ length: count }, (_, index) => element("input", {
     type: numeric(spec) ? "number" : "text", step: WHOLE.test(spec.datatype) ? 1 : "any", required: spec.datatype !== "BYTES",
@@ -49,7 +49,7 @@ function cells(spec, sizes, count, title) {
   return { name: spec.name, box, read: () => nested(inputs.map((input) => parse(spec, input.value)), sizes) };
 }
 
-/** JSON, for larger tensors. */
+/** Creates a field for JSON, for larger tensors. */
 function text(spec, sizes, count, title) {
   const values = Array.from({ length: count }, (_, index) => example(spec, index));
   const area = element("textarea", { spellcheck: false, value: JSON.stringify(nested(values, sizes)), "aria-label": `${spec.name} as JSON` });
@@ -77,7 +77,7 @@ function parse(spec, value) {
   return Number(value);
 }
 
-/** Flat values as lists inside of lists. */
+/** Returns flat values as nested lists. */
 function nested(values, sizes) {
   if (sizes.length === 0) return values[0];
   if (sizes.length === 1) return values;
