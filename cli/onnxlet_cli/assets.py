@@ -1,4 +1,4 @@
-"""The files that the command needs beside its packages: `main.py`, `requirements.txt`, `template.yaml` and `infra/`.
+"""The files that the command needs besides its code: `main.py`, `requirements.txt`, `template.yaml` and `infra/`.
 
 A checkout has them at its root. A wheel carries copies inside this package.
 """

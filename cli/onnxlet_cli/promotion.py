@@ -175,7 +175,7 @@ def _check_golden(source: Registry, manifest: Manifest) -> str:
 
 
 def _find(target: Registry, manifest: Manifest, sign: Sign | None) -> Manifest | None:
-    """Return the target's copy of a version; None if there is none.
+    """Return the target's copy of a version, or None.
 
     Raises:
         ConflictError: Another version has the number of a signed one.

@@ -18,7 +18,7 @@ from onnxlet_publishing.google_identity import storage_of
 DEFAULT_FOLDER = Path(".onnxlet/registry")
 
 UNCONDITIONAL = "ONNXLET_ALLOW_UNCONDITIONAL_WRITES"
-"""The variable by which an operator insists on a store that does not keep the conditions of writes."""
+"""The variable that allows a store which ignores the conditions of writes."""
 
 
 def open_registry(url: str | None, *, create: bool = False) -> Registry:
@@ -29,8 +29,8 @@ def open_registry(url: str | None, *, create: bool = False) -> Registry:
         create: Make a folder that is missing. The default one is always made.
 
     Raises:
-        InvalidNameError, BucketNotFoundError: the URL leads nowhere.
-        CredentialsError: an `s3://` registry, and no AWS credentials.
+        InvalidNameError, BucketNotFoundError: The URL leads nowhere.
+        CredentialsError: An `s3://` registry needs AWS credentials.
     """
     return to_registry(open_place(url or str(DEFAULT_FOLDER), create=create or url is None))
 
@@ -42,7 +42,7 @@ def only_model(registry: Registry) -> str | None:
 
 
 def to_registry(store: Store) -> Registry:
-    """Return the registry of a store, for a person: larger documents are read in order to repair them."""
+    """Return the registry of a store with the larger limits of the command, which can repair documents."""
     allows_any = os.environ.get(UNCONDITIONAL) == "1"
     return Registry(store, largest_alias_bytes=MAX_REPAIR_BYTES, allows_unconditional_writes=allows_any)
 
@@ -56,7 +56,7 @@ def open_place(url: str, *, create: bool = False) -> Store:
 
 
 def to_url(text: str) -> str:
-    """A root URL, where `text` is one or the path of a folder."""
+    """Return a root URL from a root URL or the path of a folder."""
     return text if text.startswith(SCHEMES) or "://" in text else Path(text).absolute().as_uri()
 
 
@@ -66,11 +66,11 @@ def open_s3(url: str, region: str | None = None, session: Any = None) -> Store:
     Args:
         url: The root URL.
         region: The region, in place of that of the environment or the profile.
-        session: botocore's, with credentials that are found already; by default one that finds them.
+        session: A session of botocore; None takes a new one.
 
     Raises:
         CredentialsError: there are no credentials, or no such profile.
-        InvalidNameError: the URL leads nowhere.
+        InvalidNameError: The URL leads nowhere.
     """
     import botocore.session
     from obstore.auth.boto3 import Boto3CredentialProvider
@@ -122,10 +122,10 @@ def _aws_errors(url: str) -> Iterator[None]:
 
 
 def storage_of_profile(session: Any) -> StorageSettings:
-    """Return how the stores are reached by the environment, then by the profile of the AWS command line.
+    """Return the storage settings of the environment, completed by the profile of the AWS command line.
 
     Args:
-        session: botocore's.
+        session: A session of botocore.
 
     Source: AWS SDKs reference, "Service-specific endpoints", "Dual-stack and FIPS endpoints".
     """

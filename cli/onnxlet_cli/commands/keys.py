@@ -1,4 +1,4 @@
-"""`onnxlet keys`: makes, lists and revokes the API keys of a registry, without a redeploy."""
+"""`onnxlet keys`: makes, lists and revokes the API keys of a registry; functions need no new deployment."""
 
 import random
 import time
@@ -21,33 +21,33 @@ from onnxlet_publishing.errors import UsageError
 app = typer.Typer(invoke_without_command=True, pretty_exceptions_enable=False)
 
 MAX_SWAPS = 100
-"""How often to try again where others write keys at the same time."""
+"""The most attempts if others write keys at the same time."""
 MAX_PAUSE_S = 0.1
 
 
 @app.callback()
 def keys(context: typer.Context, registry: RegistryOption = None, json: JsonOption = False) -> None:
-    """The API keys of a registry, for functions with ONNXLET_ACCESS=keys; by itself the list of them."""
+    """Manage the API keys of a registry, for functions with ONNXLET_ACCESS=keys; without a subcommand, list them."""
     if context.invoked_subcommand is None:
         list_keys(registry, json)
 
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Whose key it is: what a list shows of it.")],
+    name: Annotated[str, typer.Argument(help="Owner of the key, as lists show it.")],
     models: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="The only models that it may name: a,b; by default all.")
+        str | None, typer.Option(metavar="NAMES", help="Models that the key may use: a,b (default: all).")
     ] = None,
     quota: Annotated[
-        int | None, typer.Option(min=1, max=MAX_QUOTA, help="Requests in a day of UTC; by default any number.")
+        int | None, typer.Option(min=1, max=MAX_QUOTA, help="Requests per UTC day (default: unlimited).")
     ] = None,
     expires: Annotated[
-        str | None, typer.Option(metavar="DATE", help="2027-12-31, or a time; UTC where it names no zone.")
+        str | None, typer.Option(metavar="DATE", help="2027-12-31, or a time; UTC without a zone (default: never).")
     ] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a key, and print it: the registry keeps its hash alone, so that it is never seen again."""
+    """Make a key and print it once: the registry stores only its hash."""
     now = datetime.now(UTC).replace(microsecond=0)
     key_id, text = api_keys.generate()
     key = Key(
@@ -67,7 +67,7 @@ def create(
 
 @app.command("list")
 def list_keys(registry: RegistryOption = None, json: JsonOption = False) -> None:
-    """List the keys, and what each may do."""
+    """List the keys with their models and quotas."""
     store = open_registry(registry).store
     rows = [_row(key) for key in _read(store)[0]]
     hint = f"No keys in {store.url} yet: onnxlet keys create NAME"
@@ -76,11 +76,11 @@ def list_keys(registry: RegistryOption = None, json: JsonOption = False) -> None
 
 @app.command()
 def revoke(
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's identifier, as a list shows it.")],
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Identifier of the key, as lists show it.")],
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Revoke a key: functions refuse it within ONNXLET_REFRESH_S, and a minute at most."""
+    """Revoke a key: functions refuse it within ONNXLET_REFRESH_S, at most a minute."""
     store = open_registry(registry).store
     now = datetime.now(UTC).replace(microsecond=0)
 
@@ -96,10 +96,10 @@ def revoke(
 
 
 def _change(store: Store, change: Callable[[Keys], Keys]) -> Keys:
-    """Change the keys as they are at that moment, by compare-and-swap; gives them as they are then.
+    """Change the keys by compare-and-swap, and return the changed ones.
 
     Raises:
-        ConflictError: others write faster than we can.
+        ConflictError: Others write faster than we can.
     """
     for _ in range(MAX_SWAPS):
         keys, revision = _read(store)
@@ -113,12 +113,12 @@ def _change(store: Store, change: Callable[[Keys], Keys]) -> Keys:
         else:
             return changed
     raise ConflictError(
-        f"{store.url}/{layout.API_KEYS_DOCUMENT}: others changed it {MAX_SWAPS} times while we tried to"
+        f"{store.url}/{layout.API_KEYS_DOCUMENT}: others changed it {MAX_SWAPS} times during this change: try again"
     )
 
 
 def _read(store: Store) -> tuple[Keys, Any]:
-    """The keys, and the state that was read; none where nobody has made any."""
+    """Return the keys and their revision; no keys if nobody has made any."""
     try:
         stored = store.read(layout.API_KEYS_DOCUMENT)
     except ObjectNotFoundError:
@@ -127,7 +127,7 @@ def _read(store: Store) -> tuple[Keys, Any]:
 
 
 def _row(key: Key) -> output.Row:
-    """What is said of a key."""
+    """Return a key as a row of the list."""
     now = datetime.now(UTC)
     state = "revoked" if key.revoked_at else "good" if key.is_valid(now) else "expired"
     return {
@@ -152,10 +152,10 @@ def _parse_models(text: str) -> tuple[str, ...]:
 
 
 def _parse_expiry(text: str, now: datetime) -> datetime:
-    """A time in the future.
+    """Return a time in the future.
 
     Raises:
-        UsageError: not a time, or one that has passed.
+        UsageError: The text is not a time, or the time has passed.
     """
     try:
         found = datetime.fromisoformat(text)

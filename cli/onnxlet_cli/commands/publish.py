@@ -23,7 +23,7 @@ from onnxlet_publishing.publish import store_all
 from onnxlet_publishing.sign import load_sign
 
 MANY_FILES = 10
-"""From this many files on, the name of each is printed if the error stream is not a terminal."""
+"""The number of files from which on their names are printed if the error stream is not a terminal."""
 NAMED_REFUSALS = 50
 """The most refused files that one error names; it counts the others."""
 
@@ -74,7 +74,7 @@ class Published:
 
     manifest: Manifest
     notes: list[str]
-    """What publishing decided for the model, and what it changed in the graph."""
+    """The decisions of publishing about the model, and its changes to the graph."""
     warnings: list[str]
 
 
@@ -113,7 +113,7 @@ def publish_files(
         path: A file or a folder.
         name: The name of a single model.
         declarations: What the user declares about a single model.
-        alias: The alias that shall name the new versions.
+        alias: The alias for the new versions.
         sign: Signs the manifests.
         keep_going: Publish the files of a folder that pass, even if others do not.
 

@@ -1,1 +1,1 @@
-"""What lets a version run in browsers: ONNX Runtime's build for them in the registry, and static folders."""
+"""Running a version in browsers: ONNX Runtime's build for them in the registry, and static folders."""

@@ -16,7 +16,7 @@ from onnxlet_cli.edge import runtime
 from onnxlet_publishing.errors import UsageError
 
 MODEL = "model"
-"""Where the version's files lie; `playground/export.js` reads them."""
+"""The folder of the version's files, which `playground/export.js` reads."""
 
 EXPORTED = '<body data-exported="true">'
 
@@ -27,27 +27,27 @@ REPLACED = {
     ),
     ' All routes are described in <a href="openapi.json">openapi.json</a>.': "",
 }
-"""What the functions' page says, and what a page says behind which there is no function."""
+"""Texts of the functions' page, and their replacements for a page without a function."""
 
 
 def export(registry: Registry, name: str, folder: Path, fetch: Callable[[], runtime.Files] | None = None) -> Manifest:
-    """Write the folder; gives the manifest of the version that is in it, the one that is live.
+    """Write the folder with the live version, and return the version's manifest.
 
     Args:
-        registry: Where the version and, from its second use on, the runtime are.
+        registry: The registry of the version, which also keeps the runtime from the first export on.
         name: The model.
         folder: A new folder, or an empty one.
-        fetch: Where the runtime comes from, if the registry has it not; see `runtime.install`.
+        fetch: Fetches the runtime if the registry lacks it; see `runtime.install`.
 
     Raises:
-        UsageError: a folder with something in it, or a model that generates: its loop is the functions'.
-        ModelNotFoundError, ArtifactError, StoreError: the version or the runtime cannot be had.
+        UsageError: The folder is not empty, or the model generates, which needs a function.
+        ModelNotFoundError, ArtifactError, StoreError: The version or the runtime cannot be read.
     """
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder}: expected a new or an empty folder")
     manifest = registry.resolve(name)
     if manifest.generation is not None:
-        raise UsageError(f'model "{name}" generates: the loop around its graph runs in the functions alone')
+        raise UsageError(f'model "{name}" generates: the loop around its graph runs only in the functions')
     files = runtime.install(registry.store, fetch)
     _write_page(folder)
     _write_runtime(folder / "edge", files)
@@ -63,7 +63,7 @@ def _write_page(folder: Path) -> None:
     index = (pages / playground.INDEX).read_text()
     (pages / playground.INDEX).unlink()
     for served, exported in REPLACED.items():
-        assert served in index, f"the page says no more: {served}"
+        assert served in index, f"the page no longer says: {served}"
         index = index.replace(served, exported)
     (folder / playground.INDEX).write_text(index)
 

@@ -22,20 +22,20 @@ class Package:
     name: str
     version: str
     sha512: str
-    """As base64, which the registry calls its integrity."""
+    """The digest in base64, which the registry calls integrity."""
 
     def __str__(self) -> str:
-        """Its name and version."""
+        """Return the name and the version."""
         return f"{self.name}-{self.version}"
 
     def url(self) -> str:
-        """Where it is: in npm's registry, or in the one that `NPM_CONFIG_REGISTRY` names."""
+        """Return the URL in npm's registry, or in the one that `NPM_CONFIG_REGISTRY` names."""
         registry = os.environ.get("NPM_CONFIG_REGISTRY") or DEFAULT_REGISTRY
         return f"{registry.rstrip('/')}/{self.name}/-/{self}.tgz"
 
 
 def fetch(package: Package, paths: Sequence[str]) -> list[bytes]:
-    """Files of a package, by their paths in it.
+    """Return files of a package by their paths in it.
 
     Raises:
         ServiceError: the registry does not send the package, or sends another one.

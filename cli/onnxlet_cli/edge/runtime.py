@@ -15,18 +15,18 @@ PACKAGE = npm.Package(
     _VERSION,
     "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ==",
 )
-"""Its files are those of `layout.EDGE_FILES`; nothing else is ever served to a browser."""
+"""The package with the files of `layout.EDGE_FILES`, the only ones that are served to browsers."""
 
 Files = dict[str, bytes]
 """The files of the runtime, each as gzip, by their names."""
 
 
 def install(store: Store, fetch: Callable[[], Files] | None = None) -> Files:
-    """Return the files of the runtime; put those into the registry that it lacks, or that are not the published ones.
+    """Return the files of the runtime, and replace missing or altered ones in the registry.
 
     Args:
         store: The registry's root.
-        fetch: Where the files come from, if they are needed; by default from the package.
+        fetch: Fetches the files if they are needed, by default from the package.
 
     Raises:
         ServiceError: the package cannot be downloaded, or is not the published one.
@@ -56,7 +56,7 @@ def forged(store: Store) -> list[str]:
 
 
 def is_installed(store: Store) -> bool:
-    """Return whether the registry has all files of the runtime; whether they are genuine says `forged`."""
+    """Return whether the registry has all files of the runtime; `forged` checks their contents."""
     return all(_read(store, name) for name in layout.EDGE_FILES)
 
 
@@ -68,6 +68,6 @@ def _read(store: Store, name: str) -> Stored | None:
 
 
 def fetch_files() -> Files:
-    """The files of the package; raises as `npm.fetch`."""
+    """Return the files of the package; raises as `npm.fetch`."""
     found = npm.fetch(PACKAGE, [f"dist/{name}" for name in layout.EDGE_FILES])
     return {name: gzip.compress(data, mtime=0) for name, data in zip(layout.EDGE_FILES, found, strict=True)}

@@ -1,4 +1,4 @@
-"""A folder as a bucket, read-only: it answers a GET as S3 and Cloud Storage do, for the functions' own store."""
+"""A folder served as a read-only bucket, with the GET responses of S3 and Cloud Storage."""
 
 import hashlib
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ NAME = "inbox"
 
 @contextmanager
 def serve_bucket(folder: Path) -> Iterator[str]:
-    """Serve the files under `folder` as the objects of the bucket `NAME`; gives the endpoint's URL."""
+    """Serve the files under `folder` as the objects of the bucket `NAME`, and yield the endpoint's URL."""
 
     class BucketHandler(Handler):
         def do_GET(self) -> None:
-            """GET and HEAD of an object."""
+            """Send an object, or for HEAD its headers."""
             bucket, _, key = unquote(self.path.partition("?")[0]).lstrip("/").partition("/")
             file = _find(folder, key)
             if bucket != NAME:
@@ -32,7 +32,7 @@ def serve_bucket(folder: Path) -> Iterator[str]:
         do_HEAD = do_GET
 
         def send_file(self, file: Path) -> None:
-            """A whole object, with what obstore wants to know of it."""
+            """Send a whole object with the headers that obstore needs."""
             data = file.read_bytes()
             headers = {
                 "etag": f'"{etag_of(data)}"',
@@ -42,7 +42,7 @@ def serve_bucket(folder: Path) -> Iterator[str]:
             self.reply(200, data, headers)
 
         def missing(self, code: str) -> None:
-            """The 404 that both clouds' XML APIs give."""
+            """Send the 404 of both clouds' XML APIs."""
             body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code></Error>'
             self.reply(404, body.encode(), {"content-type": "application/xml"})
 
@@ -51,7 +51,7 @@ def serve_bucket(folder: Path) -> Iterator[str]:
 
 
 def etag_of(data: bytes) -> str:
-    """S3's etag of an object that was put in one piece."""
+    """Return S3's etag of an object that was uploaded in one piece."""
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 

@@ -37,7 +37,7 @@ def serve_cloud_function(
         source: The Python file with the entry point; None takes the functions' `main.py`.
 
     Raises:
-        MachineError: the port is taken, or the function did not start.
+        MachineError: The port is taken, or the function did not start.
     """
     port = _require_free(port)
     place = {"FUNCTION_TARGET": target, "HOST": HOST, "PORT": str(port)}
@@ -62,7 +62,7 @@ def _log_tail(log: IO[bytes] | None) -> str:
 
 
 def _require_free(port: int) -> int:
-    """The port itself, or a free one for 0."""
+    """Return the port itself, or a free one for 0."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

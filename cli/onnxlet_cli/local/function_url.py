@@ -17,7 +17,7 @@ from onnxlet_cli.local.http import HOST, Handler, serving
 from onnxlet_cli.local.runtime_api import FunctionError
 
 MAX_EVENT_BYTES = 6 * 1024 * 1024
-"""Of a synchronous invocation, the event's JSON and base64 included."""
+"""The largest event of a synchronous invocation, including its JSON and base64."""
 
 TOO_LARGE = f"Request must be smaller than {MAX_EVENT_BYTES} bytes for the InvokeFunction operation"
 
@@ -31,7 +31,7 @@ TEXT_TYPES = ("application/json", "application/javascript", "application/xml")
 
 @contextmanager
 def serve_function_url(invoke: Callable[[object], Any], port: int = 0) -> Iterator[str]:
-    """Answer HTTP with what `invoke` makes of the events; gives the URL."""
+    """Answer HTTP requests with the results of `invoke`, and yield the URL."""
 
     class UrlHandler(Handler):
         def answer(self) -> None:
@@ -58,7 +58,7 @@ def serve_function_url(invoke: Callable[[object], Any], port: int = 0) -> Iterat
 
 
 def to_event(method: str, path: str, query: str, headers: Message, body: bytes) -> dict[str, Any]:
-    """The event of payload format 2.0 for a request; `path` and `query` as they were received."""
+    """Return the event of payload format 2.0 for a request; `path` and `query` are the received bytes."""
     names = {name.lower() for name in headers}
     text = _text_of(body, headers.get_content_type() if "content-type" in headers else "")
     return {
@@ -87,10 +87,10 @@ def to_event(method: str, path: str, query: str, headers: Message, body: bytes) 
 
 
 def from_result(result: Any) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of a function's result.
+    """Return status, headers and body of a function's result.
 
     Raises:
-        ValueError, TypeError, AttributeError: not a result of payload format 2.0.
+        ValueError, TypeError, AttributeError: It is not a result of payload format 2.0.
     """
     status = result.get("statusCode")
     body = result.get("body", "")
@@ -100,7 +100,7 @@ def from_result(result: Any) -> tuple[int, dict[str, str], bytes]:
 
 
 def _text_of(body: bytes, media_type: str) -> str | None:
-    """The body as text where Lambda passes it so, else None."""
+    """Return the body as text if Lambda passes it as text, else None."""
     is_text = media_type.startswith("text/") or media_type in TEXT_TYPES or media_type.endswith(("+json", "+xml"))
     if not is_text:
         return None
@@ -111,7 +111,7 @@ def _text_of(body: bytes, media_type: str) -> str | None:
 
 
 def _read_body(handler: Handler) -> bytes | None:
-    """The request's body; None where it was refused already."""
+    """Return the request's body; None if the request was refused already."""
     if "transfer-encoding" in handler.headers:
         _refuse(handler, 411, "Length Required")
         return None
@@ -127,13 +127,13 @@ def _read_body(handler: Handler) -> bytes | None:
 
 
 def _drain(handler: Handler, length: int) -> None:
-    """Read a body away: a client that still sends does not see an answer."""
+    """Read and discard a body: a client that is still sending does not read the response."""
     while length > 0 and (chunk := handler.rfile.read(min(length, DRAIN_CHUNK_BYTES))):
         length -= len(chunk)
 
 
 def _refuse(handler: Handler, status: int, message: str) -> None:
-    """Answer as Lambda itself does, without the function; what is unread goes with the connection."""
+    """Respond as Lambda itself does, without the function; closing the connection discards unread bytes."""
     handler.close_connection = True
     headers = {"content-type": "application/json", "connection": "close"}
     handler.reply(status, json.dumps({"Message": message}).encode(), headers)

@@ -1,4 +1,4 @@
-"""The user's access token for Google, in a file for the functions on this machine: they cannot read all credentials."""
+"""A file with the user's Google access token: functions on this machine cannot read every kind of credentials."""
 
 import threading
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from onnxlet_publishing.errors import AccountError
 from onnxlet_publishing.google_identity import Identity
 
 VARIABLE = "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE"
-"""gcloud's own name for it, which functions read, too."""
+"""The variable of gcloud for such a file, which the functions also read."""
 
 RENEW_S = 20 * 60
-"""A third of a token's life: two attempts may fail."""
+"""A third of a token's lifetime, so two renewals may fail."""
 
 
 @contextmanager
 def token_file(identity: Identity, renew_s: float = RENEW_S) -> Iterator[dict[str, str]]:
-    """Keep a token in a file that nobody else can read while the context lasts; gives the variable that names it.
+    """Keep a token in a file that nobody else can read while the context lasts, and yield the variable that names it.
 
     Raises:
-        CredentialsError: Google does not accept the credentials.
+        AccountError: Google does not accept the credentials.
     """
     done = threading.Event()
     with TemporaryDirectory() as folder:
@@ -37,7 +37,7 @@ def token_file(identity: Identity, renew_s: float = RENEW_S) -> Iterator[dict[st
 
 
 def _renew(path: Path, identity: Identity, done: threading.Event, renew_s: float) -> None:
-    """Write a new token now and then; where Google gives none, the last one goes on to be good for a while."""
+    """Write a new token from time to time; if Google issues none, the last one stays valid for a while."""
     while not done.wait(renew_s):
         try:
             _write(path, identity.token())
@@ -46,7 +46,7 @@ def _renew(path: Path, identity: Identity, done: threading.Event, renew_s: float
 
 
 def _write(path: Path, token: str) -> None:
-    """Replace the file whole: a function may be reading it."""
+    """Replace the file atomically: a function may be reading it."""
     new = path.with_suffix(".new")
     new.write_text(token)
     new.replace(path)

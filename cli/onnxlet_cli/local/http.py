@@ -1,4 +1,4 @@
-"""Small HTTP servers on this machine's loopback address, for the stand-ins of the clouds' own."""
+"""Small HTTP servers on the loopback address, which stand in for services of the clouds."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -11,17 +11,17 @@ HOST = "127.0.0.1"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """A handler that keeps connections open and its peace."""
+    """A handler that keeps connections open and logs nothing."""
 
     protocol_version = "HTTP/1.1"
-    # Without it the small writes of a reply wait for the client's delayed acknowledgement, some 40 ms.
+    # Else the small writes of a response wait for the client's delayed acknowledgement, about 40 ms.
     disable_nagle_algorithm = True
 
     def reply(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        """Send a whole reply; the body is left out for HEAD."""
+        """Send a whole response; for HEAD without the body."""
         self.send_response(status)
         lengths = {"content-length": str(len(body))}
-        if self.command == "HEAD":  # then a function says what its answer to GET would have
+        if self.command == "HEAD":  # the function states the length of its response to GET
             lengths |= {name: value for name, value in headers.items() if name.lower() == "content-length"}
         for name, value in headers.items():
             if name.lower() != "content-length":
@@ -33,7 +33,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's signature
-        """Say nothing: what matters is in the function's own log."""
+        """Log nothing: the function has its own log."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -43,10 +43,10 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def serving(handler: type[Handler], port: int = 0) -> Iterator[str]:
-    """Run a server while the context lasts; gives its URL. Port 0 takes a free one.
+    """Run a server while the context lasts, and yield its URL; port 0 takes a free one.
 
     Raises:
-        MachineError: the port is taken.
+        MachineError: The port is taken.
     """
     try:
         server = _Server((HOST, port), handler)

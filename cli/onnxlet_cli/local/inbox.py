@@ -1,4 +1,4 @@
-"""The inbox: a file dropped into a folder becomes the event that the cloud's bucket would send."""
+"""The inbox: a file copied into a folder becomes the event that the cloud's bucket would send."""
 
 import json
 import logging
@@ -15,9 +15,9 @@ from urllib.parse import quote_plus
 from onnxlet_cli.local.bucket import NAME, etag_of
 
 LOOK_S = 0.1
-"""Between two looks; a file that did not change between them is complete."""
+"""The time between two scans; a file that did not change between them is complete."""
 RETRY_PAUSES_S = (0.5, 2.0, 5.0)
-"""Before each further delivery of an event that the function raised on."""
+"""The pauses before an event is delivered again after the function failed."""
 UNFINISHED_SUFFIXES = (".part", ".tmp", ".crdownload", "~")
 
 logger = logging.getLogger("onnxlet")
@@ -40,7 +40,7 @@ def watching(folder: Path, deliver: Callable[[str], None]) -> Iterator[None]:
 
 
 def s3_notification(folder: Path, key: str) -> dict[str, Any]:
-    """The notification that S3 sends for a new object.
+    """Return the notification that S3 sends for a new object.
 
     Source: Amazon S3 user guide, "Event message structure".
     """
@@ -67,7 +67,7 @@ def s3_notification(folder: Path, key: str) -> dict[str, Any]:
 
 
 def storage_cloud_event(folder: Path, key: str) -> tuple[dict[str, str], bytes]:
-    """Headers and body of the CloudEvent, in binary mode, that Eventarc sends for a new object of Cloud Storage.
+    """Return headers and body of the binary CloudEvent that Eventarc sends for a new object of Cloud Storage.
 
     Source: CloudEvents HTTP protocol binding 1.0; google-cloudevents, `StorageObjectData`.
     """
@@ -99,7 +99,7 @@ def _watch(folder: Path, deliver: Callable[[str], None], is_over: threading.Even
 
 
 def _look(folder: Path) -> dict[str, State]:
-    """The complete-looking files in the folder, by key, with their state."""
+    """Return the state of each visible file in the folder by key, without unfinished downloads."""
     found = {}
     for path in sorted(folder.rglob("*")):
         key = path.relative_to(folder).as_posix()
@@ -111,11 +111,11 @@ def _look(folder: Path) -> dict[str, State]:
 
 
 def _deliver(deliver: Callable[[str], None], key: str, is_over: threading.Event) -> None:
-    """Deliver an event, and again where the function raised, as the clouds do."""
+    """Deliver an event, and deliver it again if the function fails, as the clouds do."""
     for pause_s in (*RETRY_PAUSES_S, None):
         try:
             deliver(key)
-        except Exception as error:  # whatever it is, the next file must not wait for it forever
+        except Exception as error:  # no failure may block the files after this one
             logger.warning("%s: the function failed: %s", key, error)
             if pause_s is None or is_over.wait(pause_s):
                 return

@@ -1,4 +1,4 @@
-"""A Lambda function on this machine: the real awslambdaric, fed by our Runtime API."""
+"""A Lambda function on this machine: the real awslambdaric with our own Runtime API."""
 
 import subprocess
 import threading
@@ -12,16 +12,15 @@ from onnxlet_cli.local.process import running
 from onnxlet_cli.local.runtime_api import FunctionError, RuntimeApi
 
 MEMORY_MIB = 1769
-"""One full vCPU; what a function has where its environment does not say another size."""
+"""The memory of a function whose environment does not state it; it buys one full vCPU."""
 TIMEOUT_S = 60.0
 POLL_S = 0.05
 
 
 class LambdaFunction:
-    """One execution environment: one event at a time, a new process where the last one ended, as on Lambda."""
+    """An execution environment: it takes one event at a time, and a new process if the last one ended, as on Lambda."""
 
     def __init__(self, handler: str, environment: Mapping[str, str], log: IO[bytes] | None = None) -> None:
-        """Take what Lambda is told of a function: its handler (`main.aws_http`) and its environment."""
         self.handler = handler
         self.environment = environment
         self.log = log
@@ -31,7 +30,7 @@ class LambdaFunction:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "LambdaFunction":
-        """Start the process: Lambda's init phase begins."""
+        """Start the process, which begins Lambda's init phase."""
         self._start()
         return self
 
@@ -45,7 +44,7 @@ class LambdaFunction:
         """Send an event and wait for the function's result.
 
         Raises:
-            FunctionError: the function raised, did not start, took too long or its process ended.
+            FunctionError: The function raised, did not start, took too long, or its process ended.
         """
         with self._lock:
             if self._process is None or self._process.poll() is not None:

@@ -1,4 +1,4 @@
-"""A child process that runs the functions, and is gone when its context ends."""
+"""A child process that runs the functions and ends with its context."""
 
 import os
 import signal
@@ -22,8 +22,8 @@ def running(
 
     Args:
         command: The program and its arguments; `python` stands for this interpreter.
-        environment: Variables beside those of this process.
-        log: Where its output goes; None lets it through to our own error stream.
+        environment: Variables in addition to those of this process.
+        log: The file for its output; None sends it to our own error stream.
         folder: The current folder of the command, by default the functions'.
     """
     output = log or sys.stderr.buffer

@@ -1,4 +1,4 @@
-"""The Lambda Runtime API: what Lambda puts before a function's process, and awslambdaric talks to.
+"""The Lambda Runtime API: the HTTP API from which awslambdaric gets events and to which it posts results.
 
 Source: AWS Lambda developer guide, "Using the Lambda runtime API for custom runtimes".
 """
@@ -20,7 +20,7 @@ FUNCTION_ARN = "arn:aws:lambda:us-east-1:000000000000:function:onnxlet"
 
 
 class FunctionError(Exception):
-    """The function raised, did not start, or its process ended: what Lambda reports instead of a result."""
+    """The function raised, did not start, or its process ended, so Lambda has no result."""
 
 
 @dataclass
@@ -29,22 +29,22 @@ class Invocation:
 
     event: bytes
     deadline_ms: int
-    """Unix time."""
+    """The deadline in milliseconds of Unix time."""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     is_done: threading.Event = field(default_factory=threading.Event)
     result: bytes = b""
     error: str | None = None
 
     def finish(self, result: bytes = b"", error: str | None = None) -> None:
-        """Hand over the outcome."""
+        """Store the result or the error, and wake the waiting caller."""
         self.result, self.error = result, error
         self.is_done.set()
 
     def outcome(self) -> Any:
-        """The function's result.
+        """Return the function's result.
 
         Raises:
-            FunctionError: it raised.
+            FunctionError: The function raised.
         """
         if self.error is not None:
             raise FunctionError(self.error)
@@ -55,7 +55,6 @@ class RuntimeApi:
     """The endpoints for one process of a function."""
 
     def __init__(self) -> None:
-        """Start with nothing to do."""
         self._waiting: queue.Queue[Invocation | None] = queue.Queue()
         self._running: dict[str, Invocation] = {}
         self.init_error: str | None = None
@@ -68,12 +67,12 @@ class RuntimeApi:
 
     @contextmanager
     def serving(self) -> Iterator[str]:
-        """Serve the API; gives its host and port, as `AWS_LAMBDA_RUNTIME_API` wants them."""
+        """Serve the API, and yield its host and port as `AWS_LAMBDA_RUNTIME_API` expects them."""
         api = self
 
         class RuntimeHandler(Handler):
             def do_GET(self) -> None:
-                """`restore/next`: go on at once. `invocation/next`: wait for an event."""
+                """Answer `restore/next` at once, and `invocation/next` when there is an event."""
                 if self.path.endswith("/restore/next"):
                     self.reply(200, b"", {})
                     return
@@ -91,7 +90,7 @@ class RuntimeApi:
                 self.reply(200, invocation.event, headers)
 
             def do_POST(self) -> None:
-                """`invocation/{id}/response`, `invocation/{id}/error` and `init/error`."""
+                """Accept `invocation/{id}/response`, `invocation/{id}/error` and `init/error`."""
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 api.accept(self.path.removeprefix(PREFIX), body)
                 self.reply(202, b"{}", {"content-type": "application/json"})
@@ -103,14 +102,14 @@ class RuntimeApi:
                 self._waiting.put(None)  # frees the thread that waits for an event
 
     def take(self) -> Invocation | None:
-        """The next event; waits for it. None when the API is closing."""
+        """Wait for the next event and return it; None if the API is closing."""
         invocation = self._waiting.get()
         if invocation is not None:
             self._running[invocation.id] = invocation
         return invocation
 
     def accept(self, path: str, body: bytes) -> None:
-        """Take what the process posts: a result, or an error."""
+        """Store the result or the error that the process posts."""
         if path == "init/error":
             self.init_error = _describe(body)
             return

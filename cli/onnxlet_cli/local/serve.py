@@ -1,4 +1,4 @@
-"""Serve: the functions of one cloud on this machine, over HTTP and for files dropped into an inbox."""
+"""Serving: the functions of one cloud on this machine, over HTTP and for files in an inbox."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ from onnxlet_cli.local.function_url import serve_function_url
 from onnxlet_cli.local.google_token import token_file
 from onnxlet_cli.local.lambda_function import LambdaFunction
 from onnxlet_cli.registry import open_place
-from onnxlet_publishing.errors import CommandError, MachineError
+from onnxlet_publishing.errors import CommandError, MachineError, UsageError
 from onnxlet_publishing.google_identity import Identity, storage_of
 
 READY_TIMEOUT_S = 60
@@ -27,26 +27,26 @@ EVENT_TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class LocalSettings:
-    """What is served, and where."""
+    """The settings of `onnxlet serve`."""
 
     registry: str
     """The registry's root URL."""
     model: str | None
     """The default model."""
     port: int
-    """0 takes a free one."""
+    """The port of the HTTP function; 0 takes a free one."""
     inbox: Path | None = None
     outbox: Path | None = None
-    """None takes `outbox` beside the inbox."""
+    """The folder for results; None takes `outbox` next to the inbox."""
     edge: bool = False
-    """Whether browsers may run the models themselves: the registry has the runtime for them."""
+    """Whether browsers may run the models, because the registry has the runtime for them."""
     results: str | None = None
-    """The root URL for results where there is no inbox; a folder of this machine is made where it is missing."""
+    """The root URL or the folder for results if there is no inbox; a missing folder is created."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """The functions, running."""
+    """The running functions."""
 
     url: str
 
@@ -56,18 +56,19 @@ Deliver = Callable[[str], None]
 
 @contextmanager
 def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Iterator[Server]:
-    """Run one cloud's functions while the context lasts; gives them as soon as they answer.
+    """Run one cloud's functions while the context lasts, and yield them as soon as they answer.
 
     Args:
         cloud: `aws` or `gcp`.
-        settings: What is served, and where.
-        log: The file for the functions' output; None lets it through to the error stream.
+        settings: The models, the port and the folders.
+        log: The file for the functions' output; None sends it to the error stream.
 
     Raises:
-        MachineError: settings that contradict each other, a port that is taken, a function that does not start.
+        UsageError: The settings contradict each other.
+        MachineError: The port is taken, or the function does not start.
     """
     if cloud not in CLOUDS:
-        raise MachineError(f"cloud {cloud!r}: expected one of {', '.join(CLOUDS)}")
+        raise UsageError(f"cloud {cloud!r}: expected one of {', '.join(CLOUDS)}")
     _, start_objects, bucket_environment, scheme = CLOUDS[cloud]
     environment = {"ONNXLET_REGISTRY": settings.registry, "ONNXLET_EDGE": str(int(settings.edge))}
     if settings.model is not None:
@@ -91,12 +92,12 @@ def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Itera
 def serve_http(
     cloud: str, environment: dict[str, str], log: IO[bytes] | None = None, port: int = 0
 ) -> AbstractContextManager[str]:
-    """Run a cloud's HTTP function with nothing but these variables while the context lasts; gives its URL.
+    """Run a cloud's HTTP function with nothing but these variables while the context lasts, and yield its URL.
 
     Args:
         cloud: `aws` or `gcp`.
         environment: The function's variables.
-        log: Where its output goes; None lets it through.
+        log: The file for its output; None sends it to the error stream.
         port: 0 takes a free one.
     """
     start, *_ = CLOUDS[cloud]
@@ -105,7 +106,7 @@ def serve_http(
 
 @contextmanager
 def _google_token(settings: LocalSettings) -> Iterator[dict[str, str]]:
-    """Let functions that are on Cloud Storage have the user's own credentials; gives the variables for that."""
+    """Give functions on Cloud Storage the user's own credentials, and yield the variables that do so."""
     places = [place for place in (settings.registry, settings.results) if place and place.startswith("gs://")]
     identity = storage_of(places[0]).gcs_credentials if places else None
     if not isinstance(identity, Identity):
@@ -116,7 +117,7 @@ def _google_token(settings: LocalSettings) -> Iterator[dict[str, str]]:
 
 
 def wait() -> None:
-    """Wait until the user stops it."""
+    """Wait until the user stops the command."""
     with suppress(KeyboardInterrupt):
         threading.Event().wait()
 
@@ -149,13 +150,13 @@ def _serve_gcp_objects(folder: Path, environment: dict[str, str], log: IO[bytes]
 
 
 def _s3_environment(endpoint: str) -> dict[str, str]:
-    """By which a function takes an endpoint for S3."""
+    """Return the variables that make a function use an endpoint as S3."""
     credentials = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_REGION": "us-east-1"}
     return {**credentials, "AWS_ENDPOINT_URL_S3": endpoint}
 
 
 def _gcs_environment(endpoint: str) -> dict[str, str]:
-    """By which a function takes an endpoint for Cloud Storage."""
+    """Return the variables that make a function use an endpoint as Cloud Storage."""
     return {"STORAGE_EMULATOR_HOST": endpoint}
 
 
@@ -166,7 +167,7 @@ CLOUDS = {
 
 
 def _prepare_results(place: str) -> str:
-    """Return the URL of the place for results, which may be a folder."""
+    """Return the root URL for results, from a URL or a folder."""
     try:
         return open_place(place, create=True).url
     except (CommandError, OnnxletError, OSError) as error:
@@ -174,15 +175,15 @@ def _prepare_results(place: str) -> str:
 
 
 def _prepare_inbox(folder: Path, settings: LocalSettings, scheme: str) -> Path:
-    """Make the inbox and the outbox, and refuse what cannot work; gives the outbox."""
+    """Create the inbox and the outbox, refuse settings that cannot work, and return the outbox."""
     outbox = settings.outbox or folder.absolute().parent / "outbox"
     if settings.model is None:
-        raise MachineError("--inbox: object events need a model, expected --model NAME")
+        raise UsageError("--inbox: object events need a model, expected --model NAME")
     if settings.registry.startswith(scheme):
-        # The function is told that this scheme's endpoint is the inbox.
-        raise MachineError(f"--inbox: expected a registry that is not {scheme}, got {settings.registry}")
+        # This scheme's endpoint is the inbox.
+        raise UsageError(f"--inbox: expected a registry that is not {scheme}, got {settings.registry}")
     if outbox.resolve().is_relative_to(folder.resolve()):
-        raise MachineError(f"--outbox: expected a folder outside the inbox {folder}, got {outbox}")
+        raise UsageError(f"--outbox: expected a folder outside the inbox {folder}, got {outbox}")
     for path in (folder, outbox):
         path.mkdir(parents=True, exist_ok=True)
     return outbox
@@ -196,7 +197,7 @@ def _open_log(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _await_ready(url: str) -> None:
-    """Wait until the function answers, well or not: a missing model is its answer, not our failure."""
+    """Wait until the function responds; an error, as for a missing model, is a response too."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     while True:
         try:

@@ -17,6 +17,7 @@ from onnxlet.errors import OnnxletError
 from onnxlet.storage import Store, open_store
 from onnxlet.storage.connection import StorageSettings
 from onnxlet_cli.commands import keys
+from onnxlet_publishing.errors import CommandError
 
 Run = Callable[..., Result]
 
@@ -67,7 +68,7 @@ def test_a_key_is_made_listed_and_revoked(run: Run, store: Store) -> None:
 )
 def test_what_makes_no_sense_is_refused(run: Run, store: Store, arguments: list[str], words: str) -> None:
     done = run(*arguments)
-    assert isinstance(done.exception, OnnxletError)
+    assert isinstance(done.exception, CommandError | OnnxletError)
     assert re.search(words, str(done.exception))
     assert layout.API_KEYS_DOCUMENT not in store.keys("")
 

@@ -5,11 +5,11 @@ import pytest
 
 from onnxlet_cli.local.http import HOST
 from onnxlet_cli.local.serve import LocalSettings, serve
-from onnxlet_publishing.errors import MachineError
+from onnxlet_publishing.errors import MachineError, UsageError
 
 
 def refused(cloud: str, settings: LocalSettings, words: str) -> None:
-    with pytest.raises(MachineError, match=words), serve(cloud, settings):
+    with pytest.raises((MachineError, UsageError), match=words), serve(cloud, settings):
         pytest.fail("it was served")
 
 
