@@ -46,8 +46,8 @@ def imported(done: subprocess.CompletedProcess[str]) -> set[str]:
 MODULES = {
     "clouds": {"aws_http", "gcp_http"},
     "contract": {
-        *("alias", "artifact", "blob", "document", "generation", "golden", "json_tensors", "layout"),
-        *("light_orjson", "manifest", "tensors"),
+        *("alias", "artifact", "blob", "canonical_json", "declarations", "document", "generation", "golden"),
+        *("json_tensors", "layout", "light_orjson", "manifest", "tensors"),
     },
     "deadline": set(),
     "errors": set(),
