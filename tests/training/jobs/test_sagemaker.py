@@ -10,7 +10,6 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet_cli.jobs import Account, cloud_job, run_job
 from onnxlet_cli.local.http import Handler, serving
 from onnxlet_publishing.errors import AccountError, UsageError
@@ -266,13 +265,13 @@ def test_the_command_submits_follows_and_tells_the_end(api: Any, tmp_path: Path)
 @pytest.mark.parametrize(
     ("chosen", "output", "words"),
     [
-        ({"registry": "file:///home/me"}, "s3://runs", "--registry: expected a registry that the job can reach"),
+        ({"registry": "file:///home/me"}, "s3://runs", "--registry: expected an s3:// or gs:// registry"),
         ({}, "s3://runs", "--registry"),
-        ({"registry": "s3://models"}, "/home/me/runs", "--output: expected a URL"),
+        ({"registry": "s3://models"}, "/home/me/runs", "--output: expected an s3:// or gs:// URL"),
     ],
 )
 def test_what_a_machine_of_a_cloud_cannot_reach_is_refused(chosen: dict[str, object], output: str, words: str) -> None:
-    with pytest.raises(InvalidRequestError, match=words):
+    with pytest.raises(UsageError, match=words):
         cloud_job("digits", chosen, JOB.image, output)
 
 
@@ -299,5 +298,5 @@ def test_the_job_that_is_done_is_printed_for_machines(
 
 
 def test_a_cloud_that_is_none_is_refused() -> None:
-    with pytest.raises(InvalidRequestError, match="--on moon: expected one of sagemaker, vertex"):
+    with pytest.raises(UsageError, match="--on moon: expected one of sagemaker, vertex"):
         run_job("moon", JOB, Account(ROLE))
