@@ -1,4 +1,4 @@
-"""onnxlet: an ONNX model behind a cloud function; this package is everything that is deployed.
+"""An ONNX model behind a cloud function: this package is everything that is deployed.
 
 The layers, lowest first. A module imports from its own line and from the lines above it, never from a line below.
 

@@ -1,4 +1,4 @@
-"""orjson, imported without two modules that it only compares types with.
+"""An import of orjson without two modules that it only compares types with.
 
 While it is imported, orjson reads `uuid.UUID` and `dataclasses._FIELD`, to recognize such objects when it writes JSON.
 Functions write neither, and the two modules bring `inspect`, `ast` and `platform`: 10 ms of a cold start. During
