@@ -19,7 +19,7 @@ from onnxlet.contract.alias import SHADOW
 from onnxlet.contract.api_keys import Key, Keys
 from onnxlet.errors import OnnxletError
 from onnxlet.events import objects
-from onnxlet.events.sources import Inline, Message
+from onnxlet.events.messages import Inline, Message
 from onnxlet.http import Request
 from onnxlet.protocols.v2 import HEADER_LENGTH
 from onnxlet.registry.registry import Registry

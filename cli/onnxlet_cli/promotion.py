@@ -11,7 +11,7 @@ from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ArtifactError, ConflictError, ModelNotFoundError, UntrustedModelError
 from onnxlet.models.loading import load
 from onnxlet.registry.registry import Registry, Sign
-from onnxlet.settings.variables import parse_public_keys
+from onnxlet.settings.parsers import parse_public_keys
 from onnxlet_cli.deploy.cloud import Options
 from onnxlet_cli.deploy.deployment import find_cloud
 from onnxlet_cli.errors import DeploymentError

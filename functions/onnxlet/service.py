@@ -15,7 +15,7 @@ from onnxlet.models.batches import Batch, Outputs
 from onnxlet.models.cache import Models, run_ahead
 from onnxlet.models.model import Model
 from onnxlet.models.traffic import Selection, Traffic
-from onnxlet.observe.statistics import Statistics
+from onnxlet.observe.model_statistics import Statistics
 from onnxlet.registry.prefetch import Prefetch
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
@@ -23,7 +23,7 @@ from onnxlet.storage import Store, open_store
 from onnxlet.storage.allowed_objects import AllowedObjects
 
 if TYPE_CHECKING:
-    from onnxlet.access.api_keys import ApiKeys
+    from onnxlet.access.key_check import ApiKeys
 
 logger = logging.getLogger("onnxlet")
 
@@ -143,7 +143,7 @@ class Service:
         """Return the check of API keys; None if the function requires none."""
         if not self.settings.requires_keys:
             return None
-        from onnxlet.access.api_keys import ApiKeys  # most functions require no keys
+        from onnxlet.access.key_check import ApiKeys  # most functions require no keys
 
         return ApiKeys(lambda: self.traffic.models.registry.store, lambda: self.results, self.settings.refresh_s)
 

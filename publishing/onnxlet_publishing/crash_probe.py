@@ -26,9 +26,9 @@ from onnxlet import deadline, session
 from onnxlet.contract.manifest import Crash
 from onnxlet.contract.tensors import Tensor, TensorSpec
 from onnxlet.errors import ArtifactError, OnnxletError
-from onnxlet_publishing import child_process, sample_inputs
+from onnxlet_publishing import child_process, probe_inputs
 from onnxlet_publishing.child_process import MODEL, ResultCache
-from onnxlet_publishing.sample_inputs import Case
+from onnxlet_publishing.probe_inputs import Case
 
 if TYPE_CHECKING:
     import onnx  # too slow to import in a child
@@ -235,9 +235,9 @@ def _case(specs: Sequence[TensorSpec], number: int, progress: _Progress) -> Case
 
 
 def _cases(specs: Sequence[TensorSpec], progress: _Progress) -> Iterator[Case]:
-    ordinary = list(sample_inputs.ordinary(specs))
+    ordinary = list(probe_inputs.ordinary(specs))
     yield from ordinary
-    yield from sample_inputs.extreme(specs, ordinary[max(0, progress.ordinary)].sizes)
+    yield from probe_inputs.extreme(specs, ordinary[max(0, progress.ordinary)].sizes)
 
 
 class _Child:
@@ -263,7 +263,7 @@ class _Child:
         process because of the bound, it does not do so when the case runs once more without the bound.
         """
         _limit_memory()
-        first, count = self._progress.case, len(list(sample_inputs.ordinary(self._specs)))
+        first, count = self._progress.case, len(list(probe_inputs.ordinary(self._specs)))
         for number in range(first, count if self._progress.ordinary < 0 else 0):
             self._record(_Progress(number))
             started_s = time.process_time()

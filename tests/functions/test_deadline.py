@@ -9,7 +9,7 @@ from onnxlet import deadline
 from onnxlet.contract.artifact import Artifact
 from onnxlet.errors import DeadlineError
 from onnxlet.events import objects
-from onnxlet.events.sources import Inline, Message
+from onnxlet.events.messages import Inline, Message
 from onnxlet.http import Request, Response
 from onnxlet.registry.artifacts import Fetch
 from onnxlet.registry.registry import Registry

@@ -11,7 +11,7 @@ import boto3
 import obstore
 from PIL import Image
 
-from onnxlet.events.sources import ObjectReference
+from onnxlet.events.messages import ObjectReference
 from onnxlet.storage import Store, open_store
 from onnxlet.storage.connection import StorageSettings
 from tests.conftest import BUCKET

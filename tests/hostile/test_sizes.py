@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from onnxlet.events import objects
-from onnxlet.events.sources import Inline, Message
+from onnxlet.events.messages import Inline, Message
 from onnxlet.http import Request
 from onnxlet.protocols.v2 import HEADER_LENGTH
 from onnxlet.registry.registry import Registry

@@ -14,7 +14,7 @@ from onnxlet import session
 from onnxlet.contract import expectation
 from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.registry.registry import Registry
-from onnxlet.settings.variables import MEMORY_PER_CPU_MIB
+from onnxlet.settings.parsers import MEMORY_PER_CPU_MIB
 from onnxlet.storage import Store, open_store
 from onnxlet.storage.connection import StorageSettings
 from onnxlet_cli.bench.deployment import BASELINES, PYTHON, SITE_PACKAGES, Deployment, open_deployment

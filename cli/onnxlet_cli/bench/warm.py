@@ -8,7 +8,7 @@ from statistics import fmean
 
 import numpy as np
 
-from onnxlet.settings.variables import MEMORY_PER_CPU_MIB
+from onnxlet.settings.parsers import MEMORY_PER_CPU_MIB
 from onnxlet_cli.bench.cpu_quota import limited
 from onnxlet_cli.bench.deployment import BASELINES, SITE_PACKAGES
 from onnxlet_cli.bench.http_client import Client

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from onnxlet.settings.variables import MEMORY_PER_CPU_MIB
+from onnxlet.settings.parsers import MEMORY_PER_CPU_MIB
 from onnxlet_cli import output
 from onnxlet_cli.cost import workload as workloads
 from onnxlet_cli.cost.compare import compare, to_document

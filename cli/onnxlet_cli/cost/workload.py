@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from onnxlet.settings.variables import MEMORY_PER_CPU_MIB
+from onnxlet.settings.parsers import MEMORY_PER_CPU_MIB
 from onnxlet_cli.cost.json_file import read_object
 from onnxlet_publishing.errors import UsageError
 

@@ -14,7 +14,7 @@ from onnxlet.errors import (
     UntrustedModelError,
 )
 from onnxlet.registry.registry import Registry
-from onnxlet.settings.variables import parse_public_keys
+from onnxlet.settings.parsers import parse_public_keys
 from onnxlet_cli.deploy.aws.api_errors import aws_errors
 from onnxlet_cli.deploy.aws.stack import find_stack, list_resources
 from onnxlet_cli.doctor import function as http_function

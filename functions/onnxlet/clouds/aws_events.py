@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from onnxlet.errors import InvalidRequestError, json_shown, json_word
-from onnxlet.events.sources import Message, ObjectReference, Outcome
+from onnxlet.events.messages import Message, ObjectReference, Outcome
 
 CLOUDTRAIL_WRITES = frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload", "PostObject"})
 """CloudTrail's names of the requests that create an object."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from onnxlet.errors import InvalidRequestError
-from onnxlet.events.sources import Inline, Message, ObjectReference
+from onnxlet.events.messages import Inline, Message, ObjectReference
 
 STORAGE = "google.cloud.storage.object.v1."
 NEW_MESSAGE = "google.cloud.pubsub.topic.v1.messagePublished"

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from onnxlet.errors import OnnxletError, one_line
+from onnxlet.events.messages import Message, Outcome, Source
 from onnxlet.events.results import Failed, Final, Skipped, Written, process
-from onnxlet.events.sources import Message, Outcome, Source
 from onnxlet.observe import log
 from onnxlet.observe.log import WriteLine
 from onnxlet.observe.trace import parse_trace

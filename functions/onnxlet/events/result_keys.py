@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-from onnxlet.events.sources import ObjectReference, Source
+from onnxlet.events.messages import ObjectReference, Source
 
 MAX_READABLE_BYTES = 800
 """The longest part of a result's key that comes from its object's key. The stores take keys of 1,024 bytes."""

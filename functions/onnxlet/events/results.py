@@ -28,8 +28,8 @@ from onnxlet.errors import (
     SettingsError,
     TooLargeError,
 )
+from onnxlet.events.messages import ObjectReference, Source
 from onnxlet.events.result_keys import is_result_key, result_key
-from onnxlet.events.sources import ObjectReference, Source
 from onnxlet.limits import MAX_BODY_BYTES, RESULTS_MARGIN_S
 from onnxlet.models.batches import Batch, Outputs
 from onnxlet.models.model import Model

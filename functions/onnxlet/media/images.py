@@ -9,14 +9,14 @@ from onnxlet import memory
 from onnxlet.contract.declarations import CHANNELS, ImagePreprocess
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import OnnxletError, UnreadablePayloadError, UnsupportedMediaError
-from onnxlet.media import image_colours, image_files
+from onnxlet.media import image_colours, image_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from PIL import Image
 
-    from onnxlet.media.image_files import ImageFile
+    from onnxlet.media.image_headers import ImageFile
 
 FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
 """The supported media types with Pillow's names of the formats; Pillow tries no other format."""
@@ -57,11 +57,11 @@ def require_pillow() -> None:
 
 def sniff(body: bytes) -> str | None:
     """Return the media type of an image by its first bytes; None for anything else."""
-    if image_files.is_png(body):
+    if image_headers.is_png(body):
         return "image/png"
-    if image_files.is_jpeg(body):
+    if image_headers.is_jpeg(body):
         return "image/jpeg"
-    return "image/webp" if image_files.is_webp(body) else None
+    return "image/webp" if image_headers.is_webp(body) else None
 
 
 def decode(body: bytes, media_type: str, declaration: ImagePreprocess, *, is_whole: bool = False) -> Tensor:
@@ -84,7 +84,7 @@ def decode(body: bytes, media_type: str, declaration: ImagePreprocess, *, is_who
     prepare()
     if media_type not in FORMATS:
         raise UnsupportedMediaError(f"expected {', '.join(FORMATS)}, got {media_type[:80] or 'no media type'}")
-    file = image_files.parse(body, media_type)
+    file = image_headers.parse(body, media_type)
     size = (file.width, file.height) if is_whole else _size(file, declaration)
     memory.count_pixels(file.pixels)
     with memory.taken(_decoding_bytes(file, len(body), size)):
@@ -125,7 +125,7 @@ def resizing_bytes(pixels: Tensor, declaration: ImagePreprocess) -> int:
     count, height, width, channels = pixels.shape
     if not _is_shrunk(pixels, declaration):
         return KEPT_BYTES * count * height * width
-    one = (channels + 2 * image_files.PIXEL_BYTES) * height * width + STRIP_BYTES
+    one = (channels + 2 * image_headers.PIXEL_BYTES) * height * width + STRIP_BYTES
     return one + KEPT_BYTES * count * declaration.height * declaration.width
 
 

@@ -1,6 +1,6 @@
 """The log: one JSON line for each request or object, with CloudWatch's metrics or Cloud Logging's fields.
 
-Source: CloudWatch, "Embedded metric format specification"; Cloud Logging, "Structured logging".
+Source: Cloud Logging, "Structured logging".
 """
 
 from __future__ import annotations
@@ -8,18 +8,16 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
 from onnxlet.errors import OnnxletError, one_line
+from onnxlet.observe.metrics import embedded_metrics
 from onnxlet.observe.trace import Trace
 
 logger = logging.getLogger("onnxlet")
-
-NAMESPACE = "onnxlet"
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 """The methods that a line may name (RFC 9110, section 9.3; RFC 5789). Any other word is the client's own text."""
@@ -33,9 +31,6 @@ MAX_FRAMES = 12
 """The innermost frames of an error's traceback that are logged."""
 
 WriteLine = Callable[[Mapping[str, Any]], None]
-
-_METRICS = {"milliseconds": "Milliseconds", "run_ms": "Milliseconds", "failed": "Count", "refused": "Count"}
-"""The metrics of each request, with CloudWatch's units. AWS bills each of them."""
 
 
 def method_name(method: str) -> str:
@@ -57,7 +52,7 @@ def with_platform(line: Mapping[str, Any], trace: Trace, platform: str, project:
     }
     fields: dict[str, Any] = {}
     if platform == "lambda":
-        fields = _embedded_metrics(line)
+        fields = embedded_metrics(line)
     elif platform == "cloud-run":
         fields = _cloud_logging(line, trace, project)
     return {**line, "trace_id": trace.trace_id, "span_id": trace.span_id, **fields}
@@ -67,14 +62,6 @@ def write_line(line: Mapping[str, Any]) -> None:
     """Write one line of JSON to the log. Lines never hold payloads."""
     sys.stdout.write(orjson.dumps(line).decode() + "\n")
     sys.stdout.flush()
-
-
-def _embedded_metrics(line: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields from which CloudWatch makes metrics: by model if one answered."""
-    metrics = [{"Name": name, "Unit": unit} for name, unit in _METRICS.items() if line.get(name) is not None]
-    dimensions = [["model"]] if line.get("model") else [[]]
-    directive = {"Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": metrics}
-    return {"_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}}
 
 
 def _cloud_logging(line: Mapping[str, Any], trace: Trace, project: str | None) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from onnxlet.limits import DEFAULT_CACHE_MIB, DEFAULT_EXPLAIN_RUNS, DEFAULT_GENERATE_LENGTH, MAX_LENGTH, MIB
 from onnxlet.record import Record
-from onnxlet.settings import variables
-from onnxlet.settings.variables import DEFAULT_REFRESH_S, Platform
+from onnxlet.settings import parsers
+from onnxlet.settings.parsers import DEFAULT_REFRESH_S, Platform
 from onnxlet.storage.connection import ContainerCredentials, StorageSettings
 
 DEFAULT_STORAGE = StorageSettings()
@@ -87,39 +87,39 @@ class Settings(Record):
             SettingsError: a required variable is missing, a variable is malformed, or two contradict each other.
         """
         read = environment.get
-        registry = variables.parse_registry(read("ONNXLET_REGISTRY"))
-        inputs = variables.parse_inputs(read("ONNXLET_INPUTS"))
-        results = variables.parse_results(read("ONNXLET_RESULTS"), registry, inputs)
+        registry = parsers.parse_registry(read("ONNXLET_REGISTRY"))
+        inputs = parsers.parse_inputs(read("ONNXLET_INPUTS"))
+        results = parsers.parse_results(read("ONNXLET_RESULTS"), registry, inputs)
         function_bytes = _function_bytes(read("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"))
         generate_length = read("ONNXLET_GENERATE_LENGTH")
         return cls(
             registry=registry,
-            model=variables.parse_model(read("ONNXLET_MODEL")),
+            model=parsers.parse_model(read("ONNXLET_MODEL")),
             results=results,
-            requires_keys=variables.parse_access(read("ONNXLET_ACCESS")),
-            capture=variables.parse_capture(read("ONNXLET_CAPTURE"), results),
-            capture_inputs=variables.parse_flag("ONNXLET_CAPTURE_INPUTS", read("ONNXLET_CAPTURE_INPUTS")),
+            requires_keys=parsers.parse_access(read("ONNXLET_ACCESS")),
+            capture=parsers.parse_capture(read("ONNXLET_CAPTURE"), results),
+            capture_inputs=parsers.parse_flag("ONNXLET_CAPTURE_INPUTS", read("ONNXLET_CAPTURE_INPUTS")),
             inputs=inputs,
             variant=read("ONNXLET_VARIANT") or None,
             prefetch=read("ONNXLET_PREFETCH") or None,
-            public_keys=variables.parse_public_keys(read("ONNXLET_PUBLIC_KEYS")),
-            edge=variables.parse_flag("ONNXLET_EDGE", read("ONNXLET_EDGE")),
-            cors_origins=variables.parse_cors_origins(read("ONNXLET_CORS_ORIGINS")),
-            base_path=variables.parse_base_path(read("ONNXLET_BASE_PATH")),
-            explain_runs=variables.parse_explain_runs(read("ONNXLET_EXPLAIN_RUNS")),
-            generate_length=variables.parse_count(
+            public_keys=parsers.parse_public_keys(read("ONNXLET_PUBLIC_KEYS")),
+            edge=parsers.parse_flag("ONNXLET_EDGE", read("ONNXLET_EDGE")),
+            cors_origins=parsers.parse_cors_origins(read("ONNXLET_CORS_ORIGINS")),
+            base_path=parsers.parse_base_path(read("ONNXLET_BASE_PATH")),
+            explain_runs=parsers.parse_explain_runs(read("ONNXLET_EXPLAIN_RUNS")),
+            generate_length=parsers.parse_count(
                 "ONNXLET_GENERATE_LENGTH", generate_length, DEFAULT_GENERATE_LENGTH, MAX_LENGTH
             ),
-            refresh_s=variables.parse_refresh(read("ONNXLET_REFRESH_S")),
+            refresh_s=parsers.parse_refresh(read("ONNXLET_REFRESH_S")),
             function_bytes=function_bytes,
             memory_bytes=_memory_bytes(read("ONNXLET_MEMORY_MIB"), function_bytes),
             cache=_parse_cache(read("ONNXLET_CACHE"), read("ONNXLET_CACHE_MIB")),
             storage=storage_from_environment(environment),
-            threads=variables.count_threads(function_bytes),
-            timeout_s=variables.parse_timeout(read("ONNXLET_TIMEOUT_S")),
-            platform=variables.find_platform(environment),
-            is_on_demand=variables.is_started_on_demand(environment),
-            is_snapshotted=read("AWS_LAMBDA_INITIALIZATION_TYPE") == variables.SNAPSHOT,
+            threads=parsers.count_threads(function_bytes),
+            timeout_s=parsers.parse_timeout(read("ONNXLET_TIMEOUT_S")),
+            platform=parsers.find_platform(environment),
+            is_on_demand=parsers.is_started_on_demand(environment),
+            is_snapshotted=read("AWS_LAMBDA_INITIALIZATION_TYPE") == parsers.SNAPSHOT,
             project=read("GOOGLE_CLOUD_PROJECT") or None,
         )
 
@@ -161,11 +161,11 @@ def _function_bytes(memory_mib: str | None) -> int | None:
 
 def _memory_bytes(text: str | None, function_bytes: int | None) -> int | None:
     if text:
-        return variables.parse_mib("ONNXLET_MEMORY_MIB", text)
+        return parsers.parse_mib("ONNXLET_MEMORY_MIB", text)
     return None if function_bytes is None else function_bytes // 2
 
 
 def _parse_cache(folder: str | None, size: str | None) -> CacheSettings | None:
     if not folder:
         return None
-    return CacheSettings(folder, variables.parse_mib("ONNXLET_CACHE_MIB", size or str(DEFAULT_CACHE_MIB)))
+    return CacheSettings(folder, parsers.parse_mib("ONNXLET_CACHE_MIB", size or str(DEFAULT_CACHE_MIB)))

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from onnxlet.clouds import aws_events
-from onnxlet.events.sources import ObjectReference
+from onnxlet.events.messages import ObjectReference
 from onnxlet_cli.bench.events import PHOTOS, measure_events, to_event, to_label
 from onnxlet_cli.bench.options import Options
 from onnxlet_cli.errors import WrongAnswerError

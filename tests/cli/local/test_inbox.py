@@ -6,7 +6,7 @@ from pathlib import Path
 from cloudevents.http import from_http
 
 from onnxlet.clouds import aws_events, gcp_events
-from onnxlet.events.sources import Message, ObjectReference
+from onnxlet.events.messages import Message, ObjectReference
 from onnxlet_cli.local.inbox import s3_notification, storage_cloud_event, watching
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from onnxlet.clouds import aws_events
 from onnxlet.errors import InvalidRequestError
-from onnxlet.events.sources import Message, ObjectReference, Outcome
+from onnxlet.events.messages import Message, ObjectReference, Outcome
 from onnxlet.record import replace
 
 EVENTS = Path(__file__).parents[2] / "events"

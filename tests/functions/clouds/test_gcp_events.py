@@ -7,7 +7,7 @@ from cloudevents.http import CloudEvent, from_json
 
 from onnxlet.clouds import gcp_events
 from onnxlet.errors import InvalidRequestError
-from onnxlet.events.sources import Inline, Message, ObjectReference
+from onnxlet.events.messages import Inline, Message, ObjectReference
 
 EVENTS = Path(__file__).parents[2] / "events"
 EVENT = (EVENTS / "gcp_storage_finalized.json").read_text()

@@ -9,8 +9,8 @@ from onnxlet.errors import (
     InvalidRequestError,
     StoreError,
 )
+from onnxlet.events.messages import Message, ObjectReference
 from onnxlet.events.objects import answer, tally
-from onnxlet.events.sources import Message, ObjectReference
 from onnxlet.service import Service
 from onnxlet.settings import Settings
 from onnxlet.storage import Store

@@ -1,7 +1,7 @@
 import pytest
 
+from onnxlet.events.messages import Inline, ObjectReference
 from onnxlet.events.result_keys import MAX_PART_BYTES, MAX_READABLE_BYTES, is_result_key, readable, result_key
-from onnxlet.events.sources import Inline, ObjectReference
 from onnxlet.record import replace
 
 

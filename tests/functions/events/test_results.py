@@ -18,10 +18,10 @@ from onnxlet.errors import (
     SettingsError,
     StoreError,
 )
+from onnxlet.events.messages import ObjectReference, Source
 from onnxlet.events.result_keys import is_result_key, result_key
 from onnxlet.events.results import Failed, Written
 from onnxlet.events.results import process as process_all
-from onnxlet.events.sources import ObjectReference, Source
 from onnxlet.limits import MAX_INFLATED_BYTES, MIB
 from onnxlet.memory import RESERVED_BYTES
 from onnxlet.models.traffic import Selection

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from onnxlet.events.messages import Inline, Message
 from onnxlet.events.objects import answer
-from onnxlet.events.sources import Inline, Message
 from onnxlet.http import Request, Response
 from onnxlet.observe.capture import MAX_INPUT_BYTES
 from onnxlet.record import replace

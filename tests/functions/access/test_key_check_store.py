@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from onnxlet import deadline
-from onnxlet.access.api_keys import MAX_REFRESH_S, MAX_STALE_S, ApiKeys
+from onnxlet.access.key_check import MAX_REFRESH_S, MAX_STALE_S, ApiKeys
 from onnxlet.contract import api_keys
 from onnxlet.errors import StoreError, UnauthenticatedError
 from onnxlet.record import replace

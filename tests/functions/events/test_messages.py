@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from onnxlet.events.sources import Inline, ObjectReference
+from onnxlet.events.messages import Inline, ObjectReference
 
 
 def test_an_objects_url_is_not_encoded() -> None:

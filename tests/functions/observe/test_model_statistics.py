@@ -2,7 +2,7 @@ import pytest
 
 from onnxlet.contract.manifest import Manifest
 from onnxlet.models.model import Model
-from onnxlet.observe.statistics import MAX_VERSIONS, Statistics
+from onnxlet.observe.model_statistics import MAX_VERSIONS, Statistics
 from onnxlet.record import replace
 from onnxlet_publishing.gate import check
 from tests.helpers import graphs

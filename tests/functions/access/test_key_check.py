@@ -196,7 +196,7 @@ def test_a_function_without_the_gatedoes_not_import_it(tmp_path: Path) -> None:
     program = (
         "import sys; from onnxlet.web.app import App; from onnxlet.settings import Settings; "
         f"App(Settings({tmp_path.as_uri()!r})); "
-        "print([name for name in sys.modules if 'onnxlet.access.api_keys' in name or 'onnxlet.access.quota' in name "
+        "print([name for name in sys.modules if 'onnxlet.access.key_check' in name or 'onnxlet.access.quota' in name "
         "or 'contract.access' in name])"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "[]\n"
