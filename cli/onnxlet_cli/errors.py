@@ -2,6 +2,7 @@
 
 CommandError
 ├── ToolError            a program that the command runs (sam, terraform, npm, pip) failed
+├── PackageError         a package, or a wheel for it, is not what a cloud can run
 ├── DeploymentError      a deployment, or a part of it, failed or cannot be changed as requested
 ├── ServiceError         a server that the command asked (an API, a deployed function) failed to answer
 ├── FreshProcessError    a process that the benchmark started did not answer
@@ -13,6 +14,10 @@ from onnxlet_publishing.errors import CommandError
 
 class ToolError(CommandError):
     """A program that the command runs failed."""
+
+
+class PackageError(CommandError):
+    """A package, or a wheel for it, is not what a cloud can run."""
 
 
 class DeploymentError(CommandError):

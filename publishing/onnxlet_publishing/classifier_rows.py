@@ -82,7 +82,7 @@ class Question:
 
     @classmethod
     def from_json(cls, text: str) -> "Question":
-        """Read the parent's document."""
+        """Read the document that the parent process sent."""
         document = json.loads(text)
         return cls(inputs=child_process.specs_from_json(document.pop("inputs")), **document)
 

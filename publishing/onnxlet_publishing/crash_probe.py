@@ -306,7 +306,7 @@ def _limit_memory() -> None:
 
 
 def main(folder: str, option: str = "") -> None:
-    """Run the child's side."""
+    """Run the probe in the child process."""
     child_process.forbid_core_dumps()
     try:
         child = _Child(Path(folder))

@@ -57,7 +57,7 @@ class Package:
 
     @property
     def size_bytes(self) -> int:
-        """The size after unpacking."""
+        """The size after unpacking, in bytes."""
         return sum(part.size_bytes for part in self.parts)
 
 
@@ -74,7 +74,7 @@ def build(options: Options, report: Report, fetch: Fetch = wheels.fetch) -> Pack
     Raises:
         UsageError: The options exclude each other, or there is no wheel for the target.
         MachineError: The folder cannot be written, or the wheels cannot be fetched.
-        ArtifactError: A wheel is not as expected, or the package answers wrongly.
+        PackageError: A wheel is not as expected, or the package answers wrongly.
     """
     target = options.target
     pins = _pins(options)
@@ -169,7 +169,7 @@ def _prove(
 
     Raises:
         UsageError: There is no wheel for the target; the cloud would not find one either.
-        ArtifactError: The package answers wrongly.
+        PackageError: The package answers wrongly.
     """
     try:
         interpreter = find_interpreter(options.target, python)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from onnxlet.errors import ArtifactError
+from onnxlet_cli.errors import PackageError
 
 LAMBDA_FOLDER = "/var/task"
 """The folder into which Lambda unpacks a zip; tracebacks name it instead of a folder of this machine."""
@@ -42,7 +42,7 @@ def compile_tree(tree: Path, python: Path) -> None:
     Python uses this bytecode without checking its source (`unchecked-hash`), as a zip has no times to compare.
 
     Raises:
-        ArtifactError: a module does not compile.
+        PackageError: a module does not compile.
     """
     options = ["-q", "-j", "1", "-s", str(tree), "-p", LAMBDA_FOLDER, "--invalidation-mode", "unchecked-hash"]
     # A fixed seed and one process make the bytes reproducible.
@@ -55,7 +55,7 @@ def compile_tree(tree: Path, python: Path) -> None:
         check=False,
     )
     if done.returncode:
-        raise ArtifactError(f"{python} does not compile the package: {(done.stdout or done.stderr)[:400]}")
+        raise PackageError(f"{python} does not compile the package: {(done.stdout or done.stderr)[:400]}")
 
 
 def _asked(command: str, version: str) -> Path | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from io import BytesIO
 
-from onnxlet.errors import ArtifactError
+from onnxlet_cli.errors import PackageError
 
 MAGIC = b"\x7fELF"
 CLASS_64_LITTLE_ENDIAN = b"\x02\x01"
@@ -41,10 +41,10 @@ def parse_library(data: bytes, path: str) -> Library:
     """Read a library; `path` names it in errors.
 
     Raises:
-        ArtifactError: The file is damaged, or not a 64-bit little-endian ELF file.
+        PackageError: The file is damaged, or not a 64-bit little-endian ELF file.
     """
     if not is_elf(data) or data[4:6] != CLASS_64_LITTLE_ENDIAN:
-        raise ArtifactError(f"{path}: expected a 64-bit little-endian ELF file")
+        raise PackageError(f"{path}: expected a 64-bit little-endian ELF file")
     # Imported only here: the doctor, which reads only headers, needs no parser.
     from elftools.common.exceptions import ELFError
     from elftools.elf.dynamic import DynamicSegment
@@ -54,5 +54,5 @@ def parse_library(data: bytes, path: str) -> Library:
         segments = [one for one in ELFFile(BytesIO(data)).iter_segments() if isinstance(one, DynamicSegment)]
         needed = tuple(str(getattr(tag, NEEDED)) for segment in segments for tag in segment.iter_tags("DT_NEEDED"))
     except (ELFError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: a damaged ELF file: {error}") from error  # pyelftools trusts offsets and types
+        raise PackageError(f"{path}: a damaged ELF file: {error}") from error  # pyelftools trusts offsets and types
     return Library(int.from_bytes(data[18:20], "little"), needed)

@@ -18,8 +18,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.tensors import DATATYPES, Tensor
-from onnxlet.errors import ArtifactError
 from onnxlet.media.images import FORMATS
+from onnxlet_cli.errors import PackageError
 from onnxlet_cli.local.function_url import from_result, to_event
 from onnxlet_cli.local.lambda_function import MEMORY_MIB
 from onnxlet_cli.package import asked
@@ -76,7 +76,7 @@ def prove(archive: Path, interpreter: Interpreter, dependencies: Path | None = N
         has_images: Whether the package decodes images.
 
     Raises:
-        ArtifactError: It does not start, answers wrongly, or loads modules from outside.
+        PackageError: It does not start, answers wrongly, or loads modules from outside.
     """
     with TemporaryDirectory() as work:
         tree = Path(work) / "task"
@@ -90,7 +90,7 @@ def prove(archive: Path, interpreter: Interpreter, dependencies: Path | None = N
         answered = ask(interpreter, folders, events, _environment(registry))
     _check_answers(answered["results"], questions)
     if answered["foreign"]:
-        raise ArtifactError(
+        raise PackageError(
             f"the package loads modules that it does not contain: {', '.join(answered['foreign'])[:400]}"
         )
     return Proof(
@@ -182,7 +182,7 @@ def ask(
         environment: All of the process's variables.
 
     Raises:
-        ArtifactError: the process failed, or took too long.
+        PackageError: the process failed, or took too long.
     """
     result = folders[0].parent / "result.json"
     try:
@@ -197,10 +197,10 @@ def ask(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ArtifactError(f"the package does not run on its own: no answer within {TIMEOUT_S} s") from error
+        raise PackageError(f"the package does not run on its own: no answer within {TIMEOUT_S} s") from error
     if done.returncode:
         last = done.stderr.strip().rpartition("\n")[2]
-        raise ArtifactError(f"the package does not run on its own: {last or f'exit code {done.returncode}'}")
+        raise PackageError(f"the package does not run on its own: {last or f'exit code {done.returncode}'}")
     document: dict[str, Any] = json.loads(result.read_text())
     return document
 
@@ -216,9 +216,9 @@ def _check_answers(results: Sequence[object], questions: Sequence[_Question]) ->
         status, _headers, body = from_result(result)
         document = json.loads(body)
         if status != 200:
-            raise ArtifactError(f"the package answers {question.content_type} with {status}: {document.get('error')}")
+            raise PackageError(f"the package answers {question.content_type} with {status}: {document.get('error')}")
         if not _is_right(document, question.expected):
-            raise ArtifactError(f"the package gives a wrong answer to {question.content_type}: {body.decode()[:400]}")
+            raise PackageError(f"the package gives a wrong answer to {question.content_type}: {body.decode()[:400]}")
 
 
 def _is_right(document: dict[str, Any], expected: Sequence[float] | str) -> bool:

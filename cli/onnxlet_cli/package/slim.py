@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from onnxlet.errors import ArtifactError
+from onnxlet_cli.errors import PackageError
 from onnxlet_cli.package import elf
 from onnxlet_cli.package.target import Target
 from onnxlet_publishing.errors import UsageError
@@ -129,7 +129,7 @@ def slim(tree: Path, target: Target, engine: str) -> dict[str, int]:
         The removed bytes by reason.
 
     Raises:
-        ArtifactError: A library is for another processor, or needs a library that a rule removes.
+        PackageError: A library is for another processor, or needs a library that a rule removes.
     """
     libraries = _read_libraries(tree, target)
     rules = (*EVERYWHERE, *ONNXRUNTIME[engine], *NUMPY, *PILLOW)
@@ -160,7 +160,7 @@ def _read_libraries(tree: Path, target: Target) -> dict[str, elf.Library]:
     """Return every ELF file by its path.
 
     Raises:
-        ArtifactError: A file is for another processor.
+        PackageError: A file is for another processor.
     """
     found = {}
     for path in _files(tree):
@@ -169,7 +169,7 @@ def _read_libraries(tree: Path, target: Target) -> dict[str, elf.Library]:
             continue
         library = elf.parse_library(data, path)
         if library.machine != target.elf_machine:
-            raise ArtifactError(
+            raise PackageError(
                 f"{path}: expected a library for {elf.machine_name(target.elf_machine)}, "
                 f"got one for {elf.machine_name(library.machine)}"
             )
@@ -197,9 +197,7 @@ def _require_complete(tree: Path, libraries: dict[str, elf.Library]) -> None:
     for path, library in libraries.items():
         missing = sorted(gone.intersection(library.needed))
         if missing and (tree / path).exists():
-            raise ArtifactError(
-                f"{path}: loads {missing[0]}, which slim.py removes; this wheel is built in another way"
-            )
+            raise PackageError(f"{path}: loads {missing[0]}, which slim.py removes; this wheel is built in another way")
 
 
 def _remove(tree: Path, path: str, rule: Rule, left_out: Counter[str]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from onnxlet.errors import ArtifactError
+from onnxlet_cli.errors import PackageError
 from onnxlet_cli.package.target import GLIBC_MINOR, Target
 from onnxlet_publishing.errors import CommandError, MachineError, UsageError
 
@@ -79,7 +79,7 @@ def fetch(pins: Sequence[Pin], target: Target, folder: Path) -> None:
 
     Raises:
         UsageError: the index has no wheel of a pin for this target.
-        ArtifactError: a wheel has another hash than the pinned ones.
+        PackageError: a wheel has another hash than the pinned ones.
         MachineError: neither pip nor uv is there, or the index does not answer.
     """
     fetch_by(installer(target), pins, target, folder)
@@ -135,11 +135,11 @@ def _parse_pin(text: str, path: Path) -> Pin:
     return Pin(found["name"], found["version"], tuple(_HASH.findall(found["hashes"])))
 
 
-def _explained(text: str, pins: Sequence[Pin], target: Target) -> ArtifactError | CommandError:
+def _explained(text: str, pins: Sequence[Pin], target: Target) -> PackageError | CommandError:
     """Return the error for an installer's output."""
     if any(sign in text for sign in OTHER_BYTES):
         other = next((str(pin) for pin in pins if str(pin) in text), "a wheel")
-        return ArtifactError(f"{other}: your package index has other bytes than the pinned hashes")
+        return PackageError(f"{other}: your package index has other bytes than the pinned hashes")
     if any(sign in text for sign in UNREACHED):
         return MachineError(f"the package index does not answer: {_last_line(text, UNREACHED)}")
     missing = next((pin for pin in pins if any(str(pin) in line for line in _lines(text, NO_WHEEL))), None)

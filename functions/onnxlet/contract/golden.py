@@ -66,7 +66,7 @@ class Golden(Record):
 
     inputs: Mapping[str, Tensor]
     outputs: Mapping[str, Tensor]
-    """Outputs that are compared whole."""
+    """Outputs that are compared in full."""
     samples: Mapping[str, Sample] = EMPTY
     """Outputs of which only samples are compared."""
     random: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.errors import ArtifactError
+from onnxlet_cli.errors import PackageError
 from onnxlet_cli.package import bytecode
 
 THIS = "{}.{}".format(*sys.version_info)
@@ -38,7 +38,7 @@ def test_bytecode_is_the_same_wherever_it_is_compiled(tmp_path: Path) -> None:
 
 
 def test_a_module_that_does_not_compile_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"module\.py"):
+    with pytest.raises(PackageError, match=r"module\.py"):
         compiled(tmp_path, "def f(:\n")
 
 

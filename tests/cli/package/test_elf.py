@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxlet.errors import ArtifactError
+from onnxlet_cli.errors import PackageError
 from onnxlet_cli.package import elf
 from tests.cli.package import fake_elf
 
@@ -31,7 +31,7 @@ def test_an_object_without_a_dynamic_section_loads_nothing() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\x7fELF", b"\x7fELF\x01\x01" + bytes(60), b"PK\x03\x04" + bytes(60)])
 def test_anything_else_is_refused_by_its_name(data: bytes) -> None:
-    with pytest.raises(ArtifactError, match=r"lib/x\.so"):
+    with pytest.raises(PackageError, match=r"lib/x\.so"):
         elf.parse_library(data, "lib/x.so")
 
 
@@ -42,7 +42,7 @@ def test_a_damaged_library_is_refused_or_read_and_never_breaks(data: st.DataObje
         whole[data.draw(st.integers(6, len(whole) - 1))] = data.draw(st.integers(0, 255))
     try:
         library = elf.parse_library(bytes(whole[: data.draw(st.integers(0, len(whole)))]), "x.so")
-    except ArtifactError as error:
+    except PackageError as error:
         assert "x.so" in str(error)
     else:
         assert isinstance(library.machine, int)

@@ -15,10 +15,10 @@ import numpy.typing as npt
 import pytest
 
 from onnxlet.contract.declarations import Classification, ImagePreprocess
-from onnxlet.errors import ArtifactError
 from onnxlet_cli.bench import payloads
 from onnxlet_cli.bench.models import load_model
 from onnxlet_cli.bench.stage import MEAN, STD
+from onnxlet_cli.errors import PackageError
 from onnxlet_cli.package import wheels
 from onnxlet_cli.package.build import Options, Package, build
 from onnxlet_cli.package.interpreter import CPU_FILES, EMULATED, Interpreter, emulated
@@ -164,7 +164,7 @@ def test_a_package_that_crashes_on_lambda_is_refused(tmp_path: Path) -> None:
         wheels.fetch([CRASHES if pin.name == CRASHES.name else pin for pin in pins], target, folder)
 
     options = Options(Target("aws", "arm64", "3.11"), tmp_path, engine="python")
-    with pytest.raises(ArtifactError, match=r"the package does not run on its own: .*Aborted"):
+    with pytest.raises(PackageError, match=r"the package does not run on its own: .*Aborted"):
         build(options, lambda _: None, fetch_older)
     assert list(tmp_path.iterdir()) == []
 

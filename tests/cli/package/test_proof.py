@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.errors import ArtifactError
+from onnxlet_cli.errors import PackageError
 from onnxlet_cli.package import proof
 from onnxlet_cli.package.interpreter import Interpreter
 from onnxlet_cli.package.proof import prove
@@ -39,32 +39,32 @@ def test_an_emulator_is_part_of_the_proof(tmp_path: Path) -> None:
     emulator = Interpreter(Path(sys.executable), ("/usr/bin/env", "EMULATED=1"), "under emulation")
     assert prove(package, emulator, has_images=False).emulation == "under emulation"
     package = write_package(tmp_path, "    import os\n" + answers("{'error': os.environ.get('EMULATED')}", 500))
-    with pytest.raises(ArtifactError, match="500: 1"):
+    with pytest.raises(PackageError, match="500: 1"):
         prove(package, emulator, has_images=False)
 
 
 def test_a_process_that_does_not_answer_in_time_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof, "TIMEOUT_S", 0.01)
     package = write_package(tmp_path, answers("{}"))
-    with pytest.raises(ArtifactError, match=r"does not run on its own: no answer within 0\.01 s"):
+    with pytest.raises(PackageError, match=r"does not run on its own: no answer within 0\.01 s"):
         prove(package, PYTHON, has_images=False)
 
 
 def test_another_answer_is_none(tmp_path: Path) -> None:
     package = write_package(tmp_path, answers("{'outputs': [{'data': [0, 0, 0]}]}"))
-    with pytest.raises(ArtifactError, match="gives a wrong answer to application/json"):
+    with pytest.raises(PackageError, match="gives a wrong answer to application/json"):
         prove(package, PYTHON, has_images=False)
 
 
 def test_an_error_is_told_with_its_text(tmp_path: Path) -> None:
     package = write_package(tmp_path, answers("{'error': 'no library here'}", 500))
-    with pytest.raises(ArtifactError, match="answers application/json with 500: no library here"):
+    with pytest.raises(PackageError, match="answers application/json with 500: no library here"):
         prove(package, PYTHON, has_images=False)
 
 
 def test_what_is_installed_on_this_machine_cannot_be_imported(tmp_path: Path) -> None:
     package = write_package(tmp_path, "    import orjson\n")
-    with pytest.raises(ArtifactError, match="does not run on its own: ModuleNotFoundError: No module named 'orjson'"):
+    with pytest.raises(PackageError, match="does not run on its own: ModuleNotFoundError: No module named 'orjson'"):
         prove(package, PYTHON, has_images=False)
 
 
@@ -72,12 +72,12 @@ def test_what_is_loaded_from_elsewhere_all_the_same_is_told(tmp_path: Path) -> N
     (tmp_path / "stranger.py").touch()
     way_in = f"    import sys\n    sys.path.append({str(tmp_path)!r})\n    import stranger\n"
     package = write_package(tmp_path, way_in + answers(f"{{'outputs': [{{'data': {MEAN}}}]}}"))
-    with pytest.raises(ArtifactError, match="loads modules that it does not contain: stranger"):
+    with pytest.raises(PackageError, match="loads modules that it does not contain: stranger"):
         prove(package, PYTHON, has_images=False)
 
 
 def test_the_environment_of_this_machine_is_not_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "1")
     package = write_package(tmp_path, "    import os\n" + answers("{'error': 'SECRET' in os.environ}", 500))
-    with pytest.raises(ArtifactError, match="500: False"):
+    with pytest.raises(PackageError, match="500: False"):
         prove(package, PYTHON, has_images=False)

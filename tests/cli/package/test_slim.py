@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.errors import ArtifactError
+from onnxlet_cli.errors import PackageError
 from onnxlet_cli.package import elf, slim
 from onnxlet_cli.package.slim import Rule, rule_for
 from onnxlet_cli.package.target import Target
@@ -81,14 +81,14 @@ def test_bundled_libraries_stay_where_a_kept_one_loads_them_by_whatever_way(tmp_
 
 def test_a_wheel_for_another_processor_is_refused(tmp_path: Path) -> None:
     tree = write_tree(tmp_path, {"x/core.bin": fake_elf.library(elf.X86_64)})
-    with pytest.raises(ArtifactError, match=r"x/core\.bin: expected a library for aarch64, got one for x86_64"):
+    with pytest.raises(PackageError, match=r"x/core\.bin: expected a library for aarch64, got one for x86_64"):
         slim.slim(tree, ARM, "c")
 
 
 def test_a_wheel_that_is_built_otherwise_is_refused_and_not_broken_by_our_rules(tmp_path: Path) -> None:
     state = "onnxruntime/capi/onnxruntime_pybind11_state.so"
     libraries = {state: fake_elf.library(needed=[Path(CORE).name]), CORE: fake_elf.library()}
-    with pytest.raises(ArtifactError, match=rf"{state}: loads libonnxruntime\.so\.1\.31\.1, which slim\.py removes"):
+    with pytest.raises(PackageError, match=rf"{state}: loads libonnxruntime\.so\.1\.31\.1, which slim\.py removes"):
         slim.slim(write_tree(tmp_path, libraries), ARM, "python")
 
 

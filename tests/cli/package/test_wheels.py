@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet.errors import ArtifactError
+from onnxlet_cli.errors import PackageError
 from onnxlet_cli.package import wheels
 from onnxlet_cli.package.target import Target
 from onnxlet_cli.package.wheels import Pin
@@ -75,7 +75,7 @@ def test_bytes_that_are_not_pinned_are_not_installed(
     installer: list[str], tmp_path: Path, hashes: tuple[str, ...]
 ) -> None:
     write_wheel(tmp_path, "manylinux2014_aarch64")
-    with pytest.raises(ArtifactError, match=r"fake==1\.0: your package index has other bytes than the pinned hashes"):
+    with pytest.raises(PackageError, match=r"fake==1\.0: your package index has other bytes than the pinned hashes"):
         wheels.fetch_by(installer, [Pin("fake", "1.0", hashes)], ARM, tmp_path / "tree")
     assert not (tmp_path / "tree/fake").exists()
 
