@@ -193,7 +193,7 @@ def _read(file: ImageFile, media_type: str, mode: str, size: tuple[int, int]) ->
 
     if media_type == "image/webp":
         from PIL import WebPImagePlugin  # noqa: F401 - otherwise Pillow imports all its formats to find this one
-    Image.MAX_IMAGE_PIXELS = None  # `image_files.parse` has checked the size
+    Image.MAX_IMAGE_PIXELS = None  # `image_headers.parse` has checked the size
     with Image.open(BytesIO(b"".join(file.parts)), formats=[FORMATS[media_type]]) as image:
         if image.size != (file.width, file.height):
             raise UnreadablePayloadError(f"the {media_type} is damaged: it states two different sizes")

@@ -106,7 +106,7 @@ import io, sys
 from pathlib import Path
 from PIL import Image
 from onnxlet import memory
-from onnxlet.media import image_files, images
+from onnxlet.media import image_headers, images
 from onnxlet.contract.declarations import ImagePreprocess
 
 def peak_bytes():
