@@ -70,7 +70,8 @@ SERVICES = {
 }
 """That the command asks itself, as botocore and as IAM name them."""
 
-MODULES = ("aws.py", "stack.py", "buckets.py", "versions.py", "concurrency.py")
+MODULES = [path for path in (ROOT / "cli/onnxlet_cli/deploy").rglob("*.py") if "gcp" not in path.parts]
+"""The modules that may call AWS."""
 
 OTHER_NAMES = {
     "s3:HeadBucket": "s3:ListBucket",
@@ -142,7 +143,7 @@ def requests() -> Iterator[str]:
         for operation in session.get_service_model(service).operation_names:
             operations.setdefault(xform_name(operation), set()).add(f"{name}:{operation}")
     for module in MODULES:
-        for node in ast.walk(ast.parse((ROOT / "cli/deploy" / module).read_text())):
+        for node in ast.walk(ast.parse(module.read_text())):
             called = node.attr if isinstance(node, ast.Attribute) else getattr(node, "value", None)
             if isinstance(called, str):
                 yield from operations.get(called, ())

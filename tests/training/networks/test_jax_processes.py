@@ -32,7 +32,7 @@ def command(*arguments: str) -> list[str]:
             {"KERAS_DISTRIBUTION_NUM_PROCESSES": "2"},
             "Keras shares a job on JAX only: KERAS_BACKEND=jax, got tensorflow",
         ),
-        ({"WORLD_SIZE": "2", "RANK": "1"}, "not by torchrun"),
+        ({"WORLD_SIZE": "2", "RANK": "1"}, "not through torchrun"),
     ],
 )
 def test_processes_that_would_each_publish_are_refused(tmp_path: Path, variables: dict[str, str], words: str) -> None:
@@ -58,7 +58,7 @@ def test_a_backend_that_is_not_installed_is_named(tmp_path: Path) -> None:
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     done = subprocess.run(command("digits"), cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
-    assert "KERAS_BACKEND=jax: No module named 'jax'; `make jax` adds it" in done.stderr
+    assert "KERAS_BACKEND=jax: No module named 'jax'; `make jax` installs it" in done.stderr
     assert "Traceback" not in done.stderr
 
 
