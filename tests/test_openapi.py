@@ -2,7 +2,6 @@
 
 import io
 import json
-import uuid
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any
@@ -12,20 +11,14 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 from onnxlet.http import JSON, Request
 from onnxlet.media.media_types import NPY
-from onnxlet.registry.registry import Registry
-from onnxlet.settings import Settings
-from onnxlet.storage import open_store
 from onnxlet.web.app import App
 from onnxlet.web.endpoints import ROUTES
 from onnxlet.web.routes import Route
-from onnxlet_publishing.publish import publish_all
-from tests.helpers import graphs
 from tests.helpers.typical_requests import (
     INPUTS,
     PICTURE,
@@ -36,6 +29,7 @@ from tests.helpers.typical_requests import (
     label,
     npy_header,
     operation_of,
+    typical_app,
     typical_of,
 )
 
@@ -47,17 +41,7 @@ CHECKS = [not_a_server_error, response_schema_conformance, content_type_conforma
 
 @pytest.fixture(scope="module")
 def app() -> App:
-    registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
-    named = {"text": graphs.identity(TensorProto.STRING), "two": graphs.two_inputs(), "sums": graphs.sums()}
-    candidates = [graphs.candidate(name, proto) for name, proto in named.items()]
-    candidates += [
-        graphs.digits_candidate(),
-        graphs.halves_candidate(),
-        graphs.char_candidate(),
-        graphs.generator_candidate(),
-    ]
-    publish_all(registry, candidates)
-    return App(Settings(registry.store.url, "digits"), write_line=lambda _line: None)
+    return typical_app()
 
 
 Start = Callable[[str, list[tuple[str, str]]], object]

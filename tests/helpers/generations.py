@@ -1,10 +1,27 @@
 """Requests that generate."""
 
 import json
+import uuid
 from typing import Any
 
 from onnxlet.http import Request, Response
+from onnxlet.registry.registry import Registry
+from onnxlet.settings import Settings
+from onnxlet.storage import open_store
 from onnxlet.web.app import App
+from onnxlet_publishing.publish import publish
+from tests.helpers import graphs
+
+
+def generating_app() -> App:
+    """Return an app with a text model in each encoding, an image model in each layout, and a classifier."""
+    registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
+    publish(registry, graphs.char_candidate("index", "char"))
+    publish(registry, graphs.char_candidate("one_hot", "one-hot"))
+    publish(registry, graphs.generator_candidate("NHWC", "generator"))
+    publish(registry, graphs.generator_candidate("NCHW", "planar"))
+    publish(registry, graphs.digits_candidate())
+    return App(Settings(registry.store.url))
 
 
 def ask(app: App, model: str, accept: str = "", **fields: Any) -> Response:

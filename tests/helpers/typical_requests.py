@@ -2,6 +2,7 @@
 
 import io
 import json
+import uuid
 from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,15 +10,22 @@ from typing import Any
 import jsonschema_rs
 import numpy as np
 import numpy.typing as npt
+from onnx import TensorProto
 from PIL import Image
 
 from onnxlet.http import JSON, Request, Response
 from onnxlet.media.media_types import MULTIPART, NPY, TEXT
 from onnxlet.protocols.v2 import HEADER_LENGTH
+from onnxlet.registry.registry import Registry
+from onnxlet.settings import Settings
+from onnxlet.storage import open_store
+from onnxlet.web.app import App
 from onnxlet.web.endpoints import ROUTES, repository_index
 from onnxlet.web.inference import explain, generate, infer, invoke, predict, predict_v1
 from onnxlet.web.openapi import describe
 from onnxlet.web.routes import Endpoint, Route
+from onnxlet_publishing.publish import publish_all
+from tests.helpers import graphs
 
 BINARY = "application/octet-stream"
 
@@ -187,3 +195,18 @@ def check_answer(route: Route, response: Response) -> None:
     assert response.content_type in content
     if response.content_type == JSON:
         validate(content[JSON]["schema"], json.loads(response.body))
+
+
+def typical_app() -> App:
+    """Return an app with a model of each kind; the classifier `digits` is its default."""
+    registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
+    named = {"text": graphs.identity(TensorProto.STRING), "two": graphs.two_inputs(), "sums": graphs.sums()}
+    candidates = [graphs.candidate(name, proto) for name, proto in named.items()]
+    candidates += [
+        graphs.digits_candidate(),
+        graphs.halves_candidate(),
+        graphs.char_candidate(),
+        graphs.generator_candidate(),
+    ]
+    publish_all(registry, candidates)
+    return App(Settings(registry.store.url, "digits"), write_line=lambda _line: None)

@@ -1,7 +1,6 @@
 import base64
 import dataclasses
 import io
-import uuid
 from typing import Any
 
 import numpy as np
@@ -10,25 +9,16 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from onnxlet.limits import MAX_IMAGES
-from onnxlet.registry.registry import Registry
-from onnxlet.settings import Settings
-from onnxlet.storage import open_store
 from onnxlet.web.app import App
 from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.publish import publish
 from tests.helpers import graphs
-from tests.helpers.generations import ask, text
+from tests.helpers.generations import ask, generating_app, text
 
 
 @pytest.fixture(scope="module")
 def app() -> App:
-    registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
-    publish(registry, graphs.char_candidate("index", "char"))
-    publish(registry, graphs.char_candidate("one_hot", "one-hot"))
-    publish(registry, graphs.generator_candidate("NHWC", "generator"))
-    publish(registry, graphs.generator_candidate("NCHW", "planar"))
-    publish(registry, graphs.digits_candidate())
-    return App(Settings(registry.store.url))
+    return generating_app()
 
 
 @pytest.mark.parametrize("model", ["char", "one-hot"])

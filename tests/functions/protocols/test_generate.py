@@ -1,5 +1,4 @@
 import json
-import uuid
 from typing import Any
 
 import pytest
@@ -7,24 +6,13 @@ import pytest
 from onnxlet.http import Request
 from onnxlet.limits import DEFAULT_GENERATE_LENGTH, MAX_IMAGES
 from onnxlet.record import replace
-from onnxlet.registry.registry import Registry
-from onnxlet.settings import Settings
-from onnxlet.storage import open_store
 from onnxlet.web.app import App
-from onnxlet_publishing.publish import publish
-from tests.helpers import graphs
-from tests.helpers.generations import ask, text
+from tests.helpers.generations import ask, generating_app, text
 
 
 @pytest.fixture(scope="module")
 def app() -> App:
-    registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
-    publish(registry, graphs.char_candidate("index", "char"))
-    publish(registry, graphs.char_candidate("one_hot", "one-hot"))
-    publish(registry, graphs.generator_candidate("NHWC", "generator"))
-    publish(registry, graphs.generator_candidate("NCHW", "planar"))
-    publish(registry, graphs.digits_candidate())
-    return App(Settings(registry.store.url))
+    return generating_app()
 
 
 @pytest.mark.parametrize("model", ["char", "one-hot"])

@@ -18,15 +18,9 @@ from onnxlet.errors import (
 from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
-from onnxlet.storage.connection import StorageSettings
 from tests.helpers.graphs import digits_candidate
 from tests.helpers.manifests import MANIFEST
 from tests.helpers.ungated import publish
-
-
-@pytest.fixture
-def registry(root: str, storage: StorageSettings) -> Registry:
-    return Registry(open_store(root, storage, create=True))
 
 
 def test_another_connection_takes_the_place_of_the_first(tmp_path: Path) -> None:

@@ -19,16 +19,10 @@ from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import CacheSettings, Settings
 from onnxlet.storage import Store, open_store
-from onnxlet.storage.connection import StorageSettings
 from tests.helpers.damage import resealed
 from tests.helpers.graphs import digits_candidate
 from tests.helpers.manifests import MANIFEST
 from tests.helpers.ungated import publish
-
-
-@pytest.fixture
-def registry(root: str, storage: StorageSettings) -> Registry:
-    return Registry(open_store(root, storage, create=True))
 
 
 def test_a_published_version_is_live(registry: Registry) -> None:

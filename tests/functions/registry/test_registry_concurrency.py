@@ -23,11 +23,6 @@ from tests.helpers.ungated import publish
 spawn = multiprocessing.get_context("spawn")  # obstore does not survive a fork
 
 
-@pytest.fixture
-def registry(root: str, storage: StorageSettings) -> Registry:
-    return Registry(open_store(root, storage, create=True))
-
-
 class WatchedStore:
     """A store that tells the key of each write before it."""
 

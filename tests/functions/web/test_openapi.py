@@ -1,14 +1,12 @@
 import inspect
 import json
 import re
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import openapi_spec_validator
 import pytest
-from onnx import TensorProto
 
 from onnxlet import limits
 from onnxlet.contract import api_keys, layout
@@ -18,15 +16,11 @@ from onnxlet.errors import OnnxletError
 from onnxlet.http import JSON, Request
 from onnxlet.media.media_types import MEDIA_TYPES, MULTIPART
 from onnxlet.protocols.v2 import HEADER_LENGTH
-from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
-from onnxlet.storage import open_store
 from onnxlet.web.app import App
 from onnxlet.web.endpoints import ROUTES
 from onnxlet.web.openapi import describe
 from onnxlet.web.routes import Route
-from onnxlet_publishing.publish import publish_all
-from tests.helpers import graphs
 from tests.helpers.typical_requests import (
     BINARY,
     DOCUMENT,
@@ -38,6 +32,7 @@ from tests.helpers.typical_requests import (
     label,
     operation_of,
     resolved,
+    typical_app,
     typical_of,
     validate,
 )
@@ -48,17 +43,7 @@ DOCUMENTS = [route for route in ROUTES if route.method == "GET" and "*/*" not in
 
 @pytest.fixture(scope="module")
 def app() -> App:
-    registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
-    named = {"text": graphs.identity(TensorProto.STRING), "two": graphs.two_inputs(), "sums": graphs.sums()}
-    candidates = [graphs.candidate(name, proto) for name, proto in named.items()]
-    candidates += [
-        graphs.digits_candidate(),
-        graphs.halves_candidate(),
-        graphs.char_candidate(),
-        graphs.generator_candidate(),
-    ]
-    publish_all(registry, candidates)
-    return App(Settings(registry.store.url, "digits"), write_line=lambda _line: None)
+    return typical_app()
 
 
 class TestDescription:
