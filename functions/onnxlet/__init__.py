@@ -4,10 +4,8 @@ The layers, lowest first. A module imports from its own line and from the lines 
 
     errors      what a function answers when it cannot answer
     record      classes whose annotations are their fields, without dataclasses
-    limits      every bound on a request or an event, with its reason
+    limits      every bound on a request or an event, with its reason; the time and the memory that it may take
     contract    the documents that publishing and functions share: manifests, aliases, tensors, API keys
-    deadline    how much time a request has left, and what happens when it ends
-    memory      how much memory all requests may take together
     session     ONNX Runtime: the engine through its C API, and the engine in Python
     http        a request and a response, and the encodings of their bodies
     media       bytes to pixels, arrays and text; knows no model

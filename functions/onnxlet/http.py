@@ -8,9 +8,15 @@ from typing import Any
 
 import orjson
 
-from onnxlet import memory
 from onnxlet.errors import TooLargeError, UnreadablePayloadError, UnsupportedMediaError
-from onnxlet.limits import MAX_ACCEPTED_CODINGS, MAX_BODY_BYTES, MAX_CODINGS, MAX_GZIP_MEMBERS, MAX_INFLATED_BYTES
+from onnxlet.limits import (
+    MAX_ACCEPTED_CODINGS,
+    MAX_BODY_BYTES,
+    MAX_CODINGS,
+    MAX_GZIP_MEMBERS,
+    MAX_INFLATED_BYTES,
+    memory,
+)
 from onnxlet.record import EMPTY, Record, replace
 
 JSON = "application/json"

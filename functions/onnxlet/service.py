@@ -7,10 +7,11 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from onnxlet import memory, session
+from onnxlet import session
 from onnxlet.contract import layout
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InvalidNameError, InvalidRequestError, ModelNotFoundError, SettingsError
+from onnxlet.limits import memory
 from onnxlet.models.batches import Batch, Outputs
 from onnxlet.models.cache import Models, run_ahead
 from onnxlet.models.model import Model

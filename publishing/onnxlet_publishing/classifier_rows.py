@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnxlet import deadline
 from onnxlet.contract import json_tensors, tensors
 from onnxlet.contract.declarations import PREPROCESS_INPUT, PREPROCESS_OUTPUT
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import ArtifactError, OnnxletError
+from onnxlet.limits import deadline
 from onnxlet.session import open_session
 from onnxlet_publishing import child_process
 from onnxlet_publishing.child_process import MODEL, ResultCache

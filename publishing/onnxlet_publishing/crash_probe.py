@@ -22,10 +22,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from onnxlet import deadline, session
+from onnxlet import session
 from onnxlet.contract.manifest import Crash
 from onnxlet.contract.tensors import Tensor, TensorSpec
 from onnxlet.errors import ArtifactError, OnnxletError
+from onnxlet.limits import deadline
 from onnxlet_publishing import child_process, probe_inputs
 from onnxlet_publishing.child_process import MODEL, ResultCache
 from onnxlet_publishing.probe_inputs import Case

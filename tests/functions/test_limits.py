@@ -5,7 +5,7 @@ from pathlib import Path
 import onnxlet
 from onnxlet import limits
 
-SOURCE = (Path(onnxlet.__file__).parent / "limits.py").read_text()
+SOURCE = (Path(onnxlet.__file__).parent / "limits/__init__.py").read_text()
 
 
 def test_every_limit_says_what_it_bounds() -> None:

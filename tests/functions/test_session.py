@@ -17,9 +17,10 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from onnxlet import memory, session
+from onnxlet import session
 from onnxlet.contract.tensors import DATATYPES, MAX_STRINGS, Tensor, pack_strings
 from onnxlet.errors import ArtifactError, InferenceError, TooLargeError
+from onnxlet.limits import memory
 from onnxlet.session import library, native, python
 from tests.helpers import graphs
 from tests.helpers.wheel import without_library

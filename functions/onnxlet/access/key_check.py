@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from onnxlet import deadline
 from onnxlet.access.quota import Quotas
 from onnxlet.contract import layout
 from onnxlet.contract.api_keys import PREFIX, Key, Keys, is_key
 from onnxlet.errors import ObjectNotFoundError, OnnxletError, StoreError, UnauthenticatedError
+from onnxlet.limits import deadline
 from onnxlet.storage import Revision, Store
 
 logger = logging.getLogger("onnxlet")

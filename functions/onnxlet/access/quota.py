@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from onnxlet import deadline
 from onnxlet.contract.api_keys import Key
 from onnxlet.contract.document import to_json
 from onnxlet.errors import ConflictError, QuotaExceededError
+from onnxlet.limits import deadline
 from onnxlet.storage import Store
 
 PREFIX = "quota"

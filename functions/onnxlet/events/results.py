@@ -17,7 +17,6 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from onnxlet import deadline
 from onnxlet.contract.document import to_json
 from onnxlet.errors import (
     BusyError,
@@ -30,7 +29,7 @@ from onnxlet.errors import (
 )
 from onnxlet.events.messages import ObjectReference, Source
 from onnxlet.events.result_keys import is_result_key, result_key
-from onnxlet.limits import MAX_BODY_BYTES, RESULTS_MARGIN_S
+from onnxlet.limits import MAX_BODY_BYTES, RESULTS_MARGIN_S, deadline
 from onnxlet.models.batches import Batch, Outputs
 from onnxlet.models.model import Model
 from onnxlet.observe import log

@@ -4,11 +4,10 @@ import math
 import time
 from collections.abc import Sequence
 
-from onnxlet import deadline
 from onnxlet.contract import json_tensors, tensors
 from onnxlet.contract.tensors import Tensor
 from onnxlet.errors import DeadlineError, InferenceError, InvalidRequestError
-from onnxlet.limits import MAX_JOINED_BYTES
+from onnxlet.limits import MAX_JOINED_BYTES, deadline
 from onnxlet.models.batches import Batch
 from onnxlet.models.model import Model
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from onnxlet import memory
 from onnxlet.contract.declarations import CHANNELS, ImagePreprocess
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import OnnxletError, UnreadablePayloadError, UnsupportedMediaError
+from onnxlet.limits import memory
 from onnxlet.media import image_colours, image_headers
 
 if TYPE_CHECKING:

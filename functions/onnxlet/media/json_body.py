@@ -5,9 +5,8 @@ from typing import Any
 
 import orjson
 
-from onnxlet import memory
 from onnxlet.errors import InvalidJsonError, TooLargeError
-from onnxlet.limits import MAX_JSON_LISTS, MAX_JSON_OBJECTS, MAX_JSON_TEXTS, MAX_JSON_VALUES, MIN_COUNTED_BYTES
+from onnxlet.limits import MAX_JSON_LISTS, MAX_JSON_OBJECTS, MAX_JSON_TEXTS, MAX_JSON_VALUES, MIN_COUNTED_BYTES, memory
 
 OBJECT_BYTES = {"values": 48, "texts": 88, "lists": 64, "objects": 250}
 """The memory of each: a Python object, its place in a list, and its place in a tensor."""

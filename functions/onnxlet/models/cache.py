@@ -8,11 +8,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from onnxlet import deadline, memory, session
+from onnxlet import session
 from onnxlet.contract.artifact import GRAPH_ROLES
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InferenceError, InvalidTensorError, MemoryBoundError, UntrustedModelError
-from onnxlet.limits import MIB
+from onnxlet.limits import MIB, deadline, memory
 from onnxlet.models.loading import load
 from onnxlet.models.model import Model
 from onnxlet.models.trust import require_trust

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from onnxlet import deadline, memory
 from onnxlet.contract import json_tensors, tensors
 from onnxlet.contract.declarations import (
     PIXELS_INPUT,
@@ -19,7 +18,7 @@ from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError, TooLargeError
-from onnxlet.limits import MAX_LABELS
+from onnxlet.limits import MAX_LABELS, deadline, memory
 from onnxlet.models import batches
 from onnxlet.models.batches import Batch, Labels, Outputs, Prediction, Rows
 from onnxlet.record import Record

@@ -30,10 +30,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from onnxlet import deadline
 from onnxlet.contract.alias import Alias
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import OnnxletError, StoreError
+from onnxlet.limits import deadline
 from onnxlet.models.cache import Models
 from onnxlet.record import Record, replace
 from onnxlet.storage import Revision

@@ -11,10 +11,10 @@ import os
 import threading
 import time
 
-from onnxlet import deadline
 from onnxlet.contract import layout
 from onnxlet.contract.alias import Share
 from onnxlet.errors import OnnxletError
+from onnxlet.limits import deadline
 from onnxlet.models.cache import Models
 from onnxlet.models.model import Model
 from onnxlet.models.served_alias import ServedAlias, versions

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from onnxlet import deadline
 from onnxlet.contract import json_tensors
 from onnxlet.errors import (
     InvalidJsonError,
@@ -14,6 +13,7 @@ from onnxlet.errors import (
     UnsupportedMediaError,
     json_word,
 )
+from onnxlet.limits import deadline
 from onnxlet.media import images, media_types
 from onnxlet.media.json_body import parse_json
 from onnxlet.models.batches import Batch, Images, Labels, Outputs, Prediction, Rows

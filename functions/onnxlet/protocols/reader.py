@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from onnxlet import memory
 from onnxlet.contract import tensors
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import ForbiddenError, InvalidTensorError, TooLargeError, UnsupportedMediaError
-from onnxlet.limits import MAX_DECODED_BYTES, MAX_INSTANCES, MAX_ROWS
+from onnxlet.limits import MAX_DECODED_BYTES, MAX_INSTANCES, MAX_ROWS, memory
 from onnxlet.media import images
 from onnxlet.models.batches import Batch, Images, Rows
 from onnxlet.models.model import JOINED

@@ -11,11 +11,10 @@ from binascii import Error as Base64Error
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from onnxlet import deadline
 from onnxlet.contract import json_tensors, tensors
 from onnxlet.contract.tensors import Dimension, Tensor, TensorSpec
 from onnxlet.errors import InvalidRequestError, InvalidTensorError, UnreadablePayloadError, json_word
-from onnxlet.limits import MAX_INSTANCES
+from onnxlet.limits import MAX_INSTANCES, deadline
 from onnxlet.media import media_types
 from onnxlet.models.batches import Batch, Rows
 from onnxlet.protocols.reader import Reader

@@ -9,12 +9,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from onnxlet import __version__, deadline
+from onnxlet import __version__
 from onnxlet.contract import json_tensors, tensors
 from onnxlet.contract.manifest import MAX_TENSORS, Manifest
 from onnxlet.contract.tensors import DATATYPES, DataType, Tensor, TensorSpec
 from onnxlet.errors import InvalidJsonError, InvalidRequestError, InvalidTensorError, json_shown, json_word
-from onnxlet.limits import MAX_ELEMENTS, MAX_NAME_CHARACTERS, MAX_SIZES
+from onnxlet.limits import MAX_ELEMENTS, MAX_NAME_CHARACTERS, MAX_SIZES, deadline
 from onnxlet.media.json_body import parse_json
 from onnxlet.protocols.parameters import parse_parameters
 from onnxlet.record import Record

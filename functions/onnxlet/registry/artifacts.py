@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from onnxlet import deadline
 from onnxlet.contract import layout
 from onnxlet.contract.blob import Blob
 from onnxlet.errors import ArtifactError, DeadlineError, ObjectNotFoundError
+from onnxlet.limits import deadline
 from onnxlet.storage import Store
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from functools import cache, lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from onnxlet import deadline
 from onnxlet.contract.tensors import BY_ONNX, Tensor, pack_strings, require_few_strings, unpack_strings
 from onnxlet.errors import ArtifactError, InferenceError
+from onnxlet.limits import deadline
 from onnxlet.session import library
 from onnxlet.session.c_api import Api, OrtError
 from onnxlet.session.options import ALIGNMENT_BYTES, LOGGED_SEVERITY, session_config

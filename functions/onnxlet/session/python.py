@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime as ort
 
-from onnxlet import deadline
 from onnxlet.contract.tensors import BY_NUMPY, Tensor, pack_strings, require_few_strings, unpack_strings
 from onnxlet.errors import ArtifactError, InferenceError
+from onnxlet.limits import deadline
 from onnxlet.session.options import ALIGNMENT_BYTES, LOGGED_SEVERITY, session_config
 from onnxlet.session.watchdog import Watched
 

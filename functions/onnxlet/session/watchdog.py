@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from onnxlet import deadline
+from onnxlet.limits import deadline
 
 Stop = Callable[[], object]
 """Stops a run from another thread; the run may just have ended."""

@@ -20,8 +20,8 @@ from http.client import HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from onnxlet import deadline
 from onnxlet.errors import InvalidNameError, StoreError, TooLargeError
+from onnxlet.limits import deadline
 from onnxlet.record import Record
 from onnxlet.storage import credentials
 from onnxlet.storage.connection import RETRY, STALL_S

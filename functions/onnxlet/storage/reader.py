@@ -10,8 +10,8 @@ import obstore
 import obstore.exceptions
 from obstore.store import GCSStore, S3Store
 
-from onnxlet import deadline
 from onnxlet.errors import InvalidNameError, OnnxletError, StoreError, TooLargeError
+from onnxlet.limits import deadline
 from onnxlet.record import Record
 from onnxlet.storage.failures import translate
 

@@ -30,8 +30,8 @@ import obstore
 import obstore.exceptions
 from obstore.store import S3Store
 
-from onnxlet import deadline
 from onnxlet.errors import ConflictError, CredentialsError, ObjectNotFoundError, StoreError
+from onnxlet.limits import deadline
 from onnxlet.storage.connection import CLIENT
 from onnxlet.storage.reader import Reader, ReadExactly, Revision
 

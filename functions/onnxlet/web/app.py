@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from onnxlet import deadline
 from onnxlet.errors import OnnxletError, TooLargeError
 from onnxlet.http import (
     Request,
@@ -23,6 +22,7 @@ from onnxlet.http import (
     wire_bytes,
     without_body,
 )
+from onnxlet.limits import deadline
 from onnxlet.observe import log
 from onnxlet.observe.trace import parse_request_id, parse_trace, server_timing
 from onnxlet.service import Service

@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
-from onnxlet import deadline
 from onnxlet.contract.manifest import Manifest
 from onnxlet.http import Response
+from onnxlet.limits import deadline
 from onnxlet.observe import log
 from onnxlet.web.error_responses import to_onnxlet_error, to_response
 from onnxlet.web.exchange import Exchange

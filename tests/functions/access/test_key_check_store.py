@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from onnxlet import deadline
 from onnxlet.access.key_check import MAX_REFRESH_S, MAX_STALE_S, ApiKeys
 from onnxlet.contract import api_keys
 from onnxlet.errors import StoreError, UnauthenticatedError
+from onnxlet.limits import deadline
 from onnxlet.record import replace
 from onnxlet.storage import Revision, Store, Stored, open_store
 from onnxlet.storage.connection import StorageSettings

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet import deadline
 from onnxlet.access.quota import MAX_BLOCKS, PREFIX, Quotas
 from onnxlet.contract.api_keys import Key
 from onnxlet.errors import DeadlineError, QuotaExceededError, StoreError
+from onnxlet.limits import deadline
 from onnxlet.storage import Store, open_store
 from onnxlet.storage.connection import StorageSettings
 

@@ -23,7 +23,7 @@ from onnxlet.events.result_keys import is_result_key, result_key
 from onnxlet.events.results import Failed, Written
 from onnxlet.events.results import process as process_all
 from onnxlet.limits import MAX_INFLATED_BYTES, MIB
-from onnxlet.memory import RESERVED_BYTES
+from onnxlet.limits.memory import RESERVED_BYTES
 from onnxlet.models.traffic import Selection
 from onnxlet.protocols import payloads
 from onnxlet.record import replace

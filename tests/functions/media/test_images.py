@@ -105,7 +105,7 @@ PEAK = """
 import io, sys
 from pathlib import Path
 from PIL import Image
-from onnxlet import memory
+from onnxlet.limits import memory
 from onnxlet.media import image_headers, images
 from onnxlet.contract.declarations import ImagePreprocess
 

@@ -2,9 +2,8 @@ import math
 
 import pytest
 
-from onnxlet import memory
 from onnxlet.errors import InvalidJsonError, TooLargeError
-from onnxlet.limits import MAX_JSON_LISTS, MAX_JSON_OBJECTS, MAX_JSON_TEXTS, MAX_JSON_VALUES, MIN_COUNTED_BYTES
+from onnxlet.limits import MAX_JSON_LISTS, MAX_JSON_OBJECTS, MAX_JSON_TEXTS, MAX_JSON_VALUES, MIN_COUNTED_BYTES, memory
 from onnxlet.media.json_body import parse_json
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet import memory, session
+from onnxlet import session
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import MemoryBoundError, ModelNotFoundError, UntrustedModelError
-from onnxlet.limits import MIB
+from onnxlet.limits import MIB, memory
 from onnxlet.models.cache import Models
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store

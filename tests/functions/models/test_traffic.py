@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet import deadline
 from onnxlet.contract.alias import CANARY, SHADOW
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import DeadlineError, ModelNotFoundError
+from onnxlet.limits import deadline
 from onnxlet.models.cache import Models
 from onnxlet.models.model import Model
 from onnxlet.models.traffic import Traffic

@@ -3,10 +3,9 @@ import uuid
 import numpy as np
 import pytest
 
-from onnxlet import deadline
 from onnxlet.contract.tensors import DATATYPES, MAX_VALUES, Tensor
 from onnxlet.errors import DeadlineError, TooLargeError
-from onnxlet.limits import MAX_LABELS
+from onnxlet.limits import MAX_LABELS, deadline
 from onnxlet.models.batches import Batch, Prediction
 from onnxlet.models.loading import load
 from onnxlet.models.model import Model

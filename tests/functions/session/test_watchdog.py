@@ -4,9 +4,9 @@ from types import ModuleType
 
 import pytest
 
-from onnxlet import deadline
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import DeadlineError
+from onnxlet.limits import deadline
 from onnxlet.session import native, python
 from tests.helpers import graphs
 

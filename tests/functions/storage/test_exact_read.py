@@ -12,7 +12,6 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from onnxlet import deadline
 from onnxlet.errors import (
     BucketNotFoundError,
     CredentialsError,
@@ -22,6 +21,7 @@ from onnxlet.errors import (
     StoreError,
     TooLargeError,
 )
+from onnxlet.limits import deadline
 from onnxlet.storage import Revision, Store, exact_read, open_store
 from onnxlet.storage.connection import StorageSettings
 from onnxlet_cli.local.http import Handler, serving

@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from onnxlet import deadline
 from onnxlet.errors import (
     DeadlineError,
     ObjectNotFoundError,
     StoreError,
     TooLargeError,
 )
+from onnxlet.limits import deadline
 from onnxlet.storage import STALL_S, Revision, Store, open_store
 from onnxlet.storage.connection import StorageSettings
 from onnxlet_cli.local.http import Handler, serving

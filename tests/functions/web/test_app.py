@@ -14,7 +14,7 @@ from PIL import Image
 from onnxlet.clouds import aws_http
 from onnxlet.http import Request
 from onnxlet.limits import MAX_REQUEST_PIXELS, MIB
-from onnxlet.memory import RESERVED_BYTES, Share
+from onnxlet.limits.memory import RESERVED_BYTES, Share
 from onnxlet.record import replace
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet import deadline
 from onnxlet.contract.artifact import Artifact
 from onnxlet.errors import DeadlineError
 from onnxlet.events import objects
 from onnxlet.events.messages import Inline, Message
 from onnxlet.http import Request, Response
+from onnxlet.limits import deadline
 from onnxlet.registry.artifacts import Fetch
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings

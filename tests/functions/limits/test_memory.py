@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet import deadline, memory
 from onnxlet.errors import BusyError, DeadlineError, TooLargeError
-from onnxlet.limits import MAX_REQUEST_PIXELS, MIB
-from onnxlet.memory import MIN_SHARE, RESERVED_BYTES, Budget, Share
+from onnxlet.limits import MAX_REQUEST_PIXELS, MIB, deadline, memory
+from onnxlet.limits.memory import MIN_SHARE, RESERVED_BYTES, Budget, Share
 from onnxlet.settings import Settings
 
 WAIT_S = 20

@@ -19,9 +19,8 @@ from contextvars import ContextVar
 from functools import cache
 from typing import TypeVar
 
-from onnxlet import deadline
 from onnxlet.errors import BusyError, TooLargeError
-from onnxlet.limits import MAX_REQUEST_PIXELS, MIB
+from onnxlet.limits import MAX_REQUEST_PIXELS, MIB, deadline
 
 RESERVED_BYTES = 128 * MIB
 """Memory for Python, the libraries, and the bodies of requests and responses; neither models nor the budget get it."""
