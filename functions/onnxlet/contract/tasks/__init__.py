@@ -1,0 +1,1 @@
+"""Tasks: the declarations of what a model does for a person, by Hugging Face's names."""
