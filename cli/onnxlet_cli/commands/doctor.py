@@ -1,6 +1,7 @@
 """`onnxlet doctor`: reads the options, runs the checks, and prints the findings."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -39,7 +40,7 @@ def doctor(
         if not json:
             output.print_line(finding.to_line())
     if json:
-        output.print_json([finding.to_document() for finding in findings])
+        output.print_json([asdict(finding) for finding in findings])
     else:
         output.print_line(summary(findings))
     if any(finding.severity == "error" for finding in findings):

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from onnxlet_cli.doctor.finding import Finding
+from onnxlet_cli.doctor.finding import Finding, error, ok, warning
 
 REFUSED_S = 300
 """The skew at which servers refuse requests: AWS at 15 minutes for S3 and at 5 for most others, Google at 5 to 10."""
@@ -28,7 +28,7 @@ def examine(headers: Mapping[str, str], where: str, now_s: float | None = None) 
     skew_s = (time.time() if now_s is None else now_s) - theirs_s
     found = f"this clock is {abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} theirs"
     if abs(skew_s) >= REFUSED_S:
-        return Finding.error("clock_skew", where, found, "at most some seconds: signed requests are refused", REMEDY)
+        return error("clock_skew", where, found, "at most some seconds: signed requests are refused", REMEDY)
     if abs(skew_s) >= LOOSE_S:
-        return Finding.warning("clock_skew", where, found, "at most some seconds", REMEDY)
-    return Finding.ok("clock", where, "this clock agrees with theirs")
+        return warning("clock_skew", where, found, "at most some seconds", REMEDY)
+    return ok("clock", where, "this clock agrees with theirs")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onnxlet_cli.doctor import function, machine, package, registry, stack
-from onnxlet_cli.doctor.finding import Finding
+from onnxlet_cli.doctor.finding import Finding, error
 from onnxlet_cli.doctor.machine import Machine
 from onnxlet_cli.doctor.versions import Examination
 from onnxlet_cli.registry import DEFAULT_FOLDER
@@ -44,9 +44,7 @@ def examine(
         yield from package.examine(Path(target))
     elif target is not None and target.endswith(".onnx"):
         remedy = f"onnxlet publish {target}, then onnxlet doctor"
-        yield Finding.error(
-            "registry_url", target, "a model's file", "a registry, a function, a stack or a package", remedy
-        )
+        yield error("registry_url", target, "a model's file", "a registry, a function, a stack or a package", remedy)
     elif target or registry_url or DEFAULT_FOLDER.is_dir():
         opened = registry.open_at(target or registry_url)
         yield from opened.findings

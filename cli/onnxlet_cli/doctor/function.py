@@ -12,7 +12,7 @@ from onnxlet.registry.registry import Registry
 from onnxlet_cli import access, sigv4
 from onnxlet_cli.deploy import smoke
 from onnxlet_cli.doctor import clock, remedies, unreached, versions
-from onnxlet_cli.doctor.finding import Finding
+from onnxlet_cli.doctor.finding import Finding, error, ok, warning
 from onnxlet_cli.doctor.unreached import Unreached
 from onnxlet_cli.http_client import Response
 
@@ -63,13 +63,13 @@ def examine(url: str, registry: Registry | None = None) -> Iterator[Finding]:
             return
         response = allowed
     if smoke.is_keyless(response):
-        yield Finding.error("url_key", url, smoke.describe(response), "a valid API key", access.remedy())
+        yield error("url_key", url, smoke.describe(response), "a valid API key", access.remedy())
         return
     problem = _not_onnxlet(url, response)
     if problem:
         yield problem
         return
-    yield Finding.ok("url", url, f"onnxlet {_document(response).get('version')}")
+    yield ok("url", url, f"onnxlet {_document(response).get('version')}")
     yield _ready(caller)
     for name in _names(caller, registry)[:MAX_MODELS]:
         yield from _examine_model(caller, name, registry)
@@ -81,18 +81,18 @@ def _signed(caller: Caller, refused: Response) -> tuple[Response | None, Finding
     if host.endswith(GOOGLE_HOSTS):
         remedy = f'call it with -H "Authorization: Bearer $(gcloud auth print-identity-token)" {caller.url}'
         found = f"{refused.status}: only callers with roles/run.invoker are allowed"
-        return None, Finding.error("url_forbidden", caller.url, found, "an identity token", remedy)
+        return None, error("url_forbidden", caller.url, found, "an identity token", remedy)
     caller.is_signing = True
     response = caller.send("/v2") if sigv4.signed_by_user(caller.url, None, {}) is not None else refused
     if isinstance(response, Response) and (response.status not in REFUSALS or smoke.is_keyless(response)):
-        return response, Finding.ok("url_auth", caller.url, f"IAM: signed; by hand: {sigv4.curl_command(caller.url)}")
+        return response, ok("url_auth", caller.url, f"IAM: signed; by hand: {sigv4.curl_command(caller.url)}")
     text = smoke.describe(refused)
     if "execute-api" in host:
         remedy = f'send the API key, -H "x-api-key: KEY", or a signature: {sigv4.curl_command(caller.url)}'
     else:
         rights = "lambda:InvokeFunctionUrl and lambda:InvokeFunction"
         remedy = f"the function requires IAM: get {rights}, and sign: {sigv4.curl_command(caller.url)}"
-    return None, Finding.error("url_forbidden", caller.url, text, "an answer for an allowed caller", remedy)
+    return None, error("url_forbidden", caller.url, text, "an answer for an allowed caller", remedy)
 
 
 def _not_onnxlet(url: str, response: Response) -> Finding | None:
@@ -102,9 +102,9 @@ def _not_onnxlet(url: str, response: Response) -> Finding | None:
     found = smoke.describe(response)[:200]
     if response.status >= 500:
         remedy = f"{remedies.READ_LOG}; onnxlet doctor PACKAGE.zip checks what was deployed"
-        return Finding.error("function_fails", url, found, "200 from /v2", remedy)
+        return error("function_fails", url, found, "200 from /v2", remedy)
     remedy = "is this the function's own URL, without a path behind it?"
-    return Finding.error("url_other", url, f"{found or response.status}", "onnxlet's own answer to /v2", remedy)
+    return error("url_other", url, f"{found or response.status}", "onnxlet's own answer to /v2", remedy)
 
 
 def _ready(caller: Caller) -> Finding:
@@ -112,11 +112,9 @@ def _ready(caller: Caller) -> Finding:
     if isinstance(response, Unreached):
         return response.finding(caller.url)
     if response.status == 200:
-        return Finding.ok("function_ready", caller.url, "ready")
+        return ok("function_ready", caller.url, "ready")
     remedy = remedies.OF_FUNCTION.get(str(_document(response).get("code")), remedies.READ_LOG)
-    return Finding.error(
-        "function_not_ready", caller.url, smoke.describe(response), "a default model that answers", remedy
-    )
+    return error("function_not_ready", caller.url, smoke.describe(response), "a default model that answers", remedy)
 
 
 def _names(caller: Caller, registry: Registry | None) -> list[str]:
@@ -140,15 +138,15 @@ def _examine_model(caller: Caller, name: str, registry: Registry | None) -> Iter
     document = _document(response)
     if response.status != 200:
         remedy = remedies.OF_FUNCTION.get(str(document.get("code")), remedies.READ_LOG)
-        yield Finding.error("function_model", where, smoke.describe(response), "the model", remedy)
+        yield error("function_model", where, smoke.describe(response), "the model", remedy)
         return
     if document.get("problem"):
         remedy = remedies.OF_FUNCTION["invalid_artifact"]
-        yield Finding.warning("function_stale", where, str(document["problem"]), "the version that live names", remedy)
+        yield warning("function_stale", where, str(document["problem"]), "the version that live names", remedy)
     version = str((document.get("versions") or ["0"])[0])
     alias = None if registry is None else _live(registry, name)
     if registry is None or alias is None:
-        yield Finding.ok("function_model", where, f"version {version}")
+        yield ok("function_model", where, f"version {version}")
         return
     yield _version(alias, version, where)
     if version.isdigit():
@@ -158,10 +156,10 @@ def _examine_model(caller: Caller, name: str, registry: Registry | None) -> Iter
 def _version(alias: Alias, version: str, where: str) -> Finding:
     shares = [share.manifest.version for share in (alias.canary,) if share]
     if version in map(str, (alias.manifest.version, *shares)):
-        return Finding.ok("function_model", where, f"version {version}")
+        return ok("function_model", where, f"version {version}")
     expected = f"version {alias.manifest.version}, which is live in the registry"
     remedy = "wait for ONNXLET_REFRESH_S; if it stays, does ONNXLET_REGISTRY name this registry?"
-    return Finding.warning("function_version", where, f"version {version}", expected, remedy)
+    return warning("function_version", where, f"version {version}", expected, remedy)
 
 
 def _golden(caller: Caller, registry: Registry, name: str, version: int) -> Iterator[Finding]:
@@ -171,7 +169,7 @@ def _golden(caller: Caller, registry: Registry, name: str, version: int) -> Iter
         golden = registry.golden(registry.version(name, version))
     except OnnxletError as problem:
         remedy = "does ONNXLET_REGISTRY name this registry?"
-        yield Finding.error("function_registry", where, str(problem), "a version of this registry", remedy)
+        yield error("function_registry", where, str(problem), "a version of this registry", remedy)
         return
     if golden is None:
         return
@@ -180,18 +178,18 @@ def _golden(caller: Caller, registry: Registry, name: str, version: int) -> Iter
         yield response.finding(where)
         return
     if response.status in smoke.TOO_LARGE:
-        yield Finding.ok("golden", where, "the golden request is too large for this function, and was not compared")
+        yield ok("golden", where, "the golden request is too large for this function, and was not compared")
         return
     difference = _difference(golden, response)
     if isinstance(difference, str):
         remedy = remedies.OF_FUNCTION.get(str(_document(response).get("code")), remedies.READ_LOG)
-        yield Finding.error("golden_fails", where, difference, "the golden answer", remedy)
+        yield error("golden_fails", where, difference, "the golden answer", remedy)
     elif difference > MAX_DIFFERENCE:
         expected = f"the golden answer, within {MAX_DIFFERENCE:g}"
         remedy = f"does ONNXLET_REGISTRY name {registry.store.url}? If so, publish the model again"
-        yield Finding.error("golden_differs", where, f"an answer that is {difference:.2g} off", expected, remedy)
+        yield error("golden_differs", where, f"an answer that is {difference:.2g} off", expected, remedy)
     else:
-        yield Finding.ok("golden", where, versions.describe_golden(golden, difference))
+        yield ok("golden", where, versions.describe_golden(golden, difference))
 
 
 def _difference(golden: Golden, response: Response) -> float | str:

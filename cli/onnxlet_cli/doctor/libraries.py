@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from onnxlet_cli.doctor.finding import Finding
+from onnxlet_cli.doctor.finding import Finding, error
 from onnxlet_cli.package import elf
 
 HEADER_BYTES = 64
@@ -43,7 +43,7 @@ def examine_machines(headers: Iterable[tuple[str, bytes]], machine: str, where: 
             others.setdefault(found or "not an ELF file", []).append(name)
     for found, names in others.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        yield Finding.error("wheel_platform", where, f"{names[0]}{more}: {found}", machine, remedy)
+        yield error("wheel_platform", where, f"{names[0]}{more}: {found}", machine, remedy)
 
 
 def parse_version(text: str) -> tuple[int, ...]:

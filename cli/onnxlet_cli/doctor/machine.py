@@ -11,7 +11,7 @@ from pathlib import Path
 from onnxlet.errors import SettingsError
 from onnxlet.settings import Settings
 from onnxlet_cli.assets import functions_folder
-from onnxlet_cli.doctor.finding import Finding
+from onnxlet_cli.doctor.finding import Finding, error, ok, warning
 from onnxlet_cli.doctor.libraries import HEADER_BYTES, OLDEST_ONNXRUNTIME, examine_machines, is_library, parse_version
 from onnxlet_cli.package.build import REQUIREMENTS
 from onnxlet_cli.package.wheels import Pin, read_pins
@@ -79,7 +79,7 @@ def examine_settings(environment: Mapping[str, str], where: str) -> Iterator[Fin
     try:
         settings = Settings.from_environment(environment)
     except SettingsError as problem:
-        yield Finding.error(
+        yield error(
             "settings_loop" if problem.is_loop else "settings",
             where,
             str(problem),
@@ -87,20 +87,18 @@ def examine_settings(environment: Mapping[str, str], where: str) -> Iterator[Fin
             "give the results a bucket or a prefix of their own" if problem.is_loop else "correct the variable",
         )
     else:
-        yield Finding.ok("settings", where, f"registry {settings.registry}, model {settings.model or '-'}")
+        yield ok("settings", where, f"registry {settings.registry}, model {settings.model or '-'}")
 
 
 def _python(machine: Machine) -> Finding:
     found = ".".join(map(str, machine.python))
     if machine.python < OLDEST_PYTHON:
-        return Finding.error(
-            "python_old", "this machine", f"Python {found}", "3.11 or newer", "make a venv of a newer Python"
-        )
+        return error("python_old", "this machine", f"Python {found}", "3.11 or newer", "make a venv of a newer Python")
     if machine.python > NEWEST_PYTHON:
         newest = ".".join(map(str, NEWEST_PYTHON))
         expected = f"3.11 to {newest}, for which all wheels are there"
-        return Finding.warning("python_new", "this machine", f"Python {found}", expected, f"make a venv of {newest}")
-    return Finding.ok("python", "this machine", f"Python {found} on {machine.system} {machine.processor}")
+        return warning("python_new", "this machine", f"Python {found}", expected, f"make a venv of {newest}")
+    return ok("python", "this machine", f"Python {found} on {machine.system} {machine.processor}")
 
 
 def _onnxruntime(machine: Machine) -> Finding:
@@ -108,16 +106,14 @@ def _onnxruntime(machine: Machine) -> Finding:
     found = _version(machine, "onnxruntime")
     install = f"pip install 'onnxruntime=={pinned_onnxruntime(machine.requirements) or '1.31.1'}'"
     if found is None:
-        return Finding.error(
-            "onnxruntime_missing", "this machine", "no onnxruntime", "onnxruntime 1.26 or newer", install
-        )
+        return error("onnxruntime_missing", "this machine", "no onnxruntime", "onnxruntime 1.26 or newer", install)
     if parse_version(found) < OLDEST_ONNXRUNTIME:
         if machine.processor == "aarch64":
             what = f"onnxruntime {found}, which aborts at import on arm64 (#10038)"
-            return Finding.error("onnxruntime_old", "this machine", what, "1.26 or newer", install)
+            return error("onnxruntime_old", "this machine", what, "1.26 or newer", install)
         what = f"onnxruntime {found}, which copies weights that newer ones map"
-        return Finding.warning("onnxruntime_old", "this machine", what, "1.26 or newer", install)
-    return Finding.ok("onnxruntime", "this machine", f"onnxruntime {found}")
+        return warning("onnxruntime_old", "this machine", what, "1.26 or newer", install)
+    return ok("onnxruntime", "this machine", f"onnxruntime {found}")
 
 
 def _libraries(machine: Machine) -> Iterator[Finding]:
@@ -131,7 +127,7 @@ def _libraries(machine: Machine) -> Iterator[Finding]:
         headers = ((str(path), _head(path)) for path in files)
         remedy = f"pip install --force-reinstall --only-binary=:all: {name}"
         found = list(examine_machines(headers, machine.processor, name, remedy))
-        yield from found or [Finding.ok("wheel_platform", name, f"libraries for {machine.processor}: {len(files)}")]
+        yield from found or [ok("wheel_platform", name, f"libraries for {machine.processor}: {len(files)}")]
 
 
 def _pins(machine: Machine) -> Iterator[Finding]:
@@ -139,22 +135,20 @@ def _pins(machine: Machine) -> Iterator[Finding]:
         pins = read_pins(machine.requirements)
     except MachineError as problem:
         remedy = "install onnxlet again"
-        yield Finding.warning("pins_unknown", str(machine.requirements), str(problem), "the functions' pins", remedy)
+        yield warning("pins_unknown", str(machine.requirements), str(problem), "the functions' pins", remedy)
         return
     others = [(pin, found) for pin in pins if (found := _version(machine, pin.name)) not in {None, pin.version}]
     for pin, found in others:
         yield _other_version(pin, str(found))
     if not others:
-        yield Finding.ok("pins", "this machine", "the versions that are deployed")
+        yield ok("pins", "this machine", "the versions that are deployed")
 
 
 def _other_version(pin: Pin, found: str) -> Finding:
     what = f"{pin.name} {found}"
     if pin.name == "onnxruntime":
         what += ", whose own form of a graph no function loads: cold starts of what is published here are slower"
-    return Finding.warning(
-        "pin_differs", "this machine", what, f"{pin.version}, which is deployed", f"pip install {pin}"
-    )
+    return warning("pin_differs", "this machine", what, f"{pin.version}, which is deployed", f"pip install {pin}")
 
 
 def _settings(machine: Machine) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from onnxlet_cli.doctor.finding import Finding
+from onnxlet_cli.doctor.finding import Finding, error, ok, warning
 from onnxlet_cli.doctor.libraries import (
     HEADER_BYTES,
     OLDEST_ONNXRUNTIME,
@@ -38,7 +38,7 @@ def examine(path: Path) -> Iterator[Finding]:
         archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as problem:
         expected = "a zip of `onnxlet package`"
-        yield Finding.error("package_unreadable", str(path), str(problem), expected, "make it again: onnxlet package")
+        yield error("package_unreadable", str(path), str(problem), expected, "make it again: onnxlet package")
         return
     with archive:
         yield from _examine(archive, path.name)
@@ -49,10 +49,10 @@ def _examine(archive: zipfile.ZipFile, name: str) -> Iterator[Finding]:
     if ENTRY_POINTS not in names:
         inside = next((entry for entry in names if entry.endswith(f"/{ENTRY_POINTS}")), f"no {ENTRY_POINTS}")
         expected = f"{ENTRY_POINTS} at the root"
-        yield Finding.error("package_entry_missing", name, inside, expected, "zip the folder's content, not the folder")
+        yield error("package_entry_missing", name, inside, expected, "zip the folder's content, not the folder")
     headers = {entry: _head(archive, entry) for entry in names if is_library(entry)}
     if not headers:
-        yield Finding.ok("package", name, "only source, which Cloud Functions' buildpack completes")
+        yield ok("package", name, "only source, which Cloud Functions' buildpack completes")
         return
     match = _NAME.fullmatch(name)
     machine = MACHINES[match["arch"]] if match else _most(headers)
@@ -66,21 +66,21 @@ def _examine(archive: zipfile.ZipFile, name: str) -> Iterator[Finding]:
 def _machines(headers: dict[str, bytes], machine: str, name: str) -> Iterator[Finding]:
     arch = next((arch for arch, tag in MACHINES.items() if tag == machine), "ARCH")
     found = list(examine_machines(headers.items(), machine, name, BUILD.format(arch=arch)))
-    yield from found or [Finding.ok("wheel_platform", name, f"libraries for {machine}: {len(headers)}")]
+    yield from found or [ok("wheel_platform", name, f"libraries for {machine}: {len(headers)}")]
 
 
 def _runtime(names: list[str], machine: str, name: str) -> Iterator[Finding]:
     found = next((version for entry in names if (version := _version_of(entry))), None)
     if found is None:
         expected = "ONNX Runtime's library or package"
-        yield Finding.error("onnxruntime_missing", name, "no onnxruntime", expected, "make it again: onnxlet package")
+        yield error("onnxruntime_missing", name, "no onnxruntime", expected, "make it again: onnxlet package")
     elif parse_version(found) < OLDEST_ONNXRUNTIME:
         is_fatal = machine == "aarch64"
         what = f"onnxruntime {found}{', which aborts at import on arm64 (#10038)' if is_fatal else ''}"
-        finding = Finding.error if is_fatal else Finding.warning
+        finding = error if is_fatal else warning
         yield finding("onnxruntime_old", name, what, "1.26 or newer", "pin a newer one in functions/requirements.txt")
     else:
-        yield Finding.ok("onnxruntime", name, f"onnxruntime {found}")
+        yield ok("onnxruntime", name, f"onnxruntime {found}")
 
 
 def _version_of(entry: str) -> str | None:
@@ -93,9 +93,7 @@ def _python(libraries: list[str], python: str, name: str) -> Iterator[Finding]:
         tag = _PYTHON_TAG.search(library)
         if tag and f"{tag[1]}.{tag[2]}" != python:
             remedy = f"make it again: onnxlet package --python {python}"
-            yield Finding.error(
-                "package_python", name, f"{library} for Python {tag[1]}.{tag[2]}", f"Python {python}", remedy
-            )
+            yield error("package_python", name, f"{library} for Python {tag[1]}.{tag[2]}", f"Python {python}", remedy)
             return
 
 
@@ -104,8 +102,8 @@ def _size(archive: zipfile.ZipFile, name: str) -> Finding:
     found = f"{size / 1e6:.0f} MB unzipped"
     if size > MAX_UNZIPPED_BYTES:
         remedy = "make it with onnxlet package, which leaves out what inference does not load"
-        return Finding.error("package_large", name, found, "at most 262 MB, which Lambda takes", remedy)
-    return Finding.ok("package_size", name, found)
+        return error("package_large", name, found, "at most 262 MB, which Lambda takes", remedy)
+    return ok("package_size", name, found)
 
 
 def _most(headers: dict[str, bytes]) -> str:

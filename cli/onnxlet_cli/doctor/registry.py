@@ -12,7 +12,7 @@ from onnxlet.registry.registry import Registry
 from onnxlet.settings import storage_from_environment
 from onnxlet.storage import s3_url, urls
 from onnxlet_cli.doctor import clock, remedies, unreached, versions
-from onnxlet_cli.doctor.finding import Finding
+from onnxlet_cli.doctor.finding import Finding, error, ok, warning
 from onnxlet_cli.doctor.versions import Examination
 from onnxlet_cli.edge import runtime
 from onnxlet_cli.http_client import Response
@@ -50,9 +50,9 @@ def examine(registry: Registry, examination: Examination) -> Iterator[Finding]:
         return
     yield from _conditions(registry)
     if not names:
-        yield Finding.warning("registry_empty", where, "no models", "at least one", "onnxlet publish MODEL.onnx")
+        yield warning("registry_empty", where, "no models", "at least one", "onnxlet publish MODEL.onnx")
         return
-    yield Finding.ok("registry", where, f"{len(names)} model{'s' if len(names) > 1 else ''}")
+    yield ok("registry", where, f"{len(names)} model{'s' if len(names) > 1 else ''}")
     for name in names:
         yield from examine_model(registry, name, examination)
     yield from _edge(registry)
@@ -71,9 +71,7 @@ def examine_model(registry: Registry, name: str, examination: Examination) -> It
         return
     if layout.LIVE not in aliases:
         remedy = f"onnxlet promote {name} {max(published, default=1)}"
-        yield Finding.warning(
-            "live_missing", name, f"no alias {layout.LIVE}", "one, which is served by default", remedy
-        )
+        yield warning("live_missing", name, f"no alias {layout.LIVE}", "one, which is served by default", remedy)
     for alias in aliases:
         found = _read_alias(registry, name, alias)
         if isinstance(found, Finding):
@@ -95,9 +93,7 @@ def _edge(registry: Registry) -> Iterator[Finding]:
         return
     for key in keys:
         remedy = "find out who may write there, then `onnxlet edge` replaces it"
-        yield Finding.error(
-            "edge_forged", key, "a file that browsers would run", f"that of {layout.EDGE_RUNTIME}", remedy
-        )
+        yield error("edge_forged", key, "a file that browsers would run", f"that of {layout.EDGE_RUNTIME}", remedy)
 
 
 def _read_alias(registry: Registry, name: str, alias: str) -> Alias | Finding:
@@ -106,7 +102,7 @@ def _read_alias(registry: Registry, name: str, alias: str) -> Alias | Finding:
         return registry.alias(name, alias)
     except ManifestError as problem:
         remedy = f"put back the earlier object, or delete {layout.alias_key(name, alias)} and promote a version"
-        return Finding.error("alias_unreadable", where, str(problem), "an alias as the contract has it", remedy)
+        return error("alias_unreadable", where, str(problem), "an alias as the contract has it", remedy)
     except OnnxletError as problem:
         return remedies.of_store(problem, registry.store.url, "read")
 
@@ -121,15 +117,13 @@ def _examine_alias(registry: Registry, alias: Alias, published: list[int]) -> It
     found = [problem for problem in problems if problem is not None]
     yield from found
     if not found:
-        yield Finding.ok("alias", where, f"version {alias.manifest.version}")
+        yield ok("alias", where, f"version {alias.manifest.version}")
     earlier = alias.previous_version()
     if earlier is not None and earlier not in published:
         remedy = (
             f"put back {layout.version_key(name, earlier)}; until then go back with `onnxlet promote {name} VERSION`"
         )
-        yield Finding.warning(
-            "rollback_missing", where, f"no version {earlier}", "the version before, to roll back to", remedy
-        )
+        yield warning("rollback_missing", where, f"no version {earlier}", "the version before, to roll back to", remedy)
 
 
 def _version_problem(registry: Registry, where: str, named: Manifest) -> Finding | None:
@@ -138,22 +132,20 @@ def _version_problem(registry: Registry, where: str, named: Manifest) -> Finding
         manifest = registry.version(named.model, named.version)
     except ModelNotFoundError:
         remedy = f"put back {key}, or promote another version: onnxlet promote {named.model} VERSION"
-        return Finding.error(
-            "alias_version_missing", where, f"version {named.version}, which is not there", key, remedy
-        )
+        return error("alias_version_missing", where, f"version {named.version}, which is not there", key, remedy)
     except ManifestError as problem:
         remedy = f"put back the object as it was published, or promote another version of {named.model}"
-        return Finding.error("version_unreadable", where, str(problem), "a manifest as the contract has it", remedy)
+        return error("version_unreadable", where, str(problem), "a manifest as the contract has it", remedy)
     except OnnxletError as problem:
         return remedies.of_store(problem, registry.store.url, "read")
     if named.signature and not signature.is_valid(named):
         remedy = f"onnxlet promote {named.model} with a version whose signature holds, or publish it again with --sign"
         what = f"version {named.version}, whose signature is not of this manifest"
-        return Finding.error("signature_invalid", where, what, "the manifest that was signed", remedy)
+        return error("signature_invalid", where, what, "the manifest that was signed", remedy)
     if manifest != named:
         remedy = f"onnxlet promote {named.model} {named.version} repeats the manifest in the alias"
         what = f"another manifest of version {named.version} than {key}"
-        return Finding.error("alias_manifest_differs", where, what, "the same", remedy)
+        return error("alias_manifest_differs", where, what, "the same", remedy)
     return None
 
 
@@ -168,7 +160,7 @@ def _conditions(registry: Registry) -> Iterator[Finding]:
     if missing is not None:
         remedy = "use a store (or a proxy) that honours them; until then publish from one place at a time"
         expected = "a store that honours conditional writes"
-        yield Finding.error("registry_unconditional", where, f"a store that ignores {missing}", expected, remedy)
+        yield error("registry_unconditional", where, f"a store that ignores {missing}", expected, remedy)
 
 
 def _clock(registry: Registry) -> Iterator[Finding]:

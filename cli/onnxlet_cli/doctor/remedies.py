@@ -2,7 +2,7 @@
 
 from onnxlet.errors import BucketNotFoundError, CredentialsError, InvalidNameError, OnnxletError
 from onnxlet_cli.doctor.clock import REMEDY as SET_CLOCK
-from onnxlet_cli.doctor.finding import Finding
+from onnxlet_cli.doctor.finding import Finding, error
 from onnxlet_publishing.errors import AccountError, CommandError
 
 BAD_CREDENTIALS = (
@@ -53,16 +53,16 @@ def of_store(problem: CommandError | OnnxletError, where: str, right: str) -> Fi
     cause = f"{problem} {problem.__cause__}"
     code = next((code for code in BAD_CREDENTIALS if code in cause), None)
     if SKEWED in cause:
-        return Finding.error(
+        return error(
             "clock_skew", where, f"the store refuses this machine's clock ({SKEWED})", "at most 15 minutes", SET_CLOCK
         )
     if code or "no credentials" in cause or "no AWS credentials" in cause:
         text = str(problem).removeprefix(f"{where}: ").partition("; run ")[0]  # without what the finding repeats
         found = f"credentials that are refused ({code})" if code else text
-        return Finding.error("registry_credentials", where, found, "credentials that the store knows", LOG_IN)
+        return error("registry_credentials", where, found, "credentials that the store knows", LOG_IN)
     if isinstance(problem, AccountError | CredentialsError) or any(status in cause for status in REFUSED):
         remedy = f"give the user of this command {RIGHTS[right]}"
-        return Finding.error(
+        return error(
             f"registry_{right}_denied",
             where,
             f"the store denies permission to {right}",
@@ -71,9 +71,9 @@ def of_store(problem: CommandError | OnnxletError, where: str, right: str) -> Fi
         )
     if isinstance(problem, BucketNotFoundError):
         remedy = "correct the URL, or make it with the first `onnxlet publish`"
-        return Finding.error("registry_missing", where, "no such bucket or folder", "a registry", remedy)
+        return error("registry_missing", where, "no such bucket or folder", "a registry", remedy)
     if isinstance(problem, InvalidNameError):
         expected = "s3://bucket/prefix, gs://bucket/prefix or a folder"
-        return Finding.error("registry_url", where, str(problem), expected, "correct the URL")
+        return error("registry_url", where, str(problem), expected, "correct the URL")
     remedy = "is the endpoint right (AWS_ENDPOINT_URL, STORAGE_EMULATOR_HOST), and the network there?"
-    return Finding.error("registry_unreachable", where, str(problem), "a store that answers", remedy)
+    return error("registry_unreachable", where, str(problem), "a store that answers", remedy)

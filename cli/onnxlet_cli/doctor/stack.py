@@ -20,7 +20,7 @@ from onnxlet_cli.deploy.aws.stack import find_stack, list_resources
 from onnxlet_cli.doctor import function as http_function
 from onnxlet_cli.doctor import registry as registries
 from onnxlet_cli.doctor import versions
-from onnxlet_cli.doctor.finding import Finding
+from onnxlet_cli.doctor.finding import Finding, error, ok, warning
 from onnxlet_cli.doctor.libraries import parse_version
 from onnxlet_cli.doctor.machine import examine_settings
 from onnxlet_cli.doctor.versions import Examination
@@ -62,13 +62,11 @@ def examine(name: str, registry: Registry | None, examination: Examination) -> I
         with aws_errors(f"the stack {name}"):
             yield from _examine(session, name, registry, examination)
     except UsageError as problem:
-        yield Finding.error("stack_region", name, str(problem), "a region", "set AWS_REGION")
+        yield error("stack_region", name, str(problem), "a region", "set AWS_REGION")
     except AccountError as problem:
-        yield Finding.error(
-            "stack_denied", name, str(problem), "credentials that may read it", "see the policy ReadOnlyAccess"
-        )
+        yield error("stack_denied", name, str(problem), "credentials that may read it", "see the policy ReadOnlyAccess")
     except CommandError as problem:
-        yield Finding.error("stack_unreachable", name, str(problem), "an answer of AWS", "is the region right?")
+        yield error("stack_unreachable", name, str(problem), "an answer of AWS", "is the region right?")
 
 
 def _examine(session: Any, name: str, registry: Registry | None, examination: Examination) -> Iterator[Finding]:
@@ -76,7 +74,7 @@ def _examine(session: Any, name: str, registry: Registry | None, examination: Ex
     found = find_stack(cloudformation, name)
     if found is None:
         expected = f"a stack in {session.region_name}"
-        yield Finding.error("stack_missing", name, "no such stack", expected, "onnxlet deploy, or set AWS_REGION")
+        yield error("stack_missing", name, "no such stack", expected, "onnxlet deploy, or set AWS_REGION")
         return
     yield _state(name, found.status)
     resources = list_resources(cloudformation, name)
@@ -84,7 +82,7 @@ def _examine(session: Any, name: str, registry: Registry | None, examination: Ex
     functions = [function for function in deployed if "ONNXLET_REGISTRY" in function.environment]
     if not functions:
         expected = "one with ONNXLET_REGISTRY"
-        yield Finding.error("stack_functions", name, "no function of onnxlet", expected, "is this the right stack?")
+        yield error("stack_functions", name, "no function of onnxlet", expected, "is this the right stack?")
     buckets = [item["PhysicalResourceId"] for item in resources if item["ResourceType"] == BUCKET]
     watched = list(_watched(session, buckets))
     urls = dict.fromkeys(function.environment["ONNXLET_REGISTRY"] for function in functions)
@@ -103,11 +101,11 @@ def _examine(session: Any, name: str, registry: Registry | None, examination: Ex
 
 def _state(name: str, status: str) -> Finding:
     if status.endswith("_IN_PROGRESS"):
-        return Finding.warning("stack_state", name, status, "a stack at rest", "wait until the deployment has ended")
+        return warning("stack_state", name, status, "a stack at rest", "wait until the deployment has ended")
     if "ROLLBACK" in status or status.endswith("_FAILED"):
         remedy = f"aws cloudformation describe-stack-events --stack-name {name} says why; then deploy again"
-        return Finding.error("stack_state", name, status, "CREATE_COMPLETE or UPDATE_COMPLETE", remedy)
-    return Finding.ok("stack", name, status)
+        return error("stack_state", name, status, "CREATE_COMPLETE or UPDATE_COMPLETE", remedy)
+    return ok("stack", name, status)
 
 
 def _read_function(session: Any, resource: Mapping[str, Any]) -> Deployed:
@@ -148,7 +146,7 @@ def _examine_function(
     for place in watched:
         if results.startswith(place):
             remedy = "give the results a bucket or a prefix of their own"
-            yield Finding.error("settings_loop", name, f"results {results} among the inputs {place}", "outside", remedy)
+            yield error("settings_loop", name, f"results {results} among the inputs {place}", "outside", remedy)
     model = deployed.environment.get("ONNXLET_MODEL")
     if registry is not None and model:
         yield from _examine_default(deployed, registry, model, examination)
@@ -158,15 +156,15 @@ def _configuration(deployed: Deployed) -> Iterator[Finding]:
     name = deployed.name
     if deployed.state not in {"Active", "Inactive"}:
         found = f"{deployed.state}: {deployed.reason}" if deployed.reason else deployed.state
-        yield Finding.error("function_state", name, found, "Active", "deploy again; the reason says what to change")
+        yield error("function_state", name, found, "Active", "deploy again; the reason says what to change")
     version = parse_version(deployed.runtime.removeprefix("python"))
     if deployed.runtime.startswith("python") and version < (3, OLDEST_LAMBDA_PYTHON):
         found = f"{deployed.runtime}, whose C library is older than the wheels need"
         remedy = "deploy with python3.13: onnxlet package --python 3.13"
-        yield Finding.error("function_runtime", name, found, f"python3.{OLDEST_LAMBDA_PYTHON} or newer", remedy)
+        yield error("function_runtime", name, found, f"python3.{OLDEST_LAMBDA_PYTHON} or newer", remedy)
     else:
         memory = f"{deployed.memory_mib} MiB"
-        yield Finding.ok("function", name, f"{deployed.runtime or 'a container'} on {deployed.architecture}, {memory}")
+        yield ok("function", name, f"{deployed.runtime or 'a container'} on {deployed.architecture}, {memory}")
 
 
 def _examine_default(deployed: Deployed, registry: Registry, model: str, examination: Examination) -> Iterator[Finding]:
@@ -176,7 +174,7 @@ def _examine_default(deployed: Deployed, registry: Registry, model: str, examina
         manifest = registry.resolve(model)
     except ModelNotFoundError as problem:
         remedy = f"publish it, or correct ONNXLET_MODEL: onnxlet publish FILE --name {model}"
-        yield Finding.error("function_model", name, str(problem), f"the live version of {model}", remedy)
+        yield error("function_model", name, str(problem), f"the live version of {model}", remedy)
         return
     except OnnxletError:
         return  # the check of the registry reports it
@@ -197,18 +195,18 @@ def _trust(deployed: Deployed, manifest: Manifest) -> Iterator[Finding]:
         public_keys = parse_public_keys(deployed.environment.get("ONNXLET_PUBLIC_KEYS"))
         if public_keys:
             signature.require(manifest, public_keys)
-            yield Finding.ok("signature", deployed.name, f"it trusts {manifest.model} version {manifest.version}")
+            yield ok("signature", deployed.name, f"it trusts {manifest.model} version {manifest.version}")
     except SettingsError:
         return  # the check of the settings reports it
     except UntrustedModelError as problem:
         remedy = "publish it again with --sign, or add its publisher's key"
-        yield Finding.error("signature_untrusted", deployed.name, str(problem), "a version that it trusts", remedy)
+        yield error("signature_untrusted", deployed.name, str(problem), "a version that it trusts", remedy)
 
 
 def _prefetch(deployed: Deployed, manifest: Manifest, prefetch: str, pinned: str) -> Finding:
     expected = expectation.to_text(manifest, deployed.environment.get("ONNXLET_VARIANT") or None, pinned)
     if prefetch == expected:
-        return Finding.ok("prefetch", deployed.name, f"it expects {manifest.model} version {manifest.version}")
+        return ok("prefetch", deployed.name, f"it expects {manifest.model} version {manifest.version}")
     found = f"ONNXLET_PREFETCH of another version than {manifest.version}, which is live: starts are a request longer"
     remedy = f"set it to what `onnxlet prefetch {manifest.model}` prints"
-    return Finding.warning("prefetch_stale", deployed.name, found, f"{expected[:80]}...", remedy)
+    return warning("prefetch_stale", deployed.name, found, f"{expected[:80]}...", remedy)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from onnxlet_cli import http_client
-from onnxlet_cli.doctor.finding import Finding
+from onnxlet_cli.doctor.finding import Finding, error
 from onnxlet_cli.errors import ServiceError
 from onnxlet_cli.http_client import TIMEOUT_S, Response
 
@@ -23,7 +23,7 @@ class Unreached:
 
     def finding(self, where: str) -> Finding:
         """Return this as a finding."""
-        return Finding.error(self.code, where, self.found, self.expected, self.remedy)
+        return error(self.code, where, self.found, self.expected, self.remedy)
 
 
 def send(

@@ -17,7 +17,7 @@ from onnxlet.models.cache import LOAD_FACTOR
 from onnxlet.models.loading import golden_difference
 from onnxlet.registry.registry import Registry
 from onnxlet_cli.doctor import remedies
-from onnxlet_cli.doctor.finding import Finding
+from onnxlet_cli.doctor.finding import Finding, error, ok, warning
 
 BASE_MIB = 64
 """The memory of a function without a model: 40 MiB were measured, and Lambda's runtime client comes on top."""
@@ -68,15 +68,15 @@ def examine_memory(manifest: Manifest, examination: Examination, memory_mib: int
     if graphs_mib > bound_mib:
         found = f"{graphs_mib:.0f} MiB of graphs, and {bound_mib} MiB for models (ONNXLET_MEMORY_MIB)"
         remedy = f"give the function {max(needed_mib, math.ceil(2 * graphs_mib))} MiB"
-        return Finding.error("memory_small", where, found, "graphs that fit", remedy)
+        return error("memory_small", where, found, "graphs that fit", remedy)
     if needed_mib > memory_mib:
         found = f"{memory_mib} MiB for {graphs_mib:.0f} MiB of graphs"
         expected = f"{needed_mib} MiB, {LOAD_FACTOR} times the graphs while they are loaded and {BASE_MIB} for the rest"
         is_mapped = all(artifact.format == ORT for artifact in graphs)
         if is_mapped:  # the weights of this form are mapped, not copied
-            return Finding.warning("memory_tight", where, found, expected, f"give the function {needed_mib} MiB")
-        return Finding.error("memory_small", where, found, expected, f"give the function {needed_mib} MiB")
-    return Finding.ok("memory", where, f"{memory_mib} MiB for {graphs_mib:.1f} MiB of graphs")
+            return warning("memory_tight", where, found, expected, f"give the function {needed_mib} MiB")
+        return error("memory_small", where, found, expected, f"give the function {needed_mib} MiB")
+    return ok("memory", where, f"{memory_mib} MiB for {graphs_mib:.1f} MiB of graphs")
 
 
 def _bytes(registry: Registry, manifest: Manifest, blobs: Blobs, where: str) -> Iterator[Finding]:
@@ -95,16 +95,16 @@ def _bytes(registry: Registry, manifest: Manifest, blobs: Blobs, where: str) -> 
             return
     if not problems:
         size = sum(artifact.size_bytes for artifact in manifest.artifacts)
-        yield Finding.ok("artifacts", where, f"{len(manifest.artifacts)} artifacts, {size / 1e6:.2f} MB, as published")
+        yield ok("artifacts", where, f"{len(manifest.artifacts)} artifacts, {size / 1e6:.2f} MB, as published")
 
 
 def _damage(problem: ArtifactError, artifact: Artifact, where: str) -> Finding:
     key, what = layout.blob_key(artifact.sha256), _name(artifact)
     if isinstance(problem.__cause__, ObjectNotFoundError):
         remedy = "put the object back, or publish the model again"
-        return Finding.error("artifact_missing", f"{where}, {what}", "no such object", key, remedy)
+        return error("artifact_missing", f"{where}, {what}", "no such object", key, remedy)
     remedy = f"delete {key} and publish the model again, or put its earlier version back"
-    return Finding.error("artifact_damaged", f"{where}, {what}", str(problem), "the published bytes", remedy)
+    return error("artifact_damaged", f"{where}, {what}", str(problem), "the published bytes", remedy)
 
 
 def _forms(manifest: Manifest, pinned: str | None, where: str) -> Iterator[Finding]:
@@ -113,11 +113,11 @@ def _forms(manifest: Manifest, pinned: str | None, where: str) -> Iterator[Findi
     if pinned is None or not made_by:
         return
     if pinned in made_by:
-        yield Finding.ok("forms", where, f"made by onnxruntime {pinned}, as deployed")
+        yield ok("forms", where, f"made by onnxruntime {pinned}, as deployed")
         return
     found = f"made by onnxruntime {', '.join(sorted(map(str, made_by)))}: no function loads it, and starts are slower"
     remedy = "publish the model again with the deployed version"
-    yield Finding.warning("form_outdated", where, found, f"onnxruntime {pinned}, which is deployed", remedy)
+    yield warning("form_outdated", where, found, f"onnxruntime {pinned}, which is deployed", remedy)
 
 
 def _crashes(manifest: Manifest, where: str) -> Iterator[Finding]:
@@ -126,7 +126,7 @@ def _crashes(manifest: Manifest, where: str) -> Iterator[Finding]:
         what = where if crash.node is None else f'{where}, node "{crash.node}"'
         remedy = "let only trusted clients ask, or bound the values inside the graph (Clip, Max) and publish again"
         found = f"{crash.operator} ends the process: {crash.found}"
-        yield Finding.warning("model_crashes", what, found, "an error instead of the end", remedy)
+        yield warning("model_crashes", what, found, "an error instead of the end", remedy)
 
 
 def _graphs(manifest: Manifest, blobs: Blobs, where: str) -> Iterator[Finding]:
@@ -145,14 +145,10 @@ def _unloadable(text: str, where: str) -> Finding:
     remedy = "export it again for an older opset and IR, or deploy a newer onnxruntime: functions/requirements.txt"
     if match := _NEW_IR.search(text):
         expected = f"at most {match[2]}, onnxruntime {version}'s"
-        return Finding.error("graph_too_new", where, f"IR version {match[1]}", expected, remedy)
+        return error("graph_too_new", where, f"IR version {match[1]}", expected, remedy)
     if match := _NEW_OPSET.search(text):
-        return Finding.error(
-            "graph_too_new", where, f"opset {match[1]}", f"one that onnxruntime {version} knows", remedy
-        )
-    return Finding.error(
-        "graph_unloadable", where, text, "a graph that loads", "export it again; publish refuses such graphs"
-    )
+        return error("graph_too_new", where, f"opset {match[1]}", f"one that onnxruntime {version} knows", remedy)
+    return error("graph_unloadable", where, text, "a graph that loads", "export it again; publish refuses such graphs")
 
 
 def _golden(manifest: Manifest, blobs: Blobs, where: str) -> Iterator[Finding]:
@@ -160,14 +156,14 @@ def _golden(manifest: Manifest, blobs: Blobs, where: str) -> Iterator[Finding]:
     artifact = manifest.artifact("golden")
     if artifact is None:
         remedy = "publish the model again: publish says why a model gets no golden example"
-        yield Finding.warning("golden_none", where, "no golden example", "one, to check its answers", remedy)
+        yield warning("golden_none", where, "no golden example", "one, to check its answers", remedy)
         return
     if artifact.sha256 not in blobs:
         return
     try:
         golden = Golden.from_json(bytes(blobs[artifact.sha256]), layout.blob_key(artifact.sha256))
     except ManifestError as problem:
-        yield Finding.error("golden_unreadable", where, str(problem), "a golden example", "publish the model again")
+        yield error("golden_unreadable", where, str(problem), "a golden example", "publish the model again")
         return
     portable, best = manifest.artifact("model"), manifest.choices("model", None, session.runtime())[0]
     for form in dict.fromkeys((portable, best)):
@@ -181,11 +177,11 @@ def _replay(golden: Golden, artifact: Artifact, data: memoryview, where: str) ->
     try:
         difference = golden_difference(session.open_session(data, is_ort=artifact.format == ORT), golden)
     except (ArtifactError, InferenceError) as problem:
-        return Finding.error("golden_fails", what, str(problem), "the golden answer", remedy)
+        return error("golden_fails", what, str(problem), "the golden answer", remedy)
     if difference > MAX_DIFFERENCE:
         expected = f"the golden answer, within {MAX_DIFFERENCE:g}"
-        return Finding.error("golden_differs", what, f"an answer that is {difference:.2g} off", expected, remedy)
-    return Finding.ok("golden", what, describe_golden(golden, difference))
+        return error("golden_differs", what, f"an answer that is {difference:.2g} off", expected, remedy)
+    return ok("golden", what, describe_golden(golden, difference))
 
 
 def describe_golden(golden: Golden, difference: float) -> str:
