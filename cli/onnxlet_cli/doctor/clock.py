@@ -1,7 +1,7 @@
 """The clock of this machine compared with that of a server, which refuses signatures of another time."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 
 from onnxlet_cli.doctor.finding import Finding, error, ok, warning
@@ -13,22 +13,17 @@ LOOSE_S = 30
 REMEDY = "set this machine's clock: timedatectl set-ntp true"
 
 
-def examine(headers: Mapping[str, str], where: str, now_s: float | None = None) -> Finding | None:
-    """Compare the `Date` of a response with this machine's time; return None if the response has no date.
-
-    Args:
-        headers: The response's headers, with lower-case names.
-        where: The server's URL.
-        now_s: This machine's time; None reads it.
-    """
+def examine(headers: Mapping[str, str], where: str, now_s: float | None = None) -> Iterator[Finding]:
+    """Compare the `Date` of a response, if it has one, with this machine's time `now_s`; None reads the time."""
     try:
         theirs_s = parsedate_to_datetime(headers["date"]).timestamp()
     except (KeyError, ValueError):
-        return None
+        return
     skew_s = (time.time() if now_s is None else now_s) - theirs_s
     found = f"this clock is {abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} theirs"
     if abs(skew_s) >= REFUSED_S:
-        return error("clock_skew", where, found, "at most some seconds: signed requests are refused", REMEDY)
-    if abs(skew_s) >= LOOSE_S:
-        return warning("clock_skew", where, found, "at most some seconds", REMEDY)
-    return ok("clock", where, "this clock agrees with theirs")
+        yield error("clock_skew", where, found, "at most some seconds: signed requests are refused", REMEDY)
+    elif abs(skew_s) >= LOOSE_S:
+        yield warning("clock_skew", where, found, "at most some seconds", REMEDY)
+    else:
+        yield ok("clock", where, "this clock agrees with theirs")

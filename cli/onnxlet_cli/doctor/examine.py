@@ -25,28 +25,25 @@ def examine(
             set, or the default one if it exists.
         registry_url: The registry that a function or a stack is compared with.
         memory_mib: The memory of the function that will load the registry's models.
-        here: This machine; None reads its properties.
+        here: The properties of this machine, which None reads.
     """
     here = here or Machine.here()
     machine_findings = list(machine.examine(here))
     yield from machine_findings
     can_load = not any(finding.severity == "error" and finding.code in UNLOADABLE for finding in machine_findings)
     examination = Examination(machine.pinned_onnxruntime(here.requirements), memory_mib, can_load=can_load)
-    if target is not None and target.startswith(STACK):
-        opened = registry.open_at(registry_url) if registry_url else registry.Opened(None)
-        yield from opened.findings
-        yield from stack.examine(target.removeprefix(STACK), opened.registry, examination)
-    elif target is not None and target.startswith(("http://", "https://")):
-        opened = registry.open_at(registry_url) if registry_url else registry.Opened(None)
-        yield from opened.findings
-        yield from function.examine(target, opened.registry)
-    elif target is not None and target.endswith(".zip"):
+    if target and target.startswith((STACK, "http://", "https://")):
+        opened = (yield from registry.open_at(registry_url)) if registry_url else None
+        if target.startswith(STACK):
+            yield from stack.examine(target.removeprefix(STACK), opened, examination)
+        else:
+            yield from function.examine(target, opened)
+    elif target and target.endswith(".zip"):
         yield from package.examine(Path(target))
-    elif target is not None and target.endswith(".onnx"):
+    elif target and target.endswith(".onnx"):
         remedy = f"onnxlet publish {target}, then onnxlet doctor"
         yield error("registry_url", target, "a model's file", "a registry, a function, a stack or a package", remedy)
     elif target or registry_url or DEFAULT_FOLDER.is_dir():
-        opened = registry.open_at(target or registry_url)
-        yield from opened.findings
-        if opened.registry is not None:
-            yield from registry.examine(opened.registry, examination)
+        opened = yield from registry.open_at(target or registry_url)
+        if opened is not None:
+            yield from registry.examine(opened, examination)

@@ -1,7 +1,7 @@
 """A function's URL: whether it answers, who may call it, whether it is ready, and whether its answers are right."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,11 +9,11 @@ from onnxlet.contract.alias import Alias
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.errors import OnnxletError
 from onnxlet.registry.registry import Registry
-from onnxlet_cli import access, sigv4
+from onnxlet_cli import access, http_client, sigv4
 from onnxlet_cli.deploy import smoke
-from onnxlet_cli.doctor import clock, remedies, unreached, versions
+from onnxlet_cli.doctor import clock, remedies, versions
 from onnxlet_cli.doctor.finding import Finding, error, ok, warning
-from onnxlet_cli.doctor.unreached import Unreached
+from onnxlet_cli.doctor.unreached import explained
 from onnxlet_cli.http_client import Response
 
 REFUSALS = (401, 403)
@@ -25,40 +25,33 @@ MAX_MODELS = 20
 
 
 class Caller:
-    """A caller: without credentials at first, and with a signature if the function wants one."""
+    """A caller without credentials, and with a signature as soon as the function wants one."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self.is_signing = False
 
-    def send(
-        self, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> Response | Unreached:
-        """Send a request: a GET, or a POST if there is a body."""
+    def send(self, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Response:
+        """Send a request, a GET, or a POST if there is a body; raises as `http_client.send`."""
         url, all_headers = f"{self.url}{path}", access.with_key(headers or {})
         if self.is_signing:
             all_headers = sigv4.signed_by_user(url, body, all_headers) or all_headers
-        return unreached.send(url, body, all_headers)
+        return http_client.send(url, body, all_headers)
 
 
 def examine(url: str, registry: Registry | None = None) -> Iterator[Finding]:
     """Check what a function is, whether it is ready, its models, and their golden examples.
 
-    Args:
-        url: The function's URL.
-        registry: The registry that the function reads, with the expected answers; None skips the golden requests.
+    The registry is the one that the function reads, with the expected answers; None skips the golden requests.
     """
-    caller = Caller(url)
+    return explained(_examine(Caller(url), url, registry), url)
+
+
+def _examine(caller: Caller, url: str, registry: Registry | None) -> Iterator[Finding]:
     response = caller.send("/v2")
-    if isinstance(response, Unreached):
-        yield response.finding(url)
-        return
-    finding = clock.examine(response.headers, url)
-    if finding:
-        yield finding
+    yield from clock.examine(response.headers, url)
     if response.status in REFUSALS and not smoke.is_keyless(response):
-        allowed, finding = _signed(caller, response)
-        yield finding
+        allowed = yield from _signed(caller, response)
         if allowed is None:
             return
         response = allowed
@@ -70,29 +63,33 @@ def examine(url: str, registry: Registry | None = None) -> Iterator[Finding]:
         yield problem
         return
     yield ok("url", url, f"onnxlet {_document(response).get('version')}")
-    yield _ready(caller)
+    yield from explained(_ready(caller), caller.url)
     for name in _names(caller, registry)[:MAX_MODELS]:
-        yield from _examine_model(caller, name, registry)
+        where = f"{caller.url}, {name}"
+        yield from explained(_examine_model(caller, name, registry, where), where)
 
 
-def _signed(caller: Caller, refused: Response) -> tuple[Response | None, Finding]:
-    """Repeat a refused request with a signature; return the response if that helped, and the finding."""
+def _signed(caller: Caller, refused: Response) -> Generator[Finding, None, Response | None]:
+    """Repeat a refused request with a signature; return the response if that helped."""
     host = urlsplit(caller.url).hostname or ""
     if host.endswith(GOOGLE_HOSTS):
         remedy = f'call it with -H "Authorization: Bearer $(gcloud auth print-identity-token)" {caller.url}'
         found = f"{refused.status}: only callers with roles/run.invoker are allowed"
-        return None, error("url_forbidden", caller.url, found, "an identity token", remedy)
+        yield error("url_forbidden", caller.url, found, "an identity token", remedy)
+        return None
     caller.is_signing = True
     response = caller.send("/v2") if sigv4.signed_by_user(caller.url, None, {}) is not None else refused
-    if isinstance(response, Response) and (response.status not in REFUSALS or smoke.is_keyless(response)):
-        return response, ok("url_auth", caller.url, f"IAM: signed; by hand: {sigv4.curl_command(caller.url)}")
+    if response.status not in REFUSALS or smoke.is_keyless(response):
+        yield ok("url_auth", caller.url, f"IAM: signed; by hand: {sigv4.curl_command(caller.url)}")
+        return response
     text = smoke.describe(refused)
     if "execute-api" in host:
         remedy = f'send the API key, -H "x-api-key: KEY", or a signature: {sigv4.curl_command(caller.url)}'
     else:
         rights = "lambda:InvokeFunctionUrl and lambda:InvokeFunction"
         remedy = f"the function requires IAM: get {rights}, and sign: {sigv4.curl_command(caller.url)}"
-    return None, error("url_forbidden", caller.url, text, "an answer for an allowed caller", remedy)
+    yield error("url_forbidden", caller.url, text, "an answer for an allowed caller", remedy)
+    return None
 
 
 def _not_onnxlet(url: str, response: Response) -> Finding | None:
@@ -107,14 +104,13 @@ def _not_onnxlet(url: str, response: Response) -> Finding | None:
     return error("url_other", url, f"{found or response.status}", "onnxlet's own answer to /v2", remedy)
 
 
-def _ready(caller: Caller) -> Finding:
+def _ready(caller: Caller) -> Iterator[Finding]:
     response = caller.send("/v2/health/ready")
-    if isinstance(response, Unreached):
-        return response.finding(caller.url)
     if response.status == 200:
-        return ok("function_ready", caller.url, "ready")
-    remedy = remedies.OF_FUNCTION.get(str(_document(response).get("code")), remedies.READ_LOG)
-    return error("function_not_ready", caller.url, smoke.describe(response), "a default model that answers", remedy)
+        yield ok("function_ready", caller.url, "ready")
+    else:
+        found, expected = smoke.describe(response), "a default model that answers"
+        yield error("function_not_ready", caller.url, found, expected, _remedy(response))
 
 
 def _names(caller: Caller, registry: Registry | None) -> list[str]:
@@ -125,20 +121,15 @@ def _names(caller: Caller, registry: Registry | None) -> list[str]:
         except OnnxletError:
             return []  # the check of the registry reports it
     response = caller.send("/v1/models")
-    names = _document(response).get("models") if isinstance(response, Response) else None
+    names = _document(response).get("models")
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
-def _examine_model(caller: Caller, name: str, registry: Registry | None) -> Iterator[Finding]:
-    where = f"{caller.url}, {name}"
+def _examine_model(caller: Caller, name: str, registry: Registry | None, where: str) -> Iterator[Finding]:
     response = caller.send(f"/v2/models/{name}")
-    if isinstance(response, Unreached):
-        yield response.finding(where)
-        return
     document = _document(response)
     if response.status != 200:
-        remedy = remedies.OF_FUNCTION.get(str(document.get("code")), remedies.READ_LOG)
-        yield error("function_model", where, smoke.describe(response), "the model", remedy)
+        yield error("function_model", where, smoke.describe(response), "the model", _remedy(response))
         return
     if document.get("problem"):
         remedy = remedies.OF_FUNCTION["invalid_artifact"]
@@ -150,21 +141,20 @@ def _examine_model(caller: Caller, name: str, registry: Registry | None) -> Iter
         return
     yield _version(alias, version, where)
     if version.isdigit():
-        yield from _golden(caller, registry, name, int(version))
+        where = f"{where} version {version}"
+        yield from explained(_golden(caller, registry, name, int(version), where), where)
 
 
 def _version(alias: Alias, version: str, where: str) -> Finding:
-    shares = [share.manifest.version for share in (alias.canary,) if share]
-    if version in map(str, (alias.manifest.version, *shares)):
+    if version in {str(share.manifest.version) for share in (alias, alias.canary) if share}:
         return ok("function_model", where, f"version {version}")
     expected = f"version {alias.manifest.version}, which is live in the registry"
     remedy = "wait for ONNXLET_REFRESH_S; if it stays, does ONNXLET_REGISTRY name this registry?"
     return warning("function_version", where, f"version {version}", expected, remedy)
 
 
-def _golden(caller: Caller, registry: Registry, name: str, version: int) -> Iterator[Finding]:
+def _golden(caller: Caller, registry: Registry, name: str, version: int, where: str) -> Iterator[Finding]:
     """Send the golden request of the version that answers, and compare the answer."""
-    where = f"{caller.url}, {name} version {version}"
     try:
         golden = registry.golden(registry.version(name, version))
     except OnnxletError as problem:
@@ -174,16 +164,12 @@ def _golden(caller: Caller, registry: Registry, name: str, version: int) -> Iter
     if golden is None:
         return
     response = caller.send(f"/v2/models/{name}/versions/{version}/infer", *smoke.to_request(golden))
-    if isinstance(response, Unreached):
-        yield response.finding(where)
-        return
     if response.status in smoke.TOO_LARGE:
         yield ok("golden", where, "the golden request is too large for this function, and was not compared")
         return
     difference = _difference(golden, response)
     if isinstance(difference, str):
-        remedy = remedies.OF_FUNCTION.get(str(_document(response).get("code")), remedies.READ_LOG)
-        yield error("golden_fails", where, difference, "the golden answer", remedy)
+        yield error("golden_fails", where, difference, "the golden answer", _remedy(response))
     elif difference > MAX_DIFFERENCE:
         expected = f"the golden answer, within {MAX_DIFFERENCE:g}"
         remedy = f"does ONNXLET_REGISTRY name {registry.store.url}? If so, publish the model again"
@@ -207,6 +193,10 @@ def _live(registry: Registry, name: str) -> Alias | None:
         return registry.alias(name)
     except OnnxletError:
         return None
+
+
+def _remedy(response: Response) -> str:
+    return remedies.OF_FUNCTION.get(str(_document(response).get("code")), remedies.READ_LOG)
 
 
 def _document(response: Response) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The processors of compiled libraries, read from the first bytes of their files."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from onnxlet_cli.doctor.finding import Finding, error
@@ -28,14 +29,7 @@ def machine_of(header: bytes) -> str | None:
 
 
 def examine_machines(headers: Iterable[tuple[str, bytes]], machine: str, where: str, remedy: str) -> Iterator[Finding]:
-    """Yield one finding for each processor of libraries that must all be for another one.
-
-    Args:
-        headers: The libraries' names and first bytes.
-        machine: The right processor, as ELF names it.
-        where: The place of the libraries.
-        remedy: What to do about a wrong library.
-    """
+    """Yield a finding for each wrong processor of libraries, which are given by their names and first bytes."""
     others: dict[str, list[str]] = {}
     for name, header in headers:
         found = machine_of(header)
@@ -48,10 +42,5 @@ def examine_machines(headers: Iterable[tuple[str, bytes]], machine: str, where: 
 
 def parse_version(text: str) -> tuple[int, ...]:
     """Return the leading numbers of a version: (1, 31, 1) for `1.31.1.dev2`."""
-    numbers = []
-    for part in text.split("."):
-        digits = part[: len(part) - len(part.lstrip("0123456789"))]
-        if not digits:
-            break
-        numbers.append(int(digits))
-    return tuple(numbers)
+    leading = re.match(r"(\d+(\.\d+)*)?", text)
+    return tuple(map(int, leading[0].split("."))) if leading and leading[0] else ()

@@ -14,7 +14,7 @@ from onnxlet_cli.assets import functions_folder
 from onnxlet_cli.doctor.finding import Finding, error, ok, warning
 from onnxlet_cli.doctor.libraries import HEADER_BYTES, OLDEST_ONNXRUNTIME, examine_machines, is_library, parse_version
 from onnxlet_cli.package.build import REQUIREMENTS
-from onnxlet_cli.package.wheels import Pin, read_pins
+from onnxlet_cli.package.wheels import read_pins
 from onnxlet_cli.registry import DEFAULT_FOLDER
 from onnxlet_publishing.errors import MachineError
 
@@ -45,15 +45,10 @@ class Machine:
     @classmethod
     def here(cls) -> "Machine":
         """Return this machine."""
-        name = platform.machine()
-        return cls(
-            python=(sys.version_info.major, sys.version_info.minor),
-            system=sys.platform,
-            processor=MACHINES.get(name.lower(), name),
-            folders=tuple(Path(entry) for entry in sys.path if entry),
-            requirements=functions_folder() / REQUIREMENTS,
-            environment=os.environ,
-        )
+        python, name = sys.version_info[:2], platform.machine()
+        folders = tuple(Path(entry) for entry in sys.path if entry)
+        requirements = functions_folder() / REQUIREMENTS
+        return cls(python, sys.platform, MACHINES.get(name.lower(), name), folders, requirements, os.environ)
 
 
 def pinned_onnxruntime(requirements: Path | None = None) -> str | None:
@@ -79,13 +74,12 @@ def examine_settings(environment: Mapping[str, str], where: str) -> Iterator[Fin
     try:
         settings = Settings.from_environment(environment)
     except SettingsError as problem:
-        yield error(
-            "settings_loop" if problem.is_loop else "settings",
-            where,
-            str(problem),
-            "results outside of all inputs" if problem.is_loop else "settings as docs/serving.md has them",
-            "give the results a bucket or a prefix of their own" if problem.is_loop else "correct the variable",
-        )
+        if problem.is_loop:
+            remedy = "give the results a bucket or a prefix of their own"
+            yield error("settings_loop", where, str(problem), "results outside of all inputs", remedy)
+        else:
+            expected = "settings as docs/serving.md has them"
+            yield error("settings", where, str(problem), expected, "correct the variable")
     else:
         yield ok("settings", where, f"registry {settings.registry}, model {settings.model or '-'}")
 
@@ -139,16 +133,12 @@ def _pins(machine: Machine) -> Iterator[Finding]:
         return
     others = [(pin, found) for pin in pins if (found := _version(machine, pin.name)) not in {None, pin.version}]
     for pin, found in others:
-        yield _other_version(pin, str(found))
+        what = f"{pin.name} {found}"
+        if pin.name == "onnxruntime":
+            what += ", whose own form of a graph no function loads: cold starts of what is published here are slower"
+        yield warning("pin_differs", "this machine", what, f"{pin.version}, which is deployed", f"pip install {pin}")
     if not others:
         yield ok("pins", "this machine", "the versions that are deployed")
-
-
-def _other_version(pin: Pin, found: str) -> Finding:
-    what = f"{pin.name} {found}"
-    if pin.name == "onnxruntime":
-        what += ", whose own form of a graph no function loads: cold starts of what is published here are slower"
-    return warning("pin_differs", "this machine", what, f"{pin.version}, which is deployed", f"pip install {pin}")
 
 
 def _settings(machine: Machine) -> Iterator[Finding]:

@@ -1,8 +1,8 @@
 """The registry: whether it can be read, whether its aliases name existing versions, and whether these can be served."""
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 
 from onnxlet.contract import layout, signature
 from onnxlet.contract.alias import Alias
@@ -11,11 +11,12 @@ from onnxlet.errors import ManifestError, ModelNotFoundError, OnnxletError
 from onnxlet.registry.registry import Registry
 from onnxlet.settings import storage_from_environment
 from onnxlet.storage import s3_url, urls
-from onnxlet_cli.doctor import clock, remedies, unreached, versions
+from onnxlet_cli import http_client
+from onnxlet_cli.doctor import clock, remedies, versions
 from onnxlet_cli.doctor.finding import Finding, error, ok, warning
 from onnxlet_cli.doctor.versions import Examination
 from onnxlet_cli.edge import runtime
-from onnxlet_cli.http_client import Response
+from onnxlet_cli.errors import ServiceError
 from onnxlet_cli.registry import open_registry, storage_of_profile
 from onnxlet_publishing.errors import CommandError
 
@@ -23,20 +24,13 @@ CLOCK_TIMEOUT_S = 5
 """The time for a request that only reads the server's clock."""
 
 
-@dataclass(frozen=True)
-class Opened:
-    """A registry, or the findings that say why it cannot be opened."""
-
-    registry: Registry | None
-    findings: tuple[Finding, ...] = ()
-
-
-def open_at(url: str | None) -> Opened:
-    """Open a registry without making one; None opens the default."""
+def open_at(url: str | None) -> Generator[Finding, None, Registry | None]:
+    """Open a registry without making one, or yield why it cannot be opened; None opens the default."""
     try:
-        return Opened(open_registry(url))
+        return open_registry(url)
     except (CommandError, OnnxletError) as problem:
-        return Opened(None, (remedies.of_store(problem, url or "the default registry", "list"),))
+        yield remedies.of_store(problem, url or "the default registry", "list")
+        return None
 
 
 def examine(registry: Registry, examination: Examination) -> Iterator[Finding]:
@@ -78,8 +72,7 @@ def examine_model(registry: Registry, name: str, examination: Examination) -> It
             yield found
             continue
         yield from _examine_alias(registry, found, published)
-        shares = (share.manifest for share in (found.canary, found.shadow) if share)
-        named |= {manifest.version: manifest for manifest in (found.manifest, *shares)}
+        named |= _named(found)
     for manifest in named.values():
         yield from versions.examine(registry, manifest, examination)
 
@@ -111,19 +104,20 @@ def _examine_alias(registry: Registry, alias: Alias, published: list[int]) -> It
     """Check whether the versions that an alias names exist with the same manifests."""
     name = alias.manifest.model
     where = f"{name}@{alias.name}"
-    named = {alias.manifest.version: alias.manifest}
-    named |= {share.manifest.version: share.manifest for share in (alias.canary, alias.shadow) if share}
-    problems = [_version_problem(registry, where, manifest) for manifest in named.values()]
-    found = [problem for problem in problems if problem is not None]
-    yield from found
-    if not found:
+    found = [_version_problem(registry, where, manifest) for manifest in _named(alias).values()]
+    yield from filter(None, found)
+    if not any(found):
         yield ok("alias", where, f"version {alias.manifest.version}")
     earlier = alias.previous_version()
     if earlier is not None and earlier not in published:
-        remedy = (
-            f"put back {layout.version_key(name, earlier)}; until then go back with `onnxlet promote {name} VERSION`"
-        )
+        key = layout.version_key(name, earlier)
+        remedy = f"put back {key}; until then go back with `onnxlet promote {name} VERSION`"
         yield warning("rollback_missing", where, f"no version {earlier}", "the version before, to roll back to", remedy)
+
+
+def _named(alias: Alias) -> dict[int, Manifest]:
+    """Return the manifests in an alias, by their versions."""
+    return {share.manifest.version: share.manifest for share in (alias, alias.canary, alias.shadow) if share}
 
 
 def _version_problem(registry: Registry, where: str, named: Manifest) -> Finding | None:
@@ -166,11 +160,10 @@ def _conditions(registry: Registry) -> Iterator[Finding]:
 def _clock(registry: Registry) -> Iterator[Finding]:
     """Check the clock against the server of the registry, if there is one."""
     url = _endpoint(registry.store.url)
-    response = unreached.send(url, method="HEAD", timeout_s=CLOCK_TIMEOUT_S) if url else None
-    if isinstance(response, Response):
-        finding = clock.examine(response.headers, url or "")
-        if finding:
-            yield finding
+    if url is not None:
+        with suppress(ServiceError):
+            headers = http_client.send(url, method="HEAD", timeout_s=CLOCK_TIMEOUT_S).headers
+            yield from clock.examine(headers, url)
 
 
 def _endpoint(url: str) -> str | None:

@@ -7,12 +7,7 @@ from typing import Any
 
 from onnxlet.contract import expectation, signature
 from onnxlet.contract.manifest import Manifest
-from onnxlet.errors import (
-    ModelNotFoundError,
-    OnnxletError,
-    SettingsError,
-    UntrustedModelError,
-)
+from onnxlet.errors import ModelNotFoundError, OnnxletError, SettingsError, UntrustedModelError
 from onnxlet.registry.registry import Registry
 from onnxlet.settings.parsers import parse_public_keys
 from onnxlet_cli.deploy.aws.api_errors import aws_errors
@@ -49,10 +44,7 @@ class Deployed:
 def examine(name: str, registry: Registry | None, examination: Examination) -> Iterator[Finding]:
     """Check a stack, its functions and its URL.
 
-    Args:
-        name: The stack's name or id.
-        registry: The registry that functions are compared with; None takes the one that each function reads.
-        examination: How the versions that the functions load are checked.
+    The functions are compared with the registry; None takes the one that each function reads.
     """
     import boto3  # imported only here: it takes longer than the other checks together
 
@@ -85,18 +77,16 @@ def _examine(session: Any, name: str, registry: Registry | None, examination: Ex
         yield error("stack_functions", name, "no function of onnxlet", expected, "is this the right stack?")
     buckets = [item["PhysicalResourceId"] for item in resources if item["ResourceType"] == BUCKET]
     watched = list(_watched(session, buckets))
-    urls = dict.fromkeys(function.environment["ONNXLET_REGISTRY"] for function in functions)
-    opened_at = {url: registries.Opened(registry) if registry else registries.open_at(url) for url in urls}
-    for opened in dict.fromkeys(opened_at.values()):
-        yield from opened.findings
-        if opened.registry is not None:
-            yield from registries.examine(opened.registry, examination)
+    opened: dict[str, Registry | None] = {}
+    for url in dict.fromkeys(function.environment["ONNXLET_REGISTRY"] for function in functions):
+        opened[url] = registry or (yield from registries.open_at(url))
+    for each in dict.fromkeys(filter(None, opened.values())):
+        yield from registries.examine(each, examination)
     for function in functions:
-        opened = opened_at[function.environment["ONNXLET_REGISTRY"]]
-        yield from _examine_function(function, opened.registry, examination, watched)
+        url = function.environment["ONNXLET_REGISTRY"]
+        yield from _examine_function(function, opened[url], examination, watched)
     if HTTP_OUTPUT in found.outputs:
-        registry = next((opened.registry for opened in opened_at.values()), None)
-        yield from http_function.examine(found.outputs[HTTP_OUTPUT], registry)
+        yield from http_function.examine(found.outputs[HTTP_OUTPUT], next(iter(opened.values()), None))
 
 
 def _state(name: str, status: str) -> Finding:

@@ -2,55 +2,32 @@
 
 import socket
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from onnxlet_cli import http_client
 from onnxlet_cli.doctor.finding import Finding, error
 from onnxlet_cli.errors import ServiceError
-from onnxlet_cli.http_client import TIMEOUT_S, Response
+from onnxlet_cli.http_client import TIMEOUT_S
 
 
-@dataclass(frozen=True)
-class Unreached:
-    """Why no response came."""
-
-    code: str
-    found: str
-    expected: str
-    remedy: str
-
-    def finding(self, where: str) -> Finding:
-        """Return this as a finding."""
-        return error(self.code, where, self.found, self.expected, self.remedy)
-
-
-def send(
-    url: str,
-    body: bytes | None = None,
-    headers: Mapping[str, str] | None = None,
-    *,
-    method: str | None = None,
-    timeout_s: float = TIMEOUT_S,
-) -> Response | Unreached:
-    """Send a request as `http_client.send`, and return the reason if no response comes."""
+def explained(findings: Iterator[Finding], where: str) -> Iterator[Finding]:
+    """Yield findings; if a request for them gets no response, end with the reason."""
     try:
-        return http_client.send(url, body, headers, method=method, timeout_s=timeout_s)
-    except ServiceError as error:
-        return _explain(urlsplit(url).netloc, error)
+        yield from findings
+    except ServiceError as problem:
+        yield _explain(problem, where)
 
 
-def _explain(host: str, error: ServiceError) -> Unreached:
-    cause = error.__cause__
+def _explain(problem: ServiceError, where: str) -> Finding:
+    host, cause = urlsplit(problem.url or "").netloc, problem.__cause__
     if isinstance(cause, ssl.SSLError):
         remedy = "is it https at all, is the certificate for this host, and does this machine trust its issuer?"
-        return Unreached("url_tls", f"no TLS with {host}: {cause}", "a certificate that is trusted here", remedy)
+        return error("url_tls", where, f"no TLS with {host}: {cause}", "a certificate that is trusted here", remedy)
     if isinstance(cause, socket.gaierror):
         remedy = "is the URL complete, and the function still there?"
-        return Unreached("url_unknown_host", f"no address for {host}", "a host that DNS knows", remedy)
+        return error("url_unknown_host", where, f"no address for {host}", "a host that DNS knows", remedy)
     if isinstance(cause, TimeoutError):
         remedy = "raise the function's timeout, or read its log; is there a firewall between?"
-        return Unreached("url_timeout", "no answer in time", f"one within {TIMEOUT_S} s", remedy)
-    remedy = "is it started, and is this the right host and port?"
-    return Unreached("url_unreachable", f"{host}: {str(cause) or type(cause).__name__}", "an answer", remedy)
+        return error("url_timeout", where, "no answer in time", f"one within {TIMEOUT_S} s", remedy)
+    found, remedy = str(cause) or type(cause).__name__, "is it started, and is this the right host and port?"
+    return error("url_unreachable", where, f"{host}: {found}", "an answer", remedy)

@@ -60,7 +60,8 @@ def examine(registry: Registry, manifest: Manifest, examination: Examination) ->
 
 def examine_memory(manifest: Manifest, examination: Examination, memory_mib: int, where: str) -> Finding:
     """Check whether a function has enough memory to load a version in its best form."""
-    runtime = _deployed_runtime(manifest, examination.pinned)
+    # No form was made for this CPU: the function's own is not known.
+    runtime = Runtime(examination.pinned, "any") if examination.pinned and manifest.artifacts else None
     graphs = [artifact for artifact in manifest.best(None, runtime) if artifact.role in GRAPH_ROLES]
     graphs_mib = sum(artifact.size_bytes for artifact in graphs) / MIB
     bound_mib = examination.bound_mib or memory_mib // 2
@@ -190,11 +191,6 @@ def describe_golden(golden: Golden, difference: float) -> str:
     if not golden.compared:
         return drawn
     return f"the golden answer, {difference:.1g} off" + (f"; {drawn}" if golden.random else "")
-
-
-def _deployed_runtime(manifest: Manifest, pinned: str | None) -> Runtime | None:
-    """Return the deployed runtime on a CPU that no form was made for."""
-    return None if pinned is None or not manifest.artifacts else Runtime(pinned, "any")
 
 
 def _name(artifact: Artifact) -> str:

@@ -102,17 +102,16 @@ class TestAliases:
 
 class TestAccess:
     def test_a_folder_that_is_missing_is_named(self, tmp_path: Path) -> None:
-        opened = registries.open_at(str(tmp_path / "none"))
-        only(opened.findings, "error", "registry_missing", "none")
+        only(list(registries.open_at(str(tmp_path / "none"))), "error", "registry_missing", "none")
 
     def test_a_url_that_is_none_of_a_store_is_named(self) -> None:
-        only(registries.open_at("ftp://host/models").findings, "error", "registry_url", "ftp://host/models")
+        only(list(registries.open_at("ftp://host/models")), "error", "registry_url", "ftp://host/models")
 
     def test_no_credentials_are_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name)
-        opened = registries.open_at("s3://bucket/models")
-        line = only(opened.findings, "error", "registry_credentials", "aws configure").to_line()
+        findings = list(registries.open_at("s3://bucket/models"))
+        line = only(findings, "error", "registry_credentials", "aws configure").to_line()
         assert line.count("s3://") == line.count("aws configure") == 1
 
     def test_a_missing_bucket_is_named(
@@ -246,10 +245,11 @@ def wait_for(port: int) -> None:
 
 
 def opened(url: str) -> Registry:
-    found = registries.open_at(url)
-    assert found.findings == ()
-    assert found.registry is not None
-    return found.registry
+    with pytest.raises(StopIteration) as end:
+        next(registries.open_at(url))
+    found = end.value.value
+    assert isinstance(found, Registry)
+    return found
 
 
 def free_port() -> int:
