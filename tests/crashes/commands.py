@@ -20,7 +20,7 @@ forkserver = multiprocessing.get_context("forkserver")
 forkserver.set_forkserver_preload(
     [
         "onnxlet_cli.main",
-        "onnxlet_publishing.importers.plain",
+        "onnxlet_publishing.importers",
         "onnxlet_publishing.publish",
         "boto3",
         "obstore.auth.boto3",

@@ -16,9 +16,12 @@ from onnxlet.registry.registry import Registry, Sign
 from onnxlet_cli import output
 from onnxlet_cli.options import JsonOption, RegistryOption, SignOption, StageOption
 from onnxlet_cli.registry import open_registry
-from onnxlet_publishing.errors import CommandError, ModelError
+from onnxlet_publishing.errors import CommandError, ModelError, UsageError
 from onnxlet_publishing.gate import GateResult, pass_gate
-from onnxlet_publishing.importers.plain import Declarations, find_files, name_of, read_candidate
+from onnxlet_publishing.importers import IMPORTERS, PLAIN, find, read
+from onnxlet_publishing.importers.assembly import Import
+from onnxlet_publishing.importers.settings import Overrides
+from onnxlet_publishing.importers.source import Source
 from onnxlet_publishing.publish import store_all
 from onnxlet_publishing.sign import load_sign
 
@@ -28,21 +31,77 @@ NAMED_REFUSALS = 50
 """The most refused files that one error names; it counts the others."""
 
 
+MODEL, TEXT, TABLE = "Model", "Texts", "Pictures, sounds and tables"
+"""The groups of options in the help."""
+
+
 def publish(
-    path: Annotated[Path, typer.Argument(metavar="MODEL.onnx|DIR", help="One model, or a folder of models.")],
-    name: Annotated[str | None, typer.Option(help="Name of the model (default: the file's name).")] = None,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.onnx|FOLDER|hf:ORG/NAME",
+            help="A model, a folder that describes one as Hugging Face does, a folder of models, or a repository.",
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model (default: the name of what you bring).", rich_help_panel=MODEL)
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="TASK", help="Hugging Face's name of the task (default: found).", rich_help_panel=MODEL),
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="The ONNX file of a folder or a repository with several.", rich_help_panel=MODEL
+        ),
+    ] = None,
+    importer: Annotated[
+        str | None,
+        typer.Option(help=f"What kind of model it is: {', '.join((*IMPORTERS, PLAIN))}.", rich_help_panel=MODEL),
+    ] = None,
     labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Class labels: one per line, a JSON list or an id2label.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Class labels: one per line, a JSON list or an id2label.", rich_help_panel=MODEL
+        ),
     ] = None,
     activation: Annotated[
-        Literal["auto", "none", "softmax", "sigmoid"],
-        typer.Option(help="Function that makes the output probabilities; auto runs the model to find out."),
-    ] = "auto",
-    preprocess: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="How images become the input: JSON, as in a manifest.")
+        Literal["auto", "none", "softmax", "sigmoid"] | None,
+        typer.Option(
+            help="Function that makes the output probabilities; auto runs the model to find out.", rich_help_panel=MODEL
+        ),
     ] = None,
     generation: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What the model generates: JSON, as in a manifest.")
+        Path | None,
+        typer.Option(metavar="FILE", help="What the model generates: JSON, as in a manifest.", rich_help_panel=MODEL),
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The tokenizer.json of a model of texts.", rich_help_panel=TEXT)
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=1, help="The most tokens that the model takes.", rich_help_panel=TEXT)
+    ] = None,
+    pooling: Annotated[
+        Literal["none", "mean", "cls", "last", "max"] | None,
+        typer.Option(help="How the vectors of tokens become one vector.", rich_help_panel=TEXT),
+    ] = None,
+    normalize: Annotated[
+        bool | None,
+        typer.Option("--normalize/--no-normalize", help="Whether vectors get the length 1.", rich_help_panel=TEXT),
+    ] = None,
+    preprocess: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="How images become the input: JSON, as in a manifest.", rich_help_panel=TABLE
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="The lowest score of what a detector answers.", rich_help_panel=TABLE),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="A table's columns, separated by commas.", rich_help_panel=TABLE)
     ] = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Publish the files of a folder that pass, even if others do not.")
@@ -52,11 +111,24 @@ def publish(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check ONNX models in the functions' own runtime, then publish them."""
-    declarations = Declarations(labels, preprocess, generation, activation)
+    """Check ONNX models in the functions' own runtime, then publish them.
+
+    onnxlet recognises what you bring and prints each setting that it derives, with the option that overrides it.
+
+    Examples:
+    \b
+    onnxlet publish model.onnx --name shapes
+    onnxlet publish model.onnx --labels labels.txt --preprocess image.json
+    onnxlet publish FOLDER        of Optimum or sentence-transformers
+    onnxlet publish hf:ORG/NAME   a repository on Hugging Face
+    """  # noqa: D301 - click keeps the lines of a paragraph that begins with the character \b
+    overrides = Overrides(
+        task, labels, activation, preprocess, generation, tokenizer, pooling, normalize, max_length, threshold, columns
+    )
     target, alias = open_registry(registry, create=True), None if stage else layout.LIVE
     signer = load_sign(sign) if sign else None
-    outcome = publish_files(target, path, name, declarations, alias, signer, keep_going=keep_going)
+    brought = Brought(find(what, file), name, overrides, importer)
+    outcome = publish_sources(target, brought, alias, signer, keep_going=keep_going)
     for version in outcome.published:
         for warning in version.warnings:
             output.print_warning(warning)
@@ -66,6 +138,24 @@ def publish(
         lines += [*version.notes, output.version_line(version.manifest, is_live=not stage)]
     output.show(document, *lines, json=json)
     outcome.raise_refused()
+
+
+@dataclass(frozen=True)
+class Brought:
+    """The models that the user brings, and what the user says about them."""
+
+    sources: list[Source]
+    name: str | None
+    overrides: Overrides
+    importer: str | None
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A model that has passed the gate, and what its importer recognised and derived."""
+
+    result: GateResult
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -96,52 +186,47 @@ class Outcome:
             raise ModelError(_refusal(self.refused, len(self.refused) + len(self.published)))
 
 
-def publish_files(
-    registry: Registry,
-    path: Path,
-    name: str | None,
-    declarations: Declarations,
-    alias: str | None,
-    sign: Sign | None,
-    *,
-    keep_going: bool,
+def publish_sources(
+    registry: Registry, brought: Brought, alias: str | None, sign: Sign | None, *, keep_going: bool
 ) -> Outcome:
     """Publish a model, or every model of a folder, or none of them if one is refused.
 
     Args:
         registry: The registry that stores them.
-        path: A file or a folder.
-        name: The name of a single model.
-        declarations: What the user declares about a single model.
+        brought: The models.
         alias: The alias for the new versions.
         sign: Signs the manifests.
         keep_going: Publish the files of a folder that pass, even if others do not.
 
     Raises:
-        UsageError: There is no such file, or an option does not fit.
+        UsageError: An option does not fit.
         ModelError: A file was refused, so nothing was uploaded (unless `keep_going`).
         StoreError: The store does not answer.
     """
-    files = find_files(path, name, declarations)
-    if path.is_file():
-        passed = pass_gate(read_candidate(path, name, declarations))
+    sources = brought.sources
+    if len(sources) == 1:
+        passed = _pass(read(sources[0], brought.name, brought.overrides, brought.importer))
         return Outcome(_store(registry, [passed], alias, sign), {})
-    names = Counter(map(name_of, files))
-    waiting: list[GateResult] = []
+    if brought.name or brought.overrides.given():
+        raise UsageError(
+            f"{sources[0].file.parent}: expected one .onnx file for a name or declarations, got {len(sources)}"
+        )
+    names = Counter(source.name for source in sources)
+    waiting: list[Passed] = []
     published: list[Published] = []
     refused: dict[str, str] = {}
-    for file in _with_progress(files):
+    for source in _with_progress(sources):
         try:
-            waiting.append(_pass(file, names))
+            waiting.append(_pass_one_of_many(source, names, brought.importer))
         except StoreError:
             raise
         except (OnnxletError, CommandError) as error:
-            refused[file.name] = " ".join(str(error).split())
+            refused[source.file.name] = " ".join(str(error).split())
         if keep_going:
             published += _store(registry, waiting, alias, sign)
             waiting.clear()
     if refused and not keep_going:
-        raise ModelError(f"nothing was published (--keep-going publishes the rest): {_refusal(refused, len(files))}")
+        raise ModelError(f"nothing was published (--keep-going publishes the rest): {_refusal(refused, len(sources))}")
     return Outcome(published + _store(registry, waiting, alias, sign), refused)
 
 
@@ -151,35 +236,41 @@ def _refusal(refused: Mapping[str, str], count: int) -> str:
     return f"{len(reasons)} of {count} files cannot be served: {'; '.join(reasons[:NAMED_REFUSALS])}{more}"
 
 
-def _pass(file: Path, names: Counter[str]) -> GateResult:
-    if names[name_of(file)] > 1:
-        raise ModelError(f"another file gives the same name {name_of(file)!r}")
-    return pass_gate(read_candidate(file))
+def _pass(imported: Import) -> Passed:
+    return Passed(pass_gate(imported.candidate), imported.lines)
 
 
-def _store(registry: Registry, passed: list[GateResult], alias: str | None, sign: Sign | None) -> list[Published]:
-    manifests = store_all(registry, passed, alias, sign)
+def _pass_one_of_many(source: Source, names: Counter[str], importer: str | None) -> Passed:
+    if names[source.name] > 1:
+        raise ModelError(f"another file gives the same name {source.name!r}")
+    return _pass(read(source, importer=importer))
+
+
+def _store(registry: Registry, passed: list[Passed], alias: str | None, sign: Sign | None) -> list[Published]:
+    manifests = store_all(registry, [each.result for each in passed], alias, sign)
     return [
-        Published(manifest, list(_notes(model)), list(_warnings(model)))
+        Published(manifest, list(_notes(model)), list(_warnings(model.result)))
         for manifest, model in zip(manifests, passed, strict=True)
     ]
 
 
-def _with_progress(files: list[Path]) -> Iterator[Path]:
-    """Yield the files, and report the current one on the error stream."""
+def _with_progress(sources: list[Source]) -> Iterator[Source]:
+    """Yield the sources, and report the current one on the error stream."""
     console = output.progress()
     if console.is_terminal:
-        yield from track(files, "Checking", console=console, transient=True)
+        yield from track(sources, "Checking", console=console, transient=True)
         return
-    for number, file in enumerate(files, 1):
-        if len(files) >= MANY_FILES:
-            output.print_note(f"{number}/{len(files)} {file.name}")
-        yield file
+    for number, source in enumerate(sources, 1):
+        if len(sources) >= MANY_FILES:
+            output.print_note(f"{number}/{len(sources)} {source.file.name}")
+        yield source
 
 
-def _notes(passed: GateResult) -> Iterator[str]:
+def _notes(model_and_lines: Passed) -> Iterator[str]:
     """Yield a line for each decision about a model, and for each change of its graph."""
+    passed = model_and_lines.result
     name, model, classification = passed.candidate.name, passed.candidate.model, passed.candidate.classification
+    yield from (f"{name}: {line}" for line in model_and_lines.lines)
     yield from (f"{name}: {note}" for note in model.notes)
     if classification is not None and passed.finding is not None:
         output_name = classification.output or model.outputs[0].name

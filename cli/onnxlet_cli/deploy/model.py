@@ -17,7 +17,7 @@ from onnxlet_cli.registry import only_model, open_registry
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.errors import MachineError, UsageError
 from onnxlet_publishing.gate import check, with_activation
-from onnxlet_publishing.importers.plain import find_files, read_candidate
+from onnxlet_publishing.importers import find, read
 from onnxlet_publishing.publish import copy_version, find_published, publish
 
 DEMO_MODEL = "digits"
@@ -162,10 +162,10 @@ def find_source(
 
 
 def _from_file(path: Path) -> FileSource:
-    file, *others = find_files(path, None)
+    source, *others = find(str(path))
     if others:
         raise UsageError(f"--model {path}: expected one .onnx file, got {len(others) + 1}")
-    candidate, _ = with_activation(read_candidate(file))
+    candidate, _ = with_activation(read(source).candidate)
     check(candidate)
     # The same file is the same publication, however often it is deployed.
     return FileSource(replace(candidate, publication=hashlib.sha256(candidate.model.data).hexdigest()[:32]))

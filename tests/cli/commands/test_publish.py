@@ -61,7 +61,8 @@ def test_what_was_decided_is_said_with_the_reason(
     publish: Publish, registry: Registry, tmp_path: Path, labels: Path, data: bytes, activation: str, words: str
 ) -> None:
     done = publish(write(tmp_path / "m.onnx", data), "--labels", labels)
-    said, live = done.stdout.splitlines()
+    kind, said, live = done.stdout.splitlines()
+    assert kind == "m: an ONNX file"
     assert said.startswith(f'm: labels by the output "y", activation {activation}: ')
     assert said.endswith(words)
     assert live == "m version 1 is live"
@@ -75,7 +76,7 @@ def test_the_user_has_the_last_word(
     model = write(tmp_path / "m.onnx", PROBABILITIES["softmax"].data)
     done = publish(model, "--labels", labels, "--activation", activation, "--json")
     (document,) = json.loads(done.stdout)
-    (note,) = document["notes"]
+    _, note = document["notes"]
     assert ("although 40 of 40" in note) is (activation != "none")
     assert registry.resolve("m").classification == Classification(("a", "b", "c"), activation)
     assert publish(model, "--labels", labels, "--activation", "relu").exit_code == 2
@@ -94,7 +95,8 @@ def test_a_head_over_the_wrong_axis_and_labels_that_repeat_are_warned_of(
 
 def test_a_locale_that_was_replaced_is_said(publish: Publish, tmp_path: Path) -> None:
     model = write(tmp_path / "m.onnx", texts(normalizer(locale="en_US")).SerializeToString())
-    said, live = publish(model).stdout.splitlines()
+    kind, tensors, said, live = publish(model).stdout.splitlines()
+    assert (kind, tensors) == ("m: an ONNX file", "m: no task is known: requests and answers are tensors (--task)")
     assert said.startswith("m: locale en_US: ")
     assert live == "m version 1 is live"
 
@@ -159,7 +161,7 @@ def test_a_large_folder_reports_each_file(publish: Publish, tmp_path: Path) -> N
         write(tmp_path / f"many/m{number}.onnx")
     done = publish(tmp_path / "many", "--stage")
     assert done.stderr.splitlines() == [f"{number + 1}/10 m{number}.onnx" for number in range(10)]
-    assert len(done.stdout.splitlines()) == 10
+    assert len(done.stdout.splitlines()) == 30
 
 
 def test_a_folder_is_published_whole_or_not_at_all(onnxlet: Command, tmp_path: Path) -> None:

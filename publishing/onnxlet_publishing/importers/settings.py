@@ -1,0 +1,114 @@
+"""Settings: what an importer finds out about a model, and what the user says instead with options."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from onnxlet_publishing.errors import UsageError
+
+SHOWN_LABELS = 4
+SHOWN_CHARACTERS = 100
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """The settings of a model that the user gives; None where the importer decides.
+
+    Each field is an option of `onnxlet publish` with the same name.
+    """
+
+    task: str | None = None
+    labels: Path | None = None
+    activation: str | None = None
+    preprocess: Path | None = None
+    generation: Path | None = None
+    tokenizer: Path | None = None
+    pooling: str | None = None
+    normalize: bool | None = None
+    max_length: int | None = None
+    threshold: float | None = None
+    columns: str | None = None
+    """The names of a table's columns, separated by commas."""
+
+    def given(self) -> list[str]:
+        """Return the names of the settings that the user gives."""
+        return [each.name for each in fields(self) if getattr(self, each.name) is not None]
+
+
+NO_OVERRIDES = Overrides()
+
+
+@dataclass(frozen=True)
+class Found:
+    """A setting that an importer found."""
+
+    value: Any
+    origin: str
+    """The file or the fact from which the setting follows, for instance `config.json`."""
+    text: str | None = None
+    """The value in the words of a person; None to print the value itself."""
+
+
+def found_labels(labels: tuple[str, ...], origin: str) -> Found:
+    """Return labels as a setting that an importer found."""
+    shown = ", ".join(labels[:SHOWN_LABELS]) + (", ..." if len(labels) > SHOWN_LABELS else "")
+    return Found(labels, origin, f"{len(labels)} ({shown:.{SHOWN_CHARACTERS}})")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The kind of a model, and the settings that an importer found."""
+
+    what: str
+    """The kind of model in a few words, for instance `a folder of sentence-transformers`."""
+    settings: Mapping[str, Found] = field(default_factory=dict)
+    """The settings by name: fields of `Overrides`, and fields of the task's declaration."""
+    notes: tuple[str, ...] = ()
+    """Further sentences for the user, for instance about something that is not served."""
+
+
+class Settings:
+    """The settings of one model: the user's where given, else the importer's."""
+
+    def __init__(self, findings: Findings, overrides: Overrides) -> None:
+        self._found = findings.settings
+        self._overrides = overrides
+        self._unused = dict.fromkeys(overrides.given())
+        self.lines: list[str] = []
+        """A line for each chosen setting of the importer, with its origin and the option that overrides it."""
+
+    def choose(self, name: str, default: Any = None) -> Any:
+        """Return the user's value of a setting, else the importer's, else the default."""
+        self._unused.pop(name, None)
+        given = getattr(self._overrides, name, None)
+        if given is not None:
+            return given
+        found = self._found.get(name)
+        if found is None:
+            return default
+        ways = f"{found.origin}; {option_of(name)}" if hasattr(self._overrides, name) else found.origin
+        self.lines.append(f"{_words(name)}: {_text(found)} ({ways})")
+        return found.value
+
+    def require_all_used(self, purpose: str) -> None:
+        """Refuse an option that nothing of this model uses.
+
+        Raises:
+            UsageError: The user gave such an option.
+        """
+        for name in self._unused:
+            raise UsageError(f"{option_of(name)}: expected an option that {purpose} uses, got this one")
+
+
+def option_of(name: str) -> str:
+    """Return the option that overrides a setting."""
+    return "--normalize/--no-normalize" if name == "normalize" else f"--{name.replace('_', '-')}"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _text(found: Found) -> str:
+    return str(found.value) if found.text is None else found.text
