@@ -9,6 +9,7 @@ The layers, lowest first. A module imports from its own line and from the lines 
     session     ONNX Runtime: the engine through its C API, and the engine in Python
     http        a request and a response, and the encodings of their bodies
     media       bytes to pixels, arrays and text; knows no model
+    tasks       a person's rows in, answers out: the module of each task
     storage     object stores: reading, writing, credentials, and the disk cache
     access      who may ask: API keys and quotas
     settings    every environment variable, read once

@@ -12,7 +12,6 @@ from onnxlet.contract import layout
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InvalidNameError, InvalidRequestError, ModelNotFoundError, SettingsError
 from onnxlet.limits import memory
-from onnxlet.models.batches import Batch, Outputs
 from onnxlet.models.cache import Models, run_ahead
 from onnxlet.models.model import Model
 from onnxlet.models.traffic import Selection, Traffic
@@ -22,6 +21,7 @@ from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.storage import Store, open_store
 from onnxlet.storage.allowed_objects import AllowedObjects
+from onnxlet.tasks.rows import Batch, Outputs
 
 if TYPE_CHECKING:
     from onnxlet.access.key_check import ApiKeys

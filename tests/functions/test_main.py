@@ -60,6 +60,7 @@ MODULES = {
     "session": {"library"},
     "settings": {"parsers"},
     "storage": {"allowed_objects", "backends", "connection", "failures", "reader", "store", "urls"},
+    "tasks": {"rows"},
     "web": {"app", "endpoints", "error_responses", "exchange", "inference", "routes"},
 }
 """The modules of onnxlet that `import main` imports, by package. Each one more makes every cold start longer."""

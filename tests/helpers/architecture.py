@@ -20,6 +20,7 @@ LIBRARIES = {
     "storage": {"obstore"},
     "session": {"numpy", "onnxruntime"},  # the native engine imports neither
     "media": {"PIL", "orjson"},
+    "tasks": {"tokenizers"},  # only models that take texts import it
     "explain": {"PIL"},
     "http": {"orjson"},
     "observe": {"orjson"},

@@ -16,11 +16,11 @@ from onnxlet.errors import OnnxletError, TooLargeError
 from onnxlet.events.result_keys import readable
 from onnxlet.limits import MAX_BODY_BYTES
 from onnxlet.media import media_types
-from onnxlet.models.batches import Batch
 from onnxlet.protocols import payloads
 from onnxlet.protocols.reader import Reader
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import Store, urls
+from onnxlet.tasks.rows import Batch
 from onnxlet_cli.deploy import object_comparison, smoke
 from onnxlet_cli.deploy.cloud import Cloud, Outputs
 from onnxlet_cli.deploy.process import Report

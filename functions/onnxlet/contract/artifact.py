@@ -1,4 +1,4 @@
-"""Artifact: the bytes of one graph or golden example of a version, and the runtimes that may load them."""
+"""Artifact: the bytes of one graph, tokenizer or golden example of a version, and the runtimes that may load them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from onnxlet.contract.blob import MAX_BLOB_BYTES, Blob, Runtime
 from onnxlet.contract.document import Document
 from onnxlet.record import Record
 
-Role = Literal["model", "preprocess", "postprocess", "golden"]
+Role = Literal["model", "preprocess", "postprocess", "tokenizer", "golden"]
 GRAPH_ROLES: tuple[Role, ...] = ("model", "preprocess", "postprocess")
 """The roles of graphs, which a function loads."""
-ROLES: tuple[Role, ...] = (*GRAPH_ROLES, "golden")
+ROLES: tuple[Role, ...] = (*GRAPH_ROLES, "tokenizer", "golden")
 
 ONNX, ORT, JSON = "onnx", "ort", "json"
 FORMATS = (ONNX, ORT, JSON)
@@ -33,7 +33,7 @@ class Artifact(Record):
     """The description of an artifact, whose blob is found by its SHA-256."""
 
     role: str
-    """`model`, `preprocess` or `postprocess` for graphs, or `golden` for the golden example."""
+    """`model`, `preprocess` or `postprocess` for graphs, `tokenizer`, or `golden` for the golden example."""
     variant: str
     """The variant of the model's graph, for instance `fp32` or `int8`."""
     sha256: str

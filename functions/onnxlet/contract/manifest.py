@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onnxlet.contract import layout
 from onnxlet.contract.artifact import GRAPH_ROLES, Artifact, Role, parse_artifact
@@ -13,6 +13,9 @@ from onnxlet.contract.document import SCHEMAS, SEALED, Document, to_sealed_json
 from onnxlet.contract.generation import Generation, ImageGeneration, parse_generation
 from onnxlet.contract.tensors import DATATYPES, Dimension, TensorSpec
 from onnxlet.record import EMPTY, Record, to_dict
+
+if TYPE_CHECKING:
+    from onnxlet.contract.tasks.declaration import Declaration
 
 MAX_TENSORS = 256
 """Inputs or outputs of a model."""
@@ -62,6 +65,8 @@ class Manifest(Record):
     preprocess: ImagePreprocess | None = None
     classification: Classification | None = None
     generation: Generation | None = None
+    task: Declaration | None = None
+    """The declaration of the version's task; None if `preprocess`, `classification` and `generation` say all of it."""
     metrics: Mapping[str, float] = EMPTY
     training_statistics: Mapping[str, Any] | None = None
     """The JSON object of the stored field `reference`, which only drift reads: see `contract.training_statistics`."""
@@ -71,6 +76,29 @@ class Manifest(Record):
     """The publisher's signature in the form of `contract.signature`; empty without a signature."""
     __slots__ = ("_as_read",)
     """The whole JSON object that the manifest was read from: a signature also covers fields that this code ignores."""
+
+    def takes(self) -> str:
+        """Return what a person sends to the version: `picture`, `text`, `table`, `sound` or `tensor`."""
+        if self.task is not None:
+            return self.task.takes
+        return "tensor" if self.preprocess is None else "picture"
+
+    def task_name(self) -> str | None:
+        """Return the name of the version's task; None if it serves tensors only.
+
+        A manifest without a `task` is read as the task that its other declarations mean.
+        """
+        if self.task is not None:
+            return self.task.name
+        if self.generation is not None:
+            is_image = isinstance(self.generation, ImageGeneration)
+            return "unconditional-image-generation" if is_image else "text-generation"
+        if self.classification is None:
+            return None
+        if self.preprocess is not None:
+            return "image-classification"
+        takes_text = [spec.datatype.name for spec in self.inputs] == ["BYTES"]
+        return "text-classification" if takes_text else "tabular-classification"
 
     def choices(self, role: Role, variant: str | None = None, runtime: Runtime | None = None) -> list[Artifact]:
         """Return the artifacts with this role that a process may load, the best first; they are forms of one graph.
@@ -91,9 +119,10 @@ class Manifest(Record):
         return sorted(requested or first, key=Artifact.preference)
 
     def best(self, variant: str | None = None, runtime: Runtime | None = None) -> list[Artifact]:
-        """Return the artifacts to load: the best form of each graph, and the golden example if it must check them."""
+        """Return what to load: tokenizer, the best form of each graph, and the golden example if it must check them."""
         graphs = [choices[0] for role in GRAPH_ROLES if (choices := self.choices(role, variant, runtime))]
-        return graphs + (self.choices("golden") if any(artifact.must_be_checked for artifact in graphs) else [])
+        golden = self.choices("golden") if any(artifact.must_be_checked for artifact in graphs) else []
+        return [*self.choices("tokenizer"), *graphs, *golden]
 
     def class_output(self) -> str:
         """Return the name of the output that the classification turns into labels; by default the first output."""
@@ -110,6 +139,7 @@ class Manifest(Record):
         if as_read is not None:
             return dict(as_read)
         crashes = {"crashes": to_dict(self.crashes)} if self.crashes else {}
+        task = {} if self.task is None else {"task": self.task.to_document()}
         return {
             "schema": SEALED,
             "model": self.model,
@@ -125,6 +155,7 @@ class Manifest(Record):
             "provenance": to_dict(self.provenance),
             "signature": dict(self.signature),
             **crashes,
+            **task,
         }
 
     def to_json(self) -> bytes:
@@ -154,6 +185,7 @@ class Manifest(Record):
         preprocess = document.optional_document("preprocess")
         classification = document.optional_document("classification")
         generation = document.optional_document("generation")
+        task = document.optional_document("task")
         manifest = cls(
             model=_parse_model(document),
             version=document.integer("version", 1, 999_999_999),
@@ -164,6 +196,7 @@ class Manifest(Record):
             preprocess=None if preprocess is None else parse_preprocess(preprocess),
             classification=None if classification is None else parse_classification(classification),
             generation=None if generation is None else parse_generation(generation),
+            task=None if task is None else _parse_task(task),
             metrics=document.number_map("metrics"),
             training_statistics=None if statistics is None else statistics.content,
             crashes=_parse_crashes(document),
@@ -173,6 +206,7 @@ class Manifest(Record):
         _check_artifacts(document, manifest)
         _check_classification(document, manifest)
         _check_generation(document, manifest)
+        _check_task(document, manifest)
         return manifest
 
 
@@ -229,6 +263,23 @@ def _check_generation(document: Document, manifest: Manifest) -> None:
         raise document.error("generation", f"outputs of {', '.join(spec.name for spec in manifest.outputs)}")
 
 
+def _parse_task(document: Document) -> Declaration:
+    from onnxlet.contract.tasks import parse_task  # a model of tensors has no task
+
+    return parse_task(document)
+
+
+def _check_task(document: Document, manifest: Manifest) -> None:
+    """Refuse a task that does not feed all inputs, or reads an output that the model does not have."""
+    if manifest.task is None:
+        return
+    inputs = {spec.name for spec in manifest.inputs}
+    if manifest.task.inputs() and set(manifest.task.inputs()) != inputs:
+        raise document.error("task", f"a task that feeds the inputs {', '.join(inputs)}")
+    if not set(manifest.task.outputs()) <= {spec.name for spec in manifest.outputs}:
+        raise document.error("task", f"outputs of {', '.join(spec.name for spec in manifest.outputs)}")
+
+
 def _parse_crashes(document: Document) -> tuple[Crash, ...]:
     items = document.documents("crashes") if document.has("crashes") else ()
     return tuple(Crash(item.text("operator"), item.optional_text("node"), item.text("found")) for item in items)
@@ -253,6 +304,8 @@ def _check_artifacts(document: Document, manifest: Manifest) -> None:
         required.append("preprocess")
     if manifest.classification is not None or isinstance(manifest.generation, ImageGeneration):
         required.append("postprocess")
+    if manifest.task is not None:
+        required += manifest.task.roles()
     missing = [role for role in required if manifest.artifact(role) is None]
     if missing:
         raise document.error("artifacts", f"one with the role {missing[0]}")

@@ -30,7 +30,6 @@ from onnxlet.errors import (
 from onnxlet.events.messages import ObjectReference, Source
 from onnxlet.events.result_keys import is_result_key, result_key
 from onnxlet.limits import MAX_BODY_BYTES, RESULTS_MARGIN_S, deadline
-from onnxlet.models.batches import Batch, Outputs
 from onnxlet.models.model import Model
 from onnxlet.observe import log
 from onnxlet.protocols import payloads
@@ -39,6 +38,7 @@ from onnxlet.record import Record
 from onnxlet.service import Service
 from onnxlet.storage import Store, urls
 from onnxlet.storage.allowed_objects import content
+from onnxlet.tasks.rows import Batch, Outputs
 
 CONCURRENT_OBJECTS = 16
 """The number of objects that are read or written at a time. Each waits for the store most of the time."""
@@ -236,10 +236,12 @@ def _run(items: Iterable[Item]) -> None:
             groups.setdefault((manifest.model, manifest.version), []).append((item, item.state))
     for group in groups.values():
         model = group[0][1].model  # a version that was unloaded meanwhile may have been loaded again
-        outputs = iter(model.attempt([batch for _, decoded in group for batch in decoded.batches]))
+        batches = model.align([batch for _, decoded in group for batch in decoded.batches])
+        aligned, outcomes = iter(batches), iter(model.attempt(batches))
         for item, decoded in group:
             count = len(decoded.batches)
-            item.state = Predicted(decoded.model, decoded.etag, decoded.batches, list(islice(outputs, count)))
+            own = list(islice(aligned, count)), list(islice(outcomes, count))
+            item.state = Predicted(decoded.model, decoded.etag, *own)
 
 
 def _encode_all(service: Service, items: Iterable[Item]) -> None:

@@ -16,10 +16,10 @@ from onnxlet.explain.overlay import draw
 from onnxlet.explain.runs import Runs
 from onnxlet.limits import DEFAULT_EXPLAIN_RUNS, MAX_EXPLAIN_MS, MAX_EXPLAIN_NUMBERS, MIN_EXPLAIN_RUNS
 from onnxlet.media import images
-from onnxlet.models.batches import Batch, Images, Rows
 from onnxlet.models.model import Model
 from onnxlet.protocols import payloads
 from onnxlet.record import Record
+from onnxlet.tasks.rows import Batch, Images, Rows
 
 if TYPE_CHECKING:
     from onnxlet.contract.declarations import Classification
@@ -34,7 +34,7 @@ DEFAULT_MS = 5000
 class ExplainRequest(Record):
     """A row to explain, and the budget for it."""
 
-    row: Rows
+    row: Images | Batch
     """One row, or one image of any height and width."""
     target: int | None
     """The position of a label; None for the label that the model gives."""
@@ -102,6 +102,10 @@ def parse_explain(
     if classification is None:
         raise UnsupportedMediaError(f'model "{name}" has no labels, its manifest says: only classifiers are explained')
     row = _one_row(payloads.decode(reader, media_type, body))
+    if not isinstance(row, Batch | Images):
+        raise UnsupportedMediaError(
+            f'model "{name}" takes a {reader.manifest.takes()}: only images and numbers are explained'
+        )
     if isinstance(row, Batch):
         if reader.manifest.preprocess is not None:
             raise UnsupportedMediaError(

@@ -8,8 +8,8 @@ from onnxlet.contract import json_tensors, tensors
 from onnxlet.contract.tensors import Tensor
 from onnxlet.errors import DeadlineError, InferenceError, InvalidRequestError
 from onnxlet.limits import MAX_JOINED_BYTES, deadline
-from onnxlet.models.batches import Batch
 from onnxlet.models.model import Model
+from onnxlet.tasks.rows import Batch
 
 MAX_ROWS = 16
 """Rows that run at a time. More gain little, take more memory, and delay the next look at the clock."""

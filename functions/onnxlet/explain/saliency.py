@@ -17,7 +17,7 @@ from onnxlet.contract.declarations import CHANNELS
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import InvalidRequestError
 from onnxlet.media import images
-from onnxlet.models.batches import Batch
+from onnxlet.tasks.rows import Batch
 
 if TYPE_CHECKING:
     from PIL import Image

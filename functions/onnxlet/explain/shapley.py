@@ -20,8 +20,8 @@ from onnxlet.contract import json_tensors
 from onnxlet.contract.tensors import Tensor
 from onnxlet.errors import InvalidRequestError, UnsupportedMediaError
 from onnxlet.explain.runs import Runs
-from onnxlet.models.batches import Batch
 from onnxlet.record import Record
+from onnxlet.tasks.rows import Batch
 
 SEED = 0
 

@@ -1,4 +1,4 @@
-"""Batches: what a payload is decoded to, and the joining of rows that a model can run as one tensor."""
+"""Batches: the joining of rows that a model can run as one tensor."""
 
 from __future__ import annotations
 
@@ -9,59 +9,10 @@ from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import ANY, Tensor
 from onnxlet.errors import InferenceError, OnnxletError
 from onnxlet.limits import MAX_JOINED_BYTES
-from onnxlet.record import Record
-
-Outputs = Mapping[str, Tensor]
+from onnxlet.tasks.rows import Batch, Outputs
 
 Run = Callable[[Mapping[str, Tensor]], Outputs]
 """Runs a model on a tensor for each of its inputs."""
-
-Labels = list[tuple[str, float]]
-"""The most probable labels of one row with their probabilities, the most probable first."""
-
-
-class Images(Record):
-    """Decoded images. The model's preprocess graph turns them into a batch."""
-
-    pixels: Tensor
-    """UINT8 (batch, height, width, channels), any height and width."""
-
-    @property
-    def rows(self) -> int:
-        """The number of images."""
-        return self.pixels.shape[0]
-
-
-class Batch:
-    """A tensor for each input of a model: one row, several rows, or values that are not divided into rows.
-
-    A request may have 10,000 of them, so this is not a record, which takes four times as long to make.
-    """
-
-    __slots__ = ("inputs", "is_image", "rows")
-
-    def __init__(self, inputs: Mapping[str, Tensor], rows: int | None, is_image: bool = False) -> None:
-        self.inputs = inputs
-        self.rows = rows
-        """The number of rows; None if the inputs' first dimension does not count rows."""
-        self.is_image = is_image
-        """Whether the client sent images, and not the tensors that they become."""
-
-
-Rows = Images | Batch
-"""Decoded rows: images before preprocessing, or tensors that the model takes as they are."""
-
-
-class Prediction:
-    """The answer of a model to one batch."""
-
-    __slots__ = ("batch", "labels", "outputs")
-
-    def __init__(self, batch: Batch, outputs: Outputs) -> None:
-        self.batch = batch
-        self.outputs = outputs
-        self.labels: list[Labels] | None = None
-        """The most probable labels of each row; None if the values of the outputs are the answer."""
 
 
 def attempt(manifest: Manifest, run: Run, batches: Sequence[Batch]) -> list[Outputs | OnnxletError]:

@@ -15,6 +15,7 @@ from onnxlet.registry.registry import Registry
 
 if TYPE_CHECKING:
     from onnxlet.session import Session
+    from onnxlet.tasks.task import Task
 
 logger = logging.getLogger("onnxlet")
 
@@ -44,11 +45,13 @@ def load(registry: Registry, manifest: Manifest, threads: int, variant: str | No
         return _open_best(registry, manifest, manifest.choices(role, variant, session.runtime()), threads)
 
     try:
-        preprocess, postprocess, main = open_best("preprocess"), open_best("postprocess"), open_best("model")
+        preprocess, postprocess = open_best("preprocess"), open_best("postprocess")
+        task = None if manifest.task is None else _open_task(registry, manifest, preprocess, postprocess)
+        main = open_best("model")
     finally:
         registry.artifacts.forget(blobs)  # after a failure nobody reads the rest
     assert main is not None, "the contract refuses a manifest without a model artifact"
-    return Model(manifest, main, preprocess, postprocess)
+    return Model(manifest, main, preprocess, postprocess, task)
 
 
 def open_form(registry: Registry, manifest: Manifest, artifact: Artifact, threads: int) -> Session:
@@ -65,6 +68,18 @@ def open_form(registry: Registry, manifest: Manifest, artifact: Artifact, thread
     if golden is not None:
         _check(opened, artifact, golden)
     return opened
+
+
+def _open_task(
+    registry: Registry, manifest: Manifest, preprocess: Session | None, postprocess: Session | None
+) -> Task | None:
+    """Open the task of a version, before its model: the task's tokenizer is read while the weights are on their way."""
+    from onnxlet.tasks import open_task  # many models have no task
+    from onnxlet.tasks.task import Parts
+
+    file = manifest.artifact("tokenizer")
+    tokenizer = None if file is None else registry.artifacts.read(file)
+    return open_task(manifest, Parts(preprocess, postprocess, tokenizer))
 
 
 def golden_difference(opened: Session, golden: Golden) -> float:

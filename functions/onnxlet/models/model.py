@@ -17,14 +17,16 @@ from onnxlet.contract.declarations import (
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
-from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError, TooLargeError
-from onnxlet.limits import MAX_LABELS, deadline, memory
+from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError, TooLargeError, UnsupportedMediaError
+from onnxlet.limits import MAX_LABELS, MAX_TOP_K, deadline, memory
 from onnxlet.models import batches
-from onnxlet.models.batches import Batch, Labels, Outputs, Prediction, Rows
-from onnxlet.record import Record
+from onnxlet.record import EMPTY, Record
+from onnxlet.tasks.rows import Batch, Images, Labels, Outputs, Parameters, Prediction, Rows
 
 if TYPE_CHECKING:
     from onnxlet.session import Session
+    from onnxlet.tasks.parameters import Parser
+    from onnxlet.tasks.task import Task
 
 IMAGES = TensorSpec(PREPROCESS_INPUT, DATATYPES["UINT8"], ("batch", "height", "width", "channels"))
 """The input of every preprocess graph."""
@@ -42,20 +44,37 @@ class Model(Record):
     session: Session
     preprocess: Session | None
     postprocess: Session | None
+    task: Task | None = None
+    """The declared task, which prepares rows that are not tensors and reads the outputs; None without one."""
 
     def identity(self) -> dict[str, Any]:
         """Return the name and version that every answer carries, over HTTP and in the result of an event."""
         return {"model": self.manifest.model, "version": self.manifest.version}
 
+    def parse_parameters(self, sent: Mapping[str, object]) -> Parameters:
+        """Return the checked parameters of a request; a model of tensors has none and ignores what is sent.
+
+        Raises:
+            InvalidRequestError: a parameter is unknown, or its value is not possible.
+        """
+        if not sent or (self.task is None and self.manifest.classification is None):
+            return EMPTY
+        from onnxlet.tasks import parameters  # few requests have parameters
+
+        parsers: dict[str, Parser] = {} if self.task is None else {**self.task.PARAMETERS}
+        if self.manifest.classification is not None:
+            parsers["top_k"] = parameters.integer(1, MAX_TOP_K)
+        return parameters.parse(sent, parsers)
+
     def predict(
-        self, rows: Iterable[Rows], top_k: int = DEFAULT_TOP_K, *, only_images: bool = False
+        self, rows: Iterable[Rows], parameters: Parameters = EMPTY, *, only_images: bool = False
     ) -> list[Prediction]:
-        """Run the preprocess graph, the model and the postprocess graph.
+        """Prepare rows, run the model on all of them, and answer as its task does.
 
         Args:
             rows: What a payload was decoded to. Each item is prepared before the next one is decoded, so that no more
                 than one image is in memory in its own size.
-            top_k: The number of labels for each row, at most all.
+            parameters: The checked parameters; `top_k` is the number of labels for each row.
             only_images: Give labels for images only, and the outputs' values for tensors.
 
         Returns:
@@ -66,25 +85,36 @@ class Model(Record):
             InferenceError: a graph cannot run on a row.
             TooLargeError: the answer would have too many labels.
         """
-        batches = [self.prepare(item) for item in rows]
-        return self.to_predictions(batches, self.run_all(batches), top_k, only_images=only_images)
+        batches = self.align([self.prepare(item, parameters) for item in rows])
+        return self.to_predictions(batches, self.run_all(batches), parameters, only_images=only_images)
 
-    def prepare(self, rows: Rows) -> Batch:
-        """Return rows as a batch of the model's inputs: run the preprocess graph if they are images.
+    def prepare(self, rows: Rows, parameters: Parameters = EMPTY) -> Batch:
+        """Return rows as a batch of the model's inputs: run the preprocess graph on images, the task on other rows.
 
         Raises:
+            InvalidRequestError, InvalidTensorError, UnsupportedMediaError: the model does not take such rows.
             InferenceError: the preprocess graph cannot run on them.
             TooLargeError, BusyError: there is no memory for the tensors.
         """
         if isinstance(rows, Batch):
             return rows
+        if not isinstance(rows, Images):
+            if self.task is None:
+                raise UnsupportedMediaError(f'model "{self.manifest.model}" takes a {self.manifest.takes()}')
+            batch = self.task.prepare(rows, parameters)
+            memory.take(JOINED * sum(tensor.buffer.nbytes for tensor in batch.inputs.values()))
+            return batch
         from onnxlet.media import images  # few models take images
 
         count, height, width, _ = rows.pixels.shape
         with memory.taken(images.KEPT_BYTES * count * height * width):
             inputs = self.to_inputs(rows.pixels)
         memory.take(JOINED * sum(tensor.buffer.nbytes for tensor in inputs.values()))
-        return Batch(inputs, count, is_image=True)
+        return Batch(inputs, count, is_image=True, context=rows.own_sizes())
+
+    def align(self, prepared: Sequence[Batch]) -> Sequence[Batch]:
+        """Return batches in shapes that can run as one tensor, if the task can change them."""
+        return prepared if self.task is None else self.task.align(prepared)
 
     def attempt(self, prepared: Sequence[Batch]) -> list[Outputs | OnnxletError]:
         """Return the outputs for each batch, or the error that this batch causes."""
@@ -107,16 +137,20 @@ class Model(Record):
         self,
         prepared: Sequence[Batch],
         outputs: Sequence[Outputs],
-        top_k: int = DEFAULT_TOP_K,
+        parameters: Parameters = EMPTY,
         *,
         only_images: bool = False,
     ) -> list[Prediction]:
-        """Label the rows of each batch if the model has labels; raise as `predict` does."""
+        """Label the rows of each batch if the model has labels, or let the task answer; raise as `predict` does."""
         classification = self.manifest.classification
         predictions = list(map(Prediction, prepared, outputs))
         if classification is None:
+            if self.task is not None:
+                for item in predictions:
+                    if item.batch.context is not None:  # else the client sent tensors, and gets tensors
+                        self.task.answer(item, parameters)
             return predictions
-        count = min(top_k, len(classification.labels))
+        count = min(parameters.get("top_k", DEFAULT_TOP_K), len(classification.labels))
         scores = self.manifest.class_output()
         labelled = [item for item in predictions if item.batch.is_image or not only_images]
         _check_labels([item.outputs[scores] for item in labelled], count)

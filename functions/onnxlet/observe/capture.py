@@ -15,9 +15,9 @@ from onnxlet.contract.document import to_json
 from onnxlet.contract.golden import to_items
 from onnxlet.contract.tensors import Tensor
 from onnxlet.contract.training_statistics import measures
-from onnxlet.models.batches import Batch, Outputs
 from onnxlet.models.model import Model
 from onnxlet.storage import Store
+from onnxlet.tasks.rows import Batch, Outputs
 
 MAX_ROWS = 100
 """The first rows of a request, which are captured; further rows are not."""

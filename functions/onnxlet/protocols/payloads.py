@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from onnxlet.contract import json_tensors
@@ -16,10 +16,11 @@ from onnxlet.errors import (
 from onnxlet.limits import deadline
 from onnxlet.media import images, media_types
 from onnxlet.media.json_body import parse_json
-from onnxlet.models.batches import Batch, Images, Labels, Outputs, Prediction, Rows
-from onnxlet.models.model import DEFAULT_TOP_K, Model
+from onnxlet.models.model import Model
 from onnxlet.protocols import v1
 from onnxlet.protocols.reader import Reader
+from onnxlet.record import EMPTY
+from onnxlet.tasks.rows import Batch, Images, Labels, Outputs, Prediction, Rows
 
 if TYPE_CHECKING:
     from onnxlet.contract.manifest import Manifest
@@ -37,9 +38,10 @@ TEXT_ENCODINGS = {
 """Python's names for the character sets of texts."""
 
 
-def predict(model: Model, media_type: str, body: bytes, top_k: int = DEFAULT_TOP_K) -> list[Any]:
+def predict(model: Model, media_type: str, body: bytes, parameters: Mapping[str, object] = EMPTY) -> list[Any]:
     """Answer a payload with one prediction for each row; raise as `decode` and `Model.predict` do."""
-    return encode(model.predict(decode(Reader(model.manifest), media_type, body), top_k))
+    rows = decode(Reader(model.manifest), media_type, body)
+    return encode(model.predict(rows, model.parse_parameters(parameters)))
 
 
 def decode(reader: Reader, media_type: str, body: bytes, key: str = "") -> Iterator[Rows]:
@@ -72,18 +74,21 @@ def may_be_json(media_type: str, body: bytes) -> bool:
 
 
 def encode(predictions: Sequence[Prediction]) -> list[Any]:
-    """Return one document for each row: labels with probabilities, or the values of the outputs.
+    """Return one document for each row: labels with probabilities, the task's answer, or the values of the outputs.
 
     Raises:
         InvalidTensorError: an output has no JSON form.
         TooLargeError: the outputs have more values than one answer may have; they are counted first.
     """
-    values = (tensor for item in predictions if item.labels is None for tensor in item.outputs.values())
+    values = (tensor for item in predictions if _is_tensors(item) for tensor in item.outputs.values())
     json_tensors.require_json(values, is_nested=True)
     documents: list[Any] = []
     for item in predictions:
         deadline.check()
-        documents += _values(item) if item.labels is None else map(_label, item.labels)
+        if item.answers is not None:
+            documents += item.answers
+        else:
+            documents += _values(item) if item.labels is None else map(_label, item.labels)
     return documents
 
 
@@ -188,6 +193,11 @@ def _parse_instances(manifest: Manifest, body: bytes) -> list[Any]:
     if isinstance(document, list):
         return document
     raise InvalidJsonError(f"expected instances, got {json_word(document)}")
+
+
+def _is_tensors(prediction: Prediction) -> bool:
+    """Return whether the values of the outputs are the answer."""
+    return prediction.labels is None and prediction.answers is None
 
 
 def _label(labels: Labels) -> dict[str, Any]:

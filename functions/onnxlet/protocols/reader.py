@@ -10,9 +10,9 @@ from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import ForbiddenError, InvalidTensorError, TooLargeError, UnsupportedMediaError
 from onnxlet.limits import MAX_DECODED_BYTES, MAX_INSTANCES, MAX_ROWS, memory
 from onnxlet.media import images
-from onnxlet.models.batches import Batch, Images, Rows
 from onnxlet.models.model import JOINED
 from onnxlet.record import Record
+from onnxlet.tasks.rows import Batch, Images, Rows
 
 if TYPE_CHECKING:
     from onnxlet.contract.declarations import ImagePreprocess
@@ -91,6 +91,8 @@ class Reader(Record):
         """Return the size of the tensors that rows become."""
         if isinstance(rows, Batch):
             return sum(tensor.buffer.nbytes for tensor in rows.inputs.values())
+        if not isinstance(rows, Images):
+            return 0  # the task counts the memory of the tensors that it makes
         declaration = self.manifest.preprocess
         assert declaration is not None, "only models with preprocessing take images"
         return rows.pixels.shape[0] * _elements(declaration) * self.manifest.inputs[0].datatype.size_bytes

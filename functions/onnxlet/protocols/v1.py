@@ -16,8 +16,8 @@ from onnxlet.contract.tensors import Dimension, Tensor, TensorSpec
 from onnxlet.errors import InvalidRequestError, InvalidTensorError, UnreadablePayloadError, json_word
 from onnxlet.limits import MAX_INSTANCES, deadline
 from onnxlet.media import media_types
-from onnxlet.models.batches import Batch, Rows
 from onnxlet.protocols.reader import Reader
+from onnxlet.tasks.rows import Batch, Rows
 
 if TYPE_CHECKING:
     from onnxlet.contract.declarations import ImagePreprocess

@@ -11,10 +11,10 @@ from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ForbiddenError, OnnxletError
 from onnxlet.http import Request
 from onnxlet.limits import RUNS_PER_REQUEST
-from onnxlet.models.batches import Batch, Outputs
 from onnxlet.models.model import Model
 from onnxlet.models.traffic import Selection
 from onnxlet.service import Service
+from onnxlet.tasks.rows import Batch, Outputs
 
 if TYPE_CHECKING:
     from onnxlet.contract.api_keys import Key

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Iterator
 from onnxlet.contract.generation import TextGeneration
 from onnxlet.errors import ForbiddenError, InvalidRequestError, json_word
 from onnxlet.http import Response, to_json
-from onnxlet.limits import MAX_TOP_K
-from onnxlet.models.batches import Batch, Prediction, Rows
-from onnxlet.models.model import DEFAULT_TOP_K, Model
+from onnxlet.models.model import Model
+from onnxlet.tasks.rows import Batch, Parameters, Prediction, Rows
 from onnxlet.web.exchange import Exchange
 
 BINARY = "application/octet-stream"
@@ -63,9 +62,9 @@ def predict_v1(exchange: Exchange, model: str | None = None, version: str | None
         with exchange.step("encode"):
             return to_json({"outputs": payloads.bare(payloads.to_nested(outputs))})
     with exchange.step("decode"):
-        top_k = _parse_top_k(parse_parameters(document).get("top_k"))
+        parameters = loaded.parse_parameters(parse_parameters(document))
         rows = v1.parse_rows(Reader(loaded.manifest, exchange.service.allowed_objects.read), document.get("instances"))
-    predictions = _run(exchange, loaded, rows, top_k, only_images=True)
+    predictions = _run(exchange, loaded, rows, parameters, only_images=True)
     with exchange.step("encode"):
         return to_json({"predictions": payloads.encode(predictions)})
 
@@ -78,10 +77,10 @@ def predict(exchange: Exchange, model: str | None = None, version: str | None = 
     loaded = exchange.find(model, version)
     request = exchange.request
     with exchange.step("decode"):
-        top_k = _parse_top_k(request.query.get("top_k"))
+        parameters = loaded.parse_parameters(request.query)
         reader = Reader(loaded.manifest, exchange.service.allowed_objects.read)
         rows = payloads.decode(reader, request.headers.get("content-type", ""), request.body)
-    predictions = _run(exchange, loaded, rows, top_k)
+    predictions = _run(exchange, loaded, rows, parameters)
     with exchange.step("encode"):
         return to_json({**loaded.identity(), "predictions": payloads.encode(predictions)})
 
@@ -165,11 +164,11 @@ def invoke(exchange: Exchange) -> Response:
 
 
 def _run(
-    exchange: Exchange, model: Model, rows: Iterable[Rows], top_k: int = DEFAULT_TOP_K, *, only_images: bool = False
+    exchange: Exchange, model: Model, rows: Iterable[Rows], parameters: Parameters, *, only_images: bool = False
 ) -> list[Prediction]:
     """Run a model on rows, each of which is decoded when the model is ready to prepare it."""
     with exchange.step("run"):
-        predictions = model.predict(_decoded(exchange, rows), top_k, only_images=only_images)
+        predictions = model.predict(_decoded(exchange, rows), parameters, only_images=only_images)
     exchange.capture(model, [item.batch for item in predictions], [item.outputs for item in predictions])
     return predictions
 
@@ -181,13 +180,3 @@ def _decoded(exchange: Exchange, rows: Iterable[Rows]) -> Iterator[Rows]:
         count += item.rows or 1
         yield item
     exchange.rows = count
-
-
-def _parse_top_k(value: object) -> int:
-    """Return the requested number of labels, which JSON or a query contains."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = str(DEFAULT_TOP_K if value is None else value)
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 0 < int(text) <= MAX_TOP_K:
-        raise InvalidRequestError(f"top_k: expected a number from 1 to {MAX_TOP_K}, got {text[:80]!r}")
-    return int(text)

@@ -7,11 +7,12 @@ from onnx import TensorProto, helper
 from onnxlet.contract.json_tensors import to_values
 from onnxlet.contract.tensors import BY_NUMPY, Tensor
 from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError
-from onnxlet.models.batches import Batch, _groups
+from onnxlet.models.batches import _groups
 from onnxlet.models.loading import load
 from onnxlet.models.model import Model
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
+from onnxlet.tasks.rows import Batch
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.publish import publish
 from tests.helpers import graphs

@@ -6,12 +6,12 @@ import pytest
 from onnxlet.contract.tensors import DATATYPES, MAX_VALUES, Tensor
 from onnxlet.errors import DeadlineError, TooLargeError
 from onnxlet.limits import MAX_LABELS, deadline
-from onnxlet.models.batches import Batch, Prediction
 from onnxlet.models.loading import load
 from onnxlet.models.model import Model
 from onnxlet.protocols import payloads
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
+from onnxlet.tasks.rows import Batch, Prediction
 from onnxlet.web.app import App
 from onnxlet_publishing.publish import publish
 from tests.helpers import graphs

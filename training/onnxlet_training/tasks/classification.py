@@ -100,7 +100,7 @@ class ClassificationTask:
         samples = min(SAMPLES, len(test))
         expected = fitted.predict(test.to_model(test.inputs[:samples])).argmax(axis=1)
         for example, best in zip(test.inputs[:samples], expected, strict=True):
-            (prediction,) = payloads.predict(model, *_payload(model, example), top_k=1)
+            (prediction,) = payloads.predict(model, *_payload(model, example), {"top_k": 1})
             if prediction["label"] != dataset.labels[best]:
                 raise ModelError(
                     f"{model.manifest.model}: expected the network's label {dataset.labels[best]!r}, got "

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from onnxlet.contract.artifact import Role
 from onnxlet.contract.declarations import ACTIVATIONS
 from onnxlet.contract.document import Document
-from onnxlet.record import EMPTY, Record, to_dict
+from onnxlet.contract.tasks.declaration import Declaration
+from onnxlet.record import EMPTY, Record
 
 IDS, MASK, TYPES, POSITIONS = "input_ids", "attention_mask", "token_type_ids", "position_ids"
 FED = (IDS, MASK, TYPES, POSITIONS)
@@ -43,29 +45,23 @@ class Tokenization(Record):
     """Whether decoded text loses the spaces before punctuation (transformers' `clean_up_tokenization_spaces`)."""
 
 
-class TextTask(Record):
+class TextTask(Declaration):
     """A task whose model takes tokenized texts."""
 
-    name: str
-    """Hugging Face's name of the task."""
     tokenization: Tokenization
 
-    def roles(self) -> list[str]:
+    @property
+    def takes(self) -> str:
+        """The kind of payload that a person sends."""
+        return "text"
+
+    def roles(self) -> tuple[Role, ...]:
         """Return the roles of the artifacts that the task needs next to the model's graph."""
-        return ["tokenizer"]
+        return ("tokenizer",)
 
-    def inputs(self) -> list[str]:
+    def inputs(self) -> tuple[str, ...]:
         """Return the names of the model's inputs that the task feeds."""
-        return list(self.tokenization.inputs.values())
-
-    def outputs(self) -> list[str]:
-        """Return the names of the model's outputs that the task reads, in the order of its postprocess graph."""
-        return []
-
-    def to_document(self) -> dict[str, Any]:
-        """Return the JSON object that `parse_text_task` reads."""
-        document: dict[str, Any] = to_dict(self)
-        return document
+        return tuple(self.tokenization.inputs.values())
 
 
 class OneOutputTask(TextTask):
@@ -74,9 +70,9 @@ class OneOutputTask(TextTask):
     output: str
     """The name of the output."""
 
-    def outputs(self) -> list[str]:
+    def outputs(self) -> tuple[str, ...]:
         """Return the names of the model's outputs that the task reads, in the order of its postprocess graph."""
-        return [self.output]
+        return (self.output,)
 
 
 class TextClassification(TextTask):
@@ -89,9 +85,9 @@ class TokenClassification(OneOutputTask):
     labels: tuple[str, ...]
     """One label for each class, such as `O`, `B-PER` and `I-PER`."""
 
-    def roles(self) -> list[str]:
+    def roles(self) -> tuple[Role, ...]:
         """Return the roles of the artifacts that the task needs next to the model's graph."""
-        return ["tokenizer", "postprocess"]
+        return ("tokenizer", "postprocess")
 
 
 class FeatureExtraction(OneOutputTask):
@@ -113,9 +109,9 @@ class FeatureExtraction(OneOutputTask):
     dimensions: tuple[int, ...] = ()
     """Lengths to which the model was trained to have its vectors cut (Matryoshka); empty if there is only one."""
 
-    def roles(self) -> list[str]:
+    def roles(self) -> tuple[Role, ...]:
         """Return the roles of the artifacts that the task needs next to the model's graph."""
-        return ["tokenizer", "postprocess"] if self.normalize or self.pooling != "none" else ["tokenizer"]
+        return ("tokenizer", "postprocess") if self.normalize or self.pooling != "none" else ("tokenizer",)
 
 
 class TextRanking(OneOutputTask):
@@ -127,9 +123,9 @@ class TextRanking(OneOutputTask):
     activation: str = "none"
     """The function that makes scores of the output: `none` or `sigmoid`."""
 
-    def roles(self) -> list[str]:
+    def roles(self) -> tuple[Role, ...]:
         """Return the roles of the artifacts that the task needs next to the model's graph."""
-        return ["tokenizer"] if self.activation == "none" else ["tokenizer", "postprocess"]
+        return ("tokenizer",) if self.activation == "none" else ("tokenizer", "postprocess")
 
 
 class FillMask(OneOutputTask):
@@ -138,9 +134,9 @@ class FillMask(OneOutputTask):
     mask_token: str
     """The token that a client writes for the word to fill in, such as `[MASK]`."""
 
-    def roles(self) -> list[str]:
+    def roles(self) -> tuple[Role, ...]:
         """Return the roles of the artifacts that the task needs next to the model's graph."""
-        return ["tokenizer", "postprocess"]
+        return ("tokenizer", "postprocess")
 
 
 class QuestionAnswering(TextTask):
@@ -153,9 +149,9 @@ class QuestionAnswering(TextTask):
     cls_token: str | None = None
     """The token that a model chooses if the text has no answer, such as `[CLS]`; None if it has no such token."""
 
-    def outputs(self) -> list[str]:
+    def outputs(self) -> tuple[str, ...]:
         """Return the names of the model's outputs that the task reads, in the order of its postprocess graph."""
-        return [self.start, self.end]
+        return (self.start, self.end)
 
 
 class ZeroShotClassification(OneOutputTask):
@@ -181,7 +177,7 @@ TASKS: dict[str, type[TextTask]] = {
 """The declaration of each task, by Hugging Face's name."""
 
 
-def parse_text_task(document: Document) -> TextTask:
+def parse(document: Document) -> TextTask:
     """Read the declaration of a task of texts.
 
     Raises:

@@ -4,6 +4,7 @@ import orjson
 import pytest
 
 from onnxlet.contract.document import Document
+from onnxlet.contract.tasks import texts
 from onnxlet.contract.tasks.texts import (
     FeatureExtraction,
     FillMask,
@@ -14,7 +15,6 @@ from onnxlet.contract.tasks.texts import (
     TokenClassification,
     Tokenization,
     ZeroShotClassification,
-    parse_text_task,
 )
 from onnxlet.errors import ManifestError
 
@@ -34,7 +34,7 @@ VECTORS = DECLARATIONS[2]
 
 
 def parse(content: dict[str, Any]) -> TextTask:
-    return parse_text_task(Document(orjson.loads(orjson.dumps(content)), "task"))
+    return texts.parse(Document(orjson.loads(orjson.dumps(content)), "task"))
 
 
 def changed(task: TextTask, field: str, value: object) -> dict[str, Any]:
@@ -58,19 +58,19 @@ def test_most_settings_may_be_left_out() -> None:
 
 def test_it_names_the_tensors_and_artifacts_that_it_needs() -> None:
     assert [(task.inputs(), task.outputs(), task.roles()) for task in DECLARATIONS] == [
-        (["ids", "mask"], [], ["tokenizer"]),
-        (["ids", "mask"], ["logits"], ["tokenizer", "postprocess"]),
-        (["ids", "mask"], ["hidden"], ["tokenizer", "postprocess"]),
-        (["ids", "mask"], ["logits"], ["tokenizer", "postprocess"]),
-        (["ids", "mask"], ["logits"], ["tokenizer", "postprocess"]),
-        (["ids", "mask"], ["starts", "ends"], ["tokenizer"]),
-        (["ids", "mask"], ["logits"], ["tokenizer"]),
+        (("ids", "mask"), (), ("tokenizer",)),
+        (("ids", "mask"), ("logits",), ("tokenizer", "postprocess")),
+        (("ids", "mask"), ("hidden",), ("tokenizer", "postprocess")),
+        (("ids", "mask"), ("logits",), ("tokenizer", "postprocess")),
+        (("ids", "mask"), ("logits",), ("tokenizer", "postprocess")),
+        (("ids", "mask"), ("starts", "ends"), ("tokenizer",)),
+        (("ids", "mask"), ("logits",), ("tokenizer",)),
     ]
 
 
 def test_vectors_that_are_used_as_they_are_need_no_graph() -> None:
-    assert FeatureExtraction("feature-extraction", TOKENIZATION, "vectors").roles() == ["tokenizer"]
-    assert TextRanking("text-ranking", TOKENIZATION, "logits").roles() == ["tokenizer"]
+    assert FeatureExtraction("feature-extraction", TOKENIZATION, "vectors").roles() == ("tokenizer",)
+    assert TextRanking("text-ranking", TOKENIZATION, "logits").roles() == ("tokenizer",)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+"""Tasks: a person's rows in, answers out. Loading a version imports the module of its task, and no other."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnxlet.contract.manifest import Manifest
+    from onnxlet.tasks.task import Parts, Task
+
+MODULES: dict[str, str] = {}
+"""The module of each task that a manifest may declare, and the name of its class, as `module:Class`."""
+
+
+def open_task(manifest: Manifest, parts: Parts) -> Task | None:
+    """Return the task that a manifest declares; None for a model that labels or tensors describe completely.
+
+    Raises:
+        ArtifactError: the tokenizer or a graph of the task cannot be used.
+    """
+    if manifest.task is None:
+        return None
+    module, _, name = MODULES[manifest.task.name].partition(":")
+    task: Task = getattr(import_module(f"onnxlet.tasks.{module}"), name)(manifest, parts)
+    return task

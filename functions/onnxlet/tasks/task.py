@@ -1,0 +1,68 @@
+"""Task: what every task has. It turns what a person sends into a batch, and a model's outputs into what a person reads.
+
+A task never runs the model: `models.Model.predict` does, between `prepare` and `answer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from onnxlet.errors import UnsupportedMediaError
+from onnxlet.record import EMPTY, Record
+from onnxlet.tasks.rows import Batch, Parameters, Prediction, Rows
+
+if TYPE_CHECKING:
+    from onnxlet.contract.manifest import Manifest
+    from onnxlet.session import Session
+    from onnxlet.tasks.parameters import Parser
+
+
+class Parts(Record):
+    """The artifacts of a version that its task uses, besides the model itself."""
+
+    preprocess: Session | None = None
+    postprocess: Session | None = None
+    tokenizer: bytes | memoryview | None = None
+    """The file `tokenizer.json`; None if the version has no tokenizer."""
+
+
+class Task:
+    """The base of all tasks. A subclass is one task of one loaded version, and safe for threads."""
+
+    PARAMETERS: ClassVar[Mapping[str, Parser]] = EMPTY
+    """The parameters that a client may send, besides the `top_k` of models with labels."""
+
+    def __init__(self, manifest: Manifest, parts: Parts) -> None:
+        """Open the task.
+
+        Raises:
+            ArtifactError: one of the parts cannot be used.
+        """
+        self.manifest = manifest
+        self.parts = parts
+
+    def prepare(self, rows: Rows, parameters: Parameters) -> Batch:
+        """Return a person's rows as a batch of the model's inputs.
+
+        Images do not come here: the preprocess graph prepares them.
+
+        Raises:
+            InvalidRequestError, InvalidTensorError: a row is not what the task takes.
+            UnsupportedMediaError: the task takes rows of another kind.
+            TooLargeError, BusyError: there is no memory for the tensors.
+        """
+        del rows, parameters
+        takes = self.manifest.takes()
+        raise UnsupportedMediaError(f'model "{self.manifest.model}" takes a {takes}, got something else')
+
+    def align(self, batches: Sequence[Batch]) -> Sequence[Batch]:
+        """Return the batches in shapes that can be joined into one tensor, for instance padded to the same length."""
+        return batches
+
+    def answer(self, prediction: Prediction, parameters: Parameters) -> None:
+        """Set the answers of a prediction, unless the outputs' values are the answer.
+
+        Raises:
+            InferenceError: the outputs are not those of the task.
+        """
