@@ -54,6 +54,15 @@ MAX_CHUNKS = 16_384
 MAX_SCANS = 100
 """Scans of a JPEG: each takes 10 bytes and visits every pixel. Progressive files have about ten."""
 
+MAX_SOUND_S = 1800
+"""Length of one sound in seconds: 115 MB of FP32 samples at 16 kHz, the rate of most models of speech."""
+
+MAX_SOUND_FRAMES = 16 * MIB
+"""Samples of one channel of a sound: those of the largest body in 16 bits. They take 64 MiB."""
+
+MAX_SOUND_CHANNELS = 32
+"""Channels of a sound: twice those of the largest cinema format; a recorder in a meeting has eight."""
+
 MAX_INSTANCES = 10_000
 """Instances in a JSON body, each a batch until they are joined."""
 
