@@ -1,0 +1,1 @@
+"""Graphs of tasks: what comes before and after a model, made from the declaration of its task."""
