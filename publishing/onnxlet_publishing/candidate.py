@@ -12,10 +12,11 @@ from onnxlet.contract.generation import Generation, ImageGeneration
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Crash, Manifest, Provenance
 from onnxlet.contract.training_statistics import TrainingStatistics
-from onnxlet_publishing.graphs import pixels_graph, postprocess_graph, preprocess_graph
+from onnxlet_publishing.graphs import pixels_graph, postprocess_graph
 from onnxlet_publishing.onnx_file import OnnxFile
 from onnxlet_publishing.optimize import GraphForm
 from onnxlet_publishing.output_heads import scores_of
+from onnxlet_publishing.picture_graph import preprocess_graph
 
 MAIN_VARIANT = "fp32"
 """The variant that is served by default; it comes first among a version's graphs."""
@@ -54,7 +55,8 @@ class Candidate:
         """Return the candidate's portable graphs, the main one first."""
         graphs = [GraphForm("model", MAIN_VARIANT, self.model.data)]
         if self.preprocess is not None:
-            graphs.append(GraphForm("preprocess", MAIN_VARIANT, preprocess_graph(self.preprocess)))
+            datatype = self.model.inputs[0].datatype
+            graphs.append(GraphForm("preprocess", MAIN_VARIANT, preprocess_graph(self.preprocess, datatype)))
         if self.classification is not None:
             scores = scores_of(self.model, self.classification)
             graphs.append(GraphForm("postprocess", MAIN_VARIANT, postprocess_graph(self.classification, scores)))

@@ -32,6 +32,9 @@ from onnxlet_publishing.randomness import random_outputs
 
 logger = logging.getLogger("onnxlet")
 
+IMAGE_DATATYPES = ("FP32", "FP16", "UINT8")
+"""The datatypes of an input for images."""
+
 MAX_MODEL_BYTES = 10_240 * MIB // LOAD_FACTOR
 """Size of the largest graph that fits into the largest Lambda function (10,240 MB) while it is loaded."""
 
@@ -248,7 +251,11 @@ def _check_generation(candidate: Candidate, generation: Generation, model: Model
 
 
 def _check_declarations(candidate: Candidate) -> None:
-    if candidate.preprocess is not None and len(candidate.model.inputs) != 1:
-        raise ModelError(f"{candidate.source}: expected one input for images, got {len(candidate.model.inputs)}")
+    inputs = candidate.model.inputs
+    if candidate.preprocess is not None and len(inputs) != 1:
+        raise ModelError(f"{candidate.source}: expected one input for images, got {len(inputs)}")
+    if candidate.preprocess is not None and inputs[0].datatype.name not in IMAGE_DATATYPES:
+        expected = ", ".join(IMAGE_DATATYPES)
+        raise ModelError(f"{candidate.source}: expected an input for images of {expected}, got {inputs[0]}")
     if candidate.classification is not None:
         check_output(candidate.model, candidate.classification, candidate.source)

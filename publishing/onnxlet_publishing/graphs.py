@@ -8,26 +8,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
 from onnxlet.contract.declarations import (
     PIXELS_INPUT,
     PIXELS_OUTPUT,
     POSTPROCESS_INPUTS,
     POSTPROCESS_OUTPUTS,
-    PREPROCESS_INPUT,
-    PREPROCESS_OUTPUT,
     Classification,
-    ImagePreprocess,
 )
 from onnxlet.contract.generation import ImageGeneration
 from onnxlet.contract.tensors import BY_NUMPY, Tensor, TensorSpec
 from onnxlet.session import open_session
-
-OPSET = 18
-"""The first opset in which `Resize` can smooth when it shrinks an image (`antialias`)."""
-IR_VERSION = 10
+from onnxlet_publishing.graph_builder import GraphBuilder, Shape
 
 BATCH_SIZE = 256
 """Number of rows that `Graph.run` passes to ONNX Runtime at a time."""
@@ -60,42 +53,6 @@ class Graph:
         return np.concatenate(parts)
 
 
-def preprocess_graph(declaration: ImagePreprocess) -> bytes:
-    """Return the graph from images of any size, UINT8 (batch, height, width, channels), to the model's input."""
-    channels = declaration.channels
-    # (pixel * scale - mean) / std as one multiplication and one addition
-    factor = declaration.scale / np.array(declaration.std)
-    shift = -np.array(declaration.mean) / np.array(declaration.std)
-    last = PREPROCESS_OUTPUT if declaration.layout == "NCHW" else "normalized"
-    nodes = [
-        helper.make_node("Transpose", [PREPROCESS_INPUT], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node("Shape", ["planes"], ["batch_and_channels"], start=0, end=2),
-        helper.make_node("Concat", ["batch_and_channels", "height_and_width"], ["size"], axis=0),
-        # At the border the filter is cut off and its weights are normalised again, as in Pillow and torchvision.
-        helper.make_node(
-            "Resize", ["planes", "", "", "size"], ["resized"], mode="linear", antialias=1, exclude_outside=1
-        ),
-        # The cast comes after the resize, because FP32 takes four times as much memory.
-        helper.make_node("Cast", ["resized"], ["pixels"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["pixels", "factor"], ["scaled"]),
-        helper.make_node("Add", ["scaled", "shift"], [last]),
-    ]
-    shape: list[int | str] = ["batch", channels, declaration.height, declaration.width]
-    if declaration.layout == "NHWC":
-        nodes.append(helper.make_node("Transpose", [last], [PREPROCESS_OUTPUT], perm=[0, 2, 3, 1]))
-        shape = ["batch", declaration.height, declaration.width, channels]
-    constants: dict[str, npt.NDArray[Any]] = {
-        "height_and_width": np.array([declaration.height, declaration.width], np.int64),
-        "factor": np.broadcast_to(factor, channels).astype(np.float32).reshape(1, channels, 1, 1),
-        "shift": np.broadcast_to(shift, channels).astype(np.float32).reshape(1, channels, 1, 1),
-    }
-    images = helper.make_tensor_value_info(
-        PREPROCESS_INPUT, TensorProto.UINT8, ["batch", "image_height", "image_width", channels]
-    )
-    tensor = helper.make_tensor_value_info(PREPROCESS_OUTPUT, TensorProto.FLOAT, shape)
-    return _serialize("preprocess", nodes, [images], [tensor], constants)
-
-
 def postprocess_graph(classification: Classification, scores: TensorSpec | None = None) -> bytes:
     """Return the graph from a model's output to the indices and probabilities of the best k classes.
 
@@ -108,33 +65,22 @@ def postprocess_graph(classification: Classification, scores: TensorSpec | None 
     indices, probabilities = POSTPROCESS_OUTPUTS
     classes = len(classification.labels)
     is_single = scores is not None and is_single_score(scores)
-    shape: list[int | str] = ["batch", 1 if is_single else classes]
+    shape: Shape = ["batch", 1 if is_single else classes]
     if scores is not None and scores.shape is not None:
         shape = shape[: len(scores.shape)]
     element = TensorProto.FLOAT if scores is None else scores.datatype.onnx
-    nodes = _activated(classification.activation, output, element)
-    constants: dict[str, npt.NDArray[Any]] = {}
+    graph = GraphBuilder()
+    ranked = _add_activation(graph, classification.activation, output, element)
     if is_single:
-        constants = {"one": np.ones(1, np.float32), "column": np.array([-1, 1], np.int64)}
-        nodes += [
-            helper.make_node("Reshape", ["activated", "column"], ["second"]),
-            helper.make_node("Sub", ["one", "second"], ["first"]),
-            helper.make_node("Concat", ["first", "second"], ["both"], axis=-1),
-        ]
-    ranked = "both" if is_single else "activated"
-    nodes.append(helper.make_node("TopK", [ranked, k], [probabilities, indices], axis=-1))
-    return _serialize(
+        one, column = graph.constant([1], name="one"), graph.constant([-1, 1], np.int64, name="column")
+        graph.add("Reshape", ranked, column, result="second")
+        graph.add("Sub", one, "second", result="first")
+        ranked = graph.add("Concat", "first", "second", result="both", axis=-1)
+    graph.add_many("TopK", (ranked, k), [probabilities, indices], axis=-1)
+    return graph.to_bytes(
         "postprocess",
-        nodes,
-        [
-            helper.make_tensor_value_info(output, element, shape),
-            helper.make_tensor_value_info(k, TensorProto.INT64, [1]),
-        ],
-        [
-            helper.make_tensor_value_info(indices, TensorProto.INT64, ["batch", "k"]),
-            helper.make_tensor_value_info(probabilities, TensorProto.FLOAT, ["batch", "k"]),
-        ],
-        constants,
+        {output: (element, shape), k: (TensorProto.INT64, [1])},
+        {indices: (TensorProto.INT64, ["batch", "k"]), probabilities: (TensorProto.FLOAT, ["batch", "k"])},
     )
 
 
@@ -143,56 +89,35 @@ def is_single_score(scores: TensorSpec) -> bool:
     return scores.shape is not None and (len(scores.shape) == 1 or scores.shape[1:] == (1,))
 
 
-def _activated(activation: str, output: str, element: int) -> list[onnx.NodeProto]:
-    """Return the nodes from an output to FP32 probabilities, "activated"; FP64 is rounded after the activation."""
+def _add_activation(graph: GraphBuilder, activation: str, output: str, element: int) -> str:
+    """Add the nodes from an output to FP32 probabilities; FP64 is rounded after the activation."""
     operator = {"softmax": "Softmax", "sigmoid": "Sigmoid"}.get(activation, "Identity")
     axis: dict[str, Any] = {"axis": -1} if operator == "Softmax" else {}
     if element == TensorProto.DOUBLE:
-        return [
-            helper.make_node(operator, [output], ["precise"], **axis),
-            helper.make_node("Cast", ["precise"], ["activated"], to=TensorProto.FLOAT),
-        ]
-    return [
-        helper.make_node("Cast", [output], ["scores"], to=TensorProto.FLOAT),
-        helper.make_node(operator, ["scores"], ["activated"], **axis),
-    ]
+        graph.add(operator, output, result="precise", **axis)
+        return graph.add("Cast", "precise", result="activated", to=TensorProto.FLOAT)
+    graph.add("Cast", output, result="scores", to=TensorProto.FLOAT)
+    return graph.add(operator, "scores", result="activated", **axis)
 
 
 def pixels_graph(declaration: ImageGeneration) -> bytes:
     """Return the graph from a generator's output, FP32 of rank 4, to images, UINT8 (batch, height, width, channels)."""
     is_planar = declaration.layout == "NCHW"
-    nodes = [
-        helper.make_node("Mul", [PIXELS_INPUT, "scale"], ["scaled"]),
-        helper.make_node("Add", ["scaled", "shift"], ["shifted"]),
-        helper.make_node("Round", ["shifted"], ["rounded"]),
-        helper.make_node("Clip", ["rounded", "black", "white"], ["clipped"]),
-        helper.make_node("Cast", ["clipped"], ["pixels"], to=TensorProto.UINT8),
-        helper.make_node("Transpose", ["pixels"], [PIXELS_OUTPUT], perm=[0, 2, 3, 1] if is_planar else [0, 1, 2, 3]),
-    ]
-    sizes = ["batch", "channels", "height", "width"] if is_planar else ["batch", "height", "width", "channels"]
+    graph = GraphBuilder()
     constants = {"scale": declaration.scale, "shift": declaration.shift, "black": 0, "white": 255}
-    return _serialize(
+    scale, shift, black, white = [graph.constant([value], name=name) for name, value in constants.items()]
+    graph.add("Mul", PIXELS_INPUT, scale, result="scaled")
+    graph.add("Add", "scaled", shift, result="shifted")
+    graph.add("Round", "shifted", result="rounded")
+    graph.add("Clip", "rounded", black, white, result="clipped")
+    graph.add("Cast", "clipped", result="pixels", to=TensorProto.UINT8)
+    graph.add("Transpose", "pixels", result=PIXELS_OUTPUT, perm=[0, 2, 3, 1] if is_planar else [0, 1, 2, 3])
+    sizes: Shape = ["batch", "channels", "height", "width"] if is_planar else ["batch", "height", "width", "channels"]
+    return graph.to_bytes(
         "postprocess",
-        nodes,
-        [helper.make_tensor_value_info(PIXELS_INPUT, TensorProto.FLOAT, sizes)],
-        [helper.make_tensor_value_info(PIXELS_OUTPUT, TensorProto.UINT8, ["batch", "height", "width", "channels"])],
-        {name: np.array(value, np.float32) for name, value in constants.items()},
+        {PIXELS_INPUT: (TensorProto.FLOAT, sizes)},
+        {PIXELS_OUTPUT: (TensorProto.UINT8, ["batch", "height", "width", "channels"])},
     )
-
-
-def _serialize(
-    name: str,
-    nodes: list[onnx.NodeProto],
-    inputs: list[onnx.ValueInfoProto],
-    outputs: list[onnx.ValueInfoProto],
-    constants: Mapping[str, npt.NDArray[Any]],
-) -> bytes:
-    initializers = [numpy_helper.from_array(np.ascontiguousarray(array), key) for key, array in constants.items()]
-    graph = helper.make_graph(nodes, name, inputs, outputs, initializers)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    onnx.checker.check_model(model, full_check=True)
-    data: bytes = model.SerializeToString(deterministic=True)
-    return data
 
 
 def to_tensor(array: npt.NDArray[Any]) -> Tensor:

@@ -13,8 +13,9 @@ from onnxlet.contract.tensors import TensorSpec
 from onnxlet_publishing import classifier_rows
 from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.graph_rewrites import with_joined_columns
-from onnxlet_publishing.graphs import is_single_score, preprocess_graph
+from onnxlet_publishing.graphs import is_single_score
 from onnxlet_publishing.onnx_file import OnnxFile
+from onnxlet_publishing.picture_graph import preprocess_graph
 
 AUTO = "auto"
 """The activation of a candidate whose user has not declared one: running the model decides."""
@@ -169,7 +170,7 @@ def decide(
             picture=None if preprocess is None else (preprocess.height, preprocess.width, preprocess.channels),
         ),
         model.data if data is None else data,
-        None if preprocess is None else preprocess_graph(preprocess),
+        None if preprocess is None else preprocess_graph(preprocess, model.inputs[0].datatype),
     )
     logits = "sigmoid" if is_single else "softmax"
     if not result.rows.any():

@@ -8,7 +8,8 @@ from onnx import TensorProto, helper
 
 from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet_publishing.candidate import Candidate
-from onnxlet_publishing.graphs import Graph, preprocess_graph
+from onnxlet_publishing.graphs import Graph
+from onnxlet_publishing.picture_graph import preprocess_graph
 from onnxlet_training.training_statistics import compute_statistics
 from tests.helpers import graphs
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from onnxlet.contract.declarations import PREPROCESS_INPUT, PREPROCESS_OUTPUT
-from onnxlet_publishing.graphs import Graph, preprocess_graph
+from onnxlet_publishing.graphs import Graph
+from onnxlet_publishing.picture_graph import preprocess_graph
 from onnxlet_training.errors import DataError
 from onnxlet_training.recipe import Array, Dataset, Examples, Options, Recipe, Split
 from onnxlet_training.source import Source

@@ -5,9 +5,11 @@ Publishing turns each declaration into a small ONNX graph, which is published ne
 
 from __future__ import annotations
 
+from typing import Any
+
 from onnxlet.contract.document import Document
 from onnxlet.contract.generation import LAYOUTS
-from onnxlet.record import Record
+from onnxlet.record import Record, to_dict
 
 ACTIVATIONS = ("none", "softmax", "sigmoid")
 CHANNELS = {1: "L", 3: "RGB"}
@@ -30,8 +32,17 @@ MAX_SIDE_PIXELS = 4096
 """Height or width of the images that a model takes."""
 
 
+FITS = ("stretch", "letterbox", "pad", "crop")
+RESAMPLINGS = ("bilinear", "bicubic")
+COLOURS = ("RGB", "BGR")
+ROUNDINGS = ("floor", "even")
+
+MAX_SHRINKING = 4
+"""The largest ratio of the shorter side to the longer side of the crop."""
+
+
 class ImagePreprocess(Record):
-    """The steps from an image to the model's input: resizing to height x width, then `(pixel * scale - mean) / std`.
+    """The steps from an image to the model's input: fitting it to height x width, then `(pixel * scale - mean) / std`.
 
     Training evaluates with the graph that this declaration generates, and functions run the same graph.
     """
@@ -41,14 +52,53 @@ class ImagePreprocess(Record):
     width: int
     """The width in pixels."""
     channels: int
-    """1 (grey) or 3 (red, green, blue)."""
+    """1 (grey) or 3 (colours)."""
     layout: str = "NHWC"
     """`NHWC` (Keras) or `NCHW` (PyTorch)."""
     scale: float = 1 / 255
     mean: tuple[float, ...] = (0.0,)
-    """One value, or one for each channel."""
+    """One value, or one for each channel in the model's order."""
     std: tuple[float, ...] = (1.0,)
-    """One value, or one for each channel, other than 0."""
+    """One value, or one for each channel in the model's order, other than 0."""
+    fit: str = "stretch"
+    """`stretch` changes the ratio of the sides. `letterbox` and `pad` keep it, and fill the rest: on both sides, or to
+    the right and below. `crop` resizes the shorter side to `shorter_side` and keeps the middle.
+    """
+    pad_value: float = 0.0
+    """The value of the pixels that `letterbox` and `pad` add, from 0 to 255."""
+    shorter_side: int | None = None
+    """The shorter side in pixels before the middle is kept; only for `crop`."""
+    margins: str = "floor"
+    """The rounding of half a pixel of margin before the middle, for `crop`: `floor` (transformers) or `even`
+    (torchvision).
+    """
+    colours: str = "RGB"
+    """The order of the three colours: `RGB` or `BGR`."""
+    resampling: str = "bilinear"
+    """`bilinear` or `bicubic`."""
+    antialias: bool = True
+    """Whether shrinking averages all pixels, as Pillow and torchvision do. OpenCV skips pixels."""
+
+    def resized(self, width: int, height: int) -> tuple[int, int]:
+        """Return the width and height to which an image is resized, before it is padded or cropped.
+
+        Args:
+            width: The width of the upright image in pixels.
+            height: The height of the upright image in pixels.
+        """
+        if self.shorter_side is not None:
+            shorter = min(width, height)
+            return self.shorter_side * width // shorter, self.shorter_side * height // shorter
+        if self.fit == "stretch":
+            return self.width, self.height
+        ratio = min(self.height / height, self.width / width)
+        return max(1, round(width * ratio)), max(1, round(height * ratio))
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the JSON object that `parse_preprocess` reads; fields that came later are stored if they differ."""
+        fields = to_dict(self)
+        later = self._fields[self._fields.index("fit") :]
+        return {name: value for name, value in fields.items() if name not in later or value != self._defaults[name]}
 
 
 class Classification(Record):
@@ -69,8 +119,9 @@ def parse_preprocess(document: Document) -> ImagePreprocess:
     """Read the declaration of an image's preprocessing.
 
     Raises:
-        ManifestError: a field is malformed.
+        ManifestError: a field is malformed or unknown.
     """
+    document.require_fields(ImagePreprocess._fields, all_of_them=False)
     defaults = ImagePreprocess(1, 1, 1)
     channels = document.integer("channels", 1, max(CHANNELS))
     if channels not in CHANNELS:
@@ -88,7 +139,43 @@ def parse_preprocess(document: Document) -> ImagePreprocess:
         scale=document.number("scale") if has("scale") else defaults.scale,
         mean=document.numbers("mean", per_channel) if has("mean") else defaults.mean,
         std=std,
+        **_parse_fit(document),
+        **_parse_colours(document, channels),
     )
+
+
+def _parse_fit(document: Document) -> dict[str, Any]:
+    """Read how an image is fitted to the model's size; a field that does not belong to its `fit` is refused."""
+    has = document.content.__contains__
+    fit = document.choice("fit", FITS) if has("fit") else FITS[0]
+    own = {"letterbox": {"pad_value"}, "pad": {"pad_value"}, "crop": {"shorter_side", "margins"}}.get(fit, set())
+    for field in {"pad_value", "shorter_side", "margins"} - own:
+        if has(field):
+            raise document.error(field, f"no such field for the fit {fit}")
+    fields: dict[str, Any] = {"fit": fit}
+    if fit == "crop":
+        longest = max(document.integer("height", 1, MAX_SIDE_PIXELS), document.integer("width", 1, MAX_SIDE_PIXELS))
+        fields["shorter_side"] = document.integer("shorter_side", longest, MAX_SHRINKING * longest)
+    if has("margins"):
+        fields["margins"] = document.choice("margins", ROUNDINGS)
+    if has("pad_value"):
+        fields["pad_value"] = document.number("pad_value")
+        if not 0 <= fields["pad_value"] <= 255:
+            raise document.error("pad_value", "a number from 0 to 255")
+    return fields
+
+
+def _parse_colours(document: Document, channels: int) -> dict[str, Any]:
+    """Read the order of the colours, and how pixels are made of others."""
+    has = document.content.__contains__
+    fields: dict[str, Any] = {}
+    if has("colours"):
+        fields["colours"] = document.choice("colours", COLOURS if channels > 1 else COLOURS[:1])
+    if has("resampling"):
+        fields["resampling"] = document.choice("resampling", RESAMPLINGS)
+    if has("antialias"):
+        fields["antialias"] = document.boolean("antialias")
+    return fields
 
 
 def parse_classification(document: Document) -> Classification:

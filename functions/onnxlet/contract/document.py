@@ -175,6 +175,10 @@ class Document:
         is_list = _list_of(lambda value: type(value) is int and value >= at_least)
         return tuple(self._checked(field, is_list, f"a list of integers from {at_least}"))
 
+    def boolean(self, field: str) -> bool:
+        """Return true or false."""
+        return bool(self._checked(field, lambda value: isinstance(value, bool), "true or false"))
+
     def number(self, field: str) -> float:
         """Return a number."""
         return float(self._checked(field, _is_number, "a number"))

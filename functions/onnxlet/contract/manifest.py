@@ -147,7 +147,7 @@ class Manifest(Record):
             "inputs": [_spec_to_document(spec) for spec in self.inputs],
             "outputs": [_spec_to_document(spec) for spec in self.outputs],
             "artifacts": to_dict(self.artifacts),
-            "preprocess": to_dict(self.preprocess),
+            "preprocess": None if self.preprocess is None else self.preprocess.to_document(),
             "classification": to_dict(self.classification),
             "generation": None if self.generation is None else self.generation.to_document(),
             "metrics": dict(self.metrics),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnxlet_publishing.errors import ModelError
-from onnxlet_publishing.graphs import OPSET
+from onnxlet_publishing.graph_builder import OPSET
 from onnxlet_training.networks.recurrent_graph import is_recurrent, recurrent_graph
 from onnxlet_training.recipe import INPUT, OUTPUT
 

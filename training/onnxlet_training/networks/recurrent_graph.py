@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from onnxlet_publishing.graphs import IR_VERSION, OPSET
+from onnxlet_publishing.graph_builder import IR_VERSION, OPSET
 from onnxlet_training.recipe import INPUT, OUTPUT
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from onnxlet_publishing.errors import MachineError
-from onnxlet_publishing.graphs import OPSET
+from onnxlet_publishing.graph_builder import OPSET
 from onnxlet_training.networks import torch_processes
 from onnxlet_training.networks.feed import Feed
 from onnxlet_training.networks.loop import Loop, count_epochs

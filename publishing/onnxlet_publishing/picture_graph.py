@@ -1,0 +1,130 @@
+"""The graph from pictures to a model's input, generated from the manifest's `preprocess`.
+
+It gives the pixels of the library that a model was trained with: Pillow, torchvision and transformers (antialiased), or
+OpenCV and Ultralytics (not antialiased). A resized pixel may differ by 1 of 255, because those libraries round after
+each axis, or compute with 11 bits.
+"""
+
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+
+from onnxlet.contract.declarations import PREPROCESS_INPUT, PREPROCESS_OUTPUT, ImagePreprocess
+from onnxlet.contract.tensors import DATATYPES, DataType
+from onnxlet_publishing.graph_builder import GraphBuilder, Shape
+
+PILLOW_CUBIC, OPENCV_CUBIC = -0.5, -0.75
+"""The parameter of the bicubic filter with and without antialiasing."""
+
+Step = tuple[str, tuple[str, ...], str, dict[str, Any]]
+"""An operator, its inputs after the first, the name of its result and its attributes."""
+
+
+def preprocess_graph(declaration: ImagePreprocess, datatype: DataType = DATATYPES["FP32"]) -> bytes:
+    """Return the graph from images of any size, UINT8 (batch, height, width, channels), to the model's input.
+
+    Args:
+        declaration: The steps.
+        datatype: The datatype of the model's input: FP32, FP16, or UINT8, whose values are rounded and clipped.
+    """
+    channels = declaration.channels
+    graph = GraphBuilder()
+    size = graph.constant([declaration.height, declaration.width], np.int64, name="height_and_width")
+    # (pixel * scale - mean) / std as one multiplication and one addition
+    constants = {
+        "factor": declaration.scale / np.array(declaration.std),
+        "shift": -np.array(declaration.mean) / np.array(declaration.std),
+    }
+    factor, shift = (
+        graph.constant(np.broadcast_to(values, channels).reshape(1, channels, 1, 1), name=name)
+        for name, values in constants.items()
+    )
+    graph.add("Transpose", PREPROCESS_INPUT, result="planes", perm=[0, 3, 1, 2])
+    last = _add_fit(graph, declaration, size)
+    steps: list[Step] = [("Mul", (factor,), "scaled", {}), ("Add", (shift,), "normalized", {})]
+    if declaration.layout == "NHWC":
+        steps.append(("Transpose", (), "upright", {"perm": [0, 2, 3, 1]}))
+    if datatype.name == "UINT8":
+        limits = graph.constant(0, name="black"), graph.constant(255, name="white")
+        steps += [("Round", (), "rounded", {}), ("Clip", limits, "clipped", {})]
+    if datatype.name != "FP32":
+        steps.append(("Cast", (), "cast", {"to": datatype.onnx}))
+    for operator, others, result, attributes in steps:
+        is_last = result == steps[-1][2]
+        last = graph.add(operator, last, *others, result=PREPROCESS_OUTPUT if is_last else result, **attributes)
+    shape: Shape = ["batch", channels, declaration.height, declaration.width]
+    return graph.to_bytes(
+        "preprocess",
+        {PREPROCESS_INPUT: (TensorProto.UINT8, ["batch", "image_height", "image_width", channels])},
+        {
+            PREPROCESS_OUTPUT: (
+                datatype.onnx,
+                shape if declaration.layout == "NCHW" else [shape[0], *shape[2:], channels],
+            )
+        },
+    )
+
+
+def _add_fit(graph: GraphBuilder, declaration: ImagePreprocess, size: str) -> str:
+    """Add the nodes from "planes", UINT8 (batch, channels, any height, any width), to FP32 pixels of the model's size.
+
+    Args:
+        graph: The graph.
+        declaration: The steps.
+        size: The model's height and width.
+    """
+    resized_size = size if declaration.fit == "stretch" else _add_size(graph, declaration, size)
+    fitted = _add_resize(graph, declaration, resized_size)
+    if declaration.fit == "crop":
+        start = _add_half(graph, graph.add("Sub", resized_size, size), declaration.margins)
+        fitted = graph.add("Slice", fitted, start, graph.add("Add", start, size), graph.integers(2, 3))
+    if declaration.colours == "BGR":
+        fitted = graph.add("Gather", fitted, graph.integers(2, 1, 0), axis=1)
+    if declaration.antialias:
+        # The cast comes after the resize, because FP32 takes four times as much memory.
+        fitted = graph.add("Cast", fitted, result="pixels", to=TensorProto.FLOAT)
+    if declaration.fit in {"stretch", "crop"}:
+        return fitted
+    none = graph.integers(0, 0)
+    rest = graph.add("Sub", size, resized_size)
+    before = _add_half(graph, rest, "floor") if declaration.fit == "letterbox" else none
+    pads = graph.add("Concat", none, before, none, graph.add("Sub", rest, before), axis=0)
+    return graph.add("Pad", fitted, pads, graph.constant(declaration.pad_value))
+
+
+def _add_size(graph: GraphBuilder, declaration: ImagePreprocess, size: str) -> str:
+    """Add the nodes that compute `ImagePreprocess.resized`; return the height and the width, INT64."""
+    own = graph.add("Shape", "planes", start=2, end=4)
+    if declaration.shorter_side is not None:
+        shorter = graph.add("ReduceMin", own, keepdims=1)
+        return graph.add("Div", graph.add("Mul", own, graph.integers(declaration.shorter_side)), shorter)
+    exact, exact_size = (graph.add("Cast", name, to=TensorProto.DOUBLE) for name in (own, size))
+    ratio = graph.add("ReduceMin", graph.add("Div", exact_size, exact), keepdims=1)
+    rounded = graph.add("Round", graph.add("Mul", exact, ratio))
+    return graph.add("Cast", graph.add("Max", rounded, graph.constant([1], np.float64)), to=TensorProto.INT64)
+
+
+def _add_resize(graph: GraphBuilder, declaration: ImagePreprocess, size: str) -> str:
+    """Add the nodes that resize "planes": UINT8 with antialiasing, else FP32, which ONNX Runtime would not round."""
+    graph.add("Shape", "planes", result="batch_and_channels", start=0, end=2)
+    whole = graph.add("Concat", "batch_and_channels", size, result="size", axis=0)
+    is_cubic = declaration.resampling == "bicubic"
+    mode: dict[str, Any] = {"mode": "cubic" if is_cubic else "linear"}
+    if is_cubic:
+        mode["cubic_coeff_a"] = PILLOW_CUBIC if declaration.antialias else OPENCV_CUBIC
+    if declaration.antialias:
+        # At the border the filter is cut off and its weights are normalised again, as in Pillow and torchvision.
+        filtering = {"antialias": 1, "exclude_outside": 1}
+        return graph.add("Resize", "planes", "", "", whole, result="resized", **mode, **filtering)
+    exact = graph.add("Cast", "planes", to=TensorProto.FLOAT)
+    resized = graph.add("Round", graph.add("Resize", exact, "", "", whole, **mode))
+    return graph.add("Clip", resized, graph.constant(0), graph.constant(255)) if is_cubic else resized
+
+
+def _add_half(graph: GraphBuilder, lengths: str, rounding: str) -> str:
+    """Add the nodes that halve INT64 lengths and round them: down (`floor`), or to the `even` number."""
+    if rounding == "floor":
+        return graph.add("Div", lengths, graph.integers(2))
+    exact = graph.add("Mul", graph.add("Cast", lengths, to=TensorProto.FLOAT), graph.constant([0.5]))
+    return graph.add("Cast", graph.add("Round", exact), to=TensorProto.INT64)
