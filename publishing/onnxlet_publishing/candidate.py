@@ -8,15 +8,18 @@ from datetime import UTC, datetime
 from onnxlet.contract import layout
 from onnxlet.contract.artifact import JSON, Artifact
 from onnxlet.contract.declarations import Classification, ImagePreprocess
+from onnxlet.contract.example import Example
 from onnxlet.contract.generation import Generation, ImageGeneration
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Crash, Manifest, Provenance
+from onnxlet.contract.tasks.declaration import Declaration
 from onnxlet.contract.training_statistics import TrainingStatistics
 from onnxlet_publishing.graphs import pixels_graph, postprocess_graph
 from onnxlet_publishing.onnx_file import OnnxFile
 from onnxlet_publishing.optimize import GraphForm
 from onnxlet_publishing.output_heads import scores_of
 from onnxlet_publishing.picture_graph import preprocess_graph
+from onnxlet_publishing.tasks import task_graphs
 
 MAIN_VARIANT = "fp32"
 """The variant that is served by default; it comes first among a version's graphs."""
@@ -33,6 +36,9 @@ class Candidate:
     preprocess: ImagePreprocess | None = None
     classification: Classification | None = None
     generation: Generation | None = None
+    task: Declaration | None = None
+    tokenizer: bytes | None = None
+    """The file `tokenizer.json` of a task that takes texts."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     training_statistics: TrainingStatistics | None = None
     """The distributions with which drift compares later requests."""
@@ -44,6 +50,8 @@ class Candidate:
     """Other graphs of the same model by name, for instance `int8` or `student`."""
     optimized: tuple[GraphForm, ...] = ()
     """The candidate's graphs in forms that load faster, in addition to the portable ones."""
+    example: Example | None = None
+    """A payload in the form that a person has. If it is None, the gate takes one that fits the task."""
     golden: Golden | None = None
     """An example of the model's framework. If it is None, the gate records what the functions' runtime answers."""
     crashes: tuple[Crash, ...] = ()
@@ -60,6 +68,8 @@ class Candidate:
         if self.classification is not None:
             scores = scores_of(self.model, self.classification)
             graphs.append(GraphForm("postprocess", MAIN_VARIANT, postprocess_graph(self.classification, scores)))
+        if self.task is not None:
+            graphs += task_graphs(self.task, self.model)
         if isinstance(self.generation, ImageGeneration):
             graphs.append(GraphForm("postprocess", MAIN_VARIANT, pixels_graph(self.generation)))
         return graphs + [GraphForm("model", name, data) for name, data in self.variants.items()]
@@ -72,6 +82,11 @@ class Candidate:
             ManifestError: A declaration breaks the contract.
         """
         blobs = {graph.artifact(): graph.data for graph in (*self.graphs(), *self.optimized)}
+        if self.tokenizer is not None:
+            blobs[Artifact.of("tokenizer", MAIN_VARIANT, self.tokenizer, JSON)] = self.tokenizer
+        if self.example is not None:
+            data = self.example.to_json()
+            blobs[Artifact.of("example", MAIN_VARIANT, data, JSON)] = data
         if self.golden is not None:
             data = self.golden.to_json()
             blobs[Artifact.of("golden", MAIN_VARIANT, data, JSON)] = data
@@ -93,6 +108,7 @@ class Candidate:
             preprocess=self.preprocess,
             classification=self.classification,
             generation=self.generation,
+            task=self.task,
             metrics=self.metrics,
             crashes=self.crashes,
             training_statistics=None if self.training_statistics is None else self.training_statistics.to_document(),

@@ -18,7 +18,7 @@ from onnxlet.errors import InferenceError, ManifestError, OnnxletError
 from onnxlet.limits import MIB
 from onnxlet.models.cache import LOAD_FACTOR
 from onnxlet.models.generation import generate_images, generate_text
-from onnxlet.models.loading import open_form
+from onnxlet.models.loading import open_form, open_task
 from onnxlet.models.model import Model
 from onnxlet.protocols.generate import parse_generate
 from onnxlet.registry.registry import Registry
@@ -26,6 +26,7 @@ from onnxlet.storage import Store
 from onnxlet_publishing.candidate import MAIN_VARIANT, Candidate
 from onnxlet_publishing.crash_probe import probe
 from onnxlet_publishing.errors import ModelError
+from onnxlet_publishing.example import with_example
 from onnxlet_publishing.optimize import optimize
 from onnxlet_publishing.output_heads import AUTO, Finding, check_output, decide
 from onnxlet_publishing.randomness import random_outputs
@@ -52,7 +53,7 @@ class GateResult:
 
 
 def pass_gate(candidate: Candidate) -> GateResult:
-    """Check a candidate and complete it: activation, crashes, golden example and optimized forms.
+    """Check a candidate and complete it: activation, crashes, examples and optimized forms.
 
     The last check is of the finished candidate, with every form and document that a function may meet.
 
@@ -68,7 +69,8 @@ def pass_gate(candidate: Candidate) -> GateResult:
     for crash in probed.crashes:
         node = f' (node "{crash.node}")' if crash.node else ""
         logger.warning("%s: %s%s ends the process: %s", candidate.source, crash.operator, node, crash.found)
-    candidate = _with_golden(replace(candidate, crashes=probed.crashes), model, probed.inputs)
+    candidate, inputs = with_example(replace(candidate, crashes=probed.crashes), model)
+    candidate = _with_golden(candidate, model, probed.inputs if candidate.task is None else inputs)
     finished = with_optimized(candidate)
     return GateResult(finished, check(finished), finding)
 
@@ -167,7 +169,8 @@ def _load(candidate: Candidate) -> Model:
     except InferenceError as error:
         raise ModelError(f"{candidate.source}: a form of its graph fails: {error}") from error
     assert main is not None, "the contract refuses a manifest without a model artifact"
-    return Model(manifest, main, preprocess, postprocess)
+    task = None if manifest.task is None else open_task(registry, manifest, preprocess, postprocess)
+    return Model(manifest, main, preprocess, postprocess, task)
 
 
 def _with_golden(candidate: Candidate, model: Model, inputs: Mapping[str, Tensor] | None) -> Candidate:

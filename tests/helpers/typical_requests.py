@@ -21,7 +21,17 @@ from onnxlet.settings import Settings
 from onnxlet.storage import open_store
 from onnxlet.web.app import App
 from onnxlet.web.endpoints import ROUTES, repository_index
-from onnxlet.web.inference import explain, generate, infer, invoke, predict, predict_v1
+from onnxlet.web.inference import (
+    embeddings,
+    explain,
+    generate,
+    hugging_face,
+    infer,
+    invoke,
+    predict,
+    predict_v1,
+    rerank,
+)
 from onnxlet.web.openapi import describe
 from onnxlet.web.routes import Endpoint, Route
 from onnxlet_publishing.publish import publish_all
@@ -138,6 +148,13 @@ TYPICAL: dict[Endpoint, list[Typical]] = {
         Typical("digits", {"instances": [PICTURE, PICTURE]}),
         Typical("digits", [PICTURE]),
     ],
+    hugging_face: [
+        Typical("digits", png(), "image/png"),
+        Typical("digits", {"inputs": PICTURE["b64"], "parameters": {"top_k": 2}}),
+        Typical("digits", {"inputs": [PICTURE["b64"]]}),
+    ],
+    embeddings: [],
+    rerank: [],
     invoke: [
         Typical("", {"model": "two", **INPUTS}),
         Typical("", {"model": "two", **AS_BYTES}, gives=BINARY),

@@ -46,7 +46,7 @@ def test_an_opset_of_the_future_is_refused(registry: Registry, candidate: Candid
 
 
 def test_images_of_another_size_than_the_input_are_refused(registry: Registry, candidate: Candidate) -> None:
-    refused(registry, replace(candidate, preprocess=ImagePreprocess(5, 5, 1)), "does not take the images")
+    refused(registry, replace(candidate, preprocess=ImagePreprocess(5, 5, 1)), "does not answer its example")
 
 
 def test_labels_that_do_not_fit_the_output_are_refused(registry: Registry, candidate: Candidate) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from onnxlet.contract.declarations import Classification, ImagePreprocess
+from onnxlet.contract.example import Example
 from onnxlet.contract.generation import ImageGeneration, TextGeneration
 from onnxlet.contract.training_statistics import TrainingStatistics
 from onnxlet_publishing.errors import UsageError
@@ -191,6 +192,8 @@ class Serving:
     preprocess: ImagePreprocess | None = None
     classification: Classification | None = None
     generation: TextGeneration | ImageGeneration | None = None
+    example: Example | None = None
+    """A payload from the test split."""
 
 
 class Task(Protocol):

@@ -178,6 +178,7 @@ def _candidates(
             preprocess=serving.preprocess,
             classification=serving.classification,
             generation=serving.generation,
+            example=serving.example,
             metrics={**measured.metrics, **exported.metrics()},
             training_statistics=measured.statistics,
             data_sha256=dataset.sha256,

@@ -10,9 +10,11 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from onnxlet.contract import layout
 from onnxlet.http import Request
 from onnxlet.limits import MAX_EXPLAIN_RUNS, MAX_LENGTH
 from onnxlet.media import media_types
+from onnxlet.registry.registry import Registry
 from onnxlet.settings import Settings
 from onnxlet.web.app import App
 from onnxlet_cli import output
@@ -30,13 +32,18 @@ SHOWN_VALUES = 32
 def predict(
     name: Annotated[str, typer.Argument(help="Name of the model: NAME, NAME@ALIAS or NAME@VERSION.")],
     file: Annotated[
-        Path, typer.Argument(help="An image, an array (.npy), rows as JSON, or a V2 request; - reads standard input.")
-    ],
+        Path | None,
+        typer.Argument(
+            help="A file that the model's task takes, an array (.npy), rows as JSON, or a V2 request; - reads standard "
+            "input. Without it, the version's own example."
+        ),
+    ] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Answer a file in this process, with the functions' own code."""
-    answer = predict_file(open_registry(registry).store.url, name, file)
+    opened = open_registry(registry)
+    answer = predict_example(opened, name) if file is None else predict_file(opened.store.url, name, file)
     lines = [f"  {line}" for prediction in answer.get("predictions", []) for line in prediction_lines(prediction)]
     is_v2 = "predictions" not in answer
     title = "" if is_v2 else f"{answer['model']} version {answer['version']}"
@@ -55,19 +62,44 @@ def predict_file(registry_url: str, name: str, file: Path) -> dict[str, Any]:
         UsageError: The file cannot be read, or the app refuses it.
     """
     body = _read(file)
+    model, version = _split(name)
+    path = model if version is None else f"{model}/versions/{version}"
+    path = f"/v2/models/{path}/infer" if _is_v2(body) else f"/predict/{path}"
+    return _post(registry_url, path, str(file), body, _media_type(file, body), {})
+
+
+def predict_example(registry: Registry, name: str) -> dict[str, Any]:
+    """Return the app's answer to a version's own example; raises as `predict_file`, also if there is no example."""
+    reference, version = _split(name)
+    model, _, alias = reference.partition("@")
+    manifest = registry.resolve(model, alias or layout.LIVE) if version is None else registry.version(model, version)
+    example = registry.example(manifest)
+    if example is None:
+        raise UsageError(f"{name}: this version was published without an example: name a file to predict")
+    query = {
+        key: ",".join(value) if isinstance(value, list) else str(value) for key, value in example.parameters.items()
+    }
+    path = f"/predict/{manifest.model}/versions/{manifest.version}"
+    return _post(registry.store.url, path, name, example.body, example.media_type, query)
+
+
+def _split(name: str) -> tuple[str, int | None]:
+    """Return the model and the version of `NAME@VERSION`; the whole name and None for `NAME` and `NAME@ALIAS`."""
     model, _, version = name.partition("@")
-    path = f"{model}/versions/{version}" if version.isdecimal() else name
-    return _post(registry_url, f"/v2/models/{path}/infer" if _is_v2(body) else f"/predict/{path}", file, body, {})
+    return (model, int(version)) if version.isdecimal() else (name, None)
 
 
 def post_file(
     registry_url: str, path: str, file: Path, query: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, Any]:
     """Post a file to a path of the app and return the response's document; raises as `predict_file`."""
-    return _post(registry_url, path, file, _read(file), query)
+    body = _read(file)
+    return _post(registry_url, path, str(file), body, _media_type(file, body), query)
 
 
-def _post(registry_url: str, path: str, file: Path, body: bytes, query: Mapping[str, str]) -> dict[str, Any]:
+def _post(
+    registry_url: str, path: str, source: str, body: bytes, media_type: str, query: Mapping[str, str]
+) -> dict[str, Any]:
     settings = Settings(
         registry_url,
         storage=storage_of(registry_url),
@@ -75,10 +107,10 @@ def _post(registry_url: str, path: str, file: Path, body: bytes, query: Mapping[
         generate_length=MAX_LENGTH,
     )
     app = App(settings, write_line=lambda _line: None)
-    response = app.handle(Request("POST", path, body, {"content-type": _media_type(file, body)}, query))
+    response = app.handle(Request("POST", path, body, {"content-type": media_type}, query))
     document: dict[str, Any] = orjson.loads(response.body)
     if response.status != 200:
-        raise UsageError(f"{file}: {document['error']}")
+        raise UsageError(f"{source}: {document['error']}")
     return document
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import Literal
 
-from onnxlet.contract import hashing, layout
+from onnxlet.contract import layout
 from onnxlet.contract.blob import MAX_BLOB_BYTES, Blob, Runtime
 from onnxlet.contract.document import Document
 from onnxlet.record import Record
 
-Role = Literal["model", "preprocess", "postprocess", "tokenizer", "golden"]
+Role = Literal["model", "preprocess", "postprocess", "tokenizer", "golden", "example"]
 GRAPH_ROLES: tuple[Role, ...] = ("model", "preprocess", "postprocess")
 """The roles of graphs, which a function loads."""
-ROLES: tuple[Role, ...] = (*GRAPH_ROLES, "tokenizer", "golden")
+ROLES: tuple[Role, ...] = (*GRAPH_ROLES, "tokenizer", "golden", "example")
 
 ONNX, ORT, JSON = "onnx", "ort", "json"
 FORMATS = (ONNX, ORT, JSON)
@@ -32,7 +33,8 @@ class Artifact(Record):
     """The description of an artifact, whose blob is found by its SHA-256."""
 
     role: str
-    """`model`, `preprocess` or `postprocess` for graphs, `tokenizer`, or `golden` for the golden example."""
+    """`model`, `preprocess` or `postprocess` for graphs, `tokenizer`, `golden` for the golden example,
+    or `example` for a payload in the form that a person has."""
     variant: str
     """The variant of the model's graph, for instance `fp32` or `int8`."""
     sha256: str
@@ -119,4 +121,4 @@ def _parse_sha256(document: Document) -> str:
 
 
 def _sha256(data: bytes | memoryview) -> str:
-    return hashing.sha256(data).hexdigest()
+    return hashlib.sha256(data).hexdigest()

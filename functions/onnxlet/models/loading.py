@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
-from onnxlet import notices, session
+from onnxlet import session
 from onnxlet.contract.artifact import ORT, Artifact, Role
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import Manifest
@@ -15,6 +16,8 @@ from onnxlet.registry.registry import Registry
 if TYPE_CHECKING:
     from onnxlet.session import Session
     from onnxlet.tasks.task import Task
+
+logger = logging.getLogger("onnxlet")
 
 
 def load(registry: Registry, manifest: Manifest, threads: int, variant: str | None = None) -> Model:
@@ -33,19 +36,17 @@ def load(registry: Registry, manifest: Manifest, threads: int, variant: str | No
     blobs = [artifact.blob for artifact in manifest.best(variant, session.runtime())]
     for blob in blobs:
         registry.artifacts.begin(blob)
-    # What follows until the bytes are read runs while they are on their way.
     if manifest.preprocess is not None:
         from onnxlet.media import images
 
-        images.prepare()
+        images.prepare()  # while the bytes are on their way
 
     def open_best(role: Role) -> Session | None:
         return _open_best(registry, manifest, manifest.choices(role, variant, session.runtime()), threads)
 
     try:
-        session.prepare()
         preprocess, postprocess = open_best("preprocess"), open_best("postprocess")
-        task = None if manifest.task is None else _open_task(registry, manifest, preprocess, postprocess)
+        task = None if manifest.task is None else open_task(registry, manifest, preprocess, postprocess)
         main = open_best("model")
     finally:
         registry.artifacts.forget(blobs)  # after a failure nobody reads the rest
@@ -69,16 +70,16 @@ def open_form(registry: Registry, manifest: Manifest, artifact: Artifact, thread
     return opened
 
 
-def _open_task(
+def open_task(
     registry: Registry, manifest: Manifest, preprocess: Session | None, postprocess: Session | None
 ) -> Task | None:
     """Open the task of a version, before its model: the task's tokenizer is read while the weights are on their way."""
-    from onnxlet.tasks import open_task  # many models have no task
+    from onnxlet import tasks  # many models have no task
     from onnxlet.tasks.task import Parts
 
     file = manifest.artifact("tokenizer")
     tokenizer = None if file is None else registry.artifacts.read(file)
-    return open_task(manifest, Parts(preprocess, postprocess, tokenizer))
+    return tasks.open_task(manifest, Parts(preprocess, postprocess, tokenizer))
 
 
 def golden_difference(opened: Session, golden: Golden) -> float:
@@ -101,7 +102,7 @@ def _open_best(registry: Registry, manifest: Manifest, choices: list[Artifact], 
         except OnnxletError as error:
             if artifact is choices[-1]:
                 raise
-            notices.warning("%s version %d: another form is loaded: %s", manifest.model, manifest.version, error)
+            logger.warning("%s version %d: another form is loaded: %s", manifest.model, manifest.version, error)
     return None
 
 

@@ -20,7 +20,7 @@ from onnxlet.models.model import Model
 from onnxlet.protocols import v1
 from onnxlet.protocols.reader import Reader
 from onnxlet.record import EMPTY
-from onnxlet.tasks.rows import Batch, Images, Labels, Outputs, Prediction, Rows
+from onnxlet.tasks.rows import Batch, Images, Items, Labels, Outputs, Prediction, Rows
 
 if TYPE_CHECKING:
     from onnxlet.contract.manifest import Manifest
@@ -162,23 +162,35 @@ def _decode_image(reader: Reader, kind: str, body: bytes) -> Images:
 
 
 def _takes_text(manifest: Manifest) -> bool:
-    return [spec.datatype.name for spec in manifest.inputs] == ["BYTES"]
+    return manifest.takes() == "text" or [spec.datatype.name for spec in manifest.inputs] == ["BYTES"]
 
 
-def _decode_text(reader: Reader, body: bytes, media_type: str) -> Batch:
-    """Decode one string, for a model whose one input is strings."""
+def _decode_text(reader: Reader, body: bytes, media_type: str) -> Rows:
+    """Decode one text, for a task that takes texts or a model whose one input is strings."""
+    if reader.manifest.takes() == "text":
+        return Items([_to_text(body, media_type)])
     spec = reader.only_input()
     if spec.datatype.name != "BYTES":
         raise UnsupportedMediaError(f'model "{reader.manifest.model}" takes {spec}, not text')
+    shape = tuple(1 if isinstance(size, str) else size for size in spec.shape or ())
+    text = _to_text(body, media_type)
+    return Batch({spec.name: json_tensors.from_values(spec.name, spec.datatype, shape, [text])}, 1 if shape else None)
+
+
+def _to_text(body: bytes, media_type: str) -> str:
+    """Return a body in its declared character set as text.
+
+    Raises:
+        UnsupportedMediaError: the character set is not supported.
+        UnreadablePayloadError: the body is not in it.
+    """
     charset = media_types.charset_of(media_type)
     if charset not in TEXT_ENCODINGS:
         raise UnsupportedMediaError(f"expected text as UTF-8, got the character set {charset[:80]!r}")
     try:
-        text = body.decode(TEXT_ENCODINGS[charset])
+        return body.decode(TEXT_ENCODINGS[charset])
     except UnicodeDecodeError as error:
         raise UnreadablePayloadError(f"expected text as {charset.upper() or 'UTF-8'}: {error}") from error
-    shape = tuple(1 if isinstance(size, str) else size for size in spec.shape or ())
-    return Batch({spec.name: json_tensors.from_values(spec.name, spec.datatype, shape, [text])}, 1 if shape else None)
 
 
 def _parse_instances(manifest: Manifest, body: bytes) -> list[Any]:

@@ -17,7 +17,7 @@ from onnxlet.errors import InvalidRequestError, InvalidTensorError, UnreadablePa
 from onnxlet.limits import MAX_INSTANCES, deadline
 from onnxlet.media import media_types
 from onnxlet.protocols.reader import Reader
-from onnxlet.tasks.rows import Batch, Rows
+from onnxlet.tasks.rows import Batch, Items, Rows
 
 if TYPE_CHECKING:
     from onnxlet.contract.declarations import ImagePreprocess
@@ -30,8 +30,9 @@ IMAGE_PATH = "image_path"
 def parse_rows(reader: Reader, instances: object) -> Iterator[Rows]:
     """Decode a list of instances, each to one row.
 
-    An instance is a nested list for the model's one input, or an object with one for each input by name. For a model of
-    images it may be base64 text, `{"b64": base64 text}` or `{"image_path": URL}` instead.
+    For a task that takes texts or rows of a table, an instance is what the task takes. Else it is a nested list for the
+    model's one input, or an object with one for each input by name; for a model of images it may be base64 text,
+    `{"b64": base64 text}` or `{"image_path": URL}`.
 
     Raises:
         InvalidRequestError: not a list of instances.
@@ -40,6 +41,8 @@ def parse_rows(reader: Reader, instances: object) -> Iterator[Rows]:
     """
     if not isinstance(instances, list) or not 0 < len(instances) <= MAX_INSTANCES:
         raise InvalidRequestError(f"instances: expected a list of 1 to {MAX_INSTANCES}, got {_describe(instances)}")
+    if reader.manifest.takes() in {"text", "table"}:
+        return iter([Items(instances)])
     return reader.bounded(_parse_row(reader, instance) for instance in instances)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from onnxlet.contract import layout
 from onnxlet.contract.alias import Alias
 from onnxlet.contract.document import MAX_STATE_BYTES
@@ -11,6 +13,9 @@ from onnxlet.errors import ManifestError, ModelNotFoundError, ObjectNotFoundErro
 from onnxlet.limits import MAX_LISTED_DOCUMENTS
 from onnxlet.registry.artifacts import Artifacts
 from onnxlet.storage import Revision, Store, Stored
+
+if TYPE_CHECKING:
+    from onnxlet.contract.example import Example
 
 
 class RegistryReader:
@@ -137,6 +142,20 @@ class RegistryReader:
         if artifact is None:
             return None
         return Golden.from_json(bytes(self.artifacts.read(artifact)), layout.blob_key(artifact.sha256))
+
+    def example(self, manifest: Manifest) -> Example | None:
+        """Return a version's example of a payload, or None if it was published without one.
+
+        Raises:
+            ArtifactError, StoreError: see `Artifacts.read`.
+            ManifestError: the example breaks the contract.
+        """
+        artifact = manifest.artifact("example")
+        if artifact is None:
+            return None
+        from onnxlet.contract.example import Example  # only the page and the command ask for it
+
+        return Example.from_json(bytes(self.artifacts.read(artifact)), layout.blob_key(artifact.sha256))
 
     def _read_alias(self, name: str, alias: str) -> tuple[Alias, Revision] | None:
         key = layout.alias_key(layout.parse_name(name), layout.parse_alias(alias))

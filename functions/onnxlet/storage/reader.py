@@ -13,6 +13,7 @@ from obstore.store import GCSStore, S3Store
 from onnxlet.errors import InvalidNameError, OnnxletError, StoreError, TooLargeError
 from onnxlet.limits import deadline
 from onnxlet.record import Record
+from onnxlet.storage.failures import translate
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -108,13 +109,14 @@ class Reader:
             return _stored(result, current)
 
     def chunks(self, key: str, within: tuple[int, int] | None = None) -> Iterator[memoryview]:
-        """Request an object, or its bytes from `within[0]` to before `within[1]`, and return its chunks.
+        """Read an object, or its bytes from `within[0]` to before `within[1]`, in chunks.
 
         Raises:
             ObjectNotFoundError, BucketNotFoundError, StoreError
         """
         stream = self._stream(key, {"range": within} if within else {})
-        return map(memoryview, iter(lambda: self._next(stream, key), None))
+        while (chunk := self._next(stream, key)) is not None:
+            yield memoryview(chunk)
 
     @deadline.bounded
     def children(self, prefix: str) -> list[str]:
@@ -199,8 +201,6 @@ class Reader:
         try:
             yield
         except (OSError, ValueError, obstore.exceptions.BaseError) as error:
-            from onnxlet.storage.failures import translate  # imported only for an error
-
             raise translate(error, f"{self.url}/{key}", is_write=is_write) from error
 
 

@@ -6,11 +6,11 @@ compress, fit the platform's limit, log.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from onnxlet import notices
 from onnxlet.errors import OnnxletError, TooLargeError
 from onnxlet.http import (
     Request,
@@ -34,6 +34,8 @@ from onnxlet.web.routes import Route, Router
 
 if TYPE_CHECKING:
     from onnxlet.web.cors import Cors
+
+logger = logging.getLogger("onnxlet")
 
 ROUTER = Router(ROUTES)
 
@@ -95,7 +97,7 @@ class App:
         try:
             self.service.warm_up()
         except OnnxletError as error:
-            notices.error("the default model was not loaded: %s", error)
+            logger.error("the default model was not loaded: %s", error)  # noqa: TRY400 - the text says it all
 
     def handle(
         self,
@@ -128,7 +130,7 @@ class App:
             response = self._fit(compressed(answer, exchange.request), exchange.request)
         except Exception as error:
             exchange.error = to_onnxlet_error(error)
-            return self._finish(exchange, to_response(exchange.error))
+            return self._finish(exchange, to_response(exchange.error, exchange.request.path))
         response = self._finish(exchange, response)
         if route.method == "POST" and exchange.routed is not None and exchange.routed.shadow is not None:
             from onnxlet.web import shadow  # few models have a shadow
@@ -210,7 +212,7 @@ class App:
         try:
             self.write_line(line)
         except Exception as error:
-            notices.error("a line of the log was not written: %s", log.describe(error))
+            logger.error("a line of the log was not written: %s", log.describe(error))  # noqa: TRY400
 
 
 def _line(exchange: Exchange, response: Response, total_s: float) -> dict[str, Any]:

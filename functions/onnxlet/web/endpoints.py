@@ -4,10 +4,20 @@ Each protocol is imported by the first request that needs it: a cold start waits
 """
 
 from onnxlet.contract import layout
-from onnxlet.errors import OnnxletError
+from onnxlet.errors import NotFoundError, OnnxletError
 from onnxlet.http import Request, Response, to_json
 from onnxlet.web.exchange import Exchange
-from onnxlet.web.inference import explain, generate, infer, invoke, predict, predict_v1
+from onnxlet.web.inference import (
+    embeddings,
+    explain,
+    generate,
+    hugging_face,
+    infer,
+    invoke,
+    predict,
+    predict_v1,
+    rerank,
+)
 from onnxlet.web.routes import Route
 
 HTML = "text/html"
@@ -90,9 +100,10 @@ def openapi(exchange: Exchange) -> Response:
 
 
 def models(exchange: Exchange) -> Response:
-    """Return the names of all models that the request may name."""
-    names = exchange.service.traffic.models.registry.models()
-    return to_json({"models": [name for name in names if exchange.may_use(name)]})
+    """Return the names of all models that the request may name, also in the form that OpenAI's clients read."""
+    names = [name for name in exchange.service.traffic.models.registry.models() if exchange.may_use(name)]
+    data = [{"id": name, "object": "model", "created": 0, "owned_by": "onnxlet"} for name in names]
+    return to_json({"models": names, "object": "list", "data": data})
 
 
 def model_metadata(exchange: Exchange, model: str, version: str | None = None) -> Response:
@@ -108,6 +119,16 @@ def model_metadata(exchange: Exchange, model: str, version: str | None = None) -
 def model_manifest(exchange: Exchange, model: str, version: str | None = None) -> Response:
     """Return the manifest of a version without loading the version."""
     return to_json(exchange.manifest(model, version).to_document())
+
+
+def model_example(exchange: Exchange, model: str, version: str | None = None) -> Response:
+    """Return a payload that a version answers; the header `onnxlet-parameters` has the parameters to send with it."""
+    manifest = exchange.manifest(model, version)
+    example = exchange.service.traffic.models.registry.example(manifest)
+    if example is None:
+        raise NotFoundError(f'model "{manifest.model}" version {manifest.version} was published without an example')
+    parameters = to_json(dict(example.parameters)).body.decode("ascii", "replace")
+    return Response(200, example.body, example.media_type, {"onnxlet-parameters": parameters})
 
 
 def model_graph(exchange: Exchange, model: str, version: str, sha256: str) -> Response:
@@ -159,7 +180,8 @@ def model_status(exchange: Exchange, model: str, version: str | None = None) -> 
     manifest = exchange.find(model, version).manifest
     status = {"error_code": "OK", "error_message": ""}
     versions = [{"version": str(manifest.version), "state": "AVAILABLE", "status": status}]
-    return to_json({"name": manifest.model, "ready": True, "model_version_status": versions})
+    openai = {"id": manifest.model, "object": "model", "created": 0, "owned_by": "onnxlet"}
+    return to_json({"name": manifest.model, "ready": True, "model_version_status": versions, **openai})
 
 
 # ---------------------------------------------------------------------- routes
@@ -178,6 +200,7 @@ ROUTES = (
     Route("GET", "/v2/models/{model}/ready", model_ready),
     Route("GET", "/v2/models/{model}/config", model_config),
     Route("GET", "/v2/models/{model}/manifest", model_manifest),
+    Route("GET", "/v2/models/{model}/example", model_example),
     Route("GET", "/v2/models/{model}/stats", model_statistics),
     Route("POST", "/v2/models/{model}/infer", infer),
     Route("POST", "/v2/models/{model}/generate", generate),
@@ -186,6 +209,7 @@ ROUTES = (
     Route("GET", "/v2/models/{model}/versions/{version}/ready", model_ready),
     Route("GET", "/v2/models/{model}/versions/{version}/config", model_config),
     Route("GET", "/v2/models/{model}/versions/{version}/manifest", model_manifest),
+    Route("GET", "/v2/models/{model}/versions/{version}/example", model_example),
     Route("GET", "/v2/models/{model}/versions/{version}/artifacts/{sha256}", model_graph),
     Route("GET", "/v2/models/{model}/versions/{version}/stats", model_statistics),
     Route("POST", "/v2/models/{model}/versions/{version}/infer", infer),
@@ -197,6 +221,9 @@ ROUTES = (
     Route("GET", "/v1/models/{model}/versions/{version}", model_status),
     Route("POST", "/v1/models/{model}:predict", predict_v1),
     Route("POST", "/v1/models/{model}/versions/{version}:predict", predict_v1),
+    Route("POST", "/models/{model}", hugging_face),
+    Route("POST", "/v1/embeddings", embeddings),
+    Route("POST", "/v1/rerank", rerank),
     Route("POST", "/predict", predict),
     Route("POST", "/predict/{model}", predict),
     Route("POST", "/predict/{model}/versions/{version}", predict),

@@ -163,6 +163,50 @@ def invoke(exchange: Exchange) -> Response:
     return infer(exchange, model) if is_v2 else predict_v1(exchange, model)
 
 
+def hugging_face(exchange: Exchange, model: str) -> Response:
+    """Answer what the model's task takes, as Hugging Face's `InferenceClient` sends it."""
+    from onnxlet.protocols import hugging_face as protocol
+    from onnxlet.protocols.reader import Reader
+
+    loaded = exchange.find(model)
+    request = exchange.request
+    with exchange.step("decode"):
+        reader = Reader(loaded.manifest, exchange.service.allowed_objects.read)
+        media_type = request.headers.get("content-type", "")
+        question = protocol.parse(reader, media_type, request.body, request.query)
+        parameters = loaded.parse_parameters(question.parameters)
+    predictions = _run(exchange, loaded, question.rows, parameters)
+    with exchange.step("encode"):
+        return to_json(protocol.encode(loaded.manifest, predictions, question))
+
+
+def embeddings(exchange: Exchange) -> Response:
+    """Turn texts into vectors, as OpenAI's clients ask for them."""
+    from onnxlet.protocols import openai, v2
+
+    with exchange.step("decode"):
+        request = openai.parse_embeddings(v2.parse_object(exchange.request.body))
+    loaded = exchange.find(request.model)
+    openai.require_task(loaded.manifest, *openai.FEATURE_TASKS)
+    predictions = _run(exchange, loaded, [request.items], loaded.parse_parameters(request.parameters))
+    with exchange.step("encode"):
+        return to_json(openai.embeddings_response(loaded.manifest, request, predictions))
+
+
+def rerank(exchange: Exchange) -> Response:
+    """Rank documents by a query, with a cross-encoder or by the similarity of vectors."""
+    from onnxlet.protocols import openai, v2
+
+    with exchange.step("decode"):
+        request = openai.parse_rerank(v2.parse_object(exchange.request.body))
+    loaded = exchange.find(request.model)
+    openai.require_task(loaded.manifest, *openai.RANKING_TASKS)
+    items = request.items(loaded.manifest)
+    predictions = _run(exchange, loaded, [items], loaded.parse_parameters(request.parameters))
+    with exchange.step("encode"):
+        return to_json(openai.rerank_response(request, predictions))
+
+
 def _run(
     exchange: Exchange, model: Model, rows: Iterable[Rows], parameters: Parameters, *, only_images: bool = False
 ) -> list[Prediction]:

@@ -150,7 +150,7 @@ SIDE = "an integer from 1 to 4096"
         ("artifacts", [], "one with the role model"),
         ("artifacts", DOCUMENT["artifacts"][:1], "one with the role preprocess"),
         ("artifacts", DOCUMENT["artifacts"][:2], "one with the role postprocess"),
-        ("artifacts.0.role", "shell", "one of model, preprocess, postprocess, tokenizer, golden"),
+        ("artifacts.0.role", "shell", "one of model, preprocess, postprocess, tokenizer, golden, example"),
         ("artifacts.0.sha256", "../../etc/passwd", "64 hexadecimal digits"),
         ("artifacts.0.sha256", "AB" * 32, "64 hexadecimal digits"),
         ("artifacts.0.size_bytes", 0, "an integer from 1 to 2147483648"),

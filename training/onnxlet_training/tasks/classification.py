@@ -10,6 +10,7 @@ from PIL import Image
 from sklearn.model_selection import train_test_split
 
 from onnxlet.contract.declarations import CHANNELS, Classification
+from onnxlet.contract.example import Example
 from onnxlet.contract.training_statistics import TrainingStatistics
 from onnxlet.media import media_types
 from onnxlet.models.model import Model
@@ -88,7 +89,9 @@ class ClassificationTask:
 
     def declare(self, recipe: Recipe, dataset: Dataset, suffix: str) -> Serving:  # noqa: ARG002 - the protocol's
         """Declare the labels, and for images how they become the input."""
-        return Serving(preprocess=recipe.preprocess, classification=Classification(dataset.labels, self.activation))
+        example = Example(*_payload(dataset.test.inputs[0], is_image=recipe.preprocess is not None))
+        classification = Classification(dataset.labels, self.activation)
+        return Serving(preprocess=recipe.preprocess, classification=classification, example=example)
 
     def verify(self, model: Model, fitted: Fitted, dataset: Dataset, suffix: str) -> str:  # noqa: ARG002 - as above
         """Send test examples through the functions and compare their labels with the network's.
@@ -100,7 +103,9 @@ class ClassificationTask:
         samples = min(SAMPLES, len(test))
         expected = fitted.predict(test.to_model(test.inputs[:samples])).argmax(axis=1)
         for example, best in zip(test.inputs[:samples], expected, strict=True):
-            (prediction,) = payloads.predict(model, *_payload(model, example), {"top_k": 1})
+            (prediction,) = payloads.predict(
+                model, *_payload(example, is_image=model.manifest.preprocess is not None), {"top_k": 1}
+            )
             if prediction["label"] != dataset.labels[best]:
                 raise ModelError(
                     f"{model.manifest.model}: expected the network's label {dataset.labels[best]!r}, got "
@@ -153,9 +158,9 @@ def to_png(image: Images) -> bytes:
     return buffer.getvalue()
 
 
-def _payload(model: Model, example: Array) -> tuple[str, bytes]:
+def _payload(example: Array, *, is_image: bool) -> tuple[str, bytes]:
     """Return the media type and the bytes that a client sends for an example."""
-    if model.manifest.preprocess is not None:
+    if is_image:
         return "image/png", to_png(example)
     buffer = BytesIO()
     np.save(buffer, example)

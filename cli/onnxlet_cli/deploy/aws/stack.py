@@ -76,7 +76,11 @@ def find_stack(client: Any, name: str) -> Stack | None:
 
 
 def find_resources(client: Any, name: str, kind: str) -> dict[str, str]:
-    """Return the resources of one type in a stack, physical names by logical names; raises as `find_stack`."""
+    """Return the resources of one type in a stack: physical names by logical names.
+
+    Raises:
+        AccountError, ServiceError: CloudFormation refuses the request.
+    """
     return {
         item["LogicalResourceId"]: item["PhysicalResourceId"]
         for item in list_resources(client, name)

@@ -1,0 +1,112 @@
+"""Hugging Face's inference protocol: `{"inputs": ..., "parameters": {...}}`, or the bytes of a picture or a sound.
+
+Source: huggingface.js, `packages/tasks` (the JSON schema of each task); huggingface_hub, `InferenceClient`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from onnxlet.errors import InvalidRequestError, UnsupportedMediaError, json_word
+from onnxlet.media.json_body import parse_json
+from onnxlet.protocols import payloads, v1
+from onnxlet.protocols.parameters import parse_parameters
+from onnxlet.record import Record
+from onnxlet.tasks.rows import Items, Prediction, Rows
+
+if TYPE_CHECKING:
+    from onnxlet.contract.manifest import Manifest
+    from onnxlet.protocols.reader import Reader
+
+INPUTS, PARAMETERS, OPTIONS, TABLE = "inputs", "parameters", "options", "table"
+
+UNSERVED = {None, "text-generation", "unconditional-image-generation"}
+"""The tasks of models that this protocol does not serve."""
+
+
+class Question(Record):
+    """The rows that a client sends to a task, with its parameters."""
+
+    rows: Iterator[Rows]
+    parameters: Mapping[str, object]
+    is_list: bool
+    """Whether the client sent a list of inputs, and expects a list of answers."""
+
+
+def parse(reader: Reader, media_type: str, body: bytes, query: Mapping[str, str]) -> Question:
+    """Read a request.
+
+    Args:
+        reader: The reader for the model.
+        media_type: The declared type of the body.
+        body: A JSON object, or a payload as `payloads.decode` takes it.
+        query: The parameters of a payload that is not JSON.
+
+    Raises:
+        UnsupportedMediaError: the model serves no task, or no payload of this kind.
+        InvalidRequestError: the JSON is not an object with `inputs`.
+    """
+    manifest = reader.manifest
+    if manifest.task_name() in UNSERVED:
+        task = manifest.task_name() or "tensors"
+        raise UnsupportedMediaError(f'model "{manifest.model}" serves {task}: POST to its routes under /v2/models')
+    if not payloads.may_be_json(media_type, body):
+        return Question(payloads.decode(reader, media_type, body), query, is_list=False)
+    document = parse_json(body)
+    if not isinstance(document, dict):
+        raise InvalidRequestError(f"expected an object with {INPUTS}, got {json_word(document)}")
+    others = {name: document[name] for name in document if name not in {INPUTS, PARAMETERS, OPTIONS, TABLE}}
+    inputs = _inputs(document)
+    values = inputs if isinstance(inputs, list) else [inputs]
+    rows = iter([Items(values)]) if _takes_values(manifest) else v1.parse_rows(reader, values)
+    return Question(rows, {**others, **parse_parameters(document)}, isinstance(inputs, list))
+
+
+def encode(manifest: Manifest, predictions: list[Prediction], question: Question) -> Any:
+    """Return the answer: one document, or a list of them if the client sent a list."""
+    task = manifest.task_name()
+    answers = [answer for prediction in predictions for answer in _answers(prediction, task)]
+    # The pipeline of text-classification gives a list of lists even for one text, and a table is always a list.
+    is_list = question.is_list or len(answers) != 1 or task in {"text-classification", "tabular-classification"}
+    return answers if is_list else answers[0]
+
+
+def rows_of_columns(columns: object) -> list[dict[str, Any]]:
+    """Return the rows of a table that is given as a list of values for each column.
+
+    Raises:
+        InvalidRequestError: the columns are not lists of the same length.
+    """
+    if not isinstance(columns, dict) or not columns or not all(isinstance(column, list) for column in columns.values()):
+        raise InvalidRequestError(f"{TABLE}: expected an object with a list for each column, got {json_word(columns)}")
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) != 1:
+        found = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise InvalidRequestError(f"{TABLE}: expected columns of the same length, got {found:.200}")
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _inputs(document: Mapping[str, Any]) -> Any:
+    """Return what a request asks about; a table becomes a list of its rows."""
+    if document.get(TABLE) is not None:
+        return rows_of_columns(document[TABLE])
+    inputs = document.get(INPUTS)
+    if inputs is None or inputs == []:
+        raise InvalidRequestError(f"expected {INPUTS}, got {', '.join(document)[:200] or 'nothing'}")
+    if isinstance(inputs, dict) and inputs.keys() == {"data"} and isinstance(inputs["data"], dict):
+        return rows_of_columns(inputs["data"])
+    return inputs
+
+
+def _takes_values(manifest: Manifest) -> bool:
+    return manifest.takes() in {"text", "table"}
+
+
+def _answers(prediction: Prediction, task: str | None) -> list[Any]:
+    """Return a document for each row of a prediction."""
+    if prediction.labels is None:
+        return payloads.encode([prediction])
+    if task == "tabular-classification":
+        return [labels[0][0] for labels in prediction.labels]
+    return [[{"label": label, "score": score} for label, score in labels] for labels in prediction.labels]
