@@ -4,6 +4,7 @@ The layers, lowest first. A module imports from its own line and from the lines 
 
     errors      what a function answers when it cannot answer
     record      classes whose annotations are their fields, without dataclasses
+    notices     warnings and errors for the operator, through `logging`
     limits      every bound on a request or an event, with its reason; the time and the memory that it may take
     contract    the documents that publishing and functions share: manifests, aliases, tensors, API keys
     session     ONNX Runtime: the engine through its C API, and the engine in Python

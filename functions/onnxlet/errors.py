@@ -38,7 +38,7 @@ from types import MappingProxyType
 MAX_TEXT_CHARACTERS = 1000
 """Longest text of an error: enough for two URLs and a reason, and far below both clouds' limits on a response."""
 
-_IDENTITIES = re.compile(r"arn:[^\s\"']+|[\w.+-]+@[\w.-]+\.gserviceaccount\.com|\b[0-9]{12}\b")
+_IDENTITIES = r"arn:[^\s\"']+|[\w.+-]+@[\w.-]+\.gserviceaccount\.com|\b[0-9]{12}\b"
 """AWS ARNs and account numbers, and the addresses of Google service accounts."""
 
 MAX_SHOWN_ITEMS = 16
@@ -284,7 +284,7 @@ class StoreError(OnnxletError):
     @property
     def public(self) -> str:
         """The text without the accounts and roles that the store's own message may name."""
-        return _IDENTITIES.sub("(see the function's log)", str(self))
+        return re.sub(_IDENTITIES, "(see the function's log)", str(self))
 
 
 class CredentialsError(StoreError):

@@ -48,7 +48,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 _INFLATE_BYTES = 64 * 1024
 """The size of the pieces that zlib gets: it copies whatever follows the end of a member."""
 
-_QUALITY = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
+_QUALITY = r"(?a:q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?))"
 """A client's preference for a coding, 0 to 1. Source: RFC 9110, section 12.4.2."""
 
 
@@ -218,7 +218,7 @@ def _qualities(header: str) -> dict[str, float]:
     qualities: dict[str, float] = {}
     for part in header.lower().split(",")[:MAX_ACCEPTED_CODINGS]:
         name, _, parameter = (text.strip() for text in part.partition(";"))
-        match = _QUALITY.fullmatch(parameter) if parameter else None
+        match = re.fullmatch(_QUALITY, parameter) if parameter else None
         if name and (match or not parameter):
             qualities[ALIASES.get(name, name)] = float(match[1]) if match else 1.0
     return qualities

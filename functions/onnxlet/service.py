@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from onnxlet import session
+from onnxlet import notices, session
 from onnxlet.contract import layout
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InvalidNameError, InvalidRequestError, ModelNotFoundError, SettingsError
@@ -25,8 +24,6 @@ from onnxlet.tasks.rows import Batch, Outputs
 
 if TYPE_CHECKING:
     from onnxlet.access.key_check import ApiKeys
-
-logger = logging.getLogger("onnxlet")
 
 MAX_BUCKETS = 16
 """The number of buckets that stay connected. The events of a function come from one bucket, or a few."""
@@ -126,7 +123,7 @@ class Service:
 
             capture.write(self.results, model, batches, outputs, has_inputs=self.settings.capture_inputs)
         except Exception as error:
-            logger.warning("an answer of %s was not captured: %s", model.manifest.model, error)
+            notices.warning("an answer of %s was not captured: %s", model.manifest.model, error)
 
     def reopen(self) -> None:
         """Connect and read all aliases again, after a snapshot was restored: this process's clock has stood still."""

@@ -6,20 +6,18 @@ say why a key is refused, and nothing about the registry, because anybody can se
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from onnxlet import notices
 from onnxlet.access.quota import Quotas
 from onnxlet.contract import layout
 from onnxlet.contract.api_keys import PREFIX, Key, Keys, is_key
 from onnxlet.errors import ObjectNotFoundError, OnnxletError, StoreError, UnauthenticatedError
 from onnxlet.limits import deadline
 from onnxlet.storage import Revision, Store
-
-logger = logging.getLogger("onnxlet")
 
 MAX_REFRESH_S = 60.0
 """The longest time that a revoked key may still be accepted, even if aliases are refreshed less often."""
@@ -113,7 +111,7 @@ class ApiKeys:
             self._read()
             self._read_at_s = time.monotonic()
         except OnnxletError as error:
-            logger.error("the API keys were not read: %s", error)  # noqa: TRY400 - the traceback adds nothing
+            notices.error("the API keys were not read: %s", error)
             wait_s = RETRY_S if self._keys is None else max(RETRY_S, wait_s)
         self._read_again_at_s = time.monotonic() + wait_s
 
@@ -128,7 +126,7 @@ class ApiKeys:
                     return
                 stored = changed
         except ObjectNotFoundError:
-            logger.warning("%s/%s: no such object, so no request is admitted", store.url, layout.API_KEYS_DOCUMENT)
+            notices.warning("%s/%s: no such object, so no request is admitted", store.url, layout.API_KEYS_DOCUMENT)
             self._keys, self._revision = Keys(), None
         else:
             self._keys, self._revision = Keys.from_json(stored.data), stored.revision

@@ -6,7 +6,6 @@ Source: AWS Lambda developer guide, "Invoking function URLs" (payload format 2.0
 
 import json
 from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
 from collections.abc import Mapping
 from typing import Any
 
@@ -153,5 +152,5 @@ def _to_body(body: str, *, is_base64: bool) -> bytes:
         raise TooLargeError(f"expected a body of at most {MAX_BODY_BYTES} bytes, got {len(body)} characters")
     try:
         return b64decode(body, validate=True) if is_base64 else body.encode()
-    except (Base64Error, ValueError) as error:
+    except ValueError as error:
         raise InvalidRequestError(f"body: expected text, or base64 if isBase64Encoded is true: {error}") from error

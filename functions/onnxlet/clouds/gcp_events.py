@@ -5,7 +5,6 @@ Source: the CloudEvent types `google.cloud.storage.object.v1.finalized` and
 """
 
 from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Mapping
 from typing import Any
 
@@ -80,7 +79,7 @@ def _inline(message: Mapping[str, Any], attributes: Mapping[str, str], source: s
     message_id = message.get("messageId") or message["message_id"]
     try:
         body = b64decode(message.get("data") or "", validate=True)
-    except (Base64Error, ValueError) as error:
+    except ValueError as error:
         raise InvalidRequestError(f"message {message_id}: expected data as base64: {error}") from error
     media_type = next((value for name, value in attributes.items() if name.lower() == "content-type"), "")
     return Inline(f"{source}/messages/{message_id}", f"messages/{message_id}", body, media_type)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import Literal
 
-from onnxlet.contract import layout
+from onnxlet.contract import hashing, layout
 from onnxlet.contract.blob import MAX_BLOB_BYTES, Blob, Runtime
 from onnxlet.contract.document import Document
 from onnxlet.record import Record
@@ -121,4 +120,4 @@ def _parse_sha256(document: Document) -> str:
 
 
 def _sha256(data: bytes | memoryview) -> str:
-    return hashlib.sha256(data).hexdigest()
+    return hashing.sha256(data).hexdigest()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import orjson
 
+from onnxlet.contract import hashing
 from onnxlet.contract.canonical_json import canonical
 from onnxlet.errors import ManifestError
 
@@ -43,7 +43,7 @@ def to_sealed_json(document: Mapping[str, Any], at_most: int = MAX_DOCUMENT_BYTE
     Raises:
         ManifestError: the document is too large, or JSON cannot hold it.
     """
-    digest = hashlib.sha256(content_bytes(document)).hexdigest()
+    digest = hashing.sha256(content_bytes(document)).hexdigest()
     data = orjson.dumps({**document, DIGEST: digest}, option=orjson.OPT_SORT_KEYS)
     if len(data) > at_most:
         raise ManifestError(f"document: expected at most {at_most} bytes, got {len(data)}{remedy and f': {remedy}'}")
@@ -118,7 +118,7 @@ class Document:
             ManifestError: the SHA-256 differs.
         """
         try:
-            digest = hashlib.sha256(content_bytes(self.content)).hexdigest()
+            digest = hashing.sha256(content_bytes(self.content)).hexdigest()
         except ManifestError as error:
             raise ManifestError(f"{self.path}: {error}") from error
         if expected != digest:

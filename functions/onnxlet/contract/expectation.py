@@ -10,10 +10,9 @@ environment variable: Lambda allows 4 KB for all variables together.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
-from onnxlet.contract import layout
+from onnxlet.contract import hashing, layout
 from onnxlet.contract.blob import MAX_BLOB_BYTES, Blob, Runtime
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def to_text(manifest: Manifest, variant: str | None, version: str) -> str:
         )
         for cpu in cpus
     )
-    return f"{hashlib.sha256(text.encode()).hexdigest()[:NAME_DIGITS]}=;{text}"
+    return f"{hashing.sha256(text.encode()).hexdigest()[:NAME_DIGITS]}=;{text}"
 
 
 def parse(text: str, cpu: str) -> list[Blob]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from onnxlet import notices
 from onnxlet.errors import OnnxletError, one_line
 from onnxlet.events.messages import Message, Outcome, Source
 from onnxlet.events.results import Failed, Final, Skipped, Written, process
@@ -13,8 +13,6 @@ from onnxlet.observe import log
 from onnxlet.observe.log import WriteLine
 from onnxlet.observe.trace import parse_trace
 from onnxlet.service import Service
-
-logger = logging.getLogger("onnxlet")
 
 
 def answer(
@@ -45,7 +43,7 @@ def answer(
             continue
         if message.id is None:
             raise error
-        logger.error("message %s failed: %s", one_line(message.id), error)
+        notices.error("message %s failed: %s", one_line(message.id), error)
         failed.append(message.id)
     return failed
 
@@ -84,7 +82,7 @@ def tally(
     states = _process_each(service, sources, write_line, remaining_s).values()
     errors = [state.error for state in states if isinstance(state, Failed)]
     if errors:
-        logger.error("%d of %d objects failed", len(errors), len(states))
+        notices.error("%d of %d objects failed", len(errors), len(states))
         raise errors[0]
     refused = sum(isinstance(state, Written) and state.refusal is not None for state in states)
     left_alone = sum(isinstance(state, Skipped) for state in states)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from onnxlet import session
+from onnxlet import notices, session
 from onnxlet.contract.artifact import GRAPH_ROLES
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import InferenceError, InvalidTensorError, MemoryBoundError, UntrustedModelError
@@ -18,8 +17,6 @@ from onnxlet.models.model import Model
 from onnxlet.models.trust import require_trust
 from onnxlet.record import Record
 from onnxlet.registry.registry import Registry
-
-logger = logging.getLogger("onnxlet")
 
 LOAD_FACTOR = 6
 """The memory that loading a model takes for a moment, in multiples of its artifacts' size.
@@ -129,7 +126,7 @@ class Models:
         if self._bound_bytes is not None:
             self._unload_until(self._bound_bytes)
         milliseconds = (time.perf_counter() - started) * 1000
-        logger.info("loaded %s version %d in %.0f ms, %.1f MiB", *key, milliseconds, size_bytes / MIB)
+        notices.info("loaded %s version %d in %.0f ms, %.1f MiB", *key, milliseconds, size_bytes / MIB)
         return model
 
     def _require_loadable(self, manifest: Manifest) -> int:
@@ -180,4 +177,4 @@ def run_ahead(model: Model) -> None:
         model.warm_up()
     except (InferenceError, InvalidTensorError, MemoryError, OverflowError) as error:
         # Zeros need not be a possible input; the model may still answer a real one.
-        logger.warning("%s version %d was not run ahead: %s", model.manifest.model, model.manifest.version, error)
+        notices.warning("%s version %d was not run ahead: %s", model.manifest.model, model.manifest.version, error)

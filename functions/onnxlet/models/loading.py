@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
-from onnxlet import session
+from onnxlet import notices, session
 from onnxlet.contract.artifact import ORT, Artifact, Role
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import Manifest
@@ -16,8 +15,6 @@ from onnxlet.registry.registry import Registry
 if TYPE_CHECKING:
     from onnxlet.session import Session
     from onnxlet.tasks.task import Task
-
-logger = logging.getLogger("onnxlet")
 
 
 def load(registry: Registry, manifest: Manifest, threads: int, variant: str | None = None) -> Model:
@@ -36,15 +33,17 @@ def load(registry: Registry, manifest: Manifest, threads: int, variant: str | No
     blobs = [artifact.blob for artifact in manifest.best(variant, session.runtime())]
     for blob in blobs:
         registry.artifacts.begin(blob)
+    # What follows until the bytes are read runs while they are on their way.
     if manifest.preprocess is not None:
         from onnxlet.media import images
 
-        images.prepare()  # while the bytes are on their way
+        images.prepare()
 
     def open_best(role: Role) -> Session | None:
         return _open_best(registry, manifest, manifest.choices(role, variant, session.runtime()), threads)
 
     try:
+        session.prepare()
         preprocess, postprocess = open_best("preprocess"), open_best("postprocess")
         task = None if manifest.task is None else open_task(registry, manifest, preprocess, postprocess)
         main = open_best("model")
@@ -102,7 +101,7 @@ def _open_best(registry: Registry, manifest: Manifest, choices: list[Artifact], 
         except OnnxletError as error:
             if artifact is choices[-1]:
                 raise
-            logger.warning("%s version %d: another form is loaded: %s", manifest.model, manifest.version, error)
+            notices.warning("%s version %d: another form is loaded: %s", manifest.model, manifest.version, error)
     return None
 
 

@@ -25,11 +25,11 @@ If the first state's canary or shadow does not load, the alias is served without
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from onnxlet import notices
 from onnxlet.contract.alias import Alias
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import OnnxletError, StoreError
@@ -37,8 +37,6 @@ from onnxlet.limits import deadline
 from onnxlet.models.cache import Models
 from onnxlet.record import Record, replace
 from onnxlet.storage import Revision
-
-logger = logging.getLogger("onnxlet")
 
 FIRST_RETRY_S = 0.25
 LONGEST_RETRY_S = 60.0
@@ -141,7 +139,7 @@ class ServedAlias:
                 yield
         except OnnxletError as error:
             self.problem = error.public
-            logger.warning("%s: %s", what, error)
+            notices.warning("%s: %s", what, error)
 
 
 def versions(state: Alias) -> list[Manifest]:

@@ -6,12 +6,11 @@ and the versions of retired states are unloaded unless a served alias names them
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 import time
 
-from onnxlet.contract import layout
+from onnxlet.contract import hashing, layout
 from onnxlet.contract.alias import Share
 from onnxlet.errors import OnnxletError
 from onnxlet.limits import deadline
@@ -115,4 +114,4 @@ class Traffic:
 def _falls_into(share: Share, key: str) -> bool:
     """Return whether a key belongs to a share: always the same keys, in proportion to the share's weight."""
     text = f"{share.manifest.model}\0{share.manifest.version}\0{key}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) < share.weight * 2**64
+    return int.from_bytes(hashing.sha256(text.encode()).digest()[:8]) < share.weight * 2**64

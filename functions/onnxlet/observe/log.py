@@ -5,7 +5,6 @@ Source: Cloud Logging, "Structured logging".
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -13,11 +12,10 @@ from typing import Any
 
 import orjson
 
+from onnxlet import notices
 from onnxlet.errors import OnnxletError, one_line
 from onnxlet.observe.metrics import embedded_metrics
 from onnxlet.observe.trace import Trace
-
-logger = logging.getLogger("onnxlet")
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 """The methods that a line may name (RFC 9110, section 9.3; RFC 5789). Any other word is the client's own text."""
@@ -97,5 +95,5 @@ def to_onnxlet_error(error: Exception) -> OnnxletError:
     """Return an error that a client may see. The details of any other error are only logged."""
     if isinstance(error, OnnxletError):
         return error
-    logger.error("an error inside the function: %s", describe(error))
+    notices.error("an error inside the function: %s", describe(error))
     return OnnxletError("an error inside the function; see the function's log")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from onnxlet.contract import layout
+from onnxlet.contract import hashing, layout
 from onnxlet.contract.blob import Blob
 from onnxlet.errors import ArtifactError, DeadlineError, ObjectNotFoundError
 from onnxlet.limits import deadline
@@ -126,7 +125,7 @@ class Fetch:
         """Return the SHA-256 of the bytes of a part, which may have several ranges; None if the length differs."""
         if part.stop - part.start == len(self._data) and len(self._threads) > 1:
             is_whole = len(self._digests) == len(self._threads)
-            return hashlib.sha256(self._data).hexdigest() if is_whole else None
+            return hashing.sha256(self._data).hexdigest() if is_whole else None
         return self._digests.get(part.start)
 
     def _run(self, start: int, stop: int, is_range: bool) -> None:
@@ -136,8 +135,9 @@ class Fetch:
             self._failures[start] = error
 
     def _receive(self, start: int, stop: int, within: tuple[int, int] | None) -> None:
-        digest, position = hashlib.sha256(), start
-        for chunk in self._store.chunks(layout.blob_key(self.blob.sha256), within):
+        chunks = self._store.chunks(layout.blob_key(self.blob.sha256), within)  # before `hashlib` is imported
+        digest, position = hashing.sha256(), start
+        for chunk in chunks:
             position += len(chunk)
             if position > stop or not self._is_wanted:
                 return

@@ -6,13 +6,13 @@ blobs to expect, their fetches run at the same time as the alias's, which then s
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from onnxlet.contract import layout
+from onnxlet import notices
+from onnxlet.contract import hashing, layout
 from onnxlet.errors import OnnxletError
 from onnxlet.storage import Stored, open_store
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from onnxlet.registry.artifacts import Artifacts
     from onnxlet.registry.registry import Registry
     from onnxlet.settings import Settings
-
-logger = logging.getLogger("onnxlet")
 
 SWITCH_S = 0.0005
 """Switch interval while this thread and imports share the interpreter: Python's 5 ms are as long as a network hop."""
@@ -56,7 +54,7 @@ class Prefetch(threading.Thread):
             for blob in self._expected:
                 self._artifacts.begin(blob)
         except (ValueError, OSError, MemoryError) as error:
-            logger.warning("ONNXLET_PREFETCH: %s", error)
+            notices.warning("ONNXLET_PREFETCH: %s", error)
         finally:
             self._has_begun.set()
 
@@ -109,14 +107,15 @@ def begin(settings: Settings) -> Prefetch | None:
         return None
     prefetch.start()
     prefetch.begin_expected()
-    threading.Thread(target=_prepare_session, name="prepare", daemon=True).start()
+    threading.Thread(target=_prepare, name="prepare", daemon=True).start()
     return prefetch
 
 
-def _prepare_session() -> None:
-    """Load ONNX Runtime, mostly without holding the interpreter, while other modules are imported."""
+def _prepare() -> None:
+    """Load OpenSSL and ONNX Runtime while the store is waited for and other modules are imported."""
     from onnxlet import session
 
+    hashing.sha256()
     with suppress(OnnxletError):  # the first session will raise it
         session.prepare()
 

@@ -1,7 +1,6 @@
 """Disk cache: verified artifacts in a private folder, so that a model unloaded from memory loads again quickly."""
 
 import hashlib
-import logging
 import mmap
 import os
 import stat
@@ -9,10 +8,9 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from onnxlet import notices
 from onnxlet.contract import layout
 from onnxlet.errors import SettingsError
-
-logger = logging.getLogger("onnxlet")
 
 PRIVATE = 0o700
 
@@ -49,7 +47,7 @@ class DiskCache:
         except (OSError, ValueError):  # missing or empty
             return None
         if hashlib.sha256(data).hexdigest() != sha256:
-            logger.warning("%s: damaged; it will be fetched again", path)
+            notices.warning("%s: damaged; it will be fetched again", path)
             path.unlink(missing_ok=True)
             return None
         with suppress(OSError):
@@ -72,7 +70,7 @@ class DiskCache:
                     Path(copy.name).unlink(missing_ok=True)
                     raise
         except OSError as error:
-            logger.warning("%s: not cached: %s", self._path(sha256), error)
+            notices.warning("%s: not cached: %s", self._path(sha256), error)
 
     def _path(self, sha256: str) -> Path:
         assert layout.is_sha256(sha256), sha256

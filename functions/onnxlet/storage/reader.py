@@ -13,7 +13,6 @@ from obstore.store import GCSStore, S3Store
 from onnxlet.errors import InvalidNameError, OnnxletError, StoreError, TooLargeError
 from onnxlet.limits import deadline
 from onnxlet.record import Record
-from onnxlet.storage.failures import translate
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -109,14 +108,13 @@ class Reader:
             return _stored(result, current)
 
     def chunks(self, key: str, within: tuple[int, int] | None = None) -> Iterator[memoryview]:
-        """Read an object, or its bytes from `within[0]` to before `within[1]`, in chunks.
+        """Request an object, or its bytes from `within[0]` to before `within[1]`, and return its chunks.
 
         Raises:
             ObjectNotFoundError, BucketNotFoundError, StoreError
         """
         stream = self._stream(key, {"range": within} if within else {})
-        while (chunk := self._next(stream, key)) is not None:
-            yield memoryview(chunk)
+        return map(memoryview, iter(lambda: self._next(stream, key), None))
 
     @deadline.bounded
     def children(self, prefix: str) -> list[str]:
@@ -201,6 +199,8 @@ class Reader:
         try:
             yield
         except (OSError, ValueError, obstore.exceptions.BaseError) as error:
+            from onnxlet.storage.failures import translate  # imported only for an error
+
             raise translate(error, f"{self.url}/{key}", is_write=is_write) from error
 
 

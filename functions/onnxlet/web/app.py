@@ -6,11 +6,11 @@ compress, fit the platform's limit, log.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from onnxlet import notices
 from onnxlet.errors import OnnxletError, TooLargeError
 from onnxlet.http import (
     Request,
@@ -34,8 +34,6 @@ from onnxlet.web.routes import Route, Router
 
 if TYPE_CHECKING:
     from onnxlet.web.cors import Cors
-
-logger = logging.getLogger("onnxlet")
 
 ROUTER = Router(ROUTES)
 
@@ -97,7 +95,7 @@ class App:
         try:
             self.service.warm_up()
         except OnnxletError as error:
-            logger.error("the default model was not loaded: %s", error)  # noqa: TRY400 - the text says it all
+            notices.error("the default model was not loaded: %s", error)
 
     def handle(
         self,
@@ -212,7 +210,7 @@ class App:
         try:
             self.write_line(line)
         except Exception as error:
-            logger.error("a line of the log was not written: %s", log.describe(error))  # noqa: TRY400
+            notices.error("a line of the log was not written: %s", log.describe(error))
 
 
 def _line(exchange: Exchange, response: Response, total_s: float) -> dict[str, Any]:

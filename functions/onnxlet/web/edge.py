@@ -1,16 +1,14 @@
 """The edge: the graphs of a version, and the ONNX Runtime with which a browser runs them itself."""
 
 import hashlib
-import logging
 
+from onnxlet import notices
 from onnxlet.contract import layout
 from onnxlet.contract.artifact import GRAPH_ROLES, ONNX
 from onnxlet.errors import ArtifactError, ForbiddenError, NotFoundError, StoreError, TooLargeError
 from onnxlet.http import Response
 from onnxlet.models.trust import require_trust
 from onnxlet.service import Service
-
-logger = logging.getLogger("onnxlet")
 
 MEDIA_TYPES = {"mjs": "text/javascript; charset=utf-8", "wasm": "application/wasm"}
 
@@ -85,7 +83,7 @@ def _read(service: Service, name: str) -> bytes:
     except TooLargeError as error:
         raise ArtifactError(_not_genuine(name)) from error
     except StoreError as error:
-        logger.error("edge/%s was not read: %s", name, error)  # noqa: TRY400 - the text says it all
+        notices.error("edge/%s was not read: %s", name, error)
         raise StoreError(f"edge/{name}: the registry does not answer; see the function's log") from error
 
 

@@ -5,13 +5,13 @@ Whatever happens here, the client has its answer already.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 
+from onnxlet import notices
 from onnxlet.contract.manifest import Manifest
 from onnxlet.http import Response
 from onnxlet.limits import deadline
@@ -19,8 +19,6 @@ from onnxlet.observe import log
 from onnxlet.web.error_responses import to_onnxlet_error, to_response
 from onnxlet.web.exchange import Exchange
 from onnxlet.web.routes import Route
-
-logger = logging.getLogger("onnxlet")
 
 MAX_TIME_FACTOR = 2
 """The time limit of a shadow, as a multiple of the time of the answer."""
@@ -54,7 +52,7 @@ def compare(exchange: Exchange, route: Route, arguments: dict[str, str], answer:
         ):
             _compare(exchange, route, arguments, answer, write)
     except Exception as error:
-        logger.error("a shadow failed: %s", log.describe(error))  # noqa: TRY400 - the text may quote a payload
+        notices.error("a shadow failed: %s", log.describe(error))
 
 
 def _compare(exchange: Exchange, route: Route, arguments: dict[str, str], answer: Response, write: Write) -> None:

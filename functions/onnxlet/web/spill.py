@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 
+from onnxlet import notices
 from onnxlet.errors import OnnxletError
 from onnxlet.http import Response, to_json
 from onnxlet.service import Service
-
-logger = logging.getLogger("onnxlet")
 
 PREFIX = "responses"
 """The prefix of stored responses, under the root of the results."""
@@ -51,5 +49,5 @@ def _presign(service: Service, key: str) -> str | None:
     try:
         return service.results.sign(key, timedelta(seconds=LIFETIME_S))
     except OnnxletError as error:
-        logger.warning("no presigned URL: %s", error)
+        notices.warning("no presigned URL: %s", error)
         return None
