@@ -124,8 +124,8 @@ def page() -> str:
             "",
             f"There are {sum(map(len, found.values()))} imports between {len(order)} layers. Those of `record` and",
             "`notices` are not counted: they stand in for the standard library's `dataclasses` and `logging`. The map",
-            "stands in the docstring of `functions/onnxlet/__init__.py`; `python -m tests.helpers.architecture` writes this",
-            "page from it and from the imports, and `tests/test_architecture.py` compares both with the code.",
+            "stands in the docstring of `functions/onnxlet/__init__.py`; `python -m tests.helpers.architecture` writes",
+            "this page from it and from the imports, and `tests/test_architecture.py` compares both with the code.",
             "",
         ]
     )
