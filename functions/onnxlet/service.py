@@ -16,7 +16,7 @@ from onnxlet.models.model import Model
 from onnxlet.models.traffic import Selection, Traffic
 from onnxlet.observe.model_statistics import Statistics
 from onnxlet.registry.prefetch import Prefetch
-from onnxlet.registry.registry import Registry
+from onnxlet.registry.reader import RegistryReader
 from onnxlet.settings import Settings
 from onnxlet.storage import Store, open_store
 from onnxlet.storage.allowed_objects import AllowedObjects
@@ -55,7 +55,7 @@ class Service:
         with self._opening:
             if self._traffic is None:
                 settings = self.settings
-                registry = (self._prefetched and self._prefetched.registry()) or Registry.open(settings)
+                registry = (self._prefetched and self._prefetched.registry()) or RegistryReader.open(settings)
                 models = Models(
                     registry, settings.threads, settings.memory_bytes, settings.variant, settings.public_keys
                 )
@@ -175,7 +175,7 @@ class Service:
 
         Raises:
             InvalidNameError, InvalidRequestError: the selector or the version is not a possible name.
-            ModelNotFoundError, ManifestError, StoreError: as for `Registry.resolve`.
+            ModelNotFoundError, ManifestError, StoreError: as for `RegistryReader.resolve`.
         """
         name, alias = _parse_selector(selector, version)
         registry = self.traffic.models.registry

@@ -56,7 +56,7 @@ MODULES = {
     "notices": set(),
     "observe": {"log", "metrics", "model_statistics", "trace"},
     "record": set(),
-    "registry": {"artifacts", "prefetch", "reader", "registry"},
+    "registry": {"artifacts", "prefetch", "reader"},
     "service": set(),
     "session": {"library"},
     "settings": {"parsers"},

@@ -16,7 +16,7 @@ from onnxlet.models.loading import load
 from onnxlet.models.model import Model
 from onnxlet.models.trust import require_trust
 from onnxlet.record import Record
-from onnxlet.registry.registry import Registry
+from onnxlet.registry.reader import RegistryReader
 
 LOAD_FACTOR = 6
 """The memory that loading a model takes for a moment, in multiples of its artifacts' size.
@@ -38,7 +38,7 @@ class Models:
 
     def __init__(
         self,
-        registry: Registry,
+        registry: RegistryReader,
         threads: int,
         bound_bytes: int | None = None,
         variant: str | None = None,
@@ -86,7 +86,7 @@ class Models:
         return model
 
     def get_version(self, name: str, version: int) -> Model:
-        """Return one version of a model; raise as `get` does, or as `Registry.version` if it is not loaded."""
+        """Return one version of a model; raise as `get` does, or as `RegistryReader.version` if it is not loaded."""
         return self._find((name, version)) or self.get(self.registry.version(name, version))
 
     def discard(self, manifest: Manifest) -> None:

@@ -10,14 +10,14 @@ from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ArtifactError, DeadlineError, OnnxletError
 from onnxlet.models.model import Model
-from onnxlet.registry.registry import Registry
+from onnxlet.registry.reader import RegistryReader
 
 if TYPE_CHECKING:
     from onnxlet.session import Session
     from onnxlet.tasks.task import Task
 
 
-def load(registry: Registry, manifest: Manifest, threads: int, variant: str | None = None) -> Model:
+def load(registry: RegistryReader, manifest: Manifest, threads: int, variant: str | None = None) -> Model:
     """Fetch, verify and load the graphs of a version, each in the best form that this process can load.
 
     Args:
@@ -53,7 +53,7 @@ def load(registry: Registry, manifest: Manifest, threads: int, variant: str | No
     return Model(manifest, main, preprocess, postprocess, task)
 
 
-def open_form(registry: Registry, manifest: Manifest, artifact: Artifact, threads: int) -> Session:
+def open_form(registry: RegistryReader, manifest: Manifest, artifact: Artifact, threads: int) -> Session:
     """Fetch and load one form of a graph. Check its answers if nothing else guarantees that it fits this CPU.
 
     Raises:
@@ -70,7 +70,7 @@ def open_form(registry: Registry, manifest: Manifest, artifact: Artifact, thread
 
 
 def open_task(
-    registry: Registry, manifest: Manifest, preprocess: Session | None, postprocess: Session | None
+    registry: RegistryReader, manifest: Manifest, preprocess: Session | None, postprocess: Session | None
 ) -> Task | None:
     """Open the task of a version, before its model: the task's tokenizer is read while the weights are on their way."""
     from onnxlet import tasks  # many models have no task
@@ -91,7 +91,7 @@ def golden_difference(opened: Session, golden: Golden) -> float:
     return golden.difference(dict(zip(names, opened.run(golden.inputs, names), strict=True)))
 
 
-def _open_best(registry: Registry, manifest: Manifest, choices: list[Artifact], threads: int) -> Session | None:
+def _open_best(registry: RegistryReader, manifest: Manifest, choices: list[Artifact], threads: int) -> Session | None:
     """Return a session of the first form that loads and passes its check; raise the last form's error if none does."""
     for artifact in choices:
         try:

@@ -20,7 +20,6 @@ class Trace(Record):
     """The place of a request in a trace across services."""
 
     trace_id: str
-    parent_id: str | None
     span_id: str
     flags: str
 
@@ -34,10 +33,10 @@ def parse_trace(headers: Mapping[str, str] = EMPTY) -> Trace:
     span_id = os.urandom(8).hex()
     match = _TRACEPARENT.fullmatch(headers.get("traceparent", "").strip())
     if match and match[1].strip("0") and match[2].strip("0"):
-        return Trace(match[1], match[2], span_id, match[3])
+        return Trace(match[1], span_id, match[3])
     match = _XRAY_ROOT.search(headers.get("x-amzn-trace-id", ""))
     trace_id = match[1] + match[2] if match else os.urandom(16).hex()
-    return Trace(trace_id, None, span_id, "01")
+    return Trace(trace_id, span_id, "01")
 
 
 def parse_request_id(headers: Mapping[str, str], platform_id: str | None) -> str | None:

@@ -19,7 +19,7 @@ from onnxlet.storage import Stored, open_store
 if TYPE_CHECKING:
     from onnxlet.contract.blob import Blob
     from onnxlet.registry.artifacts import Artifacts
-    from onnxlet.registry.registry import Registry
+    from onnxlet.registry.reader import RegistryReader
     from onnxlet.settings import Settings
 
 SWITCH_S = 0.0005
@@ -42,7 +42,7 @@ class Prefetch(threading.Thread):
         self._artifacts: Artifacts | None = None
         self._expected: list[Blob] = []
         self._has_begun = threading.Event()
-        self._registry: Registry | None = None
+        self._registry: RegistryReader | None = None
 
     def begin_expected(self) -> None:
         """Start to fetch the blobs that `ONNXLET_PREFETCH` names; if that fails, log a warning and go without."""
@@ -71,18 +71,18 @@ class Prefetch(threading.Thread):
         finally:
             sys.setswitchinterval(usual_s)
 
-    def registry(self) -> Registry | None:
+    def registry(self) -> RegistryReader | None:
         """Return the registry that holds the fetched alias and artifacts; None if that failed."""
         self.join()
         return self._registry
 
-    def _open(self, stored: Stored) -> Registry:
+    def _open(self, stored: Stored) -> RegistryReader:
         """Return a registry that holds the alias just read, and start to fetch the artifacts that it names."""
         # These modules are imported while the alias is fetched.
         from onnxlet import session
-        from onnxlet.registry.registry import Registry
+        from onnxlet.registry.reader import RegistryReader
 
-        registry = Registry(self._store, self._artifacts)
+        registry = RegistryReader(self._store, self._artifacts)
         manifest = registry.expect(self._model, stored)
         blobs = [artifact.blob for artifact in manifest.best(self._settings.variant, session.runtime())]
         registry.artifacts.forget(set(self._expected) - set(blobs))

@@ -12,7 +12,10 @@ from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ManifestError, ModelNotFoundError, ObjectNotFoundError, TooLargeError
 from onnxlet.limits import MAX_LISTED_DOCUMENTS
 from onnxlet.registry.artifacts import Artifacts
-from onnxlet.storage import Revision, Store, Stored
+from onnxlet.storage import Revision, Store, Stored, open_store
+
+if TYPE_CHECKING:
+    from onnxlet.settings import Settings
 
 if TYPE_CHECKING:
     from onnxlet.contract.example import Example
@@ -35,6 +38,22 @@ class RegistryReader:
         self.artifacts = artifacts or Artifacts(store)
         self._largest_alias_bytes = largest_alias_bytes
         self._prefetched: dict[str, tuple[Alias, Revision]] = {}
+
+    @classmethod
+    def open(cls, settings: Settings) -> RegistryReader:
+        """Open the registry of a function.
+
+        Raises:
+            InvalidNameError, BucketNotFoundError: the registry's URL is malformed, or its folder does not exist.
+            SettingsError: the cache's folder cannot be used.
+        """
+        cache = None
+        if settings.cache:
+            from onnxlet.storage.disk_cache import DiskCache  # few functions have a disk cache
+
+            cache = DiskCache(settings.cache.folder, settings.cache.limit_bytes)
+        store = open_store(settings.registry, settings.storage)
+        return cls(store, Artifacts(store, cache))
 
     def reopen(self, store: Store) -> None:
         """Continue with another connection to the same store."""

@@ -1,4 +1,4 @@
-"""Registry: a reader that also publishes versions and moves aliases.
+"""Registry: a reader that also publishes versions and moves aliases. Functions only read, and do not import it.
 
 Each write leaves the registry complete, in this order:
 
@@ -29,8 +29,7 @@ from onnxlet.errors import ConflictError, InvalidRequestError, ModelNotFoundErro
 from onnxlet.record import replace
 from onnxlet.registry.artifacts import Artifacts
 from onnxlet.registry.reader import RegistryReader, parse_alias
-from onnxlet.settings import Settings
-from onnxlet.storage import Store, open_store
+from onnxlet.storage import Store
 
 Sign = Callable[[Manifest], Manifest]
 """Returns a manifest with its publisher's signature."""
@@ -60,22 +59,6 @@ class Registry(RegistryReader):
         """
         super().__init__(store, artifacts, largest_alias_bytes)
         self.allows_unconditional_writes = allows_unconditional_writes
-
-    @classmethod
-    def open(cls, settings: Settings) -> Registry:
-        """Open the registry of a function.
-
-        Raises:
-            InvalidNameError, BucketNotFoundError: the registry's URL is malformed, or its folder does not exist.
-            SettingsError: the cache's folder cannot be used.
-        """
-        cache = None
-        if settings.cache:
-            from onnxlet.storage.disk_cache import DiskCache  # few functions have a disk cache
-
-            cache = DiskCache(settings.cache.folder, settings.cache.limit_bytes)
-        store = open_store(settings.registry, settings.storage)
-        return cls(store, Artifacts(store, cache))
 
     def publish(
         self,

@@ -9,6 +9,7 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from onnxlet.limits import MAX_IMAGES
+from onnxlet.registry.registry import Registry
 from onnxlet.web.app import App
 from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.publish import publish
@@ -47,7 +48,7 @@ def test_a_model_whose_state_loses_its_elements_is_not_published(app: App) -> No
     declaration = graphs.char_candidate().generation
     candidate = dataclasses.replace(graphs.candidate("shrinking", step), generation=declaration)
     with pytest.raises(ModelError, match="the model's next state is not one that it takes"):
-        publish(app.service.traffic.models.registry, candidate)
+        publish(Registry(app.service.traffic.models.registry.store), candidate)
 
 
 def test_draws_follow_the_scores(app: App) -> None:
