@@ -21,6 +21,7 @@ OnnxletError
 ├── ManifestError            500  invalid_manifest      a document of the registry breaks the contract
 ├── UntrustedModelError      500  untrusted_model       no publisher that the function trusts signed the version
 ├── ArtifactError            500  invalid_artifact      bytes are not the published ones, or cannot be loaded
+├── MissingLibraryError      500  missing_library       the function was packaged without a library that the model needs
 ├── MemoryBoundError         503  memory_bound          the model needs more memory than the function may use
 ├── BusyError                503  busy                  other requests hold the memory that this one needs
 ├── DeadlineError            504  deadline_exceeded     the function's time ended before the work was done
@@ -240,6 +241,12 @@ class ArtifactError(OnnxletError):
     """Bytes are not the published ones, or ONNX Runtime cannot load them."""
 
     code = "invalid_artifact"
+
+
+class MissingLibraryError(OnnxletError):
+    """The function was packaged without a library that the model needs."""
+
+    code = "missing_library"
 
 
 class MemoryBoundError(OnnxletError):

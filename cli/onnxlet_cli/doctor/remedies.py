@@ -33,6 +33,7 @@ OF_FUNCTION = {
     "object_not_found": "onnxlet doctor REGISTRY says what is missing",
     "model_not_found": "publish the model into the function's registry, or correct ONNXLET_MODEL",
     "invalid_artifact": "onnxlet doctor REGISTRY says which artifact, and why",
+    "missing_library": "deploy the functions again: onnxlet deploy packages what the model needs",
     "invalid_manifest": "deploy the functions again, or publish with their version of onnxlet",
     "invalid_settings": "correct the function's variables: docs/serving.md, Settings",
     "memory_bound": "give the function more memory, or raise ONNXLET_MEMORY_MIB",

@@ -9,7 +9,16 @@ if TYPE_CHECKING:
     from onnxlet.contract.manifest import Manifest
     from onnxlet.tasks.task import Parts, Task
 
-MODULES: dict[str, str] = {}
+MODULES: dict[str, str] = {
+    "text-classification": "text_classification:TextClassificationTask",
+    "token-classification": "token_classification:TokenClassificationTask",
+    "feature-extraction": "feature_extraction:FeatureExtractionTask",
+    "sentence-similarity": "feature_extraction:FeatureExtractionTask",
+    "text-ranking": "text_ranking:TextRankingTask",
+    "fill-mask": "fill_mask:FillMaskTask",
+    "question-answering": "question_answering:QuestionAnsweringTask",
+    "zero-shot-classification": "zero_shot_classification:ZeroShotClassificationTask",
+}
 """The module of each task that a manifest may declare, and the name of its class, as `module:Class`."""
 
 

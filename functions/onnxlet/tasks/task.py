@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from onnxlet.errors import UnsupportedMediaError
+from onnxlet.errors import InferenceError, UnsupportedMediaError
 from onnxlet.record import EMPTY, Record
 from onnxlet.tasks.rows import Batch, Parameters, Prediction, Rows
 
 if TYPE_CHECKING:
     from onnxlet.contract.manifest import Manifest
+    from onnxlet.contract.tensors import Tensor
     from onnxlet.session import Session
     from onnxlet.tasks.parameters import Parser
 
@@ -59,6 +60,18 @@ class Task:
     def align(self, batches: Sequence[Batch]) -> Sequence[Batch]:
         """Return the batches in shapes that can be joined into one tensor, for instance padded to the same length."""
         return batches
+
+    def run_postprocess(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
+        """Run the task's graph after the model, and return its outputs.
+
+        Raises:
+            InferenceError: there is no such graph, a tensor has no elements, or the graph fails.
+        """
+        empty = next((name for name, tensor in inputs.items() if 0 in tensor.shape), None)
+        if self.parts.postprocess is None or empty is not None:
+            problem = "no postprocess graph" if empty is None else f'no elements in "{empty}"'
+            raise InferenceError(f'model "{self.manifest.model}": {problem}')
+        return self.parts.postprocess.run(inputs, outputs)
 
     def answer(self, prediction: Prediction, parameters: Parameters) -> None:
         """Set the answers of a prediction, unless the outputs' values are the answer.

@@ -15,6 +15,13 @@ IDS, MASK, TYPES, POSITIONS = "input_ids", "attention_mask", "token_type_ids", "
 FED = (IDS, MASK, TYPES, POSITIONS)
 """The numbers that a tokenizer can feed to a model, by the names that Hugging Face's models give their inputs."""
 
+POOLED = "pooled"
+"""Output of the graph that makes vectors of length 1: the vectors before they are divided by their length."""
+PICKED, COUNT = "positions", "k"
+"""Inputs of the graph for masked words: each mask's row and token, INT64 (masks, 2), and how many words, INT64 (1,)."""
+SCORES = "scores"
+"""Output of the graphs for token-classification, FP32 (batch, tokens, labels), and for text-ranking, FP32 (batch,)."""
+
 SIDES = ("right", "left")
 POOLINGS = ("none", "mean", "cls", "last", "max")
 """The ways in which the vectors of a text's tokens become one vector; `none` leaves them as they are."""
@@ -84,6 +91,8 @@ class TokenClassification(OneOutputTask):
 
     labels: tuple[str, ...]
     """One label for each class, such as `O`, `B-PER` and `I-PER`."""
+    unk_token: str | None = None
+    """The token of words that the vocabulary lacks, such as `[UNK]`; None if the tokenizer has no such token."""
 
     def roles(self) -> tuple[Role, ...]:
         """Return the roles of the artifacts that the task needs next to the model's graph."""
@@ -219,7 +228,7 @@ def _token_classification_fields(document: Document) -> dict[str, Any]:
     labels = document.texts("labels")
     if not labels:
         raise document.error("labels", "at least one label")
-    return {"output": document.text("output"), "labels": labels}
+    return {"output": document.text("output"), "labels": labels, "unk_token": document.optional_text("unk_token")}
 
 
 def _feature_extraction_fields(document: Document) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from onnxlet.errors import ManifestError
 TOKENIZATION = Tokenization({"input_ids": "ids", "attention_mask": "mask"}, 256, "left", "left", True, 256, 3, 1, True)
 DECLARATIONS = [
     TextClassification("text-classification", TOKENIZATION),
-    TokenClassification("token-classification", TOKENIZATION, "logits", ("O", "B-PER")),
+    TokenClassification("token-classification", TOKENIZATION, "logits", ("O", "B-PER"), "[UNK]"),
     FeatureExtraction(
         "sentence-similarity", TOKENIZATION, "hidden", "mean", True, {"query": "q: "}, "query", False, (64, 128)
     ),

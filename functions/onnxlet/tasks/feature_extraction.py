@@ -1,0 +1,161 @@
+"""Feature extraction: a vector for each text, and how similar texts are by the cosine of their vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from operator import mul
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from onnxlet.contract import json_tensors
+from onnxlet.contract.tasks.declaration import MASK, OUTPUT, VECTORS
+from onnxlet.contract.tasks.texts import POOLED, FeatureExtraction
+from onnxlet.contract.tensors import DATATYPES, Tensor
+from onnxlet.errors import InferenceError, InvalidRequestError
+from onnxlet.limits import MAX_CANDIDATES
+from onnxlet.tasks.parameters import Parser, flag, integer, text
+from onnxlet.tasks.rows import Batch, Parameters, Prediction, Rows
+from onnxlet.tasks.text_task import CUTTING, TextTask, Tokenized, field_text, field_texts, fields_of, text_of
+from onnxlet.tasks.tokenizer import to_rows
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+
+Vector = list[float]
+
+MAX_DIMENSIONS = 65_536
+
+
+class FeatureExtractionTask(TextTask):
+    """Texts to vectors; `{"source_sentence", "sentences"}` to similarities."""
+
+    PARAMETERS: ClassVar[Mapping[str, Parser]] = {
+        **CUTTING,
+        "normalize": flag,
+        "dimensions": integer(1, MAX_DIMENSIONS),
+        "prompt_name": text(at_most=1024),
+    }
+    declaration: FeatureExtraction
+
+    def prepare(self, rows: Rows, parameters: Parameters) -> Batch:
+        """Return texts with their prompt as a batch.
+
+        Raises:
+            InvalidRequestError: a value is neither a text nor an object of sentences, or a text is too long.
+            UnsupportedMediaError, TooLargeError: the rows are no texts, or have too many characters.
+        """
+        self._check_dimensions(parameters)
+        items = [_sentences(value) for value in self.values(rows)]
+        prompt = self._prompt(parameters)
+        texts = [prompt + text for item in items for text in item.texts]
+        encodings, cut = self.tokenize(texts, parameters)
+        return self.to_batch(encodings, [prompt, *items], cut)
+
+    def answer(self, prediction: Prediction, parameters: Parameters) -> None:
+        """Set a vector for each text, or the list of similarities for each object of sentences.
+
+        Raises:
+            InferenceError: the output is not that of the task.
+        """
+        tokenized: Tokenized = prediction.batch.context
+        prompt, *items = tokenized.items
+        vectors = self._vectors(prediction, tokenized.encodings, prompt, parameters)
+        answers: list[Any] = []
+        start = 0
+        for item in items:
+            own = vectors[start : start + len(item.texts)]
+            start += len(item.texts)
+            answers.append([cosine(own[0], other) for other in own[1:]] if item.are_compared else own[0])
+        prediction.answers = answers
+
+    def _prompt(self, parameters: Parameters) -> str:
+        """Return the text to put before a client's."""
+        prompts = self.declaration.prompts
+        name = parameters.get("prompt_name", self.declaration.default_prompt)
+        if name is None:
+            return ""
+        if name not in prompts:
+            raise InvalidRequestError(
+                f"prompt_name: expected one of {', '.join(prompts) or '(no prompt)'}, got {name!r}"
+            )
+        return prompts[name]
+
+    def _check_dimensions(self, parameters: Parameters) -> None:
+        """Refuse a length of vectors that the model was not trained for."""
+        wanted, trained = parameters.get("dimensions"), self.declaration.dimensions
+        if wanted is not None and wanted not in trained:
+            expected = (
+                f"one of {', '.join(map(str, trained))}" if trained else "no value: the model has only one length"
+            )
+            raise InvalidRequestError(f"dimensions: expected {expected}, got {wanted}")
+
+    def _vectors(
+        self, prediction: Prediction, encodings: Sequence[Encoding], prompt: str, parameters: Parameters
+    ) -> list[Any]:
+        """Return a vector for each text; without pooling, a list with a vector for each of its tokens."""
+        declaration = self.declaration
+        tensor = prediction.outputs[declaration.output]
+        normalizes = parameters.get("normalize", declaration.normalize)
+        if self.parts.postprocess is not None:
+            inputs = {OUTPUT.format(0): tensor}
+            if declaration.pooling != "none":
+                inputs[MASK] = self._mask(encodings, prompt, tensor)
+            output = VECTORS if normalizes or not declaration.normalize else POOLED
+            (tensor,) = self.run_postprocess(inputs, [output])
+        if len(tensor.shape) not in {2, 3} or tensor.shape[0] != len(encodings):
+            raise InferenceError(f'output "{declaration.output}": expected {len(encodings)} rows, got {tensor.shape}')
+        if len(tensor.shape) == 3:
+            return _per_token(tensor, self._mask(encodings, "", tensor))
+        size = parameters.get("dimensions")
+        vectors = [vector[:size] for vector in json_tensors.to_nested(tensor)]
+        is_normal = normalizes and declaration.normalize and size is None
+        return [normalized(vector) for vector in vectors] if normalizes and not is_normal else vectors
+
+    def _mask(self, encodings: Sequence[Encoding], prompt: str, output: Tensor) -> Tensor:
+        """Return the mask of the tokens that are pooled: all but the padding and, if declared, the prompt."""
+        skipped = 0
+        if prompt and not self.declaration.pools_prompt:
+            (encoded,) = self.tokenizer.encode([prompt])
+            skipped = len(encoded) - encoded.special_tokens_mask[-1]
+        masks = [[0] * min(skipped, len(encoding)) + [1] * (len(encoding) - skipped) for encoding in encodings]
+        return to_rows(masks, output.shape[1], 0, DATATYPES["INT64"], self.tokenization.padding_side)
+
+
+class _Sentences:
+    """One value of a client: a text, or a sentence and those that it is compared with."""
+
+    __slots__ = ("are_compared", "texts")
+
+    def __init__(self, texts: Sequence[str], *, are_compared: bool) -> None:
+        self.texts = texts
+        self.are_compared = are_compared
+
+
+def _sentences(value: object) -> _Sentences:
+    if not isinstance(value, dict):
+        return _Sentences([text_of(value)], are_compared=False)
+    fields = fields_of(value, ("source_sentence", "sentences"))
+    others = field_texts(fields, "sentences", MAX_CANDIDATES)
+    return _Sentences([field_text(fields, "source_sentence"), *others], are_compared=True)
+
+
+def _per_token(tensor: Tensor, mask: Tensor) -> list[list[Vector]]:
+    """Return the vectors of each text's tokens, without those of the padding."""
+    length = tensor.shape[1]
+    flags = json_tensors.to_values(mask)
+    rows: list[list[Vector]] = json_tensors.to_nested(tensor)
+    return [
+        [vector for vector, is_kept in zip(row, flags[index * length : (index + 1) * length], strict=True) if is_kept]
+        for index, row in enumerate(rows)
+    ]
+
+
+def normalized(vector: Vector) -> Vector:
+    """Return a vector divided by its length; a vector of zeros stays as it is."""
+    length = math.sqrt(sum(map(mul, vector, vector)))
+    return [number / max(length, 1e-12) for number in vector]
+
+
+def cosine(one: Vector, other: Vector) -> float:
+    """Return the cosine of the angle between two vectors."""
+    return math.fsum(map(mul, normalized(one), normalized(other)))

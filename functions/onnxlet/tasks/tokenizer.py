@@ -1,0 +1,196 @@
+"""Texts to a model's tokens and back, by Hugging Face's `tokenizers`, with the same numbers as `transformers`."""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from onnxlet.contract.tasks.texts import IDS, MASK, POSITIONS, TYPES, Tokenization
+from onnxlet.contract.tensors import DataType, Tensor, TensorSpec
+from onnxlet.errors import ArtifactError, InvalidRequestError, MissingLibraryError, TooLargeError
+from onnxlet.limits import MAX_TEXT_CHARACTERS, deadline
+from onnxlet.record import Record
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+
+Text = str | tuple[str, str]
+"""A text, or a pair of texts that a model reads together."""
+
+LONGEST, FIRST, SECOND = "longest_first", "only_first", "only_second"
+"""The texts of a pair that are cut: the longer one token by token, or always the same one."""
+
+
+class Truncation(Record):
+    """The way in which texts with too many tokens are cut."""
+
+    max_length: int
+    """The most tokens of a text or a pair, special tokens included."""
+    side: str
+    """The side that is cut: `right` or `left`."""
+    strategy: str = LONGEST
+    stride: int = 0
+    """The number of tokens that a part of a cut text shares with the part before it."""
+
+
+class Tokenizer:
+    """A tokenizer file with the settings that a model declares for it. Safe for threads."""
+
+    def __init__(self, data: bytes, tokenization: Tokenization) -> None:
+        """Parse the bytes of a `tokenizer.json`.
+
+        Raises:
+            MissingLibraryError: `tokenizers` is not installed.
+            ArtifactError: the bytes are not a tokenizer.
+        """
+        require_tokenizers()
+        import tokenizers
+
+        try:
+            self._library = tokenizers.Tokenizer.from_buffer(data)
+        except Exception as error:  # the library raises no narrower error
+            raise ArtifactError(f"tokenizer: expected a tokenizer.json of Hugging Face, got {error}") from error
+        self.tokenization = tokenization
+        self._lock = threading.Lock()
+        self._library.no_truncation()
+        self._library.no_padding()
+
+    @property
+    def vocabulary_size(self) -> int:
+        """The number of tokens, with those that were added."""
+        return int(self._library.get_vocab_size(with_added_tokens=True))
+
+    @property
+    def is_word_aware(self) -> bool:
+        """Whether tokens inside a word have a prefix of their own, such as `##`."""
+        return bool(getattr(self._library.model, "continuing_subword_prefix", None))
+
+    def token_id(self, token: str) -> int | None:
+        """Return the number of a token, or None if the vocabulary does not have it."""
+        token_id: int | None = self._library.token_to_id(token)
+        return token_id
+
+    def token(self, token_id: int) -> str:
+        """Return the token with a number; empty if there is no such token."""
+        return self._library.id_to_token(token_id) or ""
+
+    def encode(self, texts: Sequence[Text], *, adds_specials: bool = True) -> list[Encoding]:
+        """Return the tokens of each text, however many, with their places in the text.
+
+        Raises:
+            TooLargeError: the texts have too many characters in all.
+            DeadlineError: other requests hold the tokenizer for too long.
+        """
+        _check_characters(texts)
+        with deadline.locked(self._lock):
+            return self._encode(texts, adds_specials=adds_specials)
+
+    def encode_cut(self, texts: Sequence[Text], truncation: Truncation) -> list[Encoding]:
+        """Return the tokens of each text, cut; `overflowing` has the parts that were cut off.
+
+        Raises:
+            TooLargeError: the texts have too many characters in all.
+            InvalidRequestError: the texts cannot be cut in this way.
+            DeadlineError: other requests hold the tokenizer for too long.
+        """
+        _check_characters(texts)
+        specials = self._library.num_special_tokens_to_add(bool(texts) and isinstance(texts[0], tuple))
+        if truncation.max_length - specials <= truncation.stride:
+            raise InvalidRequestError(
+                f"texts of {truncation.max_length} tokens with {specials} special ones: expected more than "
+                f"{truncation.stride} others, which is the number that parts share"
+            )
+        with deadline.locked(self._lock):
+            self._library.enable_truncation(
+                truncation.max_length, stride=truncation.stride, strategy=truncation.strategy, direction=truncation.side
+            )
+            try:
+                return self._encode(texts)
+            except Exception as error:  # the library raises no narrower error
+                raise InvalidRequestError(f"texts: not to be cut to {truncation.max_length} tokens: {error}") from error
+            finally:
+                self._library.no_truncation()
+
+    def decode(self, token_ids: Sequence[int], *, skips_specials: bool = False) -> str:
+        """Return the text of tokens."""
+        text = self._library.decode(list(token_ids), skip_special_tokens=skips_specials)
+        return _cleaned_up(text) if self.tokenization.cleans_up else text
+
+    def join(self, tokens: Sequence[str]) -> str:
+        """Return the text of tokens that are given as strings; nothing is skipped or cleaned up."""
+        decoder = self._library.decoder
+        return " ".join(tokens) if decoder is None else str(decoder.decode(list(tokens)))
+
+    def _encode(self, texts: Sequence[Text], *, adds_specials: bool = True) -> list[Encoding]:
+        if len(texts) > 1:
+            encodings: list[Encoding] = self._library.encode_batch(list(texts), add_special_tokens=adds_specials)
+            return encodings
+        # The library starts a pool of threads for a batch, which a single text does not need.
+        pairs: list[Any] = [(text, None) if isinstance(text, str) else text for text in texts]
+        return [self._library.encode(*pair, add_special_tokens=adds_specials) for pair in pairs]
+
+
+def require_tokenizers() -> None:
+    """Raise MissingLibraryError if this function was packaged without `tokenizers`."""
+    try:
+        import tokenizers  # noqa: F401 - checks that it is installed
+    except ImportError as error:
+        raise MissingLibraryError(
+            "tokenizers, which models of texts need, is not installed: package the function by onnxlet package --with "
+            "text; on your own machine run pip install tokenizers"
+        ) from error
+
+
+def to_inputs(
+    encodings: Sequence[Encoding], length: int, tokenization: Tokenization, specs: Mapping[str, TensorSpec]
+) -> dict[str, Tensor]:
+    """Return the model's inputs for tokenized texts, a row for each.
+
+    Args:
+        encodings: The tokens of each text.
+        length: The number of tokens to which each row is padded; no text has more.
+        tokenization: The settings of the model's texts.
+        specs: The model's inputs, by name.
+    """
+    rows = {
+        IDS: (tokenization.pad_id, [encoding.ids for encoding in encodings]),
+        MASK: (0, [encoding.attention_mask for encoding in encodings]),
+        TYPES: (tokenization.pad_type_id, [encoding.type_ids for encoding in encodings]),
+        POSITIONS: (0, [list(range(length))] * len(encodings)),
+    }
+    return {
+        name: to_rows(rows[fed][1], length, rows[fed][0], specs[name].datatype, tokenization.padding_side)
+        for fed, name in tokenization.inputs.items()
+    }
+
+
+def to_rows(rows: Sequence[list[int]], length: int, padding: int, datatype: DataType, side: str) -> Tensor:
+    """Return rows of integers as a tensor, each padded on a side to the same length."""
+    values = array(datatype.code or "q")
+    for row in rows:
+        pads = [padding] * (length - len(row))
+        values.extend(row + pads if side == "right" else pads + row)
+    return Tensor(datatype, (len(rows), length), memoryview(values).cast("B"))
+
+
+def padded_length(encodings: Sequence[Encoding], tokenization: Tokenization) -> int:
+    """Return the number of tokens to which texts of one run are padded."""
+    return tokenization.padded_length or max(len(encoding.ids) for encoding in encodings)
+
+
+def _check_characters(texts: Sequence[Text]) -> None:
+    count = sum(len(text) if isinstance(text, str) else len(text[0]) + len(text[1]) for text in texts)
+    if count > MAX_TEXT_CHARACTERS:
+        raise TooLargeError(f"texts: expected at most {MAX_TEXT_CHARACTERS} characters in all, got {count}")
+
+
+def _cleaned_up(text: str) -> str:
+    """Return a text without the spaces that tokenizing put before punctuation.
+
+    Source: transformers, `PreTrainedTokenizerBase.clean_up_tokenization`.
+    """
+    for spaced in (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're"):
+        text = text.replace(spaced, spaced.strip())
+    return text
