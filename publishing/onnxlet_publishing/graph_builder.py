@@ -20,7 +20,8 @@ Tensors = Mapping[str, tuple[int, Shape]]
 class GraphBuilder:
     """The nodes and constants of one graph. The same calls give the same bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix  # a graph inside of another one may not repeat its names
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, npt.NDArray[Any]] = {}
 
@@ -40,7 +41,7 @@ class GraphBuilder:
             for known, other in self._constants.items():
                 if other.dtype == array.dtype and other.shape == array.shape and np.array_equal(other, array):
                     return known
-            name = f"constant_{len(self._constants)}"
+            name = f"{self._prefix}constant_{len(self._constants)}"
         self._constants[name] = array
         return name
 
@@ -48,19 +49,23 @@ class GraphBuilder:
         """Add a list of INT64 as a constant; return its name."""
         return self.constant(values, np.int64)
 
-    def to_bytes(self, name: str, inputs: Tensors, outputs: Tensors) -> bytes:
-        """Check the graph and return the bytes of its file."""
-        graph = helper.make_graph(
+    def to_graph(self, name: str, inputs: Tensors, outputs: Tensors) -> onnx.GraphProto:
+        """Return the graph, for instance as the body of a loop."""
+        return helper.make_graph(
             self._nodes,
             name,
             [helper.make_tensor_value_info(key, *tensor) for key, tensor in inputs.items()],
             [helper.make_tensor_value_info(key, *tensor) for key, tensor in outputs.items()],
             [numpy_helper.from_array(array, key) for key, array in self._constants.items()],
         )
+
+    def to_bytes(self, name: str, inputs: Tensors, outputs: Tensors) -> bytes:
+        """Check the graph and return the bytes of its file."""
+        graph = self.to_graph(name, inputs, outputs)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
         onnx.checker.check_model(model, full_check=True)
         data: bytes = model.SerializeToString(deterministic=True)
         return data
 
     def _name(self, operator: str) -> str:
-        return f"{operator.lower()}_{len(self._nodes)}"
+        return f"{self._prefix}{operator.lower()}_{len(self._nodes)}"

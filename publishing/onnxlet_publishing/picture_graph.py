@@ -12,6 +12,7 @@ from onnx import TensorProto
 
 from onnxlet.contract.declarations import PREPROCESS_INPUT, PREPROCESS_OUTPUT, ImagePreprocess
 from onnxlet.contract.tensors import DATATYPES, DataType
+from onnxlet_publishing import picture_geometry
 from onnxlet_publishing.graph_builder import GraphBuilder, Shape
 
 PILLOW_CUBIC, OPENCV_CUBIC = -0.5, -0.75
@@ -74,10 +75,11 @@ def _add_fit(graph: GraphBuilder, declaration: ImagePreprocess, size: str) -> st
         declaration: The steps.
         size: The model's height and width.
     """
-    resized_size = size if declaration.fit == "stretch" else _add_size(graph, declaration, size)
-    fitted = _add_resize(graph, declaration, resized_size)
+    own = "" if declaration.fit == "stretch" else graph.add("Shape", "planes", start=2, end=4)
+    resized = picture_geometry.add_resized(graph, declaration, own, size)
+    fitted = _add_resize(graph, declaration, resized)
     if declaration.fit == "crop":
-        start = _add_half(graph, graph.add("Sub", resized_size, size), declaration.margins)
+        start = graph.add("Neg", picture_geometry.add_offset(graph, declaration, resized, size))
         fitted = graph.add("Slice", fitted, start, graph.add("Add", start, size), graph.integers(2, 3))
     if declaration.colours == "BGR":
         fitted = graph.add("Gather", fitted, graph.integers(2, 1, 0), axis=1)
@@ -86,23 +88,10 @@ def _add_fit(graph: GraphBuilder, declaration: ImagePreprocess, size: str) -> st
         fitted = graph.add("Cast", fitted, result="pixels", to=TensorProto.FLOAT)
     if declaration.fit in {"stretch", "crop"}:
         return fitted
-    none = graph.integers(0, 0)
-    rest = graph.add("Sub", size, resized_size)
-    before = _add_half(graph, rest, "floor") if declaration.fit == "letterbox" else none
-    pads = graph.add("Concat", none, before, none, graph.add("Sub", rest, before), axis=0)
+    none, before = graph.integers(0, 0), picture_geometry.add_offset(graph, declaration, resized, size)
+    after = graph.add("Sub", graph.add("Sub", size, resized), before)
+    pads = graph.add("Concat", none, before, none, after, axis=0)
     return graph.add("Pad", fitted, pads, graph.constant(declaration.pad_value))
-
-
-def _add_size(graph: GraphBuilder, declaration: ImagePreprocess, size: str) -> str:
-    """Add the nodes that compute `ImagePreprocess.resized`; return the height and the width, INT64."""
-    own = graph.add("Shape", "planes", start=2, end=4)
-    if declaration.shorter_side is not None:
-        shorter = graph.add("ReduceMin", own, keepdims=1)
-        return graph.add("Div", graph.add("Mul", own, graph.integers(declaration.shorter_side)), shorter)
-    exact, exact_size = (graph.add("Cast", name, to=TensorProto.DOUBLE) for name in (own, size))
-    ratio = graph.add("ReduceMin", graph.add("Div", exact_size, exact), keepdims=1)
-    rounded = graph.add("Round", graph.add("Mul", exact, ratio))
-    return graph.add("Cast", graph.add("Max", rounded, graph.constant([1], np.float64)), to=TensorProto.INT64)
 
 
 def _add_resize(graph: GraphBuilder, declaration: ImagePreprocess, size: str) -> str:
@@ -120,11 +109,3 @@ def _add_resize(graph: GraphBuilder, declaration: ImagePreprocess, size: str) ->
     exact = graph.add("Cast", "planes", to=TensorProto.FLOAT)
     resized = graph.add("Round", graph.add("Resize", exact, "", "", whole, **mode))
     return graph.add("Clip", resized, graph.constant(0), graph.constant(255)) if is_cubic else resized
-
-
-def _add_half(graph: GraphBuilder, lengths: str, rounding: str) -> str:
-    """Add the nodes that halve INT64 lengths and round them: down (`floor`), or to the `even` number."""
-    if rounding == "floor":
-        return graph.add("Div", lengths, graph.integers(2))
-    exact = graph.add("Mul", graph.add("Cast", lengths, to=TensorProto.FLOAT), graph.constant([0.5]))
-    return graph.add("Cast", graph.add("Round", exact), to=TensorProto.INT64)

@@ -11,6 +11,9 @@ from onnxlet.contract.document import Document
 from onnxlet.contract.tasks.declaration import Declaration
 
 FAMILIES = {
+    "object-detection": "pictures",
+    "image-segmentation": "pictures",
+    "image-feature-extraction": "pictures",
     "text-classification": "texts",
     "token-classification": "texts",
     "feature-extraction": "texts",

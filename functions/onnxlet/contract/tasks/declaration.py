@@ -13,6 +13,8 @@ SIZE = "size"
 """Input of a postprocess graph: the height and width of the client's picture in pixels, INT64 (2,)."""
 THRESHOLD = "threshold"
 """Input of a postprocess graph: the smallest score of an answer, FP32 (1,)."""
+MASK_THRESHOLD = "mask_threshold"
+"""Input of a segmenter's postprocess graph: the smallest probability of a pixel of a mask, FP32 (1,)."""
 MASK = "mask"
 """Input of a postprocess graph for texts: 1 for each token, 0 for padding, INT64 (batch, tokens)."""
 BOXES = ("boxes", "scores", "classes")
