@@ -87,7 +87,6 @@ def deploy(
     """Deploy the functions with a model to your account, or bring them up to date; what is not named stays as it is."""
     # Imported only here, as elsewhere in the command: packages are proven by models, for which onnx is needed.
     from onnxlet_cli.deploy import deployment, summary
-    from onnxlet_cli.deploy.bill import Traffic
     from onnxlet_publishing.sign import load_sign
 
     others = _parse_settings(set_ or [], stage_file)
@@ -97,7 +96,9 @@ def deploy(
     )
     choice = deployment.Choice(model, registry, load_sign(sign) if sign else None)
     if plan:
-        planned = deployment.plan(target, choice, output.print_note, traffic=Traffic(requests_per_month, milliseconds))
+        planned = deployment.plan(
+            target, choice, output.print_note, requests_per_month=requests_per_month, milliseconds=milliseconds
+        )
         if json:
             output.print_json(summary.plan_document(target, planned))
         else:

@@ -1,7 +1,7 @@
 """Assembly: a candidate made of a model, of what an importer found and of what the user says instead."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -49,14 +49,14 @@ def assemble(name: str, source: Source, model: OnnxFile, findings: Findings, ove
         git_revision=git_revision(),
     )
     settings.require_all_used("a model without a task")
-    return Import(candidate, (*_summary(findings, candidate), *settings.lines, *findings.notes))
+    return Import(candidate, (_summary(findings, candidate), *settings.lines, *findings.notes))
 
 
-def _summary(findings: Findings, candidate: Candidate) -> Iterator[str]:
-    """Yield what the model was recognised as, and whether it is served as tensors only."""
-    yield findings.what
+def _summary(findings: Findings, candidate: Candidate) -> str:
+    """Return the kind of a model, and whether it is served as tensors only."""
     if (candidate.preprocess, candidate.classification, candidate.generation) == (None, None, None):
-        yield "no task is known: requests and answers are tensors (--task)"
+        return f"{findings.what} without a known task: requests and answers are tensors (--task)"
+    return findings.what
 
 
 def _classification(settings: Settings, model: OnnxFile, source: Source) -> tuple[OnnxFile, Classification | None]:

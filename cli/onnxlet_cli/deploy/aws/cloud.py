@@ -14,22 +14,14 @@ from onnxlet.registry.registry import Registry
 from onnxlet.storage import urls
 from onnxlet_cli.assets import deployment_folder
 from onnxlet_cli.cost.offers import Extras
+from onnxlet_cli.deploy import cloud
 from onnxlet_cli.deploy.aws import buckets, credentials, notifications, parameters, sam, stack, versions
 from onnxlet_cli.deploy.aws.api_errors import aws_errors
 from onnxlet_cli.deploy.aws.caller import Caller
 from onnxlet_cli.deploy.aws.parameters import AUTHS, FIELDS, StackParameters
 from onnxlet_cli.deploy.aws.sam import Sam
 from onnxlet_cli.deploy.aws.stack import Stack
-from onnxlet_cli.deploy.cloud import (
-    Change,
-    Deployed,
-    Options,
-    Outputs,
-    Release,
-    Retained,
-    check_named_once,
-    require_registry,
-)
+from onnxlet_cli.deploy.cloud import Change, Deployed, Options, Outputs, Release, Retained
 from onnxlet_cli.deploy.process import Finished, Report
 from onnxlet_cli.errors import DeploymentError
 from onnxlet_cli.http_client import Response
@@ -53,7 +45,7 @@ class Aws:
             raise UsageError("--project: AWS has none; it is for --cloud gcp")
         if options.auth is not None and options.auth not in AUTHS:
             raise UsageError(f"--auth {options.auth}: expected one of {', '.join(AUTHS)}")
-        check_named_once(options, FIELDS)
+        cloud.check_named_once(options, FIELDS)
         self.options = options
         self.root = root or deployment_folder()
         self.parameters = StackParameters(options, self.root / sam.TEMPLATE)
@@ -140,7 +132,7 @@ class Aws:
         deployed = self._to_deployed(found)
         bucket = self.options.others.get("RegistryBucket")
         if bucket not in (None, found.parameters.get("RegistryBucket", "")):
-            require_registry(deployed.outputs, f"RegistryBucket={bucket}", f"s3://{bucket}/registry")
+            cloud.require_registry(deployed.outputs, f"RegistryBucket={bucket}", f"s3://{bucket}/registry")
         return deployed
 
     def target(self) -> Target:
@@ -275,10 +267,10 @@ class Aws:
         Raises:
             DeploymentError: SAM failed.
         """
-        sam.unpack(release.package, self.sam.code)
+        sam.unpack(release.package, self.root / sam.CODE)
         tags = {**(self._stack.tags if self._stack is not None else {}), **self.options.tags}
         overrides = self.parameters.overrides(release, self.target())
-        done = self.sam.deploy(overrides, report, tags=tags, is_executed=is_executed)
+        done = self.sam.deploy(overrides, tags, report, is_executed=is_executed)
         if not done.is_ok:
             raise DeploymentError(self._why(done))
         return done

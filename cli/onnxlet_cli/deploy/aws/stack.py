@@ -76,11 +76,7 @@ def find_stack(client: Any, name: str) -> Stack | None:
 
 
 def find_resources(client: Any, name: str, kind: str) -> dict[str, str]:
-    """Return the resources of one type in a stack: physical names by logical names.
-
-    Raises:
-        AccountError, ServiceError: CloudFormation refuses the request.
-    """
+    """Return the resources of one type in a stack, physical names by logical names; raises as `find_stack`."""
     return {
         item["LogicalResourceId"]: item["PhysicalResourceId"]
         for item in list_resources(client, name)
