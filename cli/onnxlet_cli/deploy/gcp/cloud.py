@@ -15,16 +15,8 @@ from onnxlet.settings import storage_from_environment
 from onnxlet.storage.failures import translate
 from onnxlet_cli.assets import deployment_folder
 from onnxlet_cli.cost.offers import Extras
-from onnxlet_cli.deploy.cloud import (
-    Change,
-    Deployed,
-    NotCalled,
-    Options,
-    Outputs,
-    Release,
-    Retained,
-    require_registry,
-)
+from onnxlet_cli.deploy import cloud
+from onnxlet_cli.deploy.cloud import Change, Deployed, NotCalled, Options, Outputs, Release, Retained
 from onnxlet_cli.deploy.gcp import settings, terraform
 from onnxlet_cli.deploy.gcp.caller import ALLOW_ALL, Caller
 from onnxlet_cli.deploy.gcp.former_settings import EVERYBODY
@@ -146,7 +138,7 @@ class Gcp:
         outputs = _to_outputs(found.outputs)
         recorded, bucket = found.outputs.get(settings.OUTPUT), self.options.others.get("registry_bucket")
         if recorded and bucket not in (None, recorded.get("registry_bucket") or ""):
-            require_registry(outputs, f"registry_bucket={bucket}", None)  # Terraform would delete its own bucket
+            cloud.require_registry(outputs, f"registry_bucket={bucket}", None)  # Terraform would delete its own bucket
         keys = ",".join(self.settings.remembered.get("public_keys") or ())
         return Deployed(outputs, self.settings.remembered.get("model"), variant=None, public_keys=keys)
 
@@ -329,12 +321,11 @@ class Gcp:
     def _retained(self, left: State) -> list[Retained]:
         """Return what holds data: buckets that may have objects, and the folder of the state."""
         names = [str(bucket["name"]) for bucket in left.buckets() if not bucket.get("force_destroy")]
-        buckets = [
-            Retained("bucket, unless empty:", name, f"gcloud storage rm --recursive gs://{name}") for name in names
+        remove, place = "gcloud storage rm --recursive", f"{self.bucket.name}/{self.bucket.prefix}"
+        return [
+            *(Retained("bucket, unless empty:", name, f"{remove} gs://{name}") for name in names),
+            Retained("Terraform's state:", place, f"{remove} --all-versions gs://{place}"),
         ]
-        place = f"{self.bucket.name}/{self.bucket.prefix}"
-        remedy = f"gcloud storage rm --recursive --all-versions gs://{place}"
-        return [*buckets, Retained("Terraform's state:", place, remedy)]
 
 
 def _to_outputs(outputs: Mapping[str, Any]) -> Outputs:
