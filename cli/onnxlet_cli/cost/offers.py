@@ -188,7 +188,11 @@ def on_lambda(
             busy.append(Meter("init", gb * init_seconds, usd, "lambda_gb_second"))
     request = Meter("requests", 1, prices.usd["lambda_request"], "lambda_request")
     api = [Meter("API Gateway", 1, prices.usd["api_gateway_rest_request"])] if extras.has_api else []
-    meters = (request, *busy, *api, *_cloudwatch(prices))
+    logs = Meter("logs", LOG_BYTES / 1e9, prices.usd["cloudwatch_logs_gb"], "cloudwatch_logs_gb")
+    # A metric is billed for each hour with data.
+    hourly = METRICS / HOURS_PER_MONTH
+    metrics = Meter("metrics", hourly, prices.usd["cloudwatch_metric"], "cloudwatch_metric", METRICS)
+    meters = (request, *busy, *api, logs, metrics)
     return Offer("Lambda", architecture, memory_mib, milliseconds, meters, fixed, prices.free)
 
 
@@ -236,14 +240,6 @@ def on_sagemaker(workload: Workload, prices: Prices, memory_mib: int) -> Offer:
         Meter("logs", LOG_BYTES / 1e9, prices.usd["cloudwatch_logs_gb"], "cloudwatch_logs_gb"),
     )
     return Offer("SageMaker", "x86_64", memory_mib, milliseconds, meters, allowances=prices.free)
-
-
-def _cloudwatch(prices: Prices) -> tuple[Meter, Meter]:
-    """Return the meters of a function's log lines and of their metrics, which are billed for each hour with data."""
-    return (
-        Meter("logs", LOG_BYTES / 1e9, prices.usd["cloudwatch_logs_gb"], "cloudwatch_logs_gb"),
-        Meter("metrics", METRICS / HOURS_PER_MONTH, prices.usd["cloudwatch_metric"], "cloudwatch_metric", METRICS),
-    )
 
 
 def _stepped(milliseconds: float) -> float:

@@ -45,12 +45,7 @@ class Prices:
 
 
 def load_prices(path: Path = FILE, *, has_free_tier: bool = False) -> Prices:
-    """Read a file of prices.
-
-    Args:
-        path: The file.
-        has_free_tier: Whether to subtract the free units of each month, which an account has once for all its
-            functions.
+    """Read a file of prices, perhaps with the free units of each month, which an account has once for all functions.
 
     Raises:
         UsageError: The file cannot be read, or does not have the form of `prices.json`.

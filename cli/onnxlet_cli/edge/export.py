@@ -31,13 +31,9 @@ REPLACED = {
 
 
 def export(registry: Registry, name: str, folder: Path, fetch: Callable[[], runtime.Files] | None = None) -> Manifest:
-    """Write the folder with the live version, and return the version's manifest.
+    """Write a folder with the live version of a model, and return the version's manifest.
 
-    Args:
-        registry: The registry of the version, which also keeps the runtime from the first export on.
-        name: The model.
-        folder: A new folder, or an empty one.
-        fetch: Fetches the runtime if the registry lacks it; see `runtime.install`.
+    The registry keeps the runtime from the first export on; see `runtime.install`.
 
     Raises:
         UsageError: The folder is not empty, or the model generates, which needs a function.
