@@ -27,7 +27,6 @@ _REPORT = re.compile(
     r"REPORT RequestId: .*?\bDuration: ([\d.]+) ms\s+Billed Duration: "
     r".*?\bMemory Size: (\d+) MB(?:.*?\bInit Duration: ([\d.]+) ms)?"
 )
-"""The line that Lambda logs for each invocation."""
 
 
 @dataclass(frozen=True)

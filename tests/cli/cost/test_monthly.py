@@ -1,6 +1,7 @@
 import pytest
 
-from onnxlet_cli.cost import Extras, estimate
+from onnxlet_cli.cost.monthly import estimate
+from onnxlet_cli.cost.offers import Extras
 from onnxlet_publishing.errors import UsageError
 
 
