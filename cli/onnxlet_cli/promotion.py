@@ -82,24 +82,6 @@ def find_version(source: Stage, name: str | None, version: int | None) -> Manife
     return source.registry.version(model, version)
 
 
-def between(
-    source: str,
-    target: str,
-    cloud: str,
-    where: Options,
-    name: str | None,
-    version: int | None,
-    sign: Sign | None,
-    report: Report,
-    *,
-    is_staged: bool = False,
-) -> Promoted:
-    """Promote between two stacks or registries by name; raises as `find_stage`, `find_version` and `promote`."""
-    origin, goal = find_stage("--from", source, cloud, where), find_stage("--to", target, cloud, where)
-    manifest = find_version(origin, name, version)
-    return promote(origin.registry, manifest, goal, sign, report, is_staged=is_staged)
-
-
 def promote(
     source: Registry, manifest: Manifest, target: Stage, sign: Sign | None, report: Report, *, is_staged: bool = False
 ) -> Promoted:
@@ -132,11 +114,7 @@ def promote(
 
 
 def _require_trusted(manifest: Manifest, public_keys: tuple[bytes, ...], sign: Sign | None) -> None:
-    """Refuse a version with an invalid signature, or one that the target's functions would not load.
-
-    Raises:
-        UntrustedModelError: The version is refused.
-    """
+    """Refuse a version with an invalid signature, or one that the target's functions would not load."""
     if manifest.signature and not signature.is_valid(manifest):
         signature.require(manifest, [signature.parse_public_key(manifest.signature["public_key"])])
     if not public_keys:
@@ -148,11 +126,7 @@ def _require_trusted(manifest: Manifest, public_keys: tuple[bytes, ...], sign: S
 
 
 def _check_golden(source: Registry, manifest: Manifest) -> str:
-    """Load a version as a function does, and compare its answer with the golden example; return a line that says so.
-
-    Raises:
-        ArtifactError: It does not load, or its answer differs.
-    """
+    """Load a version as a function does, and compare its answer with the golden example; return a line that says so."""
     golden = source.golden(manifest)
     model = load(source, manifest, threads=1)
     what = f"{manifest.model} version {manifest.version} of {source.store.url}"
@@ -165,11 +139,7 @@ def _check_golden(source: Registry, manifest: Manifest) -> str:
 
 
 def _find(target: Registry, manifest: Manifest, sign: Sign | None) -> Manifest | None:
-    """Return the target's copy of a version, or None.
-
-    Raises:
-        ConflictError: Another version has the number of a signed one.
-    """
+    """Return the target's copy of a version, or None."""
     publication = manifest.provenance.publication
     if sign is not None:
         return find_published(target, manifest.model, publication, sign)
