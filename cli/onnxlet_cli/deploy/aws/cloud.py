@@ -53,21 +53,12 @@ class Aws:
 
     @cached_property
     def identity(self) -> Any:
-        """The credentials as a session of botocore, resolved once for this command and for SAM.
-
-        Raises:
-            AccountError: there are no credentials, or they expire too soon.
-        """
+        """The credentials as a session of botocore, resolved once for this command and for SAM, as `freeze` does."""
         return credentials.freeze()
 
     @cached_property
     def session(self) -> Any:
-        """The session of boto3, with the credentials and the region.
-
-        Raises:
-            UsageError: no region is set.
-            AccountError: as `identity`.
-        """
+        """The session of boto3, with the credentials and the region; a UsageError if no region is set."""
         region = self.options.region or os.environ.get("AWS_REGION") or None  # boto3 reads only AWS_DEFAULT_REGION
         with aws_errors("AWS"):
             session = boto3.Session(region_name=region, botocore_session=self.identity)
@@ -262,11 +253,6 @@ class Aws:
         return found
 
     def _deploy(self, release: Release, report: Report, *, is_executed: bool = True) -> Finished:
-        """Run SAM, and keep the tags that the stack has.
-
-        Raises:
-            DeploymentError: SAM failed.
-        """
         sam.unpack(release.package, self.root / sam.CODE)
         tags = {**(self._stack.tags if self._stack is not None else {}), **self.options.tags}
         overrides = self.parameters.overrides(release, self.target())
@@ -276,7 +262,6 @@ class Aws:
         return done
 
     def _why(self, done: Finished) -> str:
-        """Return why a deployment failed, and what to do."""
         found = self._find_stack()
         cause = None if found is None else stack.why_failed(self.cloudformation, found.id)
         is_later = found is not None and "Failed to create/update the stack" not in done.text

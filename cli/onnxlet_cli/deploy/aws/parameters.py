@@ -79,11 +79,7 @@ def read_parameters(template: Path) -> dict[str, Parameter]:
 
 
 def check_parameters(given: Mapping[str, str], declared: Mapping[str, Parameter]) -> None:
-    """Refuse a parameter that AWS SAM would ignore silently, and a number that a service would refuse later.
-
-    Raises:
-        UsageError: the template has no such parameter, or expects a whole number for it.
-    """
+    """Raise a UsageError for a parameter that SAM would ignore silently, or a number that a service would refuse."""
     for name, value in given.items():
         if name not in declared:
             raise UsageError(f"--set {name}: template.yaml has no such parameter; it has {', '.join(declared)}")

@@ -37,7 +37,6 @@ class Sam:
 
     executable: str
     root: Path
-    """The root of the checkout."""
     stack: str
     region: str
     environment: Mapping[str, str | None]
@@ -46,13 +45,9 @@ class Sam:
     def deploy(
         self, parameters: Mapping[str, str], tags: Mapping[str, str], report: Report, *, is_executed: bool
     ) -> Finished:
-        """Upload the code and deploy the template; parameters that are missing here stay as they are deployed.
+        """Upload the code and deploy the template, or only create its change set; report each resource that changes.
 
-        Args:
-            parameters: The template's parameters.
-            tags: All tags of the stack: SAM removes the ones that are missing here.
-            report: Called with a line for each resource that has changed.
-            is_executed: Whether the change set is executed, or only created.
+        Parameters that are missing here stay as they are deployed; SAM removes tags that are missing here.
         """
         command = [self.executable, "deploy", "--template-file", str(self.root / TEMPLATE), "--stack-name", self.stack]
         command += ["--region", self.region, "--resolve-s3", "--s3-prefix", self.stack]
@@ -85,11 +80,7 @@ def find_sam(root: Path) -> str:
 
 
 def require_template(root: Path) -> None:
-    """Check that the template exists.
-
-    Raises:
-        MachineError: the folder is not a checkout.
-    """
+    """Raise a MachineError if a folder is no checkout with the template."""
     path = root / TEMPLATE
     if not path.is_file():
         raise MachineError(f"{path}: not there; run the command from a checkout of the repository")

@@ -64,11 +64,7 @@ class Gcp:
 
     @cached_property
     def project(self) -> str:
-        """The project's id.
-
-        Raises:
-            UsageError: no project is named.
-        """
+        """The project's id; a UsageError if no project is named."""
         project = self.options.project or os.environ.get("GOOGLE_CLOUD_PROJECT")
         if not project:
             raise UsageError("no GCP project: give --project ID (make deploy CLOUD=gcp PROJECT=ID)")
@@ -76,11 +72,7 @@ class Gcp:
 
     @cached_property
     def region(self) -> str:
-        """The region's name.
-
-        Raises:
-            UsageError: no region is named.
-        """
+        """The region's name; a UsageError if no region is named."""
         region = self.options.region or os.environ.get("GOOGLE_CLOUD_REGION")
         if not region:
             raise UsageError("no GCP region: give --region, for instance europe-west1, or set GOOGLE_CLOUD_REGION")
@@ -88,11 +80,7 @@ class Gcp:
 
     @cached_property
     def identity(self) -> Identity:
-        """The identity that deploys, for Terraform and for the registry.
-
-        Raises:
-            AccountError: there are no credentials.
-        """
+        """The identity that deploys, for Terraform and for the registry; an AccountError without credentials."""
         return require_identity()
 
     @cached_property
@@ -251,9 +239,6 @@ class Gcp:
 
         Every deployment has a bucket of its own for the source, and a removed one may have left its registry. Buckets
         that the user names are used as they are.
-
-        Raises:
-            DeploymentError: a bucket of the deployment exists.
         """
         if self._state.resources or self._state.outputs:
             return
@@ -286,11 +271,7 @@ class Gcp:
         return self.terraform.to_variables(self.settings.remembered_for_terraform(), named)
 
     def _plan(self, release: Release, report: Report) -> dict[str, Any]:
-        """Make a plan from the current settings, even if another user deploys meanwhile.
-
-        Raises:
-            DeploymentError, TerraformError: the settings keep changing, or Terraform refuses.
-        """
+        """Make a plan from the current settings, even if another user deploys meanwhile."""
         for _ in range(MAX_PLANS):
             planned = self.terraform.plan(self._variables(release), report)
             before = planned.get("output_changes", {}).get(settings.OUTPUT, {}).get("before")
@@ -301,11 +282,7 @@ class Gcp:
         raise DeploymentError("others keep deploying to the same place: try again when they are done")
 
     def _apply(self, release: Release, report: Report) -> str:
-        """Plan and apply, again while Google's permissions have not arrived; return Terraform's output.
-
-        Raises:
-            DeploymentError, TerraformError: the deployment failed.
-        """
+        """Plan and apply, again while Google's permissions have not arrived; return Terraform's output."""
         pauses = iter(self.pauses_s)
         while True:
             try:

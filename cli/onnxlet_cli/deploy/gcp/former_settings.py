@@ -77,10 +77,6 @@ def _concurrency(state: State) -> int | None:
     return None if found == 4 * _number(str(_config(state)["available_cpu"])) else found
 
 
-def _memory(state: State) -> int:
-    return int(str(_config(state)["available_memory"]).removesuffix("Mi"))
-
-
 def _days(bucket: str) -> Callable[[State], int | None]:
     """Return a reader of the days after which all objects of a bucket are deleted."""
 
@@ -193,7 +189,7 @@ READERS: dict[str, Callable[[State], Any]] = {
         "max_instance_count"
     ],
     "max_instances": lambda state: _config(state)["max_instance_count"],
-    "memory_mib": _memory,
+    "memory_mib": lambda state: int(str(_config(state)["available_memory"]).removesuffix("Mi")),
     "min_instances": lambda state: _config(state).get("min_instance_count") or 0,
     "model": _environment("ONNXLET_MODEL"),
     "notification_channels": _channels,

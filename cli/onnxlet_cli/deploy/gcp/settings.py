@@ -60,11 +60,7 @@ def _read_retained(state: State) -> dict[str, Any]:
 
 
 def check_options(options: Options) -> None:
-    """Refuse options that GCP does not have, and settings that are named twice.
-
-    Raises:
-        UsageError: an option is wrong.
-    """
+    """Raise a UsageError for options that GCP does not have, and for settings that are named twice."""
     if options.auth is not None and options.auth not in AUTHS:
         raise UsageError(f"--auth {options.auth}: expected {' or '.join(AUTHS)} with --cloud gcp")
     for name, option in OPTIONS.items():

@@ -78,7 +78,6 @@ class Terraform:
 
     executable: str
     root: Path
-    """The root of the checkout."""
     deployment: str
     environment: Mapping[str, str | None]
     """Variables that give the command its identity; None removes a variable of this process."""
