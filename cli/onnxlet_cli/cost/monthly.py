@@ -38,7 +38,7 @@ def estimate(
     extras: Extras = NO_EXTRAS,
     has_free_tier: bool = False,
 ) -> Estimate:
-    """Return what a function costs a month at list prices, perhaps without the cloud's free units of each month.
+    """Return what a function costs a month at list prices; the free tier subtracts the cloud's free units.
 
     A warm request takes the milliseconds on one full vCPU (1,769 MiB on Lambda); less memory makes it longer. The cold
     share of the requests starts a process, whose init phase takes the cold milliseconds. The platform is `lambda`, on

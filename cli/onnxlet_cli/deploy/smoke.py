@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from onnxlet.contract import tensors
@@ -143,11 +144,9 @@ def describe(response: Response | ServiceError) -> str:
     if isinstance(response, ServiceError):
         return str(response)
     text = response.body[:300].decode(errors="replace")
-    try:
+    with suppress(ValueError, AttributeError):
         document = json.loads(text)
         text = document.get("error") or document.get("Message") or document.get("message") or text
-    except (ValueError, AttributeError):
-        pass
     return f"{response.status}: {text}"
 
 
