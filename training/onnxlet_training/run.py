@@ -65,19 +65,9 @@ def run(
     A run that was killed resumes if it is started again with the same folder. A run that fails before it writes
     anything leaves no folder.
 
-    Args:
-        recipe: The recipe to train.
-        options: The user's choices.
-        registry: The registry to publish to.
-        folder: The folder for all files of the run.
-        console: The console for progress.
-        alias: The alias to move to the new versions; None moves none.
-        margin: How much worse than the live version a new one may be; None permits any.
-        max_accuracy_drop: How much accuracy a compressed variant of a classifier may lose; None makes no variants.
-        sign: Signs the new versions.
-
-    Returns:
-        The result; None in all processes of a job but the first, which evaluates and publishes for all.
+    The alias moves to the new versions, which may be worse than the live one by the margin, if there is one. A
+    compressed variant of a classifier may lose `max_accuracy_drop`; None makes no variants. The result is None in all
+    processes of a job but the first, which evaluates and publishes for all.
 
     Raises:
         UsageError, DataError: the data cannot be used.

@@ -52,11 +52,7 @@ class Stage:
         self.open(f"s3://{BUCKET}").put_if_absent(key, data)
 
     def publish(self, name: str, model: BenchModel, *, takes_photos: bool = False) -> str:
-        """Publish a model to the registry under a name, with preprocessing and labels if it takes photos.
-
-        Returns:
-            The value of ONNXLET_PREFETCH that `onnxlet prefetch` prints for it.
-        """
+        """Publish a model, with preprocessing and labels if it takes photos; return its ONNXLET_PREFETCH."""
         from onnxlet_publishing.candidate import Candidate
         from onnxlet_publishing.onnx_file import read_onnx  # onnx takes longer than most commands
         from onnxlet_publishing.publish import publish

@@ -109,9 +109,7 @@ def train(
 def _resumable(folder: Path, more: Sequence[str]) -> Iterator[None]:
     """Print the command that resumes a run which was stopped, or which lost its store, after it saved something.
 
-    Args:
-        folder: The run's folder; it is gone if nothing was saved.
-        more: Arguments that the command needs and that the user did not give.
+    The run's folder is gone if nothing was saved; `more` are arguments that the user did not give.
     """
 
     def stop(_number: int, _frame: FrameType | None) -> None:
