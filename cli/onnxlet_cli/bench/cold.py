@@ -37,7 +37,7 @@ MIB = 1024 * 1024
 
 
 Cases = dict[str, Callable[[], Outcome]]
-"""By its label, what starts a fresh process and checks its answer; all cases of a model give the same answer."""
+"""Functions that start a fresh process and check its answer, by label; all of a model give the same answer."""
 
 
 def measure_cold(options: Options, progress: Progress) -> Section:

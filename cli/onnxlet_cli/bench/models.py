@@ -26,7 +26,7 @@ NETWORKS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "resnet50": (networks.resnet50, (1, 3, 224, 224)),
     "text": (networks.text, (1, TOKENS)),
 }
-"""By name, what builds each ONNX model, and the shape of the one row of inputs that is sent."""
+"""The function that builds each ONNX model, and the shape of the one row of inputs that is sent."""
 
 
 @dataclass(frozen=True)

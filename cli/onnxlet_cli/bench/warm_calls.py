@@ -106,7 +106,7 @@ FACTORIES: dict[str, Prepare] = {
     "aws_objects": batches("main", "aws_objects"),
     "one by one": batches("one_by_one", "handler"),
 }
-"""What prepares the call of each case: of the function's own entry points, and of the baselines."""
+"""Functions that prepare the call of each case."""
 
 
 def output_of(result: Any) -> Array:
