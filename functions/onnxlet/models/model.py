@@ -18,7 +18,7 @@ from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError, TooLargeError, UnsupportedMediaError
-from onnxlet.limits import MAX_LABELS, MAX_TOP_K, deadline, memory
+from onnxlet.limits import MAX_JOINED_BYTES, MAX_LABELS, MAX_TOP_K, deadline, memory
 from onnxlet.models import batches
 from onnxlet.record import EMPTY, Record
 from onnxlet.tasks.rows import Batch, Images, Labels, Outputs, Parameters, Prediction, Rows
@@ -75,7 +75,7 @@ class Model(Record):
             rows: What a payload was decoded to. Each item is prepared before the next one is decoded, so that no more
                 than one image is in memory in its own size.
             parameters: The checked parameters; `top_k` is the number of labels for each row.
-            only_images: Give labels for images only, and the outputs' values for tensors.
+            only_images: Give labels for images and texts only, and the outputs' values for tensors.
 
         Returns:
             A prediction for each item of `rows`.
@@ -118,7 +118,8 @@ class Model(Record):
 
     def attempt(self, prepared: Sequence[Batch]) -> list[Outputs | OnnxletError]:
         """Return the outputs for each batch, or the error that this batch causes."""
-        return batches.attempt(self.manifest, self.run, prepared)
+        at_most_bytes = MAX_JOINED_BYTES if self.task is None else self.task.run_bytes
+        return batches.attempt(self.manifest, self.run, prepared, at_most_bytes)
 
     def run_all(self, prepared: Sequence[Batch]) -> list[Outputs]:
         """Return the outputs for each batch.
@@ -152,7 +153,7 @@ class Model(Record):
             return predictions
         count = min(parameters.get("top_k", DEFAULT_TOP_K), len(classification.labels))
         scores = self.manifest.class_output()
-        labelled = [item for item in predictions if item.batch.is_image or not only_images]
+        labelled = [item for item in predictions if item.batch.context is not None or not only_images]
         _check_labels([item.outputs[scores] for item in labelled], count)
         for item in labelled:
             item.labels = self._label(item.outputs[scores], count)

@@ -13,7 +13,7 @@ from onnxlet.media.json_body import parse_json
 from onnxlet.protocols import payloads, v1
 from onnxlet.protocols.parameters import parse_parameters
 from onnxlet.record import Record
-from onnxlet.tasks.rows import Items, Prediction, Rows
+from onnxlet.tasks.rows import Prediction, Rows
 
 if TYPE_CHECKING:
     from onnxlet.contract.manifest import Manifest
@@ -59,7 +59,7 @@ def parse(reader: Reader, media_type: str, body: bytes, query: Mapping[str, str]
     others = {name: document[name] for name in document if name not in {INPUTS, PARAMETERS, OPTIONS, TABLE}}
     inputs = _inputs(document)
     values = inputs if isinstance(inputs, list) else [inputs]
-    rows = iter([Items(values)]) if _takes_values(manifest) else v1.parse_rows(reader, values)
+    rows = v1.parse_rows(reader, values)
     return Question(rows, {**others, **parse_parameters(document)}, isinstance(inputs, list))
 
 
@@ -97,10 +97,6 @@ def _inputs(document: Mapping[str, Any]) -> Any:
     if isinstance(inputs, dict) and inputs.keys() == {"data"} and isinstance(inputs["data"], dict):
         return rows_of_columns(inputs["data"])
     return inputs
-
-
-def _takes_values(manifest: Manifest) -> bool:
-    return manifest.takes() in {"text", "table"}
 
 
 def _answers(prediction: Prediction, task: str | None) -> list[Any]:

@@ -41,7 +41,9 @@ def parse_rows(reader: Reader, instances: object) -> Iterator[Rows]:
     """
     if not isinstance(instances, list) or not 0 < len(instances) <= MAX_INSTANCES:
         raise InvalidRequestError(f"instances: expected a list of 1 to {MAX_INSTANCES}, got {_describe(instances)}")
-    if reader.manifest.takes() in {"text", "table"}:
+    if reader.manifest.takes() == "text":
+        return Items(instances).each()
+    if reader.manifest.takes() == "table":
         return iter([Items(instances)])
     return reader.bounded(_parse_row(reader, instance) for instance in instances)
 
