@@ -185,7 +185,7 @@ def test_a_call_in_the_background_gives_its_result_or_its_error_when_it_is_wante
     call = deadline.Background(lambda: begun.wait(5) and 7)
     begun.set()
     assert call.result() == 7
-    failed: deadline.Background[str] = deadline.Background(lambda: {}["a"])
+    failed = deadline.Background(lambda: dict[str, str]()["a"])
     with pytest.raises(KeyError):
         failed.result()
 
