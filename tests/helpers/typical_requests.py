@@ -35,7 +35,7 @@ from onnxlet.web.inference import (
 from onnxlet.web.openapi import describe
 from onnxlet.web.routes import Endpoint, Route
 from onnxlet_publishing.publish import publish_all
-from tests.helpers import graphs
+from tests.helpers import graphs, task_models
 
 BINARY = "application/octet-stream"
 
@@ -153,8 +153,13 @@ TYPICAL: dict[Endpoint, list[Typical]] = {
         Typical("digits", {"inputs": PICTURE["b64"], "parameters": {"top_k": 2}}),
         Typical("digits", {"inputs": [PICTURE["b64"]]}),
     ],
-    embeddings: [],
-    rerank: [],
+    embeddings: [
+        Typical("", {"model": "feature-extraction", "input": ["a", "b"]}),
+        Typical("", {"model": "feature-extraction", "input": "a", "encoding_format": "base64"}),
+    ],
+    rerank: [
+        Typical("", {"model": "feature-extraction", "query": "a", "documents": ["b", {"text": "c"}], "top_n": 1}),
+    ],
     invoke: [
         Typical("", {"model": "two", **INPUTS}),
         Typical("", {"model": "two", **AS_BYTES}, gives=BINARY),
@@ -224,6 +229,7 @@ def typical_app() -> App:
         graphs.halves_candidate(),
         graphs.char_candidate(),
         graphs.generator_candidate(),
+        task_models.text_candidate("feature-extraction"),
     ]
     publish_all(registry, candidates)
     return App(Settings(registry.store.url, "digits"), write_line=lambda _line: None)
