@@ -1,4 +1,4 @@
-"""WAV files of every form, and a small model of speech, for the tests."""
+"""WAV files of every form, and small models of sounds, for the tests."""
 
 import struct
 from collections.abc import Sequence
@@ -8,6 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from onnxlet.contract.declarations import Classification
+from onnxlet.contract.tasks.sounds import AudioClassification, VoiceActivity
+from onnxlet_publishing.candidate import Candidate
+from tests.helpers import graphs
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 
@@ -105,3 +110,59 @@ def window_model(version: int, *, has_rate: bool = True) -> onnx.ModelProto:
     ]
     graph = helper.make_graph(nodes, "window", inputs, outputs, initializers)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16)], ir_version=8)
+
+
+LABELS = ("quiet", "loud")
+RATE = 16_000
+
+
+def loudness_candidate(name: str = "loudness", length: int | None = None, *, normalizes: bool = False) -> Candidate:
+    """The mean power of a sound at 16 kHz as the probability of the second label."""
+    size: int | str = "samples" if length is None else length
+    model = graphs.model(
+        [
+            helper.make_node("Mul", ["x", "x"], ["power"]),
+            helper.make_node("ReduceMean", ["power", "last"], ["loud"], keepdims=1),
+            helper.make_node("Sub", ["one", "loud"], ["quiet"]),
+            helper.make_node("Concat", ["quiet", "loud"], ["y"], axis=1),
+        ],
+        [("x", TensorProto.FLOAT, ["batch", size])],
+        [("y", TensorProto.FLOAT, ["batch", 2])],
+        {"last": np.array([1], np.int64), "one": np.array(1, np.float32)},
+    )
+    most = None if length is not None else 2 * RATE
+    return Candidate(
+        name,
+        graphs.to_file(model),
+        "test",
+        classification=Classification(LABELS, "none"),
+        task=AudioClassification("audio-classification", RATE, length, most, normalizes),
+    )
+
+
+def speech_candidate(name: str = "speech", window: int = 512) -> Candidate:
+    """A model that takes a loud window for speech: its probability is twice the mean of what the samples' sizes are."""
+    model = graphs.model(
+        [
+            helper.make_node("Shape", ["x"], ["count"], start=1),
+            helper.make_node("Neg", ["count"], ["negative"]),
+            helper.make_node("Mod", ["negative", "window"], ["missing"]),
+            helper.make_node("Concat", ["zeros", "missing"], ["pads"], axis=0),
+            helper.make_node("Pad", ["x", "pads"], ["padded"]),
+            helper.make_node("Reshape", ["padded", "shape"], ["windows"]),
+            helper.make_node("Abs", ["windows"], ["sizes"]),
+            helper.make_node("ReduceMean", ["sizes", "last"], ["mean"], keepdims=0),
+            helper.make_node("Mul", ["mean", "two"], ["y"]),
+        ],
+        [("x", TensorProto.FLOAT, ["batch", "samples"])],
+        [("y", TensorProto.FLOAT, ["batch", "windows"])],
+        {
+            "window": np.array([window], np.int64),
+            "zeros": np.zeros(3, np.int64),
+            "shape": np.array([0, -1, window], np.int64),
+            "last": np.array([2], np.int64),
+            "two": np.array(2, np.float32),
+        },
+    )
+    declaration = VoiceActivity("voice-activity-detection", RATE, output="y", window=window)
+    return Candidate(name, graphs.to_file(model), "test", task=declaration)

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -75,7 +75,8 @@ def run_function(command: Command, event: bytes, timeout_s: float = TIMEOUT_S) -
     """
     with socket.create_server((HOST, 0)) as listener, tempfile.TemporaryFile() as log:
         address = f"{HOST}:{listener.getsockname()[1]}"
-        command = replace(command, environment={**command.environment, "AWS_LAMBDA_RUNTIME_API": address})
+        environment = {**command.environment, "AWS_LAMBDA_RUNTIME_API": address}
+        command = Command(command.arguments, command.folder, environment)
         started_s = time.perf_counter()
         with _started(command, log, log) as process, closing(_RuntimeApi(listener, event)) as api:
             body = api.serve(process, started_s + timeout_s)
@@ -183,11 +184,11 @@ class _RuntimeApi:
         if path == NEXT:
             with suppress(BrokenPipeError):
                 connection.sendall(_event_reply(self.event))
-            return None
-        if path == RESPONSE:
+        elif path == RESPONSE:
             self.answered_s = arrived_s
             return body
-        self.error = f"{path}: {body.decode('utf-8', 'replace')[:1000]}"
+        else:
+            self.error = f"{path}: {body.decode('utf-8', 'replace')[:1000]}"
         return None
 
 

@@ -5,9 +5,15 @@ from onnxlet.media import images, npy
 JSON = "application/json"
 NPY = "application/x-npy"
 TEXT = "text/plain"
+CSV = "text/csv"
+TSV = "text/tab-separated-values"
+JSON_LINES = "application/jsonl"
+WAV = "audio/wav"
 MULTIPART = "multipart/form-data"
 
-MEDIA_TYPES = (*images.FORMATS, NPY, TEXT, JSON, MULTIPART)
+TABLES = (CSV, TSV, JSON_LINES)
+
+MEDIA_TYPES = (*images.FORMATS, WAV, NPY, TEXT, *TABLES, JSON, MULTIPART)
 
 ALIASES = {
     "image/jpg": "image/jpeg",
@@ -15,6 +21,17 @@ ALIASES = {
     "image/x-png": "image/png",
     "text/json": JSON,
     "application/x-json": JSON,
+    "application/x-ndjson": JSON_LINES,
+    "application/ndjson": JSON_LINES,
+    "application/jsonlines": JSON_LINES,
+    "application/x-jsonlines": JSON_LINES,
+    "application/csv": CSV,
+    "text/x-csv": CSV,
+    "application/vnd.ms-excel": CSV,
+    "audio/x-wav": WAV,
+    "audio/wave": WAV,
+    "audio/vnd.wave": WAV,
+    "audio/x-pn-wav": WAV,
 }
 """Other names of media types, as browsers, stores and libraries use them."""
 
@@ -31,6 +48,12 @@ MEDIA_TYPE_BY_SUFFIX = {
     "npy": NPY,
     "txt": TEXT,
     "json": JSON,
+    "csv": CSV,
+    "tsv": TSV,
+    "jsonl": JSON_LINES,
+    "ndjson": JSON_LINES,
+    "wav": WAV,
+    "wave": WAV,
 }
 """The media types of stored objects by the suffix of their key."""
 
@@ -57,14 +80,14 @@ def kind_of(body: bytes, media_type: str = "", key: str = "") -> str:
     sniffed = sniff(body)
     if sniffed is not None:
         return sniffed
-    if declared in MEDIA_TYPES and not (declared in images.FORMATS and _other_image(body)):
+    if declared in MEDIA_TYPES and not (declared in images.FORMATS and _unsupported(body)):
         return declared
     by_key = media_type_of(key)
     if by_key in MEDIA_TYPES and by_key not in images.FORMATS:
         return by_key
     if declared in SILENT and begins_as_json(body):
         return JSON
-    return _other_image(body) or (by_key if declared in SILENT else declared)
+    return _unsupported(body) or (by_key if declared in SILENT else declared)
 
 
 def canonical(media_type: str) -> str:
@@ -73,17 +96,19 @@ def canonical(media_type: str) -> str:
     return JSON if kind.endswith("+json") else ALIASES.get(kind, kind)
 
 
-def charset_of(media_type: str) -> str:
-    """Return the character set that a media type declares, in lower case; empty if it declares none."""
+def parameter_of(media_type: str, name: str) -> str:
+    """Return a parameter of a media type, such as `charset`, in lower case; empty if it is not declared."""
     for parameter in media_type.split(";")[1:]:
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "charset":
+        key, _, value = parameter.partition("=")
+        if key.strip().lower() == name:
             return value.strip().strip('"').lower()
     return ""
 
 
 def sniff(body: bytes) -> str | None:
-    """Return the media type of an image or an array by its first bytes; None for anything else."""
+    """Return the media type of an image, a sound or an array by its first bytes; None for anything else."""
+    if body.startswith(b"RIFF") and body[8:12] == b"WAVE":
+        return WAV
     return NPY if body.startswith(npy.MAGIC) else images.sniff(body)
 
 
@@ -98,14 +123,16 @@ def media_type_of(key: str) -> str:
     return MEDIA_TYPE_BY_SUFFIX.get(suffix, suffix)
 
 
-def _other_image(body: bytes) -> str | None:
-    """Return the media type of an image in an unsupported format, so that an error can name it."""
+def _unsupported(body: bytes) -> str | None:
+    """Return the media type of an image or a sound in an unsupported format, so that an error can name it."""
     if body.startswith((b"GIF87a", b"GIF89a")):
         return "image/gif"
     if body.startswith((b"II*\0", b"MM\0*")):
         return "image/tiff"
     if body.startswith(b"BM") and body[6:10] == bytes(4):
         return "image/bmp"
+    if body.startswith((b"ID3", b"fLaC", b"OggS")):
+        return {b"ID": "audio/mpeg", b"fL": "audio/flac", b"Og": "audio/ogg"}[body[:2]]
     if body[:1] != b"\0" or body[4:8] != b"ftyp":
         return None
-    return {b"avif": "image/avif", b"avis": "image/avif"}.get(body[8:12], "image/heic")
+    return {b"avif": "image/avif", b"avis": "image/avif", b"M4A ": "audio/mp4"}.get(body[8:12], "image/heic")

@@ -53,11 +53,6 @@ class _Format(Record):
         return self.channels * self.bits // 8
 
 
-def is_wav(body: bytes) -> bool:
-    """Return whether a body begins like a WAV file."""
-    return body[:4] == b"RIFF" and body[8:12] == b"WAVE"
-
-
 def decode(body: bytes) -> tuple[Tensor, int]:
     """Return the samples of a WAV file, and their rate.
 
@@ -70,7 +65,7 @@ def decode(body: bytes) -> tuple[Tensor, int]:
         UnreadablePayloadError: the file is not a WAV file, is damaged, or has another form of samples.
         TooLargeError: the sound is too long.
     """
-    if not is_wav(body):
+    if body[:4] != b"RIFF" or body[8:12] != b"WAVE":
         raise UnreadablePayloadError(f"expected a WAV file, got {len(body)} bytes of another format")
     form, data = _parse(memoryview(body))
     frames = len(data) // form.frame_bytes

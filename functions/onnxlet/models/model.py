@@ -18,7 +18,7 @@ from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError, TooLargeError, UnsupportedMediaError
-from onnxlet.limits import MAX_JOINED_BYTES, MAX_LABELS, MAX_TOP_K, deadline, memory
+from onnxlet.limits import MAX_LABELS, MAX_TOP_K, deadline, memory
 from onnxlet.models import batches
 from onnxlet.record import EMPTY, Record
 from onnxlet.tasks.rows import Batch, Images, Labels, Outputs, Parameters, Prediction, Rows
@@ -75,7 +75,7 @@ class Model(Record):
             rows: What a payload was decoded to. Each item is prepared before the next one is decoded, so that no more
                 than one image is in memory in its own size.
             parameters: The checked parameters; `top_k` is the number of labels for each row.
-            only_images: Give labels for images and texts only, and the outputs' values for tensors.
+            only_images: Answer images, texts and sounds only, and give the outputs' values for tensors and tables.
 
         Returns:
             A prediction for each item of `rows`.
@@ -118,8 +118,7 @@ class Model(Record):
 
     def attempt(self, prepared: Sequence[Batch]) -> list[Outputs | OnnxletError]:
         """Return the outputs for each batch, or the error that this batch causes."""
-        at_most_bytes = MAX_JOINED_BYTES if self.task is None else self.task.run_bytes
-        return batches.attempt(self.manifest, self.run, prepared, at_most_bytes)
+        return batches.attempt(self.manifest, self.run, prepared)
 
     def run_all(self, prepared: Sequence[Batch]) -> list[Outputs]:
         """Return the outputs for each batch.
@@ -143,21 +142,23 @@ class Model(Record):
         only_images: bool = False,
     ) -> list[Prediction]:
         """Label the rows of each batch if the model has labels, or let the task answer; raise as `predict` does."""
-        classification = self.manifest.classification
         predictions = list(map(Prediction, prepared, outputs))
-        if classification is None:
-            if self.task is not None:
-                for item in predictions:
-                    if item.batch.context is not None:  # else the client sent tensors, and gets tensors
-                        self.task.answer(item, parameters)
-            return predictions
-        count = min(parameters.get("top_k", DEFAULT_TOP_K), len(classification.labels))
-        scores = self.manifest.class_output()
-        labelled = [item for item in predictions if item.batch.context is not None or not only_images]
-        _check_labels([item.outputs[scores] for item in labelled], count)
-        for item in labelled:
-            item.labels = self._label(item.outputs[scores], count)
+        answered = [item for item in predictions if not only_images or self._is_payload(item.batch)]
+        if self.manifest.classification is not None:
+            count = min(parameters.get("top_k", DEFAULT_TOP_K), len(self.manifest.classification.labels))
+            scores = self.manifest.class_output()
+            _check_labels([item.outputs[scores] for item in answered], count)
+            for item in answered:
+                item.labels = self._label(item.outputs[scores], count)
+        if self.task is not None:
+            for item in answered:
+                if item.batch.context is not None:  # else the client sent tensors, and gets tensors
+                    self.task.answer(item, parameters)
         return predictions
+
+    def _is_payload(self, batch: Batch) -> bool:
+        """Return whether a client sent something that only its task understands, and not tensors or a table."""
+        return batch.is_image or (batch.context is not None and self.manifest.takes() != "table")
 
     def run(self, inputs: Mapping[str, Tensor], outputs: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Run the model on a tensor for each of its inputs.

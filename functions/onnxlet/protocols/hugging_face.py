@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from onnxlet.errors import InvalidRequestError, UnsupportedMediaError, json_word
 from onnxlet.media.json_body import parse_json
-from onnxlet.protocols import payloads, v1
+from onnxlet.protocols import payloads, tables, v1
 from onnxlet.protocols.parameters import parse_parameters
 from onnxlet.record import Record
 from onnxlet.tasks.rows import Prediction, Rows
@@ -72,30 +72,15 @@ def encode(manifest: Manifest, predictions: list[Prediction], question: Question
     return answers if is_list else answers[0]
 
 
-def rows_of_columns(columns: object) -> list[dict[str, Any]]:
-    """Return the rows of a table that is given as a list of values for each column.
-
-    Raises:
-        InvalidRequestError: the columns are not lists of the same length.
-    """
-    if not isinstance(columns, dict) or not columns or not all(isinstance(column, list) for column in columns.values()):
-        raise InvalidRequestError(f"{TABLE}: expected an object with a list for each column, got {json_word(columns)}")
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) != 1:
-        found = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise InvalidRequestError(f"{TABLE}: expected columns of the same length, got {found:.200}")
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
 def _inputs(document: Mapping[str, Any]) -> Any:
     """Return what a request asks about; a table becomes a list of its rows."""
     if document.get(TABLE) is not None:
-        return rows_of_columns(document[TABLE])
+        return tables.rows_of_columns(document[TABLE])
     inputs = document.get(INPUTS)
     if inputs is None or inputs == []:
         raise InvalidRequestError(f"expected {INPUTS}, got {', '.join(document)[:200] or 'nothing'}")
     if isinstance(inputs, dict) and inputs.keys() == {"data"} and isinstance(inputs["data"], dict):
-        return rows_of_columns(inputs["data"])
+        return tables.rows_of_columns(inputs["data"])
     return inputs
 
 

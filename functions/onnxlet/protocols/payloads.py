@@ -9,15 +9,14 @@ from onnxlet.contract import json_tensors
 from onnxlet.errors import (
     InvalidJsonError,
     InvalidRequestError,
-    UnreadablePayloadError,
     UnsupportedMediaError,
     json_word,
 )
 from onnxlet.limits import deadline
-from onnxlet.media import images, media_types
+from onnxlet.media import images, media_types, texts
 from onnxlet.media.json_body import parse_json
 from onnxlet.models.model import Model
-from onnxlet.protocols import v1
+from onnxlet.protocols import tables, v1
 from onnxlet.protocols.reader import Reader
 from onnxlet.record import EMPTY
 from onnxlet.tasks.rows import Batch, Images, Items, Labels, Outputs, Prediction, Rows
@@ -26,16 +25,8 @@ if TYPE_CHECKING:
     from onnxlet.contract.manifest import Manifest
     from onnxlet.media.multipart import Part
 
-TEXT_ENCODINGS = {
-    "": "utf-8-sig",
-    "utf-8": "utf-8-sig",
-    "utf8": "utf-8-sig",
-    "us-ascii": "utf-8-sig",
-    "iso-8859-1": "iso-8859-1",
-    "windows-1252": "cp1252",
-    "utf-16": "utf-16",
-}
-"""Python's names for the character sets of texts."""
+TABLES = frozenset({media_types.JSON, media_types.TEXT, *media_types.TABLES, *media_types.SILENT})
+"""The kinds of payload that are a table if the model takes one."""
 
 
 def predict(model: Model, media_type: str, body: bytes, parameters: Mapping[str, object] = EMPTY) -> list[Any]:
@@ -143,14 +134,29 @@ def _decode_one(reader: Reader, kind: str, body: bytes, media_type: str) -> Iter
     """Decode a payload that is not a form."""
     if kind in images.FORMATS:
         return iter([_decode_image(reader, kind, body)])
+    if kind == media_types.WAV:
+        return iter([reader.sound(body)])
     if kind == media_types.NPY:
         return reader.array(body)
     if kind == media_types.TEXT and not _takes_text(reader.manifest) and media_types.begins_as_json(body):
         kind = media_types.JSON
+    if reader.manifest.takes() == "table" and kind in TABLES:
+        return tables.decode(reader.manifest, kind, body, media_type)
+    return _decode_text_or_json(reader, kind, body, media_type)
+
+
+def _decode_text_or_json(reader: Reader, kind: str, body: bytes, media_type: str) -> Iterator[Rows]:
     if kind == media_types.JSON:
         return v1.parse_rows(reader, _parse_instances(reader.manifest, body))
+    if kind == media_types.JSON_LINES:
+        from onnxlet.media.tables import parse_json_lines  # few clients send them
+
+        return v1.parse_rows(reader, parse_json_lines(body))
     if kind == media_types.TEXT:
         return iter([_decode_text(reader, body, media_type)])
+    if kind in media_types.TABLES:
+        name = reader.manifest.model
+        raise UnsupportedMediaError(f'model "{name}" has no columns: send JSON, or POST /v2/models/{name}/infer')
     raise UnsupportedMediaError(f"expected {', '.join(media_types.MEDIA_TYPES)}, got {kind[:80] or 'no media type'}")
 
 
@@ -168,29 +174,13 @@ def _takes_text(manifest: Manifest) -> bool:
 def _decode_text(reader: Reader, body: bytes, media_type: str) -> Rows:
     """Decode one text, for a task that takes texts or a model whose one input is strings."""
     if reader.manifest.takes() == "text":
-        return Items([_to_text(body, media_type)])
+        return Items([texts.decode(body, media_type)])
     spec = reader.only_input()
     if spec.datatype.name != "BYTES":
         raise UnsupportedMediaError(f'model "{reader.manifest.model}" takes {spec}, not text')
+    text = texts.decode(body, media_type)
     shape = tuple(1 if isinstance(size, str) else size for size in spec.shape or ())
-    text = _to_text(body, media_type)
     return Batch({spec.name: json_tensors.from_values(spec.name, spec.datatype, shape, [text])}, 1 if shape else None)
-
-
-def _to_text(body: bytes, media_type: str) -> str:
-    """Return a body in its declared character set as text.
-
-    Raises:
-        UnsupportedMediaError: the character set is not supported.
-        UnreadablePayloadError: the body is not in it.
-    """
-    charset = media_types.charset_of(media_type)
-    if charset not in TEXT_ENCODINGS:
-        raise UnsupportedMediaError(f"expected text as UTF-8, got the character set {charset[:80]!r}")
-    try:
-        return body.decode(TEXT_ENCODINGS[charset])
-    except UnicodeDecodeError as error:
-        raise UnreadablePayloadError(f"expected text as {charset.upper() or 'UTF-8'}: {error}") from error
 
 
 def _parse_instances(manifest: Manifest, body: bytes) -> list[Any]:

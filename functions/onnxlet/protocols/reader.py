@@ -12,7 +12,7 @@ from onnxlet.limits import MAX_DECODED_BYTES, MAX_INSTANCES, MAX_ROWS, memory
 from onnxlet.media import images
 from onnxlet.models.model import JOINED
 from onnxlet.record import Record
-from onnxlet.tasks.rows import Batch, Images, Rows
+from onnxlet.tasks.rows import Batch, Images, Rows, Sound
 
 if TYPE_CHECKING:
     from onnxlet.contract.declarations import ImagePreprocess
@@ -57,6 +57,18 @@ class Reader(Record):
     def image(self, body: bytes, media_type: str, declaration: ImagePreprocess) -> Images:
         """Decode an image; raise as `images.decode` does."""
         return self._kept(images.decode(body, media_type, declaration, is_whole=self.keeps_size))
+
+    def sound(self, body: bytes) -> Sound:
+        """Decode a WAV file; raise as `sounds.decode` does.
+
+        Raises:
+            UnsupportedMediaError: the model does not take sounds.
+        """
+        from onnxlet.media import sounds  # few models take sounds
+
+        if self.manifest.takes() != "sound":
+            raise UnsupportedMediaError(f'model "{self.manifest.model}" takes a {self.manifest.takes()}, not a sound')
+        return Sound(*sounds.decode(body))
 
     def array(self, body: bytes) -> Iterator[Rows]:
         """Decode a `.npy` file: the model's one input, with or without the dimension of rows, or pixels of images.

@@ -16,6 +16,7 @@ from onnxlet.contract.tensors import Dimension, Tensor, TensorSpec
 from onnxlet.errors import InvalidRequestError, InvalidTensorError, UnreadablePayloadError, json_word
 from onnxlet.limits import MAX_INSTANCES, deadline
 from onnxlet.media import media_types
+from onnxlet.protocols import tables
 from onnxlet.protocols.reader import Reader
 from onnxlet.tasks.rows import Batch, Items, Rows
 
@@ -31,8 +32,8 @@ def parse_rows(reader: Reader, instances: object) -> Iterator[Rows]:
     """Decode a list of instances, each to one row.
 
     For a task that takes texts or rows of a table, an instance is what the task takes. Else it is a nested list for the
-    model's one input, or an object with one for each input by name; for a model of images it may be base64 text,
-    `{"b64": base64 text}` or `{"image_path": URL}`.
+    model's one input, or an object with one for each input by name; for a model of images or sounds it may be base64
+    text, `{"b64": base64 text}` or `{"image_path": URL}`.
 
     Raises:
         InvalidRequestError: not a list of instances.
@@ -41,9 +42,9 @@ def parse_rows(reader: Reader, instances: object) -> Iterator[Rows]:
     """
     if not isinstance(instances, list) or not 0 < len(instances) <= MAX_INSTANCES:
         raise InvalidRequestError(f"instances: expected a list of 1 to {MAX_INSTANCES}, got {_describe(instances)}")
-    if reader.manifest.takes() == "text":
-        return Items(instances).each()
     if reader.manifest.takes() == "table":
+        return tables.rows_of(reader.manifest, instances)
+    if reader.manifest.takes() == "text":
         return iter([Items(instances)])
     return reader.bounded(_parse_row(reader, instance) for instance in instances)
 
@@ -92,9 +93,12 @@ def _parse_row(reader: Reader, instance: object) -> Rows:
     deadline.check()
     manifest = reader.manifest
     if manifest.preprocess is not None:
-        image = _image_bytes(reader, instance)
+        image = _file_bytes(reader, instance)
         if image is not None:
             return _parse_image(reader, image, manifest.preprocess)
+    sound = _file_bytes(reader, instance) if manifest.takes() == "sound" else None
+    if sound is not None:
+        return reader.sound(sound)
     values = _by_name(manifest, instance)
     specs = {spec.name: spec for spec in manifest.inputs}
     has_rows = all(_has_rows(spec) for spec in specs.values())
@@ -120,8 +124,8 @@ def _parse_image(reader: Reader, image: bytes, declaration: ImagePreprocess) -> 
     return first
 
 
-def _image_bytes(reader: Reader, instance: object) -> bytes | None:
-    """Return the image that an instance contains or names; None if the instance is numbers."""
+def _file_bytes(reader: Reader, instance: object) -> bytes | None:
+    """Return the image or the sound that an instance contains or names; None if the instance is numbers."""
     if isinstance(instance, str):
         return decode_base64(instance)
     if isinstance(instance, dict) and instance.keys() == {BASE64}:

@@ -18,6 +18,10 @@ MODULES: dict[str, str] = {
     "fill-mask": "fill_mask:FillMaskTask",
     "question-answering": "question_answering:QuestionAnsweringTask",
     "zero-shot-classification": "zero_shot_classification:ZeroShotClassificationTask",
+    "tabular-classification": "tabular:TabularTask",
+    "tabular-regression": "tabular:TabularTask",
+    "audio-classification": "audio_classification:AudioClassificationTask",
+    "voice-activity-detection": "voice_activity_detection:VoiceActivityDetectionTask",
 }
 """The module of each task that a manifest may declare, and the name of its class, as `module:Class`."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onnxlet.contract.tensors import Tensor
@@ -62,10 +62,6 @@ class Items(Record):
         """The number of values."""
         return len(self.values)
 
-    def each(self) -> Iterator[Items]:
-        """Yield each value as an item of its own, so that a model may run on values of similar sizes together."""
-        return (Items([value]) for value in self.values)
-
 
 class Batch:
     """A tensor for each input of a model: one row, several rows, or values that are not divided into rows.
@@ -82,7 +78,7 @@ class Batch:
         self.rows = rows
         """The number of rows; None if the inputs' first dimension does not count rows."""
         self.is_image = is_image
-        """Whether the client sent images, and not the tensors that they become."""
+        """Whether the client sent images or a sound, and not the tensors that they become."""
         self.context = context
         """Facts about the client's rows that the task needs to answer; None for tensors that the client sent itself."""
 
@@ -103,8 +99,3 @@ class Prediction:
         """The most probable labels of each row; None if the model has no labels."""
         self.answers: list[Any] | None = None
         """The task's JSON document for each of the client's rows; None if labels or the outputs are the answer."""
-
-    @property
-    def truncated(self) -> int:
-        """The number of texts that were longer than the model takes, and were cut."""
-        return len(getattr(self.batch.context, "cut", ()))

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from onnxlet.errors import InferenceError, UnsupportedMediaError
-from onnxlet.limits import MAX_JOINED_BYTES
 from onnxlet.record import EMPTY, Record
 from onnxlet.tasks.rows import Batch, Parameters, Prediction, Rows
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from onnxlet.contract.tensors import Tensor
     from onnxlet.session import Session
     from onnxlet.tasks.parameters import Parser
-    from onnxlet.tasks.tokenizer import Tokenizer
 
 
 class Parts(Record):
@@ -26,15 +24,13 @@ class Parts(Record):
 
     preprocess: Session | None = None
     postprocess: Session | None = None
-    tokenizer: Tokenizer | None = None
-    """The tokenizer of a version that takes texts."""
+    tokenizer: bytes | memoryview | None = None
+    """The file `tokenizer.json`; None if the version has no tokenizer."""
 
 
 class Task:
     """The base of all tasks. A subclass is one task of one loaded version, and safe for threads."""
 
-    run_bytes = MAX_JOINED_BYTES
-    """The size of the inputs that run as one tensor."""
     PARAMETERS: ClassVar[Mapping[str, Parser]] = EMPTY
     """The parameters that a client may send, besides the `top_k` of models with labels."""
 
@@ -64,6 +60,16 @@ class Task:
     def align(self, batches: Sequence[Batch]) -> Sequence[Batch]:
         """Return the batches in shapes that can be joined into one tensor, for instance padded to the same length."""
         return batches
+
+    def run_preprocess(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
+        """Run the task's graph before the model, and return its outputs.
+
+        Raises:
+            InferenceError: there is no such graph, or it fails.
+        """
+        if self.parts.preprocess is None:
+            raise InferenceError(f'model "{self.manifest.model}": no preprocess graph')
+        return self.parts.preprocess.run(inputs, outputs)
 
     def run_postprocess(self, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Sequence[Tensor]:
         """Run the task's graph after the model, and return its outputs.

@@ -19,7 +19,6 @@ EXPOSED = ", ".join(
         "inference-header-content-length",
         "onnxlet-model",
         "onnxlet-seed",
-        "onnxlet-truncated",
         "onnxlet-version",
         "retry-after",
         "server-timing",

@@ -1,6 +1,6 @@
 import pytest
 
-from onnxlet.media.media_types import kind_of, media_type_of
+from onnxlet.media.media_types import kind_of, media_type_of, parameter_of
 
 PNG, JPEG, WEBP = b"\x89PNG\r\n\x1a\n....", b"\xff\xd8\xff....", b"RIFF....WEBP"
 NPY = b"\x93NUMPY\1\0"
@@ -15,6 +15,11 @@ NPY = b"\x93NUMPY\1\0"
         ("a.jfif", "image/jpeg"),
         ("a.webp", "image/webp"),
         ("a.npy", "application/x-npy"),
+        ("a.csv", "text/csv"),
+        ("a.TSV", "text/tab-separated-values"),
+        ("a.jsonl", "application/jsonl"),
+        ("a.ndjson", "application/jsonl"),
+        ("a.wav", "audio/wav"),
         ("a.gif", "gif"),
         ("folder.png/name", "name"),
         ("", ""),
@@ -32,7 +37,11 @@ def test_the_suffix_of_a_key_says_what_it_is(key: str, media_type: str) -> None:
         (JPEG, "application/json", "a.npy", "image/jpeg"),
         (WEBP, "", "noext", "image/webp"),
         (NPY, "multipart/form-data; boundary=x", "a.png.tmp", "application/x-npy"),
+        (b"RIFF....WAVEfmt ", "application/json", "a.mp3", "audio/wav"),
         # then what is declared
+        (b"a,b", "text/csv; header=present", "a.json", "text/csv"),
+        (b"{}", "application/x-ndjson", "a.json", "application/jsonl"),
+        (b"what?", "audio/x-wav", "", "audio/wav"),
         (b"[1]", "text/plain", "a.json", "text/plain"),
         (b"text", "application/vnd.api+json; charset=utf-8", "a.txt", "application/json"),
         (b"text", "IMAGE/JPG", "a.txt", "image/jpeg"),
@@ -49,9 +58,18 @@ def test_the_suffix_of_a_key_says_what_it_is(key: str, media_type: str) -> None:
         (b"GIF89a....", "image/png", "a.png", "image/gif"),
         (b"GIF89a....", "", "noext", "image/gif"),
         (b"GIF89a is a format", "text/plain", "a.gif", "text/plain"),
+        (b"ID3....", "", "a.wav.part", "audio/mpeg"),
+        (b"fLaC....", "application/octet-stream", "", "audio/flac"),
+        (b"OggS....", "", "", "audio/ogg"),
+        (b"\0\0\0\x20ftypM4A ", "", "", "audio/mp4"),
         (b"BMW and others", "", "", ""),
         (b"what?", "application/octet-stream", "a.tar.gz", "gz"),
     ],
 )
 def test_what_a_payload_is(body: bytes, declared: str, key: str, kind: str) -> None:
     assert kind_of(body, declared, key) == kind
+
+
+def test_a_parameter_of_a_media_type_is_found_in_any_case() -> None:
+    media_type = 'Text/CSV; Header=Absent; charset="UTF-8"'
+    assert [parameter_of(media_type, name) for name in ("header", "charset", "boundary")] == ["absent", "utf-8", ""]

@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 
-from onnxlet.errors import InvalidRequestError
 from onnxlet.http import Request
-from onnxlet.protocols.hugging_face import rows_of_columns
 from onnxlet.web.app import App
 from tests.helpers.typical_requests import png
 
@@ -58,13 +56,3 @@ def test_parameters_may_stand_next_to_the_inputs(app: App) -> None:
 def test_a_wrong_request_is_a_4xx_that_says_why(app: App, model: str, body: Any, status: int, problem: str) -> None:
     found, answer = ask(app, model, body)
     assert (found, answer["error"][: len(problem)]) == (status, problem)
-
-
-def test_the_columns_of_a_table_become_rows() -> None:
-    assert rows_of_columns({"a": [1, 2], "b": ["x", None]}) == [{"a": 1, "b": "x"}, {"a": 2, "b": None}]
-
-
-@pytest.mark.parametrize("columns", [[], {}, {"a": 1}, {"a": [1], "b": [1, 2]}])
-def test_columns_that_are_no_table_are_refused(columns: object) -> None:
-    with pytest.raises(InvalidRequestError, match=r"^table: expected "):
-        rows_of_columns(columns)

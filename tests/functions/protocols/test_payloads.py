@@ -79,10 +79,20 @@ class TestMediaTypes:
     def test_json_sent_as_text_is_a_text_for_a_model_of_texts(self, app: App) -> None:
         assert predictions(app, "text", b"[[1]]", "text/plain") == ["[[1]]"]
 
-    @pytest.mark.parametrize("declared", ["application/xml", "text/csv", "application/jsonlines", "application/zip"])
+    @pytest.mark.parametrize("declared", ["application/xml", "audio/mpeg", "video/mp4", "application/zip"])
     def test_another_media_type_is_a_415_that_names_it(self, app: App, declared: str) -> None:
         status, answer = post(app, "/predict/sums", b"[[1, 2, 3]]", declared)
         assert (status, answer["error"].endswith(declared)) == (415, True)
+
+    def test_a_model_without_columns_takes_no_csv(self, app: App) -> None:
+        status, answer = post(app, "/predict/sums", b"1,2,3\n", "text/csv")
+        assert (status, "has no columns" in answer["error"]) == (415, True)
+
+    def test_each_line_of_json_lines_is_an_instance(self, app: App) -> None:
+        body = b"[1, 2, 3]\n[4, 5, 6]\n"
+        assert predictions(app, "sums", body, "application/x-ndjson") == predictions(
+            app, "sums", [[1, 2, 3], [4, 5, 6]]
+        )
 
 
 class TestText:

@@ -1,31 +1,32 @@
 """PyTorch networks: what a recipe declares, and the fitted network with its ONNX export."""
 
+from __future__ import annotations
+
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 
 from onnxlet_publishing.errors import MachineError
 from onnxlet_publishing.graph_builder import OPSET
-from onnxlet_training.networks.feed import PREDICT_ROWS, Batch, Feed
+from onnxlet_training.networks import torch_processes
+from onnxlet_training.networks.feed import Feed
 from onnxlet_training.networks.loop import Loop, count_epochs
+from onnxlet_training.networks.torch_trainer import PREDICT_ROWS, STATE_FILE, Measure, Step, TorchTrainer, descend
 from onnxlet_training.recipe import INPUT, OUTPUT, Array, Dataset, Exportable, Options, Recipe
 
-# PyTorch's own classes, by names that need no import of PyTorch: it takes seconds, and may not be installed.
-Module = Any
-Optimizer = Any
-Tensor = Any
-Measures = Mapping[str, Tensor]
+if TYPE_CHECKING:
+    import torch
 
-Measure = Callable[[Module, Batch], Measures]
-"""Returns the measures of a batch; `module.training` says whether the loss is to be descended."""
-Step = Callable[[Module, list[Optimizer], Batch], Measures]
-"""Takes one training step and returns the losses, one of which is `loss`."""
+
+def _test_features(dataset: Dataset) -> tuple[Array, ...]:
+    """Return the features of the test split as the one input."""
+    return (dataset.test.features,)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Part:
     outputs: tuple[str, ...] = (OUTPUT,)
     submodule: str = ""
     """The path of the part in the network, as `get_submodule` takes it."""
-    examples: Callable[[Dataset], tuple[Array, ...]] = lambda dataset: (dataset.test.features,)
+    examples: Callable[[Dataset], tuple[Array, ...]] = _test_features
     """Returns an array for each input, on which the exported graph must answer as the network does."""
 
 
@@ -46,7 +47,7 @@ class Part:
 class TorchNetwork:
     """A network and how it learns: by default with one Adam that descends the `loss` of `measure`."""
 
-    build: Callable[[Dataset], Module]
+    build: Callable[[Dataset], torch.nn.Module]
     """Builds the network; PyTorch is imported only then."""
     measure: Measure
     """Returns the measures of a batch, one of which is `loss`; in validation they are averaged over the rows."""
@@ -55,25 +56,19 @@ class TorchNetwork:
     learning_rate: float = 1e-3
     max_gradient: float | None = None
     """The norm to which larger gradients are clipped; None never clips."""
-    optimizers: Callable[[Module], list[Optimizer]] | None = None
+    optimizers: Callable[[torch.nn.Module], list[torch.optim.Optimizer]] | None = None
     step: Step | None = None
     """Trains on one batch and returns its losses, if descending one loss is not enough."""
     framework: str = "torch"
 
-    def fit(self, recipe: Recipe, dataset: Dataset, options: Options, folder: Path, console: Console) -> "FittedTorch":
+    def fit(self, recipe: Recipe, dataset: Dataset, options: Options, folder: Path, console: Console) -> FittedTorch:
         """Train; the result depends on the seed and the kind of machine only.
 
         Raises:
             MachineError: PyTorch is not installed, or `--gpu` was given and there is no GPU.
             InterruptedRunError: the process was asked to end, and has saved a checkpoint.
         """
-        try:
-            import torch
-        except ImportError as error:
-            raise MachineError("this recipe needs PyTorch: pip install torch==2.13.0 onnxscript") from error
-        from onnxlet_training.networks import torch_processes
-        from onnxlet_training.networks.torch_trainer import STATE_FILE, TorchTrainer
-
+        torch = _import_torch()
         if options.needs_gpu and not torch.cuda.is_available():
             raise MachineError("--gpu: PyTorch finds no GPU")
         torch.manual_seed(options.seed)
@@ -90,16 +85,14 @@ class TorchNetwork:
         module.load_state_dict(trainer.best)
         return FittedTorch(module.cpu().eval(), self.parts, state.history, state.best_epoch, state.duration_s, job.rank)
 
-    def _optimizers(self, module: Module) -> list[Optimizer]:
+    def _optimizers(self, module: torch.nn.Module) -> list[torch.optim.Optimizer]:
         import torch
 
-        if self.optimizers:
-            return self.optimizers(module)
-        return [torch.optim.Adam(module.parameters(), self.learning_rate)]
+        return (
+            self.optimizers(module) if self.optimizers else [torch.optim.Adam(module.parameters(), self.learning_rate)]
+        )
 
-    def _descend(self, module: Module, optimizers: list[Optimizer], batch: Batch) -> Measures:
-        from onnxlet_training.networks.torch_trainer import descend
-
+    def _descend(self, module: torch.nn.Module, optimizers: list[torch.optim.Optimizer], batch: Any) -> Any:
         measures = self.measure(module, batch)
         descend(module, optimizers[0], measures["loss"], self.max_gradient)
         return measures
@@ -109,7 +102,7 @@ class TorchNetwork:
 class FittedTorch:
     """A PyTorch network with the weights of its best epoch."""
 
-    module: Module
+    module: torch.nn.Module
     parts: tuple[Part, ...]
     history: dict[str, list[float]]
     best_epoch: int
@@ -126,10 +119,10 @@ class FittedTorch:
 
     def exportables(self, dataset: Dataset) -> list[Exportable]:
         """Return the graphs that the network declares."""
-        return [self._exportable(part, part.examples(dataset)) for part in self.parts]
+        return [self._exportable(part, dataset) for part in self.parts]
 
-    def _exportable(self, part: Part, examples: tuple[Array, ...]) -> Exportable:
-        module = self.module.get_submodule(part.submodule)
+    def _exportable(self, part: Part, dataset: Dataset) -> Exportable:
+        module, examples = self.module.get_submodule(part.submodule), part.examples(dataset)
         return Exportable(
             suffix=part.suffix,
             inputs=dict(zip(part.inputs, examples, strict=True)),
@@ -138,7 +131,7 @@ class FittedTorch:
         )
 
 
-def _run(module: Module, inputs: tuple[Array, ...]) -> list[Array]:
+def _run(module: torch.nn.Module, inputs: tuple[Array, ...]) -> list[Array]:
     """Return the outputs for all rows, computed some rows at a time."""
     import torch
 
@@ -152,7 +145,7 @@ def _run(module: Module, inputs: tuple[Array, ...]) -> list[Array]:
     return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
-def _write_onnx(module: Module, part: Part, examples: tuple[Array, ...], path: Path) -> None:
+def _write_onnx(module: torch.nn.Module, part: Part, examples: tuple[Array, ...], path: Path) -> None:
     """Export with a free first axis and with the weights inside the file."""
     import torch
 
@@ -172,3 +165,11 @@ def _write_onnx(module: Module, part: Part, examples: tuple[Array, ...], path: P
     )
     assert program is not None, "the dynamo exporter returns a program"
     program.save(path, external_data=False)
+
+
+def _import_torch() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise MachineError("this recipe needs PyTorch: pip install torch==2.13.0 onnxscript") from error
+    return torch

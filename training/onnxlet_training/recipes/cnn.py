@@ -1,16 +1,23 @@
 """The recipe cnn: handwritten digits, with a convolutional PyTorch network."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onnxlet.contract.declarations import ImagePreprocess
-from onnxlet_training.networks.feed import Batch
-from onnxlet_training.networks.torch_network import Measures, Module, TorchNetwork
+from onnxlet_training.networks.torch_network import TorchNetwork
+from onnxlet_training.networks.torch_trainer import Batch
 from onnxlet_training.recipe import Dataset, Examples, Images, Recipe
 from onnxlet_training.recipes import digits, mnist
 from onnxlet_training.source import Source
 from onnxlet_training.tasks.classification import ClassificationTask
+
+if TYPE_CHECKING:
+    import torch
 
 
 def load_grey(source: Source) -> Examples:
@@ -29,7 +36,7 @@ def augment(images: Images, random: np.random.Generator) -> Images:
     return np.repeat(digits.augment(images[..., :1], random), 3, axis=3)
 
 
-def build(dataset: Dataset) -> Module:
+def build(dataset: Dataset) -> torch.nn.Module:
     """Build two padded convolutions with pooling, then two dense layers; the input is (batch, 3, 28, 28)."""
     from torch import nn
 
@@ -47,7 +54,7 @@ def build(dataset: Dataset) -> Module:
     )
 
 
-def measure(module: Module, batch: Batch) -> Measures:
+def measure(module: torch.nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
     """Return cross-entropy and accuracy."""
     import torch
 

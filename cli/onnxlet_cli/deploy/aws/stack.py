@@ -76,7 +76,11 @@ def find_stack(client: Any, name: str) -> Stack | None:
 
 
 def find_resources(client: Any, name: str, kind: str) -> dict[str, str]:
-    """Return the resources of one type in a stack, physical names by logical names; raises as `find_stack`."""
+    """Return the resources of one type in a stack: physical names by logical names.
+
+    Raises:
+        AccountError, ServiceError: CloudFormation refuses the request.
+    """
     return {
         item["LogicalResourceId"]: item["PhysicalResourceId"]
         for item in list_resources(client, name)
@@ -92,7 +96,11 @@ def list_resources(client: Any, name: str) -> list[dict[str, Any]]:
 
 
 def check_tags(tags: Mapping[str, str]) -> None:
-    """Raise a UsageError for tags that AWS would refuse in the middle of a deployment."""
+    """Refuse tags that AWS would refuse in the middle of a deployment.
+
+    Raises:
+        UsageError: a tag has the wrong form, or there are too many.
+    """
     for key, value in tags.items():
         if not TAG_KEY.fullmatch(key) or key.lower().startswith("aws:") or not TAG_VALUE.fullmatch(value):
             raise UsageError(

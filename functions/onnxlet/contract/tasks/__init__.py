@@ -22,6 +22,10 @@ FAMILIES = {
     "fill-mask": "texts",
     "question-answering": "texts",
     "zero-shot-classification": "texts",
+    "tabular-classification": "tables",
+    "tabular-regression": "tables",
+    "audio-classification": "sounds",
+    "voice-activity-detection": "sounds",
 }
 """The module of this package with the declaration of each task that a manifest may name."""
 
