@@ -15,8 +15,8 @@ from onnxlet.contract.tensors import DATATYPES, DataType
 from onnxlet_publishing import picture_geometry
 from onnxlet_publishing.graph_builder import GraphBuilder, Shape
 
-PILLOW_CUBIC, OPENCV_CUBIC = -0.5, -0.75
-"""The parameter of the bicubic filter with and without antialiasing."""
+CUBIC = -0.5
+"""The parameter of Pillow's and torchvision's bicubic filter with antialiasing."""
 
 Step = tuple[str, tuple[str, ...], str, dict[str, Any]]
 """An operator, its inputs after the first, the name of its result and its attributes."""
@@ -98,14 +98,10 @@ def _add_resize(graph: GraphBuilder, declaration: ImagePreprocess, size: str) ->
     """Add the nodes that resize "planes": UINT8 with antialiasing, else FP32, which ONNX Runtime would not round."""
     graph.add("Shape", "planes", result="batch_and_channels", start=0, end=2)
     whole = graph.add("Concat", "batch_and_channels", size, result="size", axis=0)
-    is_cubic = declaration.resampling == "bicubic"
-    mode: dict[str, Any] = {"mode": "cubic" if is_cubic else "linear"}
-    if is_cubic:
-        mode["cubic_coeff_a"] = PILLOW_CUBIC if declaration.antialias else OPENCV_CUBIC
-    if declaration.antialias:
-        # At the border the filter is cut off and its weights are normalised again, as in Pillow and torchvision.
-        filtering = {"antialias": 1, "exclude_outside": 1}
-        return graph.add("Resize", "planes", "", "", whole, result="resized", **mode, **filtering)
-    exact = graph.add("Cast", "planes", to=TensorProto.FLOAT)
-    resized = graph.add("Round", graph.add("Resize", exact, "", "", whole, **mode))
-    return graph.add("Clip", resized, graph.constant(0), graph.constant(255)) if is_cubic else resized
+    if not declaration.antialias:
+        exact = graph.add("Cast", "planes", to=TensorProto.FLOAT)
+        return graph.add("Round", graph.add("Resize", exact, "", "", whole, mode="linear"))
+    cubic = {"mode": "cubic", "cubic_coeff_a": CUBIC}
+    mode: dict[str, Any] = cubic if declaration.resampling == "bicubic" else {"mode": "linear"}
+    # At the border the filter is cut off and its weights are normalised again, as in Pillow and torchvision.
+    return graph.add("Resize", "planes", "", "", whole, result="resized", antialias=1, exclude_outside=1, **mode)

@@ -42,7 +42,7 @@ def to_array(tensor: Tensor) -> "np.ndarray[Any, Any]":
 
 
 def decode(data: bytes, declaration: ImagePreprocess = GREY, media_type: str = "image/png") -> "np.ndarray[Any, Any]":
-    return to_array(decode_image(data, media_type, declaration))
+    return to_array(decode_image(data, media_type, declaration)[0])
 
 
 # how a camera that was held so stores the upright pixels

@@ -77,7 +77,7 @@ class ImagePreprocess(Record):
     resampling: str = "bilinear"
     """`bilinear` or `bicubic`."""
     antialias: bool = True
-    """Whether shrinking averages all pixels, as Pillow and torchvision do. OpenCV skips pixels."""
+    """Whether shrinking averages all pixels, as Pillow and torchvision do. OpenCV's bilinear resampling does not."""
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
         """Return the width and height to which an image is resized, before it is padded or cropped.
@@ -175,6 +175,8 @@ def _parse_colours(document: Document, channels: int) -> dict[str, Any]:
         fields["resampling"] = document.choice("resampling", RESAMPLINGS)
     if has("antialias"):
         fields["antialias"] = document.boolean("antialias")
+        if not fields["antialias"] and fields.get("resampling") == "bicubic":
+            raise document.error("antialias", "true for bicubic resampling")
     return fields
 
 

@@ -52,8 +52,9 @@ def saliency(model: Model, pixels: Tensor, runs: Runs) -> Tensor:
 
     declaration = model.manifest.preprocess
     assert declaration is not None, "the caller has checked it"
-    size = (declaration.width, declaration.height)
-    image = to_image(pixels).resize(size, Image.Resampling.BILINEAR)
+    image = to_image(pixels)
+    size = declaration.resized(*image.size)
+    image = image.resize(size, Image.Resampling.BILINEAR)
     background = Image.new(image.mode, size, blank(image))
     source = random.Random(SEED)  # noqa: S311 - to repeat, not to keep a secret
     total = Image.new("F", size)

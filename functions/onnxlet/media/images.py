@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -10,31 +11,15 @@ from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import OnnxletError, UnreadablePayloadError, UnsupportedMediaError
 from onnxlet.limits import memory
 from onnxlet.media import image_colours, image_headers
+from onnxlet.media.image_resizing import KEPT_BYTES, STRIP_BYTES, Resizing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from PIL import Image
 
     from onnxlet.media.image_headers import ImageFile
 
 FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
 """The supported media types with Pillow's names of the formats; Pillow tries no other format."""
-
-STRIP_PIXELS = 256 * 1024
-"""The pixels of a large image that are converted at a time: a conversion takes 4 bytes for each pixel."""
-
-STRIP_BYTES = 32 * STRIP_PIXELS
-"""The memory for one strip: up to six copies of it, and blocks that the C library has not returned yet."""
-
-MAX_KEPT_PIXELS = 512 * 512
-"""The pixels from which an image is resized here, if the model takes fewer; the preprocess graph resizes others.
-
-A browser resizes these with the same graph.
-"""
-
-KEPT_BYTES = 40
-"""The memory for each pixel of a preprocess graph's input: published graphs cast all pixels to FP32 first."""
 
 
 def prepare() -> None:
@@ -64,16 +49,21 @@ def sniff(body: bytes) -> str | None:
     return "image/webp" if image_headers.is_webp(body) else None
 
 
-def decode(body: bytes, media_type: str, declaration: ImagePreprocess, *, is_whole: bool = False) -> Tensor:
-    """Decode an image to UINT8 (1, height, width, channels), upright and with the declared number of channels.
+def decode(
+    body: bytes, media_type: str, declaration: ImagePreprocess, *, is_whole: bool = False
+) -> tuple[Tensor, tuple[int, int]]:
+    """Decode an image, upright and with the declared number of channels.
 
-    Transparent pixels become white. A large image is resized to the model's size, as Pillow's `BILINEAR` does it.
+    Transparent pixels become white. A large image is resized to the size that the preprocess graph would give it.
 
     Args:
         body: The file.
         media_type: The media type of the file.
         declaration: The size and the channels that the model takes.
         is_whole: Whether to keep all pixels of a large image, too.
+
+    Returns:
+        The pixels, UINT8 (1, height, width, channels), and the image's own height and width.
 
     Raises:
         UnsupportedMediaError: the media type is not supported, or this function was packaged without Pillow.
@@ -85,59 +75,70 @@ def decode(body: bytes, media_type: str, declaration: ImagePreprocess, *, is_who
     if media_type not in FORMATS:
         raise UnsupportedMediaError(f"expected {', '.join(FORMATS)}, got {media_type[:80] or 'no media type'}")
     file = image_headers.parse(body, media_type)
-    size = (file.width, file.height) if is_whole else _size(file, declaration)
+    is_turned = file.orientation >= 5
+    own = (file.height, file.width) if is_turned else (file.width, file.height)
+    resizing = Resizing.of(declaration, own)
+    if is_whole or resizing is None:
+        resizing = Resizing(own)
     memory.count_pixels(file.pixels)
-    with memory.taken(_decoding_bytes(file, len(body), size)):
+    with memory.taken(_decoding_bytes(file, len(body), resizing.size)):
         try:
-            image = _read(file, media_type, CHANNELS[declaration.channels], size)
+            image = _read(file, media_type, CHANNELS[declaration.channels], resizing)
         except (OnnxletError, MemoryError):
             raise
         except Exception as error:  # Pillow's errors for damaged data have no other common base
             raise UnreadablePayloadError(f"the {media_type} is damaged: {error}") from error
     shape = (1, image.height, image.width, declaration.channels)
-    return Tensor(DATATYPES["UINT8"], shape, memoryview(image.tobytes()))
+    return Tensor(DATATYPES["UINT8"], shape, memoryview(image.tobytes())), own[::-1]
 
 
 def shrunk(pixels: Tensor, declaration: ImagePreprocess) -> Tensor:
-    """Resize large images to the model's size, as `decode` does; without Pillow leave that to the preprocess graph.
+    """Resize large images as `decode` does; without Pillow leave that to the preprocess graph.
 
     Args:
         pixels: UINT8 (batch, height, width, channels).
         declaration: The size and the channels that the model takes.
     """
-    count, height, width, channels = pixels.shape
-    size = declaration.width, declaration.height
-    if not _is_shrunk(pixels, declaration):
+    resizing = _resizing(pixels, declaration)
+    if resizing is None:
         return pixels
     from PIL import Image
 
+    count, height, width, channels = pixels.shape
     mode, size_bytes = CHANNELS[channels], height * width * channels
     made = bytearray()
     for index in range(count):
         data = bytes(pixels.buffer[index * size_bytes : (index + 1) * size_bytes])
         image = Image.frombytes(mode, (width, height), data)
-        made += _shrunk(image, lambda strip: strip, mode, size, is_turned=False).tobytes()
-    return Tensor(pixels.datatype, (count, size[1], size[0], channels), memoryview(made))
+        made += resizing.apply(image, lambda strip: strip, mode, is_turned=False).tobytes()
+    return Tensor(pixels.datatype, (count, *resizing.size[::-1], channels), memoryview(made))
 
 
 def resizing_bytes(pixels: Tensor, declaration: ImagePreprocess) -> int:
     """Return the memory that `shrunk` and the preprocess graph take for images, without the images themselves."""
+    resizing = _resizing(pixels, declaration)
+    if resizing is None:
+        return graph_bytes(pixels, declaration)
     count, height, width, channels = pixels.shape
-    if not _is_shrunk(pixels, declaration):
-        return KEPT_BYTES * count * height * width
     one = (channels + 2 * image_headers.PIXEL_BYTES) * height * width + STRIP_BYTES
-    return one + KEPT_BYTES * count * declaration.height * declaration.width
+    return one + KEPT_BYTES * count * math.prod(resizing.size)
 
 
-def _is_shrunk(pixels: Tensor, declaration: ImagePreprocess) -> bool:
+def graph_bytes(pixels: Tensor, declaration: ImagePreprocess) -> int:
+    """Return the memory that the preprocess graph takes for images, without the images and the model's input."""
+    count, height, width, _ = pixels.shape
+    resized = math.prod(declaration.resized(max(1, width), max(1, height)))
+    return KEPT_BYTES * count * (height * width + resized * (declaration.fit == "crop"))
+
+
+def _resizing(pixels: Tensor, declaration: ImagePreprocess) -> Resizing | None:
+    """Return how images are resized before the preprocess graph; None for small images, or without Pillow."""
     _, height, width, _ = pixels.shape
-    if height * width <= max(MAX_KEPT_PIXELS, declaration.height * declaration.width):
-        return False
     try:
         require_pillow()
     except UnsupportedMediaError:
-        return False
-    return True
+        return None
+    return Resizing.of(declaration, (width, height))
 
 
 def encode_png(images: Tensor) -> list[bytes]:
@@ -165,14 +166,6 @@ def encode_png(images: Tensor) -> list[bytes]:
     return files
 
 
-def _size(file: ImageFile, declaration: ImagePreprocess) -> tuple[int, int]:
-    """Return the width and height that an image is resized to, before it is turned upright."""
-    if file.pixels <= max(MAX_KEPT_PIXELS, declaration.width * declaration.height):
-        return file.width, file.height
-    size = declaration.width, declaration.height
-    return size if file.orientation < 5 else size[::-1]
-
-
 def _decoding_bytes(file: ImageFile, body_bytes: int, size: tuple[int, int]) -> int:
     """Return the most memory that decoding takes: the file, its pixels, a strip of them, and the resized image."""
     between = min(size[0] * file.height, file.width * size[1])
@@ -185,8 +178,8 @@ def _decoding_bytes(file: ImageFile, body_bytes: int, size: tuple[int, int]) -> 
     )
 
 
-def _read(file: ImageFile, media_type: str, mode: str, size: tuple[int, int]) -> Image.Image:
-    """Decode a file to an upright image of a mode; `size` is its width and height before it is turned."""
+def _read(file: ImageFile, media_type: str, mode: str, resizing: Resizing) -> Image.Image:
+    """Decode a file to an upright image of a mode."""
     from io import BytesIO
 
     from PIL import Image
@@ -201,7 +194,7 @@ def _read(file: ImageFile, media_type: str, mode: str, size: tuple[int, int]) ->
         if file.bit_depth == 16 and image.mode == "RGB" and "transparency" in image.info:
             image_colours.key_on_white(image, b"".join(file.parts))
         to_mode = image_colours.converter(image, file.bit_depth, mode)
-        return _turned(_shrunk(image, to_mode, mode, size, is_turned=file.orientation >= 5), file.orientation)
+        return _turned(resizing.apply(image, to_mode, mode, is_turned=file.orientation >= 5), file.orientation)
 
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:
@@ -218,34 +211,3 @@ def _turned(image: Image.Image, orientation: int) -> Image.Image:
         8: Transpose.ROTATE_90,
     }.get(orientation)
     return image if method is None else image.transpose(method)
-
-
-def _shrunk(
-    image: Image.Image,
-    to_mode: Callable[[Image.Image], Image.Image],
-    mode: str,
-    size: tuple[int, int],
-    *,
-    is_turned: bool,
-) -> Image.Image:
-    """Convert an image strip by strip, and resize it as Pillow resizes a whole image: along one axis, then the other.
-
-    The axis that shrinks more comes first, which makes the smaller intermediate image; if both shrink alike, the width
-    of the upright image comes first. Pillow mostly chooses the same; otherwise a pixel may differ by 1 of 255, because
-    Pillow rounds after each axis.
-    """
-    from PIL import Image
-    from PIL.Image import Resampling
-
-    (width, height), (to_width, to_height) = image.size, size
-    by_width = width * to_height > height * to_width or (width * to_height == height * to_width and not is_turned)
-    made = Image.new(mode, (to_width, height) if by_width else (width, to_height))
-    thickness = max(1, STRIP_PIXELS // (width if by_width else height))
-    for start in range(0, height if by_width else width, thickness):
-        if by_width:
-            strip = to_mode(image.crop((0, start, width, min(start + thickness, height))))
-            made.paste(strip.resize((to_width, strip.height), Resampling.BILINEAR), (0, start))
-        else:
-            strip = to_mode(image.crop((start, 0, min(start + thickness, width), height)))
-            made.paste(strip.resize((strip.width, to_height), Resampling.BILINEAR), (start, 0))
-    return made.resize(size, Resampling.BILINEAR)

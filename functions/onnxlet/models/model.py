@@ -106,11 +106,12 @@ class Model(Record):
             return batch
         from onnxlet.media import images  # few models take images
 
-        count, height, width, _ = rows.pixels.shape
-        with memory.taken(images.KEPT_BYTES * count * height * width):
+        if self.manifest.preprocess is None:
+            raise InferenceError(f'model "{self.manifest.model}" has no image preprocessing')
+        with memory.taken(images.graph_bytes(rows.pixels, self.manifest.preprocess)):
             inputs = self.to_inputs(rows.pixels)
         memory.take(JOINED * sum(tensor.buffer.nbytes for tensor in inputs.values()))
-        return Batch(inputs, count, is_image=True, context=rows.own_sizes())
+        return Batch(inputs, rows.rows, is_image=True, context=rows.own_sizes())
 
     def align(self, prepared: Sequence[Batch]) -> Sequence[Batch]:
         """Return batches in shapes that can run as one tensor, if the task can change them."""

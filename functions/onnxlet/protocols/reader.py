@@ -56,7 +56,8 @@ class Reader(Record):
 
     def image(self, body: bytes, media_type: str, declaration: ImagePreprocess) -> Images:
         """Decode an image; raise as `images.decode` does."""
-        return self._kept(images.decode(body, media_type, declaration, is_whole=self.keeps_size))
+        pixels, size = images.decode(body, media_type, declaration, is_whole=self.keeps_size)
+        return self._kept(pixels, (size,))
 
     def sound(self, body: bytes) -> Sound:
         """Decode a WAV file; raise as `sounds.decode` does.
@@ -120,13 +121,14 @@ class Reader(Record):
         for part in _split(pixels) if spec.shape is not None and spec.shape[:1] == (1,) else [pixels]:
             with memory.taken(images.resizing_bytes(part, declaration)):
                 shrunk = part if self.keeps_size else images.shrunk(part, declaration)
-            yield self._kept(shrunk)
+            count, height, width, _ = part.shape
+            yield self._kept(shrunk, ((height, width),) * count)
 
-    def _kept(self, pixels: Tensor) -> Images:
-        """Count the memory of pixels that stay as long as the request."""
+    def _kept(self, pixels: Tensor, sizes: tuple[tuple[int, int], ...]) -> Images:
+        """Return images of these own sizes, and count the memory of pixels that stay as long as the request."""
         if self.keeps_size:
             memory.take(JOINED * pixels.buffer.nbytes)
-        return Images(pixels)
+        return Images(pixels, sizes)
 
 
 def _batches(tensor: Tensor, spec: TensorSpec) -> list[Batch]:

@@ -42,7 +42,8 @@ NEWER = [
     {"fit": "letterbox", "pad_value": 114.0},
     {"fit": "pad", "pad_value": 0.5},
     {"fit": "crop", "shorter_side": 36, "margins": "even"},
-    {"colours": "BGR", "resampling": "bicubic", "antialias": False},
+    {"colours": "BGR", "resampling": "bicubic"},
+    {"antialias": False},
 ]
 
 
@@ -74,6 +75,7 @@ def test_a_declaration_without_newer_fields_is_stored_as_before() -> None:
         ({"channels": 1, "colours": "BGR"}, "colours: expected one of RGB, got 'BGR'"),
         ({"resampling": "nearest"}, "resampling: expected one of bilinear, bicubic, got 'nearest'"),
         ({"antialias": 1}, "antialias: expected true or false, got 1"),
+        ({"antialias": False, "resampling": "bicubic"}, "antialias: expected true for bicubic resampling, got False"),
     ],
     ids=str,
 )
