@@ -144,8 +144,8 @@ def answers(registry: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     """What each cloud answers to `EXCHANGES` and `WITHOUT_BODY`."""
     logs, found = tmp_path_factory.mktemp("logs"), {}
     for cloud in ("aws", "gcp"):
-        with serve(cloud, LocalSettings(registry, "digits", 0), log=logs / f"{cloud}.log") as server:
-            found[cloud] = [send(server.url, exchange) for exchange in EXCHANGES + WITHOUT_BODY]
+        with serve(cloud, LocalSettings(registry, "digits", 0), log=logs / f"{cloud}.log") as served_at:
+            found[cloud] = [send(served_at, exchange) for exchange in EXCHANGES + WITHOUT_BODY]
     return found
 
 
@@ -184,10 +184,10 @@ def test_behind_awss_own_emulator_the_bytes_are_the_same(
 
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
 def test_head_says_how_long_the_answer_to_get_is(cloud: str, tmp_path: Path) -> None:
-    with serve(cloud, LocalSettings(tmp_path.as_uri(), None, 0), log=tmp_path / "log") as server:
+    with serve(cloud, LocalSettings(tmp_path.as_uri(), None, 0), log=tmp_path / "log") as served_at:
         lengths = []
         for method in ("GET", "HEAD"):
-            connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
+            connection = http.client.HTTPConnection(urlsplit(served_at).netloc, timeout=60)
             connection.request(method, "/v2")
             reply = connection.getresponse()
             lengths.append(reply.headers.get_all("content-length"))
@@ -228,13 +228,13 @@ def test_a_file_dropped_into_the_inbox_is_answered_in_the_outbox(cloud: str, sch
     publish(Registry(open_store(url, create=True)), graphs.digits_candidate())
     inbox = tmp_path / "inbox"
     settings = LocalSettings(url, "digits", 0, inbox)
-    with serve(cloud, settings, log=tmp_path / "log") as server:
+    with serve(cloud, settings, log=tmp_path / "log") as served_at:
         (inbox / "a folder").mkdir()
         (inbox / "a folder/photo 100%.png").write_bytes(png())
         (inbox / "broken.png").write_bytes(b"I am no image")
         results = await_results(tmp_path / "outbox", 2)
         reference = json.dumps({"image_path": f"{scheme}://inbox/a folder/photo 100%.png"}).encode()
-        status, _, body = send(server.url, Exchange("POST", "/predict", 200, reference, JSON))
+        status, _, body = send(served_at, Exchange("POST", "/predict", 200, reference, JSON))
     assert (status, json.loads(body)["predictions"]) == (
         200,
         results[f"{scheme}://inbox/a folder/photo 100%.png"]["predictions"],

@@ -12,7 +12,8 @@ import botocore.loaders
 import pytest
 from botocore import xform_name
 
-from onnxlet_cli.cost import Extras, estimate
+from onnxlet_cli.cost.monthly import estimate
+from onnxlet_cli.cost.offers import Extras
 from tests.helpers import aws_model, gcloud_commands
 
 ROOT = Path(__file__).parents[1]

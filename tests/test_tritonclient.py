@@ -36,8 +36,8 @@ def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     candidates = [graphs.candidate(NAMES[row.name], graphs.identity(row.onnx)) for row in DATATYPES.values()]
     candidates.append(graphs.candidate("two", graphs.two_inputs()))
     publish_all(Registry(open_store(url, create=True)), candidates)
-    with serve(request.param, LocalSettings(url, "two", 0), log=folder / "log") as server:
-        client = InferenceServerClient(server.url.removeprefix("http://"))
+    with serve(request.param, LocalSettings(url, "two", 0), log=folder / "log") as served_at:
+        client = InferenceServerClient(served_at.removeprefix("http://"))
         yield client
         client.close()
 

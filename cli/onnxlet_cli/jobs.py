@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 from onnxlet.errors import OnnxletError
 from onnxlet.registry.registry import Registry
@@ -16,13 +17,13 @@ from onnxlet_training.jobs.job import CHECKPOINTS, Job
 from onnxlet_training.jobs.vertex import Vertex
 from onnxlet_training.networks.processes import is_first
 
-CLOUDS = ("sagemaker", "vertex")
+CLOUDS = {"sagemaker": "SageMaker", "vertex": "Vertex AI"}
 
 STORAGE = ("s3://", "gs://")
 """The schemes that a machine in a cloud can reach; it cannot reach a folder of this machine."""
 
-Report = Callable[[str], None]
-"""Receives a line about the job."""
+Follow = Callable[[Callable[[str], None]], object]
+"""Follows a job to its end, and reports its progress line by line."""
 
 VERTEX_ENDPOINT = "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM"
 """Google's own variable for a Vertex AI at another address, for example a private one."""
@@ -35,9 +36,8 @@ class Account:
     role: str = ""
     """The job's identity: the ARN of a role for SageMaker, the address of a service account for Vertex AI."""
     project: str = ""
-    """The project, for Vertex AI."""
+    """The project and its region, for Vertex AI."""
     region: str = ""
-    """The region, for Vertex AI."""
 
 
 def cloud_job(recipe: str, chosen: Mapping[str, object], image: str, output_url: str) -> Job:
@@ -52,13 +52,9 @@ def cloud_job(recipe: str, chosen: Mapping[str, object], image: str, output_url:
         raise UsageError("--output: expected an s3:// or gs:// URL for the checkpoints and the report")
     if not str(chosen.get("registry") or "").startswith(STORAGE):
         raise UsageError("--registry: expected an s3:// or gs:// registry, which the job can reach")
-    parameters = {name: _text(value) for name, value in chosen.items() if value is not None and value is not False}
+    given = {name: value for name, value in chosen.items() if value is not None and value is not False}
+    parameters = {name: "true" if value is True else str(value) for name, value in given.items()}
     return Job(recipe, parameters, image, output_url)
-
-
-def _text(value: object) -> str:
-    """Return an option's value as a hyperparameter, which is always a string."""
-    return "true" if value is True else str(value)
 
 
 def check_places(registry: Registry, model: str, alias: str | None, environment: Mapping[str, str]) -> None:
@@ -84,13 +80,7 @@ def check_places(registry: Registry, model: str, alias: str | None, environment:
 
 
 def run_job(cloud: str, job: Job, account: Account, *, json: bool = False) -> None:
-    """Submit a job and follow it to its end; the job itself publishes.
-
-    Args:
-        cloud: `sagemaker` or `vertex`.
-        job: The job.
-        account: The account that runs it.
-        json: Whether to print the finished job as JSON, and its progress on the error stream.
+    """Submit a job and follow it to its end; the job itself publishes. JSON moves the progress to the error stream.
 
     Raises:
         UsageError: The cloud is unknown.
@@ -101,36 +91,28 @@ def run_job(cloud: str, job: Job, account: Account, *, json: bool = False) -> No
     job = replace(job, environment=storage_variables(job.parameters["registry"]))
     if cloud == "sagemaker":  # boto3 itself reads only AWS_DEFAULT_REGION
         job = replace(job, region=job.region or os.environ.get("AWS_REGION"))
-    run = _run_on_sagemaker if cloud == "sagemaker" else _run_on_vertex
-    name = run(job, account, output.print_note if json else output.print_line)
+    name, follow, stop = (_submit_to_sagemaker if cloud == "sagemaker" else _submit_to_vertex)(job, account)
+    report = output.print_note if json else output.print_line
+    report(f"{CLOUDS[cloud]} runs {name}")
+    try:
+        follow(report)
+    except KeyboardInterrupt:
+        output.print_warning(f"{name} still runs and costs money; to stop it: {stop} {name}")
+        raise
     line = f"{name} is done; its version is in {job.parameters['registry']}"
     output.show({"cloud": cloud, "name": name, **asdict(job)}, line, json=json)
 
 
-def _run_on_sagemaker(job: Job, account: Account, report: Report) -> str:
+def _submit_to_sagemaker(job: Job, account: Account) -> tuple[str, Follow, str]:
+    """Return the job's name, how to follow it, and the command that stops it."""
     name = sagemaker.submit(job, account.role)
-    report(f"SageMaker runs {name}")
-    try:
-        sagemaker.follow(job, name, report)
-    except KeyboardInterrupt:
-        _warn_of_costs(name, f"aws sagemaker stop-training-job --training-job-name {name}")
-        raise
-    return name
+    return name, partial(sagemaker.follow, job, name), "aws sagemaker stop-training-job --training-job-name"
 
 
-def _run_on_vertex(job: Job, account: Account, report: Report) -> str:
+def _submit_to_vertex(job: Job, account: Account) -> tuple[str, Follow, str]:
+    """Return the job's name, how to follow it, and the command that stops it."""
     identity = find_identity()
     token = None if identity is None else identity.token
     vertex = Vertex(account.project, account.region, os.environ.get(VERTEX_ENDPOINT), token)
     name = vertex.submit(job, account.role)
-    report(f"Vertex AI runs {name}")
-    try:
-        vertex.follow(name, report)
-    except KeyboardInterrupt:
-        _warn_of_costs(name, f"gcloud ai custom-jobs cancel {name}")
-        raise
-    return name
-
-
-def _warn_of_costs(name: str, command: str) -> None:
-    output.print_warning(f"{name} still runs and costs money; to stop it: {command}")
+    return name, partial(vertex.follow, name), "gcloud ai custom-jobs cancel"

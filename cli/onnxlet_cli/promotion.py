@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onnxlet.contract import layout, signature
 from onnxlet.contract.golden import MAX_DIFFERENCE
@@ -21,17 +21,6 @@ from onnxlet_publishing.publish import copy_version, find_published
 
 Report = Callable[[str], None]
 """Receives a line for each step."""
-
-
-@dataclass(frozen=True)
-class Where:
-    """The account and the region in which stacks are looked up."""
-
-    cloud: str
-    region: str | None
-    project: str | None
-    state: str | None = None
-    """The bucket of Terraform's state, for GCP."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +45,8 @@ class Promoted:
     """Whether `live` was moved to it; else it was live already, or it is only staged."""
 
 
-def find_stage(option: str, text: str, where: Where) -> Stage:
-    """Return the registry at a URL or in a folder, or the registry of a stack.
+def find_stage(option: str, text: str, cloud: str, where: Options) -> Stage:
+    """Return the registry at a URL or in a folder, or the registry of a stack in the account and region of `where`.
 
     The keys that a stack's functions trust are read from the stack; for a URL they come from `ONNXLET_PUBLIC_KEYS`.
 
@@ -67,7 +56,7 @@ def find_stage(option: str, text: str, where: Where) -> Stage:
     """
     if "/" in text:
         return Stage(open_registry(text), public_keys=parse_public_keys(os.environ.get("ONNXLET_PUBLIC_KEYS")))
-    target = find_cloud(where.cloud, Options(text, where.region, where.project, state=where.state))
+    target = find_cloud(cloud, replace(where, name=text))
     target.check_account()
     deployed = target.find()
     if deployed is None:
@@ -91,23 +80,6 @@ def find_version(source: Stage, name: str | None, version: int | None) -> Manife
     if alias:
         raise UsageError(f"{name} {version}: expected an alias or a version, got both")
     return source.registry.version(model, version)
-
-
-def between(
-    source: str,
-    target: str,
-    where: Where,
-    name: str | None,
-    version: int | None,
-    sign: Sign | None,
-    report: Report,
-    *,
-    is_staged: bool = False,
-) -> Promoted:
-    """Promote between two stacks or registries by name; raises as `find_stage`, `find_version` and `promote`."""
-    origin, goal = find_stage("--from", source, where), find_stage("--to", target, where)
-    manifest = find_version(origin, name, version)
-    return promote(origin.registry, manifest, goal, sign, report, is_staged=is_staged)
 
 
 def promote(
@@ -142,11 +114,7 @@ def promote(
 
 
 def _require_trusted(manifest: Manifest, public_keys: tuple[bytes, ...], sign: Sign | None) -> None:
-    """Refuse a version with an invalid signature, or one that the target's functions would not load.
-
-    Raises:
-        UntrustedModelError: The version is refused.
-    """
+    """Refuse a version with an invalid signature, or one that the target's functions would not load."""
     if manifest.signature and not signature.is_valid(manifest):
         signature.require(manifest, [signature.parse_public_key(manifest.signature["public_key"])])
     if not public_keys:
@@ -158,11 +126,7 @@ def _require_trusted(manifest: Manifest, public_keys: tuple[bytes, ...], sign: S
 
 
 def _check_golden(source: Registry, manifest: Manifest) -> str:
-    """Load a version as a function does, and compare its answer with the golden example; return a line that says so.
-
-    Raises:
-        ArtifactError: It does not load, or its answer differs.
-    """
+    """Load a version as a function does, and compare its answer with the golden example; return a line that says so."""
     golden = source.golden(manifest)
     model = load(source, manifest, threads=1)
     what = f"{manifest.model} version {manifest.version} of {source.store.url}"
@@ -175,11 +139,7 @@ def _check_golden(source: Registry, manifest: Manifest) -> str:
 
 
 def _find(target: Registry, manifest: Manifest, sign: Sign | None) -> Manifest | None:
-    """Return the target's copy of a version, or None.
-
-    Raises:
-        ConflictError: Another version has the number of a signed one.
-    """
+    """Return the target's copy of a version, or None."""
     publication = manifest.provenance.publication
     if sign is not None:
         return find_published(target, manifest.model, publication, sign)
@@ -204,7 +164,14 @@ def _copy_blobs(source: Registry, manifest: Manifest, target: Registry, report: 
             target.artifacts.read(artifact)  # stored by an earlier attempt, or with another version
         except ArtifactError:
             report(f"copy     {artifact.role} {artifact.variant}, {artifact.size_bytes} bytes")
-            _put(target, layout.blob_key(artifact.sha256), bytes(source.artifacts.read(artifact)))
+            key, data = layout.blob_key(artifact.sha256), bytes(source.artifacts.read(artifact))
+            try:
+                target.store.put_if_absent(key, data)
+            except ConflictError as error:
+                where = f"{target.store.url}/{key}"
+                raise ArtifactError(
+                    f"{where}: expected the bytes of its SHA-256, got others: delete the object, and repeat"
+                ) from error
 
 
 def _store(source: Registry, manifest: Manifest, target: Registry, sign: Sign | None) -> Manifest:
@@ -212,15 +179,6 @@ def _store(source: Registry, manifest: Manifest, target: Registry, sign: Sign | 
     if sign is None and manifest.version not in target.versions(manifest.model):
         return target.adopt(source, manifest.model, manifest.version)
     return copy_version(source, manifest, target, alias=None, sign=sign)
-
-
-def _put(target: Registry, key: str, data: bytes) -> None:
-    try:
-        target.store.put_if_absent(key, data)
-    except ConflictError as error:
-        raise ArtifactError(
-            f"{target.store.url}/{key}: expected the bytes of its SHA-256, got others: delete the object, and repeat"
-        ) from error
 
 
 def _make_live(target: Registry, manifest: Manifest) -> bool:

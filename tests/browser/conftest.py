@@ -60,8 +60,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 @pytest.fixture(scope="session")
 def served(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     settings = LocalSettings(registry.store.url, "digits", 0, edge=True)
-    with serve("gcp", settings, tmp_path_factory.mktemp("log") / "log") as server:
-        yield server.url
+    with serve("gcp", settings, tmp_path_factory.mktemp("log") / "log") as served_at:
+        yield served_at
 
 
 @pytest.fixture(scope="session")

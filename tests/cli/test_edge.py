@@ -17,7 +17,7 @@ from onnxlet_cli.doctor import machine
 from onnxlet_cli.doctor.registry import examine
 from onnxlet_cli.doctor.versions import Examination
 from onnxlet_cli.edge import npm, runtime
-from onnxlet_cli.edge.export import EXPORTED, export
+from onnxlet_cli.edge.export import export
 from onnxlet_cli.errors import ServiceError
 from onnxlet_cli.local.http import Handler, serving
 from onnxlet_publishing.errors import UsageError
@@ -143,7 +143,7 @@ def test_a_folder_holds_the_page_the_runtime_and_the_live_version(registry: Regi
     folder = tmp_path / "out"
     manifest = export(registry, "digits", folder, lambda: FILES)
     page = (folder / "index.html").read_text()
-    assert EXPORTED in page
+    assert '<body data-exported="true">' in page
     assert "Nothing that you draw, drop or type leaves this browser." in page
     assert "this function alone" not in page
     assert "openapi.json" not in page, "there is none"

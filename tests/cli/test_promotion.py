@@ -14,8 +14,9 @@ from typer.testing import CliRunner, Result
 from onnxlet.contract import layout, signature
 from onnxlet.errors import OnnxletError
 from onnxlet.registry.registry import Registry
+from onnxlet_cli.deploy.cloud import Options
 from onnxlet_cli.main import app
-from onnxlet_cli.promotion import Where, find_stage
+from onnxlet_cli.promotion import find_stage
 from onnxlet_cli.registry import open_registry
 from onnxlet_publishing.errors import CommandError
 from onnxlet_publishing.publish import publish
@@ -284,5 +285,6 @@ def test_a_state_is_only_for_stacks_of_gcp(monkeypatch: pytest.MonkeyPatch) -> N
     arguments = ["promote", "--from", "staging", "--to", "production", "--state", "gs://bucket"]
     result = CliRunner().invoke(app, arguments, catch_exceptions=True)
     assert "--state: AWS keeps the state of a stack itself" in str(result.exception)
+    where = Options(region="europe-west1", project="project-1", state="s3://bucket")
     with pytest.raises(CommandError, match="--state: expected gs://BUCKET or gs://BUCKET/PREFIX, got s3://bucket"):
-        find_stage("--from", "staging", Where("gcp", "europe-west1", "project-1", "s3://bucket"))
+        find_stage("--from", "staging", "gcp", where)

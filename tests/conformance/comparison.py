@@ -68,9 +68,9 @@ def compare(tests: Sequence[TestCase], cloud: str, folder: Path, console: Consol
     cases = _to_cases(track(tests, "onnxruntime", console=console), report)
     url = (folder / "registry").as_uri()
     _publish(track(cases, "publish", console=console), Registry(open_store(url, create=True)))
-    with serve(cloud, LocalSettings(url, None, 0), log=folder / "log") as server:
+    with serve(cloud, LocalSettings(url, None, 0), log=folder / "log") as served_at:
         for case in track(cases, f"ask {cloud}", console=console):
-            _ask(case, server.url, report)
+            _ask(case, served_at, report)
     return report
 
 

@@ -12,6 +12,7 @@ from onnxlet.session import open_session
 from onnxlet.tasks import open_task
 from onnxlet.tasks.rows import Items, Prediction
 from onnxlet.tasks.task import Parts
+from onnxlet.tasks.tokenizer import Tokenizer
 from onnxlet_publishing import graphs
 from onnxlet_publishing.onnx_file import read_onnx
 from onnxlet_publishing.tasks import texts
@@ -46,7 +47,7 @@ def opened(name: str, task: TextTask, classification: Classification | None = No
     else:
         data = texts.postprocess_graph(task, {spec.name: spec for spec in file.outputs})
     postprocess = None if data is None else open_session(data)
-    tokenizer = (FOLDER / name / "tokenizer.json").read_bytes()
+    tokenizer = Tokenizer((FOLDER / name / "tokenizer.json").read_bytes(), task.tokenization)
     opened_task = open_task(manifest, Parts(None, postprocess, tokenizer))
     return Model(manifest, open_session(file.data), None, postprocess, opened_task)
 

@@ -28,7 +28,7 @@ def test_kserves_client_talks_to_it_unchanged(cloud: str, tmp_path: Path) -> Non
     ]
     candidates += [graphs.candidate("sums", graphs.sums()), graphs.candidate("two", graphs.two_inputs())]
     publish_all(Registry(open_store(url, create=True)), [*candidates, graphs.digits_candidate()])
-    with serve(cloud, LocalSettings(url, "sums", 0), log=tmp_path / "log") as server:
+    with serve(cloud, LocalSettings(url, "sums", 0), log=tmp_path / "log") as served_at:
         client = Path(__file__).with_name("client.py")
-        done = subprocess.run([PYTHON, client, server.url], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([PYTHON, client, served_at], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

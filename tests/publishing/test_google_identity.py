@@ -166,8 +166,8 @@ def test_serve_hands_it_to_the_functions(google: Google, tmp_path: Path, monkeyp
     monkeypatch.setenv(FILE, a_file(tmp_path, google.external(is_impersonating=True)))
     with fake.serving() as url:
         monkeypatch.setenv("GOOGLE_BASE_URL", url)
-        with serve("gcp", LocalSettings("gs://models/registry", None, 0)) as server:
-            reply = http_client.send(f"{server.url}/v1/models/none")
+        with serve("gcp", LocalSettings("gs://models/registry", None, 0)) as served_at:
+            reply = http_client.send(f"{served_at}/v1/models/none")
     assert (reply.status, json.loads(reply.body)["code"]) == (404, "model_not_found")
     assert set(fake.tokens) == {fake.token}
 

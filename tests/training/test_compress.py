@@ -19,8 +19,8 @@ from onnxlet.storage import open_store
 from onnxlet.web.app import App
 from onnxlet_publishing.graphs import Graph
 from onnxlet_training import data
-from onnxlet_training.compare import Variant
-from onnxlet_training.compress import Budget, compress, with_variants
+from onnxlet_training.compare import Variant, with_variants
+from onnxlet_training.compress import compress
 from onnxlet_training.recipe import Array, Dataset, Exportable, Options
 from onnxlet_training.recipes.digits import RECIPE
 from onnxlet_training.tasks.classification import ClassificationTask, to_png
@@ -75,7 +75,7 @@ def test_another_frameworks_classifier_of_logits_has_a_student_of_logits(tmp_pat
     path = write(tmp_path / "model.onnx", 0)
     students = []
     for _ in range(2):
-        variants = compress(recipe, FittedElsewhere(path), dataset, path, options, Budget(1.0, 1.0))
+        variants = compress(recipe, FittedElsewhere(path), dataset, path, options, 1.0)
         assert [variant.name for variant in variants] == ["fp32", "int8", "student"]
         students.append(Graph(variants[-1].path.read_bytes()).run({"input": dataset.test.features}, "output"))
     assert not np.allclose(students[0].sum(axis=1), 1)

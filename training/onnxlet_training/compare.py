@@ -3,7 +3,7 @@
 import statistics
 import time
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.session import open_session
+from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.graphs import Graph
 from onnxlet_training.recipe import INPUT, OUTPUT, Array, Split
 
@@ -71,6 +72,14 @@ def compare(name: str, path: Path, original: Variant, test: Split, max_accuracy_
     else:
         is_kept, reason = False, f"not faster: {ratio:.2f} of the original's time"
     return Variant(name, path, len(data), zipped_bytes, accuracy, ratio, max_accuracy_drop, is_kept, reason)
+
+
+def with_variants(candidate: Candidate, variants: list[Variant]) -> Candidate:
+    """Return the candidate with the variants that are worth publishing; the first is the original."""
+    kept = [variant for variant in variants[1:] if variant.is_kept]
+    metrics = {name: value for variant in kept for name, value in variant.metrics().items()}
+    files = {variant.name: variant.path.read_bytes() for variant in kept}
+    return replace(candidate, metrics={**candidate.metrics, **metrics}, variants=files)
 
 
 def latency_ratio(path: Path, original: Path, row: Array) -> float:

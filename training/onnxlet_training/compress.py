@@ -1,13 +1,11 @@
 """Compress: make a classifier's graph smaller with eight-bit numbers, fewer weights, or a small student."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 
-from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.graphs import Graph
 from onnxlet_training.compare import Variant, compare, measure_original
 from onnxlet_training.compression.distill import distill
@@ -19,51 +17,34 @@ from onnxlet_training.networks.keras_network import FittedKeras, KerasNetwork
 from onnxlet_training.recipe import INPUT, OUTPUT, Array, Dataset, Fitted, Options, Recipe
 from onnxlet_training.tasks.classification import ClassificationTask
 
-if TYPE_CHECKING:
-    import keras
-
 CALIBRATION_EXAMPLES = 256
 STUDENT_EPOCHS = 2.0
 """The student's epochs as a multiple of the recipe's: a small network learns more slowly."""
 PRUNING_EPOCHS = 0.4
 """The epochs after pruning as a multiple of the recipe's: the remaining weights are trained already."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """The largest permitted losses of test accuracy."""
-
-    max_accuracy_drop: float = 0.005
-    student_accuracy_drop: float = 0.01
+STUDENT_ACCURACY_DROP = 0.01
+"""The largest loss of test accuracy of a student that is worth publishing."""
 
 
 def compress(
-    recipe: Recipe, fitted: Fitted, dataset: Dataset, path: Path, options: Options, budget: Budget
+    recipe: Recipe, fitted: Fitted, dataset: Dataset, path: Path, options: Options, max_accuracy_drop: float
 ) -> list[Variant]:
     """Write the variants of a classifier next to its file and measure each; the original comes first.
+
+    The int8 and the pruned variant may lose `max_accuracy_drop` of test accuracy.
 
     Raises:
         ModelError: an export failed.
     """
-    import keras
-
     original = measure_original(path, dataset.test)
     variants = [original]
     for name, make in _makers(recipe, fitted, dataset, path, options).items():
         target = path.with_name(f"{path.stem}-{name}.onnx")
         keras.utils.set_random_seed(options.seed)  # otherwise it would differ after a resumed training
         make(target)
-        drop = budget.student_accuracy_drop if name == "student" else budget.max_accuracy_drop
+        drop = STUDENT_ACCURACY_DROP if name == "student" else max_accuracy_drop
         variants.append(compare(name, target, original, dataset.test, drop))
     return variants
-
-
-def with_variants(candidate: Candidate, variants: list[Variant]) -> Candidate:
-    """Return the candidate with the variants that are worth publishing."""
-    kept = [variant for variant in variants[1:] if variant.is_kept]
-    metrics = {name: value for variant in kept for name, value in variant.metrics().items()}
-    files = {variant.name: variant.path.read_bytes() for variant in kept}
-    return replace(candidate, metrics={**candidate.metrics, **metrics}, variants=files)
 
 
 def _makers(
@@ -87,10 +68,16 @@ def _makers(
         assert isinstance(recipe.task, ClassificationTask)
         shape = dataset.test.to_model(dataset.test.inputs[:1]).shape[1:]
         is_planar = recipe.preprocess is not None and recipe.preprocess.layout == "NCHW"
-        teacher = _teacher(path, recipe.task)
+        graph, to_probabilities = Graph(path.read_bytes()), recipe.task.probabilities
+
+        def teacher(features: Array) -> Array:
+            return to_probabilities(graph.run({INPUT: features}, OUTPUT))
+
         rounds = max(1, round(STUDENT_EPOCHS * epochs))
         student = distill(teacher, shape, len(dataset.labels), feed, rounds, is_planar=is_planar)
-        _write(student if recipe.task.activation == "softmax" else _with_softmax(student), target)
+        if recipe.task.activation != "softmax":  # its output is probabilities, like the original's
+            student = keras.Sequential([keras.Input(shape), *student.layers, keras.layers.Activation("softmax")])
+        _write(student, target)
 
     makers: dict[str, Callable[[Path], None]] = {"int8": write_int8, "student": write_student}
     if isinstance(fitted, FittedKeras):
@@ -98,20 +85,7 @@ def _makers(
     return makers
 
 
-def _teacher(path: Path, task: ClassificationTask) -> Callable[[Array], Array]:
-    """Return the original as the functions run it, with probabilities as output."""
-    graph = Graph(path.read_bytes())
-    return lambda features: task.probabilities(graph.run({INPUT: features}, OUTPUT))
-
-
-def _with_softmax(student: "keras.Model") -> "keras.Model":
-    """Return the student with probabilities as output, like the original."""
-    import keras
-
-    return keras.Sequential([keras.Input(student.input_shape[1:]), *student.layers, keras.layers.Activation("softmax")])
-
-
-def _write(model: "keras.Model", target: Path) -> None:
+def _write(model: keras.Model, target: Path) -> None:
     """Export a copy without its training: Keras cannot load a file with a custom loss."""
     bare = type(model).from_config(model.get_config())
     bare.set_weights(model.get_weights())

@@ -69,32 +69,20 @@ def _export(exportable: Exportable, folder: Path) -> Exported:
     slow = [operator for operator in SLOW_OPERATORS if operator in operators]
     if slow:
         raise ModelError(f"{path}: expected native operators, got a {slow[0]}")
-    return Exported(exportable.suffix, path, _difference(exportable, path), operators, _golden(exportable))
-
-
-def _golden(exportable: Exportable) -> Golden:
+    graph = Graph(path.read_bytes())
+    difference = max(
+        _compare(f"{path}: {name}", graph.run(exportable.inputs, name), expected)
+        for name, expected in exportable.outputs.items()
+    )
     inputs, outputs = (
         {name: to_tensor(array[:GOLDEN_ROWS]) for name, array in arrays.items()}
         for arrays in (exportable.inputs, exportable.outputs)
     )
-    return Golden(inputs, outputs)
-
-
-def _difference(exportable: Exportable, path: Path) -> float:
-    graph = Graph(path.read_bytes())
-    return max(
-        _compare(f"{path}: {name}", graph.run(exportable.inputs, name), expected)
-        for name, expected in exportable.outputs.items()
-    )
+    return Exported(exportable.suffix, path, difference, operators, Golden(inputs, outputs))
 
 
 def _compare(what: str, actual: Array, expected: Array) -> float:
-    """Return the largest difference, relative to the magnitude of numbers above 1.
-
-    Args:
-        what: The output's name, for the error.
-        actual: ONNX Runtime's output, (count, ...).
-        expected: The framework's output, (count, ...).
+    """Return the largest difference of two outputs, (count, ...), relative to the magnitude of numbers above 1.
 
     Raises:
         ModelError: the outputs differ in shape, or by more than rounding.

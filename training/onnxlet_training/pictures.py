@@ -16,13 +16,7 @@ COLOURS = ("#2b5fd9", "#c8451b", "#0f7a54", "#8a4fc4", "#b3861b")
 
 
 def write_sheet(images: Images, columns: int, path: Path) -> None:
-    """Write images side by side.
-
-    Args:
-        images: The images, (count, height, width, channels) with 1 or 3 channels.
-        columns: The number of images in a row.
-        path: The PNG file.
-    """
+    """Write images, (count, height, width, channels) with 1 or 3 channels, side by side into a PNG file."""
     step = CELL_PIXELS + GAP_PIXELS
     rows = -(-len(images) // columns)
     sheet = Image.new("RGBA", (columns * step - GAP_PIXELS, rows * step - GAP_PIXELS))

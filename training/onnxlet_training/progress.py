@@ -3,10 +3,11 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+FIGURES = TextColumn("{task.fields[figures]}")
 
 
 class Report:
@@ -18,47 +19,34 @@ class Report:
         self._epochs = epochs
         self._logs = logs
         self._started_s = 0.0
-        columns = (
-            TextColumn("  {task.description}"),
-            BarColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
-        )
-        self._bar = Progress(*columns, console=console) if console.is_terminal else None
-        self._task = self._bar.add_task("training", total=epochs * batches, figures="") if self._bar else None
+        columns = (TextColumn("  {task.description}"), BarColumn(), TimeRemainingColumn(), FIGURES)
+        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._task = self._bar.add_task("training", total=epochs * batches, figures="")
 
     def __enter__(self) -> "Report":
         """Show the bar."""
-        if self._bar:
-            self._bar.start()
+        self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Remove the bar."""
-        if self._bar:
+        if not self._bar.disable:  # older versions of rich would print an empty line
             self._bar.stop()
 
     def begin(self, epoch: int) -> None:
         """Begin an epoch, of which the first is 0."""
         self._started_s = time.perf_counter()
-        if self._bar is not None and self._task is not None:
-            self._bar.update(
-                self._task, completed=epoch * self.batches, description=f"epoch {epoch + 1}/{self._epochs}"
-            )
+        self._bar.update(self._task, completed=epoch * self.batches, description=f"epoch {epoch + 1}/{self._epochs}")
 
     def advance(self) -> None:
         """Count a batch."""
-        if self._bar is not None and self._task is not None:
-            self._bar.advance(self._task)
+        self._bar.advance(self._task)
 
     def end(self, epoch: int, measures: Mapping[str, float]) -> None:
         """End an epoch and show its measures."""
         figures = "  ".join(f"{name} {value:.4f}" for name, value in measures.items())
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, figures=figures)
-        else:
+        self._bar.update(self._task, figures=figures)
+        if self._bar.disable:
             duration_s = time.perf_counter() - self._started_s
             self._console.print(f"  epoch {epoch + 1:2}/{self._epochs}  {figures}  {duration_s:.1f} s", highlight=False)
         if self._logs is not None:

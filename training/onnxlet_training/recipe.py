@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,9 @@ from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.contract.example import Example
 from onnxlet.contract.generation import ImageGeneration, TextGeneration
 from onnxlet.contract.training_statistics import TrainingStatistics
+from onnxlet.models.model import Model
 from onnxlet_publishing.errors import UsageError
 from onnxlet_training.source import Source
-
-if TYPE_CHECKING:
-    from onnxlet.models.model import Model
 
 Array = npt.NDArray[Any]
 Images = npt.NDArray[np.uint8]

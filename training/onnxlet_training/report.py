@@ -57,14 +57,7 @@ class Section:
 
 
 def write_report(folder: Path) -> Path:
-    """Write `report.html` from a run's `run.json` and pictures.
-
-    Args:
-        folder: The run's folder.
-
-    Returns:
-        The path of the page.
-    """
+    """Write `report.html` from `run.json` and the pictures in a run's folder, and return the page's path."""
     record = json.loads((folder / "run.json").read_text("utf-8"))
     templates = jinja2.FileSystemLoader(Path(__file__).with_name("page"))
     environment = jinja2.Environment(
@@ -85,19 +78,15 @@ def write_report(folder: Path) -> Path:
 def _tiles(record: Record, folder: Path) -> Iterator[tuple[str, str, str]]:
     """Yield label, figure and note of each measure on the test split, then of the model's size."""
     evaluation, exports = record["evaluation"], record["export"]
+    notes = dict(NOTES)
+    if confusion := evaluation.get("confusion"):
+        right = sum(row[place] for place, row in enumerate(confusion))
+        notes["accuracy"] = f"{right:,} of {sum(map(sum, confusion)):,} test examples"
     for name, value in evaluation.items():
         if isinstance(value, int | float) and not isinstance(value, bool) and name not in LEFT_OUT:
-            yield label(name), figure(name, value), _note(name, evaluation)
+            yield label(name), figure(name, value), notes.get(name, "on the test split")
     if exports and (folder / exports[0]["file"]).is_file():
         yield "model", size((folder / exports[0]["file"]).stat().st_size), exports[0]["file"]
-
-
-def _note(name: str, evaluation: Record) -> str:
-    confusion = evaluation.get("confusion")
-    if name == "accuracy" and confusion:
-        right = sum(row[place] for place, row in enumerate(confusion))
-        return f"{right:,} of {sum(map(sum, confusion)):,} test examples"
-    return NOTES.get(name, "on the test split")
 
 
 def _sections(record: Record, folder: Path) -> Iterator[Section]:

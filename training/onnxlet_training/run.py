@@ -27,8 +27,7 @@ from onnxlet_publishing.onnx_file import read_onnx
 from onnxlet_publishing.publish import store_all
 from onnxlet_publishing.quality import Margin, check_activations, check_not_worse
 from onnxlet_training import data
-from onnxlet_training.compare import Variant
-from onnxlet_training.compress import Budget, compress, with_variants
+from onnxlet_training.compare import Variant, with_variants
 from onnxlet_training.export import Exported, export
 from onnxlet_training.recipe import Dataset, Fitted, Measured, Options, Recipe
 from onnxlet_training.report import write_report
@@ -58,7 +57,7 @@ def run(
     console: Console,
     alias: str | None = layout.LIVE,
     margin: Margin | None = None,
-    budget: Budget | None = None,
+    max_accuracy_drop: float | None = None,
     sign: Sign | None = None,
 ) -> Run | None:
     """Take a recipe from its data to versions that the functions serve.
@@ -66,19 +65,9 @@ def run(
     A run that was killed resumes if it is started again with the same folder. A run that fails before it writes
     anything leaves no folder.
 
-    Args:
-        recipe: The recipe to train.
-        options: The user's choices.
-        registry: The registry to publish to.
-        folder: The folder for all files of the run.
-        console: The console for progress.
-        alias: The alias to move to the new versions; None moves none.
-        margin: How much worse than the live version a new one may be; None permits any.
-        budget: How much accuracy a compressed variant of a classifier may lose; None makes no variants.
-        sign: Signs the new versions.
-
-    Returns:
-        The result; None in all processes of a job but the first, which evaluates and publishes for all.
+    The alias moves to the new versions, which may be worse than the live one by the margin, if there is one. A
+    compressed variant of a classifier may lose `max_accuracy_drop`; None makes no variants. The result is None in all
+    processes of a job but the first, which evaluates and publishes for all.
 
     Raises:
         UsageError, DataError: the data cannot be used.
@@ -110,7 +99,7 @@ def run(
             size = exported.path.stat().st_size
             report("export", f"{exported.path.name}, {size} bytes, within {exported.max_difference:.1g} of the network")
 
-        variants = _compress(recipe, options, fitted, dataset, exports[0], budget)
+        variants = _compress(recipe, options, fitted, dataset, exports[0].path, max_accuracy_drop)
         for variant in variants[1:]:
             figures = f"{variant.size_bytes} bytes, accuracy {variant.accuracy:.4f}"
             report("compress", f"{variant.name}, {figures}: {variant.reason}")
@@ -152,12 +141,14 @@ def _run_folder(folder: Path) -> Iterator[None]:
 
 
 def _compress(
-    recipe: Recipe, options: Options, fitted: Fitted, dataset: Dataset, main: Exported, budget: Budget | None
+    recipe: Recipe, options: Options, fitted: Fitted, dataset: Dataset, path: Path, max_accuracy_drop: float | None
 ) -> list[Variant]:
-    """Return the variants of a classifier, the original first; without a budget return no variants."""
-    if budget is None or not isinstance(recipe.task, ClassificationTask):
+    """Return the variants of a classifier, the original first; otherwise, or if none are wanted, return no variants."""
+    if max_accuracy_drop is None or not isinstance(recipe.task, ClassificationTask):
         return []
-    return compress(recipe, fitted, dataset, main.path, options, budget)
+    from onnxlet_training.compress import compress  # imports Keras, which not every recipe needs
+
+    return compress(recipe, fitted, dataset, path, options, max_accuracy_drop)
 
 
 def default_folder(recipe: Recipe) -> Path:
@@ -221,11 +212,7 @@ def _write_record(
         "data_sha256": candidate.data_sha256,
         "frameworks": candidate.frameworks,
         "git_revision": candidate.git_revision,
-        "train": {
-            "duration_s": fitted.duration_s,
-            "best_epoch": fitted.best_epoch,
-            "history": fitted.history,
-        },
+        "train": {"duration_s": fitted.duration_s, "best_epoch": fitted.best_epoch, "history": fitted.history},
         "evaluation": measured.document,
         "export": [
             {"file": exported.path.name, "max_difference": exported.max_difference, "operators": exported.operators}

@@ -19,9 +19,7 @@ BINS = 10
 def compute_statistics(inputs: Mapping[str, Array], probabilities: Probabilities) -> TrainingStatistics:
     """Compute training statistics with the functions' own measures.
 
-    Args:
-        inputs: The model's inputs by name, (count, ...).
-        probabilities: The model's answers, (count, classes).
+    The inputs are (count, ...) by name, the probabilities (count, classes).
     """
     values: dict[str, list[float]] = {}
     for name, rows in inputs.items():

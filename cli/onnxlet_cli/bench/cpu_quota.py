@@ -18,11 +18,7 @@ PERIOD_US = 100_000
 
 @contextmanager
 def limited(process_id: int, cpus: float) -> Iterator[None]:
-    """Give a process a share of the CPUs while the context lasts.
-
-    Args:
-        process_id: The process; all of its threads share the quota.
-        cpus: The number of CPUs; Lambda gives 0.29 to a function with 512 MB.
+    """Give a process, with all its threads, a number of CPUs while the context lasts.
 
     Raises:
         MachineError: The machine does not allow a quota.

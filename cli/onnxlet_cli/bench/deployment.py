@@ -37,16 +37,16 @@ def source_tree() -> Deployment:
     return Deployment(functions_folder(), SITE_PACKAGES, "functions/ with the packages of this venv")
 
 
-def unpacked(package: Path, scratch: Path) -> Deployment:
-    """Return a package of `onnxlet package`, to which this venv adds only Lambda's runtime client.
+def open_deployment(package: Path | None, scratch: Path) -> Deployment:
+    """Return a package of `onnxlet package`, a zip or a folder, or the source tree without one.
 
-    Args:
-        package: A zip or a folder.
-        scratch: An empty folder to unpack into.
+    A zip is unpacked into the folder `scratch`. This venv adds only Lambda's runtime client.
 
     Raises:
         UsageError: The file is not a zip, or the package has no `main.py`.
     """
+    if package is None:
+        return source_tree()
     folder = package.absolute()
     if package.is_file():
         folder = scratch.absolute() / "package"
@@ -58,11 +58,6 @@ def unpacked(package: Path, scratch: Path) -> Deployment:
     if not (folder / "main.py").exists():
         raise UsageError(f"--package {package}: expected a package of `onnxlet package`, got one without main.py")
     return Deployment(folder, _interface_client(scratch), f"{package.name}, unpacked")
-
-
-def open_deployment(package: Path | None, scratch: Path) -> Deployment:
-    """Return the package, or the source tree without one; raises as `unpacked`."""
-    return source_tree() if package is None else unpacked(package, scratch)
 
 
 def _interface_client(scratch: Path) -> Path:

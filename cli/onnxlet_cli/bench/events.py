@@ -8,15 +8,14 @@ from itertools import count
 from typing import Any
 
 from onnxlet.storage import Store
-from onnxlet_cli.bench.deployment import BASELINES, SITE_PACKAGES
-from onnxlet_cli.bench.models import BenchModel, load_model
+from onnxlet_cli.bench.models import load_model
 from onnxlet_cli.bench.options import Options, Progress
-from onnxlet_cli.bench.payloads import LABELS, photo
+from onnxlet_cli.bench.payloads import photo, read_label
 from onnxlet_cli.bench.results import Comparison, Panel, Section
 from onnxlet_cli.bench.series import Series, interleave
-from onnxlet_cli.bench.stage import MEMORY_MIB, REGISTRY, Stage, open_stage
+from onnxlet_cli.bench.stage import MEMORY_MIB, Stage, open_stage
 from onnxlet_cli.bench.storage import BUCKET
-from onnxlet_cli.bench.worker import Worker, python_path
+from onnxlet_cli.bench.worker import Worker
 from onnxlet_cli.errors import WrongAnswerError
 
 PHOTOS = 64
@@ -45,8 +44,14 @@ def measure_events(options: Options, progress: Progress) -> Section:
         model = load_model(MODEL, options.cache)
         stage.upload(f"models/{MODEL}.onnx", model.path.read_bytes())
         stage.publish(f"{MODEL}-photo", model, takes_photos=True)
+        variables = {
+            "ONNXLET_MODEL": f"{MODEL}-photo",
+            "ONNXLET_RESULTS": f"s3://{BUCKET}/{RESULTS}",
+            "LABELS": str(stage.write_labels()),
+            "RESULTS": RESULTS,
+        }
         with ExitStack() as stack:
-            ours, other = (stack.enter_context(_worker(stage, model)) for _ in range(2))
+            ours, other = (stack.enter_context(stage.worker(model, MEMORY_MIB, variables)) for _ in range(2))
             numbers = count()
             cases = {
                 "aws_objects": lambda: _round(stage, ours, "aws_objects", next(numbers)),
@@ -67,25 +72,6 @@ def measure_events(options: Options, progress: Progress) -> Section:
     panels = [Panel(f"Events, {PHOTOS} photos in a queue", bars)]
     title = f"Events: photos in a bucket to results, S3 {options.throttle}"
     return Section("events", title, list(series.values()), [comparison], NOTES, panels, facts)
-
-
-def _worker(stage: Stage, model: BenchModel) -> Worker:
-    labels = stage.scratch / "labels.txt"
-    labels.write_text("\n".join(LABELS))
-    variables = {
-        "ONNXLET_REGISTRY": REGISTRY,
-        "ONNXLET_MODEL": f"{MODEL}-photo",
-        "ONNXLET_RESULTS": f"s3://{BUCKET}/{RESULTS}",
-        "AWS_LAMBDA_RUNTIME_API": "bench",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY_MIB),
-        "MODEL_BUCKET": BUCKET,
-        "MODEL_KEY": f"models/{MODEL}.onnx",
-        "MODEL_PATH": str(stage.scratch / "events.onnx"),
-        "LABELS": str(labels),
-        "RESULTS": RESULTS,
-    }
-    folders = [stage.deployment.folder, BASELINES, SITE_PACKAGES]
-    return Worker(model.name, model.path.parent, {**stage.environment("", variables), **python_path(folders)})
 
 
 def _round(stage: Stage, process: Worker, case: str, number: int) -> tuple[float, list[str]]:
@@ -112,28 +98,15 @@ def _labels(results: Store, prefix: str) -> list[str]:
     if len(names) != PHOTOS:
         raise WrongAnswerError(f"events: expected {PHOTOS} results, got {len(names)}")
     ordered = sorted(names, key=lambda name: int(name.partition(".")[0]))
-    return list(_together(lambda index: to_label(json.loads(results.read(f"{prefix}/{ordered[index]}").data))))
-
-
-def to_label(document: dict[str, Any]) -> str:
-    """Return the label that a result of onnxlet or of the baseline names first.
-
-    Raises:
-        WrongAnswerError: The result names no label.
-    """
-    if "label" in document:
-        return str(document["label"])
-    if "predictions" not in document:
-        raise WrongAnswerError(f"events: expected a result with labels, got {document}")
-    return str(document["predictions"][0]["top"][0]["label"])
+    return list(_together(lambda index: read_label(json.loads(results.read(f"{prefix}/{ordered[index]}").data))))
 
 
 def to_event(keys: list[str]) -> dict[str, Any]:
     """Return a batch of SQS messages, each with S3's notification of one object."""
-    return {"Records": [_message(key) for key in keys]}
+    return {"Records": [_to_message(key) for key in keys]}
 
 
-def _message(key: str) -> dict[str, Any]:
+def _to_message(key: str) -> dict[str, Any]:
     notification = {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -75,8 +75,7 @@ def run_function(command: Command, event: bytes, timeout_s: float = TIMEOUT_S) -
     """
     with socket.create_server((HOST, 0)) as listener, tempfile.TemporaryFile() as log:
         address = f"{HOST}:{listener.getsockname()[1]}"
-        environment = {**command.environment, "AWS_LAMBDA_RUNTIME_API": address}
-        command = Command(command.arguments, command.folder, environment)
+        command = replace(command, environment={**command.environment, "AWS_LAMBDA_RUNTIME_API": address})
         started_s = time.perf_counter()
         with _started(command, log, log) as process, closing(_RuntimeApi(listener, event)) as api:
             body = api.serve(process, started_s + timeout_s)
@@ -184,11 +183,11 @@ class _RuntimeApi:
         if path == NEXT:
             with suppress(BrokenPipeError):
                 connection.sendall(_event_reply(self.event))
-        elif path == RESPONSE:
+            return None
+        if path == RESPONSE:
             self.answered_s = arrived_s
             return body
-        else:
-            self.error = f"{path}: {body.decode('utf-8', 'replace')[:1000]}"
+        self.error = f"{path}: {body.decode('utf-8', 'replace')[:1000]}"
         return None
 
 

@@ -48,14 +48,8 @@ class GraphBuilder:
     ) -> str:
         """Add a convolution with a bias, as an exporter writes it that folds the batch normalisation into it.
 
-        Args:
-            source: The input, (batch, channels[0], height, width).
-            channels: The numbers of input and output channels.
-            kernel: The height and the width of the kernel.
-            stride: The step in both directions.
-            groups: The number of groups of channels.
-            gain: The ratio of output to input variance: 2 before a ReLU, which halves it, otherwise 1 ("Delving Deep
-                into Rectifiers", arXiv 1502.01852).
+        The source is (batch, channels[0], height, width). The gain is the ratio of output to input variance: 2 before
+        a ReLU, which halves it, otherwise 1 ("Delving Deep into Rectifiers", arXiv 1502.01852).
         """
         incoming, outgoing = channels
         shape = (outgoing, incoming // groups, kernel, kernel)
@@ -87,10 +81,7 @@ class GraphBuilder:
     ) -> onnx.ModelProto:
         """Return the model of all nodes, whose output is called `output` and is FP32 (batch, width).
 
-        Args:
-            inputs: ONNX's element type and the shape of each input.
-            output: The name of the result that becomes the output.
-            width: The number of values in a row of the output.
+        The inputs have ONNX's element type and the shape of each; `output` names the result that becomes the output.
         """
         self._nodes.append(helper.make_node("Identity", [output], ["output"], "end"))
         graph = helper.make_graph(

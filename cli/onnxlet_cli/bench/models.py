@@ -19,23 +19,14 @@ TOKENS = 64
 """Length of the sentence that is sent to `text`."""
 
 
-@dataclass(frozen=True)
-class Network:
-    """A network that can be built, and the shape of its input."""
-
-    build: Callable[[], Any]
-    """A function that returns the ONNX model."""
-    shape: tuple[int, ...]
-    """Shape of the one row of inputs that is sent."""
-
-
-NETWORKS = {
-    "tiny": Network(networks.tiny, (1, 64)),
-    "cnn": Network(networks.cnn, (1, 3, 32, 32)),
-    "mobile": Network(networks.mobile, (1, 3, 224, 224)),
-    "resnet50": Network(networks.resnet50, (1, 3, 224, 224)),
-    "text": Network(networks.text, (1, TOKENS)),
+NETWORKS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
+    "tiny": (networks.tiny, (1, 64)),
+    "cnn": (networks.cnn, (1, 3, 32, 32)),
+    "mobile": (networks.mobile, (1, 3, 224, 224)),
+    "resnet50": (networks.resnet50, (1, 3, 224, 224)),
+    "text": (networks.text, (1, TOKENS)),
 }
+"""The function that builds each ONNX model, and the shape of the one row of inputs that is sent."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +60,9 @@ def load_model(name: str, cache: Path = CACHE) -> BenchModel:
     path, answer = folder / f"{name}.onnx", folder / "expected.npy"
     if not answer.exists():  # the file that is written last
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(path, NETWORKS[name].build().SerializeToString())
-        _write_arrays(path, NETWORKS[name].shape, answer)
+        build, shape = NETWORKS[name]
+        write_whole(path, build().SerializeToString())
+        _write_arrays(path, shape, answer)
     inputs = {file.stem.removeprefix("input-"): file for file in sorted(folder.glob("input-*.npy"))}
     return BenchModel(name, path, inputs, np.load(answer))
 

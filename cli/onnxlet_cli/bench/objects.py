@@ -48,12 +48,7 @@ class Part:
 
 
 def respond(stored: StoredObject, headers: Mapping[str, str]) -> Part:
-    """Return the response to a request for an object.
-
-    Args:
-        stored: The object.
-        headers: The request's headers, with lower-case names.
-    """
+    """Return the response to a request for an object; the request's headers have lower-case names."""
     common = {**stored.headers, "accept-ranges": "bytes"}
     etag = stored.headers.get("etag", "")
     if "if-match" in headers and not _names(headers["if-match"], etag):

@@ -17,6 +17,7 @@ Array = npt.NDArray[Any]
 
 HEADER_LENGTH = "inference-header-content-length"
 JSON = "application/json"
+HOST = "bench.lambda-url.us-east-1.on.aws"
 PHOTO_SIDE = 224
 TOLERANCE = 2e-3
 """Largest relative difference between two correct answers: optimised graphs add in another order."""
@@ -79,11 +80,7 @@ def photo(seed: int = 0) -> bytes:
 def function_url_event(path: str, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
     """Return the event in which a Function URL passes a request to the function."""
     message = Message()
-    for name, value in {
-        **headers,
-        "content-length": str(len(body)),
-        "host": "bench.lambda-url.us-east-1.on.aws",
-    }.items():
+    for name, value in {**headers, "content-length": str(len(body)), "host": HOST}.items():
         message[name] = value
     return to_event("POST", path, "", message, body)
 
@@ -117,6 +114,19 @@ def read_plain_json(body: bytes) -> Array:
     """Return the one output of a typical handler's answer."""
     (values,) = json.loads(body).values()
     return np.array(values, np.float32)
+
+
+def read_label(document: dict[str, Any]) -> str:
+    """Return the label that an answer of onnxlet or of a typical handler names first.
+
+    Raises:
+        WrongAnswerError: The answer names no label.
+    """
+    if "label" in document:
+        return str(document["label"])
+    if "predictions" not in document:
+        raise WrongAnswerError(f"a photo: expected an answer with labels, got {document}")
+    return str(document["predictions"][0]["top"][0]["label"])
 
 
 def _described(name: str, array: Array) -> dict[str, Any]:

@@ -46,15 +46,13 @@ def print_report(machine: dict[str, Any], sections: Sequence[Section]) -> None:
     if machine["load"][0] > BUSY * machine["cores"]:
         output.print_warning("the machine was busy with other work: repeat the benchmark when it is idle")
     for section in sections:
-        output.print_line("")
-        output.print_line(section.title)
+        output.print_line(f"\n{section.title}")
         output.print_table([_series_row(series) for series in section.series])
         output.print_line("")
         output.print_table([comparison_row(comparison) for comparison in section.comparisons])
         for note in section.notes:
             output.print_line(f"- {note}")
-    output.print_line("")
-    output.print_line("What this does not measure:")
+    output.print_line("\nWhat this does not measure:")
     for line in NOT_MEASURED:
         output.print_line(f"- {line}")
 

@@ -46,12 +46,7 @@ def interleave(
     """Measure every case once in each round, so that a change in the machine's speed affects all cases alike.
 
     The first round does not count: it fills the page cache and writes bytecode. Each round begins with a different
-    case, so that no case always follows the same one.
-
-    Args:
-        cases: The cases by name; each returns its measurement.
-        runs: How many rounds count.
-        max_runs: How many rounds slow cases take part in, by name.
+    case, so that no case always follows the same one. `max_runs` has the number of rounds of slow cases, by name.
     """
     for round_number in range(runs + 1):
         names = [name for name in cases if round_number <= (max_runs or {}).get(name, runs)]

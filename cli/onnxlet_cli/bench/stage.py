@@ -23,6 +23,7 @@ from onnxlet_cli.bench.models import BenchModel
 from onnxlet_cli.bench.payloads import LABELS, PHOTO_SIDE
 from onnxlet_cli.bench.storage import BUCKET, storage
 from onnxlet_cli.bench.throttle import Throttle
+from onnxlet_cli.bench.worker import Worker, python_path
 
 REGISTRY = f"s3://{BUCKET}/registry"
 MEMORY_MIB = MEMORY_PER_CPU_MIB * (os.cpu_count() or 1)
@@ -42,25 +43,16 @@ class Stage:
     deployment: Deployment
     scratch: Path
 
-    @property
-    def storage(self) -> StorageSettings:
-        """The settings with which onnxlet reaches the S3."""
-        return StorageSettings(s3_endpoint=self.endpoint)
-
     def open(self, url: str) -> Store:
         """Open a root URL in the S3."""
-        return open_store(url, self.storage, credential_provider=_credentials)
+        return open_store(url, StorageSettings(s3_endpoint=self.endpoint), credential_provider=_credentials)
 
     def upload(self, key: str, data: bytes) -> None:
         """Put an object into the bucket."""
         self.open(f"s3://{BUCKET}").put_if_absent(key, data)
 
     def publish(self, name: str, model: BenchModel, *, takes_photos: bool = False) -> str:
-        """Publish a model to the registry under a name, with preprocessing and labels if it takes photos.
-
-        Returns:
-            The value of ONNXLET_PREFETCH that `onnxlet prefetch` prints for it.
-        """
+        """Publish a model, with preprocessing and labels if it takes photos; return its ONNXLET_PREFETCH."""
         from onnxlet_publishing.candidate import Candidate
         from onnxlet_publishing.onnx_file import read_onnx  # onnx takes longer than most commands
         from onnxlet_publishing.publish import publish
@@ -71,12 +63,17 @@ class Stage:
         manifest = publish(Registry(self.open(REGISTRY)), candidate)
         return expectation.to_text(manifest, None, session.runtime().version)
 
+    def write_labels(self) -> Path:
+        """Write the file of labels that the typical handler of photos reads."""
+        path = self.scratch / "labels.txt"
+        path.write_text("\n".join(LABELS))
+        return path
+
     def environment(self, handler: str, variables: Mapping[str, str]) -> dict[str, str]:
         """Return the environment that Lambda gives to a function with this handler."""
         return {
-            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            **_inherited(),
             **CREDENTIALS,
-            "LANG": "C.UTF-8",
             "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -115,9 +112,23 @@ class Stage:
     def limit(self, model: BenchModel) -> Command:
         """Return the command of a bare session on the local file."""
         inputs = [f"{name}={path}" for name, path in model.inputs.items()]
-        environment = {"PYTHONPATH": str(SITE_PACKAGES), "LANG": "C.UTF-8"}
-        environment |= {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        environment = {**_inherited(), "PYTHONPATH": str(SITE_PACKAGES)}
         return Command((*PYTHON, "limit.py", str(model.path), *inputs), BASELINES, environment)
+
+    def worker(self, model: BenchModel, memory_mib: int, variables: Mapping[str, str] | None = None) -> Worker:
+        """Start a worker that can run the function and the baselines, in a Lambda environment with this much memory."""
+        own_variables = {
+            "ONNXLET_REGISTRY": REGISTRY,
+            "ONNXLET_MODEL": model.name,
+            "AWS_LAMBDA_RUNTIME_API": "bench",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mib),
+            "MODEL_BUCKET": BUCKET,
+            "MODEL_KEY": f"models/{model.name}.onnx",
+            "MODEL_PATH": str(self.scratch / "worker.onnx"),
+            **python_path([self.deployment.folder, BASELINES, SITE_PACKAGES]),
+            **(variables or {}),
+        }
+        return Worker(model.name, model.path.parent, self.environment("", own_variables))
 
     def _lambda(self, handler: str, folder: Path, variables: Mapping[str, str]) -> Command:
         return Command((*PYTHON, "-m", "awslambdaric", handler), folder, self.environment(handler, variables))
@@ -137,6 +148,10 @@ def open_stage(throttle: Throttle, package: Path | None = None) -> Iterator[Stag
             yield Stage(endpoint, open_deployment(package, scratch), scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _inherited() -> dict[str, str]:
+    return {"LANG": "C.UTF-8", **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}}
 
 
 def _credentials() -> Any:

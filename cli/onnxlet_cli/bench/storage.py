@@ -130,11 +130,6 @@ class FrontHandler(Handler):
         return b"".join(chunks)
 
 
-def handler_of(front: Front) -> type[FrontHandler]:
-    """Return the class of this front's HTTP handlers."""
-    return type("BoundHandler", (FrontHandler,), {"front": front})
-
-
 @contextmanager
 def storage(throttle: Throttle) -> Iterator[str]:
     """Start an S3 with the empty bucket `BUCKET` in a process of its own, and yield its URL.
@@ -171,7 +166,7 @@ def main(pace: str) -> None:
     bandwidth, first_byte_s = json.loads(pace)
     front = Front(f"http://{HOST}:{moto.get_host_and_port()[1]}", Throttle(bandwidth, first_byte_s))
     front.relay("PUT", f"/{BUCKET}", b"", {"content-length": "0"})
-    with serving(handler_of(front)) as url:
+    with serving(type("BoundHandler", (FrontHandler,), {"front": front})) as url:
         print(url, flush=True)  # noqa: T201 - the parent reads it
         sys.stdin.read()
     moto.stop()

@@ -34,11 +34,7 @@ class Throttle:
         return f"{pace}, {self.first_byte_s * 1000:g} ms to the first byte"
 
     def wait_first(self, arrived_s: float) -> float:
-        """Wait until a response may begin; return the time from which its bytes are paced.
-
-        Args:
-            arrived_s: The time of `time.perf_counter` when the request had arrived.
-        """
+        """Wait until the response to a request may begin; return the time from which its bytes are paced."""
         begins_s = arrived_s + self.first_byte_s
         _wait_until(begins_s)
         return begins_s

@@ -19,7 +19,7 @@ from onnxlet_cli.bench.results import Comparison, Panel, Section
 from onnxlet_cli.bench.series import Series, interleave
 from onnxlet_cli.bench.stage import REGISTRY, Stage, open_stage
 from onnxlet_cli.bench.throttle import Throttle
-from onnxlet_cli.bench.worker import Worker, python_path
+from onnxlet_cli.bench.worker import Worker
 from onnxlet_cli.local.cloud_function import serve_cloud_function
 from onnxlet_publishing.errors import MachineError
 
@@ -130,9 +130,10 @@ def _in_process(stage: Stage, model: BenchModel, rounds: int) -> dict[str, Serie
     """
     calls = CALLS[model.name]
     unit, factor = ("us", 1e6) if model.name == "tiny" else ("ms", 1e3)
-    with worker(stage, model) as ours, worker(stage, model) as other:
+    with ExitStack() as stack:
+        ours, other = (stack.enter_context(stage.worker(model, MEMORY_PER_CPU_MIB)) for _ in range(2))
         cases = {case: _block(ours, case, calls) for case in OWN_CASES}
-        cases["typical json"] = _spinning(_block(other, "typical json", max(1, calls // 5)))
+        cases["typical json"] = _block(other, "typical json", max(1, calls // 5), spins=True)
         return _series(f"{model.name}: ", unit, factor, interleave(cases, rounds))
 
 
@@ -143,10 +144,10 @@ def _under_quota(stage: Stage, model: BenchModel) -> dict[str, Series]:
         MachineError: The machine does not allow a quota.
     """
     with ExitStack() as stack:
-        ours, other = (stack.enter_context(worker(stage, model, SMALL_FUNCTION_MIB)) for _ in range(2))
+        ours, other = (stack.enter_context(stage.worker(model, SMALL_FUNCTION_MIB)) for _ in range(2))
         cases = {
-            "ours": _mean(_block(ours, "handle binary", QUOTA_CALLS)),
-            "default": _mean(_spinning(_block(other, "run, default threads", QUOTA_CALLS))),
+            "ours": _block(ours, "handle binary", QUOTA_CALLS, is_mean=True),
+            "default": _block(other, "run, default threads", QUOTA_CALLS, spins=True, is_mean=True),
         }
         for block in cases.values():  # loads the model, which is not measured
             block()
@@ -181,39 +182,16 @@ def _serve(stack: ExitStack, stage: Stage, target: str, variables: Mapping[str, 
     return stack.enter_context(serve_cloud_function(target, variables, log=log, source=source))
 
 
-def worker(stage: Stage, model: BenchModel, memory_mib: int = MEMORY_PER_CPU_MIB) -> Worker:
-    """Start a worker that can run the function and the baselines, in a Lambda environment with this much memory."""
-    folders = [stage.deployment.folder, BASELINES, SITE_PACKAGES]
-    variables = {
-        "ONNXLET_REGISTRY": REGISTRY,
-        "ONNXLET_MODEL": model.name,
-        "AWS_LAMBDA_RUNTIME_API": "bench",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mib),
-        "MODEL_BUCKET": "bench",
-        "MODEL_KEY": f"models/{model.name}.onnx",
-        "MODEL_PATH": str(stage.scratch / "worker.onnx"),
-    }
-    return Worker(model.name, model.path.parent, {**stage.environment("", variables), **python_path(folders)})
-
-
-def _block(process: Worker, case: str, calls: int) -> Block:
-    return lambda: process.measure(case, calls)
-
-
-def _spinning(block: Block) -> Block:
-    """Return a block that ends when its session's threads no longer spin."""
+def _block(process: Worker, case: str, calls: int, *, spins: bool = False, is_mean: bool = False) -> Block:
+    """Return a block of calls, which ends when its session's threads no longer spin, or whose only sample is a mean."""
 
     def measure() -> Sequence[float]:
-        seconds = block()
-        time.sleep(SPINNING_S)
-        return seconds
+        seconds = process.measure(case, calls)
+        if spins:
+            time.sleep(SPINNING_S)
+        return [fmean(seconds)] if is_mean else seconds
 
     return measure
-
-
-def _mean(block: Block) -> Block:
-    """Return a block whose only sample is the mean."""
-    return lambda: [fmean(block())]
 
 
 def _series(

@@ -1,7 +1,8 @@
 """The warm calls that a worker process prepares and times: those of the functions, and those of the baselines."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,16 @@ from onnxlet_cli.bench.payloads import (
 
 Call = Callable[[Any], Any]
 """A call that takes the parent's argument, which most calls ignore."""
+Form = Callable[[Mapping[str, Array]], tuple[bytes, dict[str, str]]]
+"""Makes the body and the headers of a request from a model's inputs."""
 
 
-def run_session(model: str, folder: Path, threads: int | None) -> Call:
-    """Prepare `session.run` of onnxruntime's Python API on the model's file.
+Prepare = Callable[[str, Path], Call]
+"""Prepares a call, from a model's name and its folder in the cache."""
 
-    Args:
-        model: The file's name.
-        folder: The file's folder.
-        threads: The session's number of threads; None takes onnxruntime's default.
-    """
+
+def run_session(model: str, folder: Path, threads: int | None = None) -> Call:
+    """Prepare `session.run` of onnxruntime's Python API, by default with its default number of threads."""
     import onnxruntime  # the functions' own calls do without it
 
     options = onnxruntime.SessionOptions()
@@ -43,7 +44,7 @@ def run_session(model: str, folder: Path, threads: int | None) -> Call:
     return lambda _: session.run(names, feed)[0]
 
 
-def own_session(folder: Path) -> Call:
+def own_session(_model: str, folder: Path) -> Call:
     """Prepare a run of the function's own session on the same tensors, without anything around it."""
     main = importlib.import_module("main")
     tensors = importlib.import_module("onnxlet.contract.tensors")
@@ -61,53 +62,51 @@ def own_session(folder: Path) -> Call:
     return call
 
 
-def own_handler(model: str, folder: Path, form: str) -> Call:
+def own_handler(form: Form) -> Prepare:
     """Prepare the function's `App.handle` on a request with a raw body, as the translator for Google Cloud makes it."""
-    main = importlib.import_module("main")
-    http = importlib.import_module("onnxlet.http")
-    body, headers = (v2_binary if form == "binary" else v2_json)(_inputs(folder))
-    return lambda _: main.app.handle(http.Request("POST", v2_path(model), body, headers))
+
+    def prepare(model: str, folder: Path) -> Call:
+        main, http = importlib.import_module("main"), importlib.import_module("onnxlet.http")
+        body, headers = form(_inputs(folder))
+        return lambda _: main.app.handle(http.Request("POST", v2_path(model), body, headers))
+
+    return prepare
 
 
-def own_function(model: str, folder: Path, form: str) -> Call:
-    """Prepare the function's `aws_http` on the event of a Function URL, in which a binary body is base64."""
-    main = importlib.import_module("main")
-    event = function_url_event(v2_path(model), *(v2_binary if form == "binary" else v2_json)(_inputs(folder)))
-    return lambda _: main.aws_http(event, None)
+def handler(module: str, name: str, form: Form) -> Prepare:
+    """Prepare a handler on the event of a Function URL, in which a binary body is base64."""
+
+    def prepare(model: str, folder: Path) -> Call:
+        handle = getattr(importlib.import_module(module), name)
+        event = function_url_event(v2_path(model), *form(_inputs(folder)))
+        return lambda _: handle(event, None)
+
+    return prepare
 
 
-def typical(folder: Path) -> Call:
-    """Prepare the typical handler on the same tensors as plain JSON."""
-    module = importlib.import_module("typical")
-    event = function_url_event("/", *plain_json(_inputs(folder)))
-    return lambda _: module.handler(event, None)
+def batches(module: str, name: str) -> Prepare:
+    """Prepare a handler on the batches of a queue, one after another."""
+
+    def prepare(_model: str, _folder: Path) -> Call:
+        handle = getattr(importlib.import_module(module), name)
+        return lambda events: [handle(event, None) for event in events]
+
+    return prepare
 
 
-def own_objects() -> Call:
-    """Prepare the function's `aws_objects` on the batches of a queue, one after another."""
-    main = importlib.import_module("main")
-    return lambda batches: [main.aws_objects(batch, None) for batch in batches]
-
-
-def one_by_one() -> Call:
-    """Prepare the typical handler for queues on the same batches."""
-    module = importlib.import_module("one_by_one")
-    return lambda batches: [module.handler(batch, None) for batch in batches]
-
-
-FACTORIES: dict[str, Callable[[str, Path], Call]] = {
-    "run": lambda model, folder: run_session(model, folder, threads=1),
-    "run, default threads": lambda model, folder: run_session(model, folder, threads=None),
-    "own session": lambda _model, folder: own_session(folder),
-    "handle binary": lambda model, folder: own_handler(model, folder, "binary"),
-    "handle json": lambda model, folder: own_handler(model, folder, "json"),
-    "aws_http binary": lambda model, folder: own_function(model, folder, "binary"),
-    "aws_http json": lambda model, folder: own_function(model, folder, "json"),
-    "typical json": lambda _model, folder: typical(folder),
-    "aws_objects": lambda _model, _folder: own_objects(),
-    "one by one": lambda _model, _folder: one_by_one(),
+FACTORIES: dict[str, Prepare] = {
+    "run": partial(run_session, threads=1),
+    "run, default threads": run_session,
+    "own session": own_session,
+    "handle binary": own_handler(v2_binary),
+    "handle json": own_handler(v2_json),
+    "aws_http binary": handler("main", "aws_http", v2_binary),
+    "aws_http json": handler("main", "aws_http", v2_json),
+    "typical json": handler("typical", "handler", plain_json),
+    "aws_objects": batches("main", "aws_objects"),
+    "one by one": batches("one_by_one", "handler"),
 }
-"""Functions that prepare the call of each case, from a model's name and its folder in the cache."""
+"""Functions that prepare the call of each case."""
 
 
 def output_of(result: Any) -> Array:

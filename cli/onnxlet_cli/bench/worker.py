@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -27,21 +26,12 @@ class Worker(AbstractContextManager["Worker"]):
     """The parent's side: a worker process for one model."""
 
     def __init__(self, model: str, folder: Path, environment: Mapping[str, str]) -> None:
-        """Start the process.
-
-        Args:
-            model: The name of the model, and of its file.
-            folder: The model's folder in the cache.
-            environment: The whole environment of the process.
-        """
+        """Start the process in this whole environment, for a model and its folder in the cache."""
         command = [sys.executable, "-m", "onnxlet_cli.bench.worker", model, str(folder)]
-        self.process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """End the process."""
         self.process.kill()
         self.process.communicate()

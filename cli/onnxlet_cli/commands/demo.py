@@ -3,13 +3,14 @@
 import json
 import shutil
 import time
-import urllib.request
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from onnxlet_cli.errors import ServiceError
+from onnxlet_cli.http_client import send
 from onnxlet_cli.local.serve import LocalSettings, serve
 from onnxlet_cli.registry import open_registry
 from onnxlet_training.recipe import Options
@@ -33,8 +34,8 @@ def demo() -> None:
     for number, (cloud, title) in enumerate(CLOUDS.items(), start=2):
         _head(console, f"{number}. Serve on {title}")
         settings = LocalSettings(registry.store.url, RECIPE, 0, FOLDER / cloud / "inbox", FOLDER / cloud / "outbox")
-        with serve(cloud, settings, log=FOLDER / f"{cloud}.log") as server:
-            answers[cloud] = _ask(server.url, picture, truth, console)
+        with serve(cloud, settings, log=FOLDER / f"{cloud}.log") as url:
+            answers[cloud] = _ask(url, picture, truth, console)
             _drop(picture, FOLDER / cloud, version, console)
     if len(set(answers.values())) != 1:
         raise ServiceError(f"the clouds answer differently: {answers}")
@@ -59,16 +60,14 @@ def _train(registry_url: str, console: Console) -> tuple[Path, str, int]:
 
 def _ask(url: str, picture: Path, truth: str, console: Console) -> bytes:
     """Send the picture over HTTP and print the answer."""
-    request = urllib.request.Request(  # noqa: S310 - an address of this machine
-        f"{url}/predict/{RECIPE}", picture.read_bytes(), {"content-type": "image/png"}
-    )
     started = time.perf_counter()
-    with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310 - as above
-        body: bytes = reply.read()
+    response = send(f"{url}/predict/{RECIPE}", picture.read_bytes(), {"content-type": "image/png"})
+    if response.status != HTTPStatus.OK:
+        raise ServiceError(f"{url}: expected status 200, got {response.status}: {response.body[:400]!r}")
     milliseconds = (time.perf_counter() - started) * 1000
     console.print(f"POST {url}/predict/{RECIPE}  (a picture of a {truth})  {milliseconds:.1f} ms", highlight=False)
-    _print_answer(json.loads(body), console)
-    return body
+    _print_answer(json.loads(response.body), console)
+    return response.body
 
 
 def _drop(picture: Path, folder: Path, version: int, console: Console) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from onnxlet_cli import output
 from onnxlet_cli.deploy.cloud import DEFAULT_NAME, Cloud, Options
-from onnxlet_cli.options import CloudName, finite
+from onnxlet_cli.options import CloudName, JsonOption, finite
 from onnxlet_publishing.errors import UsageError
 
 CloudOption = Annotated[CloudName, typer.Option(help="aws or gcp.")]
@@ -26,7 +26,8 @@ StateOption = Annotated[
         metavar="gs://BUCKET", help="With --cloud gcp: Terraform's state, by default in gs://PROJECT-onnxlet-state."
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+SETTING = r"[A-Za-z]\w*="
+"""The beginning of a setting: a name, and the sign after it."""
 
 
 def deploy(
@@ -87,17 +88,19 @@ def deploy(
     """Deploy the functions with a model to your account, or bring them up to date; what is not named stays as it is."""
     # Imported only here, as elsewhere in the command: packages are proven by models, for which onnx is needed.
     from onnxlet_cli.deploy import deployment, summary
-    from onnxlet_cli.deploy.bill import Traffic
     from onnxlet_publishing.sign import load_sign
 
     others = _parse_settings(set_ or [], stage_file)
+    tags = dict(_parse_pair("--tag", text, "KEY=VALUE", r"[^=]+=") for text in tag or [])
     target = deployment.find_cloud(
         cloud,
-        Options(stack, region, project, auth, memory, arch, python, others, state, _parse_tags(tag or [])),
+        Options(stack, region, project, auth, memory, arch, python, others, state, tags),
     )
     choice = deployment.Choice(model, registry, load_sign(sign) if sign else None)
     if plan:
-        planned = deployment.plan(target, choice, output.print_note, traffic=Traffic(requests_per_month, milliseconds))
+        planned = deployment.plan(
+            target, choice, output.print_note, requests_per_month=requests_per_month, milliseconds=milliseconds
+        )
         if json:
             output.print_json(summary.plan_document(target, planned))
         else:
@@ -140,39 +143,27 @@ def _parse_settings(texts: list[str], stage_file: Path | None) -> dict[str, str]
         OSError: the file cannot be read.
     """
     lines = [] if stage_file is None else stage_file.read_text(encoding="utf-8").splitlines()
-    numbered = [(f"{stage_file}:{number}:", line.strip()) for number, line in enumerate(lines, 1)]
     settings: dict[str, str] = {}
-    for place, line in numbered:
+    for number, line in enumerate(map(str.strip, lines), 1):
         if line and not line.startswith("#"):
-            name, value = _parse_setting(place, line)
+            place = f"{stage_file}:{number}:"
+            name, value = _parse_pair(place, line, "NAME=VALUE", SETTING)
             if name in settings:
                 raise UsageError(f"{place} {name}: expected each name once, got it twice")
             settings[name] = value
-    return settings | dict(_parse_setting("--set", text) for text in texts)
+    return settings | dict(_parse_pair("--set", text, "NAME=VALUE", SETTING) for text in texts)
 
 
-def _parse_setting(place: str, text: str) -> tuple[str, str]:
-    """Return a setting's name and value.
+def _parse_pair(place: str, text: str, form: str, pattern: str) -> tuple[str, str]:
+    """Return the name and the value of a text of this form.
 
     Raises:
-        UsageError: the text is not of the form NAME=VALUE.
+        UsageError: the text is not of the form.
     """
-    if not re.match(r"[A-Za-z]\w*=", text):
-        raise UsageError(f"{place} {text}: expected NAME=VALUE")
+    if not re.match(pattern, text):
+        raise UsageError(f"{place} {text}: expected {form}")
     name, _, value = text.partition("=")
     return name, value
-
-
-def _parse_tags(texts: list[str]) -> dict[str, str]:
-    """Return tags by their keys.
-
-    Raises:
-        UsageError: a text is not of the form KEY=VALUE.
-    """
-    for text in texts:
-        if not re.match(r"[^=]+=", text):
-            raise UsageError(f"--tag {text}: expected KEY=VALUE")
-    return {key: value for key, _, value in (text.partition("=") for text in texts)}
 
 
 def _confirm(target: Cloud, *, is_agreed: bool) -> None:

@@ -1,5 +1,6 @@
 """`onnxlet doctor`: reads the options, runs the checks, and prints the findings."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
@@ -9,6 +10,7 @@ import typer
 from onnxlet_cli import output
 from onnxlet_cli.doctor.examine import examine
 from onnxlet_cli.doctor.finding import Finding
+from onnxlet_cli.options import JsonOption
 
 
 def doctor(
@@ -31,7 +33,7 @@ def doctor(
     memory: Annotated[
         int | None, typer.Option(metavar="MIB", min=128, help="Memory of the function that will load the models.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Check this machine, a registry, a function, a stack or a package, and say what is wrong and what to do."""
     findings = []
@@ -49,9 +51,7 @@ def doctor(
 
 def summary(findings: Sequence[Finding]) -> str:
     """Return the line that counts the findings by severity."""
-    counts = {
-        severity: sum(finding.severity == severity for finding in findings) for severity in ("error", "warning", "ok")
-    }
+    counts = Counter(finding.severity for finding in findings)
     if counts["error"] or counts["warning"]:
         return f"{_plural(counts['error'], 'error')}, {_plural(counts['warning'], 'warning')}, {counts['ok']} in order"
     return f"Nothing is wrong: {counts['ok']} checks"

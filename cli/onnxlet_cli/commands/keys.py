@@ -48,15 +48,17 @@ def create(
     json: JsonOption = False,
 ) -> None:
     """Make a key and print it once: the registry stores only its hash."""
+    if not name or len(name) > 200 or not name.isprintable():
+        raise UsageError(f"NAME {name[:80]!r}: expected 1 to 200 printable characters")
     now = datetime.now(UTC).replace(microsecond=0)
     key_id, text = api_keys.generate()
     key = Key(
         key_id,
-        _parse_owner(name),
+        name,
         api_keys.digest(text),
         now,
         expires_at=None if expires is None else _parse_expiry(expires, now),
-        models=None if models is None else _parse_models(models),
+        models=None if models is None else tuple(layout.parse_name(model.strip()) for model in models.split(",")),
         quota=quota,
     )
     _change(open_registry(registry, create=True).store, lambda keys: keys.with_key(key))
@@ -139,16 +141,6 @@ def _row(key: Key) -> output.Row:
         "created": key.created_at.isoformat(),
         "expires": key.expires_at and key.expires_at.isoformat(),
     }
-
-
-def _parse_owner(text: str) -> str:
-    if not text or len(text) > 200 or not text.isprintable():
-        raise UsageError(f"NAME {text[:80]!r}: expected 1 to 200 printable characters")
-    return text
-
-
-def _parse_models(text: str) -> tuple[str, ...]:
-    return tuple(layout.parse_name(name.strip()) for name in text.split(","))
 
 
 def _parse_expiry(text: str, now: datetime) -> datetime:

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from onnxlet_cli import output
+from onnxlet_cli import output, promotion
+from onnxlet_cli.deploy.cloud import Options
 from onnxlet_cli.options import CloudName, JsonOption, RegistryOption, SignOption
-from onnxlet_cli.promotion import Where, between
+from onnxlet_cli.promotion import find_stage, find_version
 from onnxlet_cli.registry import open_registry
 from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.sign import load_sign
@@ -38,8 +39,10 @@ def promote(
     if (source is None) != (target is None):
         raise UsageError("expected --from and --to together: a version goes from one registry to another")
     if source is not None and target is not None:
-        where, signer = Where(cloud, region, project, state), load_sign(sign) if sign else None
-        done = between(source, target, where, name, version, signer, output.print_note, is_staged=stage)
+        where, signer = Options(region=region, project=project, state=state), load_sign(sign) if sign else None
+        origin, goal = find_stage("--from", source, cloud, where), find_stage("--to", target, cloud, where)
+        found = find_version(origin, name, version)
+        done = promotion.promote(origin.registry, found, goal, signer, output.print_note, is_staged=stage)
         document = output.version_document(done.manifest, is_live=not stage)
         document |= {"copied": done.is_new, "moved": done.is_moved}
         output.show(document, output.version_line(done.manifest, is_live=not stage), json=json)

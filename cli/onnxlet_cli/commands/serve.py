@@ -42,6 +42,6 @@ def serve(
         edge=is_installed(source.store),
         results=os.environ.get("ONNXLET_RESULTS") or None,
     )
-    with local.serve(cloud, settings) as server:
-        output.print_line(f"Serving {source.store.url} at {server.url} (Ctrl-C stops)")
+    with local.serve(cloud, settings) as url:
+        output.print_line(f"Serving {source.store.url} at {url} (Ctrl-C stops)")
         local.wait()

@@ -88,7 +88,6 @@ def train(
         run_job(on, job, Account(role, project, region), json=json)
         return
     # Imported only now: Keras and its backend take seconds.
-    from onnxlet_training.compress import Budget
     from onnxlet_training.run import default_folder, run
 
     target = open_registry(registry, create=True)
@@ -96,12 +95,11 @@ def train(
     check_places(target, known.name, alias, os.environ)
     options = Options(data=data, epochs=epochs, seed=seed, is_fast=fast, needs_gpu=gpu is not None)
     margin = None if force or stage else Margin()
-    budget = Budget(max_accuracy_drop) if compress else None
+    max_drop = max_accuracy_drop if compress else None
+    signer = load_sign(sign) if sign else None
     folder = out or default_folder(known)
     with _resumable(folder, [] if out else ["--out", str(folder)]):
-        done = run(
-            known, options, target, folder, output.progress(), alias, margin, budget, load_sign(sign) if sign else None
-        )
+        done = run(known, options, target, folder, output.progress(), alias, margin, max_drop, signer)
     if done is not None:  # else another process of this job evaluates and publishes
         document = {**output.version_document(done.manifests[0], is_live=not stage), "folder": str(done.folder)}
         output.show(document, f"The report and the record of the run are in {done.folder}", json=json)
@@ -111,9 +109,7 @@ def train(
 def _resumable(folder: Path, more: Sequence[str]) -> Iterator[None]:
     """Print the command that resumes a run which was stopped, or which lost its store, after it saved something.
 
-    Args:
-        folder: The run's folder; it is gone if nothing was saved.
-        more: Arguments that the command needs and that the user did not give.
+    The run's folder is gone if nothing was saved; `more` are arguments that the user did not give.
     """
 
     def stop(_number: int, _frame: FrameType | None) -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from onnxlet_cli.chart import FAINT, OURS, THEIRS, drawn
 from onnxlet_cli.cost.compare import Comparison, cheapest
-from onnxlet_cli.cost.offers import AlwaysOn, Offer
 
 FEWEST, MOST = 1e3, 1e9
 """Range of requests a month."""
@@ -27,15 +26,11 @@ def draw(comparison: Comparison, path: Path) -> None:
     traffic = [FEWEST * (MOST / FEWEST) ** (index / (POINTS - 1)) for index in range(POINTS)]
     with drawn(path, 10, figsize=(9, 5.2)) as (figure, axis):
         for label, offer in cheapest(comparison).items():
-            axis.plot(
-                traffic,
-                [offer.monthly_usd(requests) for requests in traffic],
-                color=COLOURS[label],
-                label=_label(offer),
-            )
+            values = [offer.monthly_usd(requests) for requests in traffic]
+            axis.plot(traffic, values, color=COLOURS[label], label=f"{label}, {offer.memory_mib:,} MiB")
         for instance, dashes in zip(comparison.instances, ("-", "--"), strict=True):
             values = [instance.monthly_usd(requests) for requests in traffic]
-            axis.plot(traffic, values, color=THEIRS, linestyle=dashes, label=_instance_label(instance))
+            axis.plot(traffic, values, color=THEIRS, linestyle=dashes, label=f"{instance.name}, always on")
         axis.set(xscale="log", yscale="log", xlabel="requests a month", ylabel="US dollars a month")
         axis.set_title("Cost of serving", loc="left", fontsize=11, fontweight="bold")
         axis.grid(color="#e8ebef", linewidth=0.8)
@@ -47,11 +42,3 @@ def draw(comparison: Comparison, path: Path) -> None:
             fontsize=8.5,
             color=FAINT,
         )
-
-
-def _label(offer: Offer) -> str:
-    return f"{offer.platform} {offer.architecture}, {offer.memory_mib:,} MiB"
-
-
-def _instance_label(instance: AlwaysOn) -> str:
-    return f"{instance.type.name} {instance.type.architecture}, always on"

@@ -19,13 +19,11 @@ NEVER_INCLUDED = (
     "the registry's requests: a few for each cold start, at $0.40 a million",
     "discounts, taxes, support",
 )
-"""Costs that an estimate for one deployment does not include."""
 
 NOT_INCLUDED = (
     *NEVER_INCLUDED,
     "what a deployment adds: snapshots, an API Gateway, queues, alarms, minimum instances (`deploy --plan` shows it)",
 )
-"""Costs that the comparison does not include."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,9 @@ def cheapest(comparison: Comparison) -> dict[str, Offer]:
     """Return each platform's offer in the size whose further requests cost least."""
     cheapest_offers: dict[str, Offer] = {}
     for row in comparison.rows:
-        label = f"{row.offer.platform} {row.offer.architecture}"
-        if label not in cheapest_offers or row.offer.per_million_usd < cheapest_offers[label].per_million_usd:
-            cheapest_offers[label] = row.offer
+        cheaper = cheapest_offers.setdefault(row.offer.name, row.offer)
+        if row.offer.per_million_usd < cheaper.per_million_usd:
+            cheapest_offers[row.offer.name] = row.offer
     return cheapest_offers
 
 

@@ -8,11 +8,7 @@ from onnxlet_publishing.errors import UsageError
 
 
 def read_object(path: Path, expected: str) -> dict[str, Any]:
-    """Read a file that holds a JSON object.
-
-    Args:
-        path: The file.
-        expected: What the file should hold, for the error.
+    """Read a file that holds a JSON object; an error names what the user was expected to give.
 
     Raises:
         UsageError: The file cannot be read, or does not hold a JSON object.

@@ -38,19 +38,11 @@ def estimate(
     extras: Extras = NO_EXTRAS,
     has_free_tier: bool = False,
 ) -> Estimate:
-    """Return what a function costs a month at list prices.
+    """Return what a function costs a month at list prices; the free tier subtracts the cloud's free units.
 
-    Args:
-        requests_per_month: The number of requests a month.
-        milliseconds: The duration of a warm request on one full vCPU (1,769 MiB on Lambda); less memory makes it
-            longer.
-        memory_mib: The function's memory.
-        architecture: `arm64` or `x86_64`; Cloud Run has only the latter.
-        platform: `lambda` or `cloud-run`.
-        cold_milliseconds: The duration of the init phase.
-        cold_share: The share of the requests that start a process.
-        extras: What the deployment has in addition to the function.
-        has_free_tier: Whether to subtract the cloud's free units of each month.
+    A warm request takes the milliseconds on one full vCPU (1,769 MiB on Lambda); less memory makes it longer. The cold
+    share of the requests starts a process, whose init phase takes the cold milliseconds. The platform is `lambda`, on
+    `arm64` or `x86_64`, or `cloud-run`, which has only the latter.
 
     Raises:
         UsageError: The platform or the architecture is unknown.

@@ -47,7 +47,6 @@ class Extras:
     """Parts of a deployment in addition to the function; most are billed even without requests."""
 
     provisioned: int = 0
-    """Provisioned environments of Lambda."""
     has_snapshots: bool = False
     """Whether the function starts from a snapshot (SnapStart), whose published version is billed."""
     has_api: bool = False
@@ -57,7 +56,6 @@ class Extras:
     alarms: int = 0
     dashboards: int = 0
     min_instances: int = 0
-    """Minimum instances of Cloud Run."""
 
 
 NO_EXTRAS = Extras()
@@ -69,7 +67,6 @@ class Meter:
 
     name: str
     per_request: float
-    """Units for each request."""
     usd: float
     """Price of a unit."""
     allowance: str = ""
@@ -92,6 +89,11 @@ class Offer:
     """US dollars a month that are billed even without requests."""
     allowances: Mapping[str, float] = field(default_factory=dict)
     """Free units each month, by name."""
+
+    @property
+    def name(self) -> str:
+        """The platform and its architecture."""
+        return f"{self.platform} {self.architecture}"
 
     def parts(self, requests: float) -> dict[str, float]:
         """Return the cost of a month with this many requests, in US dollars, by meter."""
@@ -122,6 +124,11 @@ class AlwaysOn:
     type: InstanceType
     milliseconds: float
     """Duration of a request on one vCPU."""
+
+    @property
+    def name(self) -> str:
+        """The type and its architecture."""
+        return f"{self.type.name} {self.type.architecture}"
 
     @property
     def capacity(self) -> float:
@@ -188,7 +195,11 @@ def on_lambda(
             busy.append(Meter("init", gb * init_seconds, usd, "lambda_gb_second"))
     request = Meter("requests", 1, prices.usd["lambda_request"], "lambda_request")
     api = [Meter("API Gateway", 1, prices.usd["api_gateway_rest_request"])] if extras.has_api else []
-    meters = (request, *busy, *api, *_cloudwatch(prices))
+    logs = Meter("logs", LOG_BYTES / 1e9, prices.usd["cloudwatch_logs_gb"], "cloudwatch_logs_gb")
+    # A metric is billed for each hour with data.
+    hourly = METRICS / HOURS_PER_MONTH
+    metrics = Meter("metrics", hourly, prices.usd["cloudwatch_metric"], "cloudwatch_metric", METRICS)
+    meters = (request, *busy, *api, logs, metrics)
     return Offer("Lambda", architecture, memory_mib, milliseconds, meters, fixed, prices.free)
 
 
@@ -236,14 +247,6 @@ def on_sagemaker(workload: Workload, prices: Prices, memory_mib: int) -> Offer:
         Meter("logs", LOG_BYTES / 1e9, prices.usd["cloudwatch_logs_gb"], "cloudwatch_logs_gb"),
     )
     return Offer("SageMaker", "x86_64", memory_mib, milliseconds, meters, allowances=prices.free)
-
-
-def _cloudwatch(prices: Prices) -> tuple[Meter, Meter]:
-    """Return the meters of a function's log lines and of their metrics, which are billed for each hour with data."""
-    return (
-        Meter("logs", LOG_BYTES / 1e9, prices.usd["cloudwatch_logs_gb"], "cloudwatch_logs_gb"),
-        Meter("metrics", METRICS / HOURS_PER_MONTH, prices.usd["cloudwatch_metric"], "cloudwatch_metric", METRICS),
-    )
 
 
 def _stepped(milliseconds: float) -> float:

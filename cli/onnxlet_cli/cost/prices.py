@@ -5,7 +5,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +44,7 @@ class Prices:
 
 
 def load_prices(path: Path = FILE, *, has_free_tier: bool = False) -> Prices:
-    """Read a file of prices.
-
-    Args:
-        path: The file.
-        has_free_tier: Whether to subtract the free units of each month, which an account has once for all its
-            functions.
+    """Read a file of prices, perhaps with the free units of each month, which an account has once for all functions.
 
     Raises:
         UsageError: The file cannot be read, or does not have the form of `prices.json`.
@@ -60,7 +54,8 @@ def load_prices(path: Path = FILE, *, has_free_tier: bool = False) -> Prices:
         raise UsageError(f"{path}: currency: expected USD, got {document.get('currency')!r}")
     prices = _section(document, "prices", path)
     usd = {name: _price(name, entry, path) for name, entry in prices.items()}
-    missing = [name for name in _known_names() if name not in usd]
+    known = json.loads(FILE.read_text())["prices"]  # which every file must have, except for the choice of machines
+    missing = [name for name in known if not name.startswith("instance_") and name not in usd]
     if missing:
         raise UsageError(f"{path}: prices: expected all those of {FILE}, got none for {', '.join(missing)}")
     free = {
@@ -75,12 +70,6 @@ def load_prices(path: Path = FILE, *, has_free_tier: bool = False) -> Prices:
             raise UsageError(f"{path}: instances: expected one of {architecture}, got none")
     unverified = tuple(name for name, entry in prices.items() if entry.get("status") == "remembered")
     return Prices(_date(document, path), path, usd, free if has_free_tier else {}, instances, unverified)
-
-
-@cache
-def _known_names() -> tuple[str, ...]:
-    """Return the prices that every file must have: those of `prices.json`, except for its choice of machines."""
-    return tuple(name for name in json.loads(FILE.read_text())["prices"] if not name.startswith("instance_"))
 
 
 def _section(document: Document, name: str, path: Path) -> Mapping[str, Document]:
@@ -99,7 +88,6 @@ def _date(document: Document, path: Path) -> str:
 
 
 def _price(name: str, entry: Document, path: Path) -> float:
-    """Return a price for one unit."""
     where = f"{path}: prices: {name}"
     source = entry.get("source")
     if not isinstance(source, str) or not source:

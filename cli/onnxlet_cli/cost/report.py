@@ -1,8 +1,10 @@
 """The printed comparison: a table, and the assumptions behind its figures."""
 
+from collections.abc import Iterator, Sequence
+
 from onnxlet_cli import output
-from onnxlet_cli.cost.compare import NOT_INCLUDED, Comparison, Row, cheapest
-from onnxlet_cli.cost.offers import UTILISATION
+from onnxlet_cli.cost.compare import NOT_INCLUDED, Comparison, cheapest
+from onnxlet_cli.cost.offers import UTILISATION, AlwaysOn, Offer
 from onnxlet_cli.cost.workload import DEFAULT_COLD_MILLISECONDS
 
 
@@ -15,7 +17,7 @@ def print_report(comparison: Comparison) -> None:
         f"{' (assumed)' if workload.cold_milliseconds == DEFAULT_COLD_MILLISECONDS else ''}"
     )
     output.print_line("")
-    output.print_table([*(_offer_row(row, comparison) for row in comparison.rows), *_instance_rows(comparison)])
+    output.print_table(list(_rows(comparison)))
     output.print_line("")
     output.print_line(_parts(comparison))
     for note in notes(comparison):
@@ -48,31 +50,29 @@ def _parts(comparison: Comparison) -> str:
     """Return the parts of the cheapest offer's cost, for the largest number of requests."""
     offer, requests = next(iter(cheapest(comparison).values())), comparison.requests[-1]
     parts = ", ".join(f"{name} {usd(amount)}" for name, amount in offer.parts(requests).items())
-    where = f"{offer.platform} {offer.architecture} with {offer.memory_mib:,} MiB"
-    return f"{where}, {requests:,} requests: {parts}"
+    return f"{offer.name} with {offer.memory_mib:,} MiB, {requests:,} requests: {parts}"
 
 
-def _offer_row(row: Row, comparison: Comparison) -> output.Row:
-    offer = row.offer
+def _rows(comparison: Comparison) -> Iterator[output.Row]:
+    """Yield the rows of the offers, then those of the instances that they are compared with."""
+    for row in comparison.rows:
+        offer = row.offer
+        less_from = "never" if row.break_even is None else f"{row.break_even:,.0f} a month"
+        per_million = usd(offer.per_million_usd)
+        yield _row(offer.name, offer.memory_mib, per_million, offer, comparison.requests, less_from)
+    for instance in comparison.instances:
+        name = f"{instance.name}, always on"
+        yield _row(name, instance.type.memory_mib, "", instance, comparison.requests, "")
+
+
+def _row(
+    name: str, memory_mib: int, per_million: str, offer: Offer | AlwaysOn, requests: Sequence[int], less_from: str
+) -> output.Row:
     return {
-        "": f"{offer.platform} {offer.architecture}",
-        "MiB": f"{offer.memory_mib:,}",
+        "": name,
+        "MiB": f"{memory_mib:,}",
         "ms": f"{offer.milliseconds:.1f}",
-        "per million": usd(offer.per_million_usd),
-        **{f"at {count:,} a month": usd(offer.monthly_usd(count)) for count in comparison.requests},
-        "always on costs less from": "never" if row.break_even is None else f"{row.break_even:,.0f} a month",
+        "per million": per_million,
+        **{f"at {count:,} a month": usd(offer.monthly_usd(count)) for count in requests},
+        "always on costs less from": less_from,
     }
-
-
-def _instance_rows(comparison: Comparison) -> list[output.Row]:
-    return [
-        {
-            "": f"{instance.type.name} {instance.type.architecture}, always on",
-            "MiB": f"{instance.type.memory_mib:,}",
-            "ms": f"{instance.milliseconds:.1f}",
-            "per million": "",
-            **{f"at {count:,} a month": usd(instance.monthly_usd(count)) for count in comparison.requests},
-            "always on costs less from": "",
-        }
-        for instance in comparison.instances
-    ]

@@ -27,7 +27,6 @@ _REPORT = re.compile(
     r"REPORT RequestId: .*?\bDuration: ([\d.]+) ms\s+Billed Duration: "
     r".*?\bMemory Size: (\d+) MB(?:.*?\bInit Duration: ([\d.]+) ms)?"
 )
-"""The line that Lambda logs for each invocation."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,9 @@ def measured(milliseconds: float, memory_mib: int) -> Workload:
 
 
 def read_bench(path: Path, model: str | None = None, form: str = "binary") -> Workload:
-    """Return the workload of the medians in a document of `onnxlet bench --json`.
+    """Return the workload of the medians in a document of `onnxlet bench --json`, for tensors in one form.
 
-    Args:
-        path: The document.
-        model: A model of the benchmark; None takes the first with warm requests, and with cold starts if any has them.
-        form: The form of the tensors, `binary` or `json`.
+    Without a model it is the first one with warm requests, and with cold starts if any has them.
 
     Raises:
         UsageError: The file is not such a document, or has no warm requests of this model.
@@ -150,9 +146,9 @@ def parse_numbers(text: str, option: str, at_least: int, at_most: int) -> list[i
 
 def _series(section: Mapping[str, Any]) -> dict[str, float]:
     """Return the medians of a section by their labels; microseconds become milliseconds."""
-    factors = {"us": 1e-3}
     return {
-        series["label"]: series["median"] * factors.get(series["unit"], 1.0) for series in section.get("series", [])
+        series["label"]: series["median"] * (1e-3 if series["unit"] == "us" else 1.0)
+        for series in section.get("series", [])
     }
 
 

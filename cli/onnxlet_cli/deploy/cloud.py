@@ -23,7 +23,6 @@ class Options:
     """The stack's name; an account may have several stacks."""
     region: str | None = None
     project: str | None = None
-    """The GCP project."""
     auth: str | None = None
     """The callers that are allowed: one of the cloud's `AUTHS`."""
     memory_mib: int | None = None
@@ -38,14 +37,9 @@ class Options:
 
 
 def check_named_once(options: Options, fields: Mapping[str, str]) -> None:
-    """Refuse a setting that an option names, and `--set` or a stage's file as well: which one counts would be a guess.
+    """Raise a UsageError if an option names a setting, and `--set` or a stage's file as well: which one counts?
 
-    Args:
-        options: The options of the command.
-        fields: The fields of the options, by the settings with the same meaning.
-
-    Raises:
-        UsageError: a setting is named twice.
+    The fields of the options are given by the settings with the same meaning.
     """
     for name, field_name in fields.items():
         if name in options.others and getattr(options, field_name) is not None:
@@ -83,7 +77,6 @@ class Deployed:
     model: str | None
     """The default model."""
     variant: str | None
-    """The variant of the default model."""
     public_keys: str = ""
     """The keys of the publishers that functions trust, as `ONNXLET_PUBLIC_KEYS`; without keys they trust all."""
 
@@ -93,7 +86,6 @@ class Release:
     """The package and the model that a deployment puts in place."""
 
     package: Path
-    """The zip that `onnxlet package` made."""
     model: str
     prefetch: str | None
     """`ONNXLET_PREFETCH`; None until the model is in the deployment's registry."""
@@ -123,7 +115,6 @@ class Retained:
     """The cloud's name for the type."""
     name: str
     remedy: str
-    """The command that removes it for ever."""
 
 
 class Cloud(Protocol):
@@ -137,11 +128,7 @@ class Cloud(Protocol):
         """
 
     def check_account(self) -> str:
-        """Check that the cloud accepts the user; return a line that names the account and the place.
-
-        Raises:
-            UsageError, MachineError, AccountError: as `check`.
-        """
+        """Check that the cloud accepts the user; return a line that names the place; raises as `check`."""
 
     def find(self) -> Deployed | None:
         """Return what is deployed, or None.
@@ -214,15 +201,9 @@ class Cloud(Protocol):
 
 
 def require_registry(outputs: Outputs, setting: str, url: str | None) -> None:
-    """Refuse another registry for functions that run: it would have neither their models nor their API keys.
+    """Raise a UsageError for another registry than the deployed one: it has neither its models nor its API keys.
 
-    Args:
-        outputs: The URLs of the deployment.
-        setting: The setting that names the registry's bucket, with its new value.
-        url: The URL of the registry that the setting leads to; None if it cannot be the deployed one.
-
-    Raises:
-        UsageError: it is another registry than the deployed one.
+    The setting, with its new value, leads to the registry at the URL; None if that cannot be the deployed one.
     """
     if url != outputs.registry_url:
         raise UsageError(

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from onnxlet.contract.manifest import Manifest
 from onnxlet.registry.registry import Sign
 from onnxlet_cli.assets import deployment_folder
-from onnxlet_cli.cost.monthly import Estimate
-from onnxlet_cli.deploy import bill, model, objects, smoke
-from onnxlet_cli.deploy.bill import Traffic
+from onnxlet_cli.cost.monthly import Estimate, estimate
+from onnxlet_cli.deploy import model, objects, smoke
 from onnxlet_cli.deploy.cloud import Change, Cloud, Deployed, NotCalled, Options, Outputs, Release
 from onnxlet_cli.deploy.model import Published, Source
 from onnxlet_cli.deploy.objects import ObjectAnswer
@@ -22,7 +20,8 @@ from onnxlet_publishing.errors import UsageError
 
 CLOUDS = ("aws", "gcp")
 
-USUAL = Traffic()
+PLATFORMS = {"aws": "lambda", "gcp": "cloud-run"}
+"""The platform of each cloud's functions, as `estimate` names it."""
 
 Build = Callable[[Target, Report], Package]
 """A function that makes the package for a target, and proves it if that is possible."""
@@ -60,9 +59,9 @@ class Plan:
     package: Package
     source: Source
     is_new: bool
-    traffic: Traffic
+    requests_per_month: int
     bill: Estimate
-    """The estimate for the HTTP function with this traffic."""
+    """The monthly cost of the HTTP function with these requests, and of the extras that the deployment turns on."""
 
 
 def deploy(cloud: Cloud, choice: Choice, report: Report, build_package: Build | None = None) -> Deployment:
@@ -91,9 +90,17 @@ def deploy(cloud: Cloud, choice: Choice, report: Report, build_package: Build | 
 
 
 def plan(
-    cloud: Cloud, choice: Choice, report: Report, build_package: Build | None = None, traffic: Traffic = USUAL
+    cloud: Cloud,
+    choice: Choice,
+    report: Report,
+    build_package: Build | None = None,
+    *,
+    requests_per_month: int,
+    milliseconds: float,
 ) -> Plan:
     """Return what `deploy` would do; change nothing, but upload the package if the cloud needs it for a plan.
+
+    A warm request is expected to take the milliseconds on one full CPU; `onnxlet bench warm` measures it.
 
     Raises:
         CommandError, OnnxletError: a check failed, or the cloud refuses.
@@ -102,8 +109,16 @@ def plan(
     live = None if found is None else source.to_be_live(cloud.open_registry(found.outputs.registry_url))
     prefetch = None if found is None or live is None else model.expected(live, found.variant)
     changes = cloud.plan(Release(package.path, source.name, prefetch), report)
-    costs = bill.expect(traffic, cloud.target(), cloud.memory_mib(), cloud.extras())
-    return Plan(changes, package, source, found is None, traffic, costs)
+    target = cloud.target()
+    bill = estimate(
+        requests_per_month,
+        milliseconds=milliseconds,
+        memory_mib=cloud.memory_mib(),
+        architecture=target.arch,
+        platform=PLATFORMS[target.cloud],
+        extras=cloud.extras(),
+    )
+    return Plan(changes, package, source, found is None, requests_per_month, bill)
 
 
 def find_cloud(name: str, options: Options) -> Cloud:
@@ -125,11 +140,6 @@ def find_cloud(name: str, options: Options) -> Cloud:
     return Gcp(options)
 
 
-def build_into(folder: Path) -> Build:
-    """Return a function that makes packages as `onnxlet package` does."""
-    return lambda target, report: build(PackageOptions(target, folder), report)
-
-
 def _prepare(
     cloud: Cloud, choice: Choice, report: Report, build_package: Build | None
 ) -> tuple[Deployed | None, Source, Package]:
@@ -137,20 +147,19 @@ def _prepare(
     report(f"check    {cloud.check()}")
     found = cloud.find()
     target = cloud.target()
-    source = model.find_source(
-        choice.model,
-        choice.registry,
-        lambda: _live_models(cloud, found),
-        found.model if found else None,
-        choice.sign,
-    )
-    report(f"model    {source.describe()}")
-    return found, source, (build_package or build_into(deployment_folder() / "dist"))(target, report)
+
+    def list_deployed() -> list[str]:
+        return [] if found is None else cloud.open_registry(found.outputs.registry_url).models()
+
+    default = found.model if found else None
+    source = model.find_source(choice.model, choice.registry, list_deployed, default, choice.sign)
+    report(f"model    {source.text}")
+    return found, source, (build_package or _build)(target, report)
 
 
-def _live_models(cloud: Cloud, found: Deployed | None) -> list[str]:
-    """Return the models in the deployment's registry."""
-    return [] if found is None else cloud.open_registry(found.outputs.registry_url).models()
+def _build(target: Target, report: Report) -> Package:
+    """Make the package as `onnxlet package` does."""
+    return build(PackageOptions(target, deployment_folder() / "dist"), report)
 
 
 def _verdict(answer: Answer | NotCalled) -> str:

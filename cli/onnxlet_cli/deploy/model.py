@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from onnxlet.contract import expectation
 from onnxlet.contract.manifest import Manifest
@@ -14,7 +14,6 @@ from onnxlet_cli.assets import functions_folder
 from onnxlet_cli.package import wheels
 from onnxlet_cli.package.build import REQUIREMENTS
 from onnxlet_cli.registry import only_model, open_registry
-from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.errors import MachineError, UsageError
 from onnxlet_publishing.gate import check, with_activation
 from onnxlet_publishing.importers import find, read
@@ -34,99 +33,34 @@ class Published:
     """The live version, which is another one if `live` has moved since."""
 
 
-class Source(Protocol):
-    """The source of a model."""
+@dataclass(frozen=True)
+class Source:
+    """A model that a deployment can publish to its registry."""
 
-    @property
-    def name(self) -> str:
-        """The model's name."""
-
-    def describe(self) -> str:
-        """Return a line that says which model it is."""
+    name: str
+    text: str
+    """The name and the origin of the model, for the user."""
+    publication: str | None
+    """The identity of the publication; None for a model that is in the deployment's registry already."""
+    put: Callable[[Registry], Manifest]
+    """Publishes the model to a registry and returns the version; a second time changes nothing."""
+    copied: Manifest | None = None
+    """The manifest of a version that is copied with its bytes; the graphs of a file are made when it is published."""
+    sign: Sign | None = None
 
     def publish(self, target: Registry) -> Published:
-        """Publish the model to a registry; a second time changes nothing.
+        """Publish the model to a registry.
 
         Raises:
             OnnxletError: the registry refuses it.
         """
+        return Published(self.put(target).version, target.resolve(self.name))
 
     def to_be_live(self, target: Registry) -> Manifest | None:
         """Return the manifest that will be live after `publish`; None if only publishing can tell."""
-
-
-@dataclass(frozen=True)
-class FileSource:
-    """An ONNX file that has passed the publish gate."""
-
-    candidate: Candidate
-    sign: Sign | None = None
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.candidate.name
-
-    def describe(self) -> str:
-        """Return the name and the file."""
-        return f"{self.name}, of {self.candidate.source}"
-
-    def publish(self, target: Registry) -> Published:
-        """Publish the file as a version, unless it is one already."""
-        return Published(publish(target, self.candidate, sign=self.sign).version, target.resolve(self.name))
-
-    def to_be_live(self, target: Registry) -> Manifest | None:
-        """Return None for a new version: its graphs are made when it is published."""
-        published = find_published(target, self.name, self.candidate.publication, self.sign)
-        return None if published is None else target.resolve(self.name)
-
-
-@dataclass(frozen=True)
-class RegistrySource:
-    """The live version of a model in the user's registry."""
-
-    registry: Registry
-    manifest: Manifest
-    sign: Sign | None = None
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.manifest.model
-
-    def describe(self) -> str:
-        """Return the name, the version and the registry."""
-        return f"{self.name}, version {self.manifest.version} of {self.registry.store.url}"
-
-    def publish(self, target: Registry) -> Published:
-        """Copy the version, unless it is there already."""
-        copied = copy_version(self.registry, self.manifest, target, sign=self.sign)
-        return Published(copied.version, target.resolve(self.name))
-
-    def to_be_live(self, target: Registry) -> Manifest | None:
-        """Return this manifest for a new version: a copy has the same bytes."""
-        published = find_published(target, self.name, self.manifest.provenance.publication, self.sign)
-        return self.manifest if published is None else target.resolve(self.name)
-
-
-@dataclass(frozen=True)
-class DeployedSource:
-    """A model that is in the deployment's own registry already."""
-
-    name: str
-
-    def describe(self) -> str:
-        """Return the name, and that nothing changes."""
-        return f"{self.name}, as it is deployed"
-
-    def publish(self, target: Registry) -> Published:
-        """Return the live version; there is nothing to publish."""
-        live = target.resolve(self.name)
-        return Published(live.version, live)
-
-    def to_be_live(self, target: Registry) -> Manifest | None:
-        """Return the live version."""
-        return target.resolve(self.name)
+        if self.publication is None or find_published(target, self.name, self.publication, self.sign):
+            return target.resolve(self.name)
+        return self.copied
 
 
 def find_source(
@@ -150,25 +84,30 @@ def find_source(
         ModelError: the functions could not serve the file.
     """
     if model is not None and (model.endswith(".onnx") or "/" in model):
-        return replace(_from_file(Path(model)), sign=sign)
+        return _from_file(Path(model), sign)
     local = open_registry(registry_url)
     name = model or default or only_model(local) or DEMO_MODEL
     try:
-        return RegistrySource(local, local.resolve(name), sign)
+        manifest = local.resolve(name)
     except ModelNotFoundError:
         if name in list_deployed():
-            return DeployedSource(name)
+            return Source(name, f"{name}, as it is deployed", None, lambda target: target.resolve(name))
         raise _no_model(model, local) from None
+    text = f"{name}, version {manifest.version} of {local.store.url}"
+    put = partial(copy_version, local, manifest, sign=sign)
+    return Source(name, text, manifest.provenance.publication, put, manifest, sign)
 
 
-def _from_file(path: Path) -> FileSource:
+def _from_file(path: Path, sign: Sign | None) -> Source:
     source, *others = find(str(path))
     if others:
         raise UsageError(f"--model {path}: expected one .onnx file, got {len(others) + 1}")
     candidate, _ = with_activation(read(source).candidate)
     check(candidate)
     # The same file is the same publication, however often it is deployed.
-    return FileSource(replace(candidate, publication=hashlib.sha256(candidate.model.data).hexdigest()[:32]))
+    publication = hashlib.sha256(candidate.model.data).hexdigest()[:32]
+    put = partial(publish, candidate=replace(candidate, publication=publication), sign=sign)
+    return Source(candidate.name, f"{candidate.name}, of {candidate.source}", publication, put, sign=sign)
 
 
 def _no_model(model: str | None, local: Registry) -> UsageError:

@@ -56,15 +56,6 @@ class ObjectAnswer:
 
 
 @dataclass(frozen=True)
-class SmokeObject:
-    """The object, and the answer that must come back."""
-
-    body: bytes
-    golden: Golden | None
-    """The expected answer; None for an empty object, whose result only proves that objects are answered."""
-
-
-@dataclass(frozen=True)
 class RoundTrip:
     """The way of one object to its result."""
 
@@ -133,17 +124,7 @@ def ask(
 ) -> ObjectAnswer | None:
     """Put an object, wait for its result, compare it with the golden example, and always remove both.
 
-    Args:
-        cloud: The cloud of the functions.
-        outputs: The URLs of the deployment.
-        registry: The deployment's registry.
-        manifest: The version that is live.
-        report: Called with a line from time to time while there is no result.
-        patience_s: How long to wait.
-        pause_s: How long to pause between two looks at the results.
-
-    Returns:
-        None if no function answers objects.
+    Return None if no function answers objects.
 
     Raises:
         DeploymentError: no result came, or one without the golden answer; the text says where to look.
@@ -151,16 +132,16 @@ def ask(
     commands = cloud.diagnostics(outputs)
     if not commands:
         return None
-    smoke_object = to_object(manifest, smoke.read_golden(registry, manifest))
+    body, golden = to_object(manifest, smoke.read_golden(registry, manifest))
     inputs, results = (cloud.open_registry(url).store for url in (outputs.input_url, outputs.results_url))
     trip = RoundTrip(inputs, results, f"{PREFIX}{os.urandom(16).hex()}", commands)
     started = time.monotonic()
     with _removed(cloud, trip, report):
-        url, document = trip.wait(smoke_object.body, report, patience_s, pause_s)
+        url, document = trip.wait(body, report, patience_s, pause_s)
         seconds, is_golden = time.monotonic() - started, False
         trip.settle(pause_s)
-        if smoke_object.golden is not None and document["version"] == manifest.version:
-            is_golden = _check(registry, manifest, smoke_object.golden, document, f"{url}{trip.remedy}")
+        if golden is not None and document["version"] == manifest.version:
+            is_golden = _check(registry, manifest, golden, document, f"{url}{trip.remedy}")
         return ObjectAnswer(url, seconds, document["version"], is_golden)
 
 
@@ -177,28 +158,22 @@ def _removed(cloud: Cloud, trip: RoundTrip, report: Report) -> Iterator[None]:
                 report(f"left     {url} was not removed: {error}")
 
 
-def to_object(manifest: Manifest, golden: Golden | None) -> SmokeObject:
-    """Return the smoke object of a version: its golden inputs as JSON, or an empty object.
+def to_object(manifest: Manifest, golden: Golden | None) -> tuple[bytes, Golden | None]:
+    """Return the smoke object of a version, its golden inputs as JSON, and the example that must come back.
 
-    The functions' own reader must read exactly the golden inputs from it: not every tensor has a JSON form.
+    The functions' own reader must read exactly the golden inputs from it: not every tensor has a JSON form. The result
+    of an empty object, without an example, only proves that objects are answered.
     """
     has_json = all(spec.datatype.code or spec.datatype.name == "BYTES" for spec in manifest.outputs)
     for body in _bodies(golden) if golden is not None and has_json else ():
         with suppress(OnnxletError):
             if golden is not None and _is_read(manifest, golden, body):
-                return SmokeObject(body, object_comparison.through_json(golden))
-    return SmokeObject(b"", None)
+                return body, object_comparison.through_json(golden)
+    return b"", None
 
 
 def _check(registry: Registry, manifest: Manifest, golden: Golden, document: dict[str, Any], url: str) -> bool:
-    """Compare a result with the golden example.
-
-    Returns:
-        Whether there was something to compare.
-
-    Raises:
-        DeploymentError: the answer is another one, or the result is an error.
-    """
+    """Compare a result with the golden example; return whether there was something to compare."""
     if "error" in document:
         if document["code"] == TooLargeError.code:  # for the function's memory, which says nothing about the answer
             return False

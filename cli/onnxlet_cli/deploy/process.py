@@ -43,13 +43,9 @@ def silent(_line: str) -> None:
 def run_tool(
     command: Sequence[str], folder: Path, environment: Mapping[str, str | None] | None = None, on_line: Report = silent
 ) -> Finished:
-    """Run a tool to its end.
+    """Run a tool to its end in a folder; call `on_line` with each line as the tool prints it.
 
-    Args:
-        command: The executable and its arguments.
-        folder: The working directory.
-        environment: Variables in addition to this process's own; None removes a variable.
-        on_line: Called with each line as it is printed.
+    The environment adds variables to this process's own; None removes a variable.
 
     Raises:
         MachineError: the executable does not exist, or cannot be run.

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from onnxlet.contract import tensors
@@ -56,26 +57,26 @@ def ask(
         ServiceError: no answer came in time, or another answer than the golden one.
     """
     golden = read_golden(registry, manifest)
-    path, body, headers = _question(manifest, golden)
     deadline = time.monotonic() + patience_s
     while True:
+        path, body, headers = _question(manifest, golden)
         started = time.perf_counter()
         response = _send(cloud, outputs, path, body, headers)
         if isinstance(response, NotCalled):
             return response
         milliseconds = (time.perf_counter() - started) * 1000
         if isinstance(response, Response) and response.status == 200:
-            if golden is not None:
-                check(golden, response)
-            return _answer(path, milliseconds, golden)
+            if golden is None:
+                return Answer(path, milliseconds, is_golden=False)
+            check(golden, response)
+            return Answer(path, milliseconds, bool(golden.compared), golden.random)
         if isinstance(response, Response) and response.status in TOO_LARGE and golden is not None:
             golden = None
-            path, body, headers = _question(manifest, golden)
             continue
-        text = describe(response)
         if time.monotonic() > deadline or (isinstance(response, Response) and response.status not in NOT_YET):
             remedy = f"; {access.remedy(outputs.registry_url)}" if is_keyless(response) else ""
-            raise _failure(outputs.http_url, f"what is deployed does not answer: {text}{remedy}", response)
+            text = f"{outputs.http_url}: what is deployed does not answer: {describe(response)}{remedy}"
+            raise ServiceError(text, url=outputs.http_url, status=response.status)
         time.sleep(pause_s)
 
 
@@ -93,12 +94,6 @@ def _question(manifest: Manifest, golden: Golden | None) -> tuple[str, bytes | N
     return (f"{path}/ready", None, {}) if golden is None else (f"{path}/infer", *to_request(golden))
 
 
-def _answer(path: str, milliseconds: float, golden: Golden | None) -> Answer:
-    if golden is None:
-        return Answer(path, milliseconds, is_golden=False)
-    return Answer(path, milliseconds, bool(golden.compared), golden.random)
-
-
 def is_keyless(response: Response | ServiceError) -> bool:
     """Return whether the function itself, and not its cloud, wants an API key."""
     return isinstance(response, Response) and response.status == 401 and b'"unauthenticated"' in response.body
@@ -106,15 +101,10 @@ def is_keyless(response: Response | ServiceError) -> bool:
 
 def to_request(golden: Golden) -> tuple[bytes, dict[str, str]]:
     """Return body and headers of a binary V2 request with the golden inputs, which requests a binary answer."""
-    items = [
-        {
-            "name": name,
-            "datatype": tensor.datatype.name,
-            "shape": tensor.shape,
-            "parameters": {"binary_data_size": len(tensor.buffer)},
-        }
-        for name, tensor in golden.inputs.items()
-    ]
+    items = []
+    for name, tensor in golden.inputs.items():
+        size = {"binary_data_size": len(tensor.buffer)}
+        items.append({"name": name, "datatype": tensor.datatype.name, "shape": tensor.shape, "parameters": size})
     head = json.dumps({"inputs": items, "parameters": {"binary_data_output": True}}).encode()
     body = head + b"".join(bytes(tensor.buffer) for tensor in golden.inputs.values())
     return body, {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
@@ -129,9 +119,8 @@ def check(golden: Golden, response: Response) -> None:
     try:
         difference = golden.difference(read_outputs(response))
     except (KeyError, TypeError, ValueError, OnnxletError) as error:
-        raise ServiceError(
-            f"what is deployed answers the golden request with {response.body[:100]!r}: {error!r}"
-        ) from error
+        text = f"what is deployed answers the golden request with {response.body[:100]!r}: {error!r}"
+        raise ServiceError(text) from error
     if difference > MAX_DIFFERENCE:
         raise ServiceError(f"what is deployed answers the golden request {difference:.2g} off")
 
@@ -144,9 +133,8 @@ def read_outputs(response: Response) -> dict[str, Tensor]:
     for item in document["outputs"]:
         size = item["parameters"]["binary_data_size"]
         buffer = memoryview(response.body)[position : position + size]
-        outputs[item["name"]] = tensors.from_bytes(
-            item["name"], DATATYPES[item["datatype"]], tuple(item["shape"]), buffer
-        )
+        name, datatype = item["name"], DATATYPES[item["datatype"]]
+        outputs[name] = tensors.from_bytes(name, datatype, tuple(item["shape"]), buffer)
         position += size
     return outputs
 
@@ -156,11 +144,9 @@ def describe(response: Response | ServiceError) -> str:
     if isinstance(response, ServiceError):
         return str(response)
     text = response.body[:300].decode(errors="replace")
-    try:
+    with suppress(ValueError, AttributeError):
         document = json.loads(text)
         text = document.get("error") or document.get("Message") or document.get("message") or text
-    except (ValueError, AttributeError):
-        pass
     return f"{response.status}: {text}"
 
 
@@ -171,7 +157,3 @@ def _send(
         return cloud.send(outputs, path, body, access.with_key(headers))
     except ServiceError as error:
         return error
-
-
-def _failure(url: str, text: str, response: Response | ServiceError) -> ServiceError:
-    return ServiceError(f"{url}: {text}", url=url, status=response.status)

@@ -15,7 +15,7 @@ def document(cloud: Cloud, done: Deployment) -> dict[str, Any]:
     """Return a deployment as a JSON document."""
     return {
         **cloud.document(),
-        "outputs": _outputs(done.outputs),
+        "outputs": asdict(done.outputs),
         "package": {"path": str(done.package.path), "sha256": done.package.sha256},
         "model": done.published.live.model,
         "version": done.published.live.version,
@@ -32,7 +32,7 @@ def plan_document(cloud: Cloud, planned: Plan) -> dict[str, Any]:
         "model": planned.source.name,
         "package": {"path": str(planned.package.path), "sha256": planned.package.sha256},
         "changes": [asdict(change) for change in planned.changes],
-        "requests_per_month": planned.traffic.requests_per_month,
+        "requests_per_month": planned.requests_per_month,
         "monthly_usd": planned.bill.monthly_usd,
         "idle_usd": planned.bill.idle_usd,
         "parts_usd": dict(planned.bill.parts_usd),
@@ -69,7 +69,7 @@ def print_plan(planned: Plan) -> None:
         output.print_table(rows)
     output.print_line(f"{len(rows) or 'no'} change{'' if len(rows) == 1 else 's'}; nothing was changed")
     bill = planned.bill
-    output.print_line(f"\n${bill.monthly_usd:,.2f} a month for {planned.traffic.requests_per_month:,} requests:")
+    output.print_line(f"\n${bill.monthly_usd:,.2f} a month for {planned.requests_per_month:,} requests:")
     output.print_line(f"  {', '.join(f'{part} {usd(amount)}' for part, amount in bill.parts_usd.items())}")
     output.print_line(f"  {usd(bill.idle_usd)} of it is billed even without any request")
     for assumption in bill.assumptions:
@@ -94,8 +94,3 @@ def places(outputs: Outputs) -> list[tuple[str, str]]:
         ("input", outputs.input_url),
         ("results", outputs.results_url),
     ]
-
-
-def _outputs(outputs: Outputs) -> dict[str, Any]:
-    places = asdict(outputs)
-    return {**places, "others": dict(outputs.others)}

@@ -46,10 +46,7 @@ READ_LOG = "the function's log says why"
 def of_store(problem: CommandError | OnnxletError, where: str, right: str) -> Finding:
     """Return what it means that a registry could not be opened, listed or read.
 
-    Args:
-        problem: The error, with the store's own error as its cause.
-        where: The registry's URL.
-        right: The permission that was needed, one of `RIGHTS`.
+    The cause of the problem is the store's own error; the right is the permission that was needed, one of `RIGHTS`.
     """
     cause = f"{problem} {problem.__cause__}"
     code = next((code for code in BAD_CREDENTIALS if code in cause), None)
@@ -63,13 +60,8 @@ def of_store(problem: CommandError | OnnxletError, where: str, right: str) -> Fi
         return error("registry_credentials", where, found, "credentials that the store knows", LOG_IN)
     if isinstance(problem, AccountError | CredentialsError) or any(status in cause for status in REFUSED):
         remedy = f"give the user of this command {RIGHTS[right]}"
-        return error(
-            f"registry_{right}_denied",
-            where,
-            f"the store denies permission to {right}",
-            f"permission to {right}",
-            remedy,
-        )
+        found = f"the store denies permission to {right}"
+        return error(f"registry_{right}_denied", where, found, f"permission to {right}", remedy)
     if isinstance(problem, BucketNotFoundError):
         remedy = "correct the URL, or make it with the first `onnxlet publish`"
         return error("registry_missing", where, "no such bucket or folder", "a registry", remedy)

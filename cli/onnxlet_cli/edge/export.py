@@ -18,10 +18,8 @@ from onnxlet_publishing.errors import UsageError
 MODEL = "model"
 """The folder of the version's files, which `playground/export.js` reads."""
 
-EXPORTED = '<body data-exported="true">'
-
 REPLACED = {
-    "<body>": EXPORTED,
+    "<body>": '<body data-exported="true">',
     '<p>What you draw, drop or type is sent only to this function. <a href="openapi.json">All routes</a></p>': (
         "<p>Nothing that you draw, drop or type leaves this browser.</p>"
     ),
@@ -31,13 +29,9 @@ REPLACED = {
 
 
 def export(registry: Registry, name: str, folder: Path, fetch: Callable[[], runtime.Files] | None = None) -> Manifest:
-    """Write the folder with the live version, and return the version's manifest.
+    """Write a folder with the live version of a model, and return the version's manifest.
 
-    Args:
-        registry: The registry of the version, which also keeps the runtime from the first export on.
-        name: The model.
-        folder: A new folder, or an empty one.
-        fetch: Fetches the runtime if the registry lacks it; see `runtime.install`.
+    The registry keeps the runtime from the first export on; see `runtime.install`.
 
     Raises:
         UsageError: The folder is not empty, or the model generates, which needs a function.
@@ -50,7 +44,9 @@ def export(registry: Registry, name: str, folder: Path, fetch: Callable[[], runt
         raise UsageError(f'model "{name}" generates: the loop around its graph runs only in the functions')
     files = runtime.install(registry.store, fetch)
     _write_page(folder)
-    _write_runtime(folder / "edge", files)
+    (folder / "edge").mkdir()
+    for file in layout.EDGE_FILES:
+        (folder / "edge" / file).write_bytes(gzip.decompress(files[file]))
     _write_version(folder / MODEL, registry, manifest)
     return manifest
 
@@ -66,12 +62,6 @@ def _write_page(folder: Path) -> None:
         assert served in index, f"the page no longer says: {served}"
         index = index.replace(served, exported)
     (folder / playground.INDEX).write_text(index)
-
-
-def _write_runtime(folder: Path, files: runtime.Files) -> None:
-    folder.mkdir()
-    for name in layout.EDGE_FILES:
-        (folder / name).write_bytes(gzip.decompress(files[name]))
 
 
 def _write_version(folder: Path, registry: Registry, manifest: Manifest) -> None:

@@ -22,11 +22,7 @@ Files = dict[str, bytes]
 
 
 def install(store: Store, fetch: Callable[[], Files] | None = None) -> Files:
-    """Return the files of the runtime, and replace missing or altered ones in the registry.
-
-    Args:
-        store: The registry's root.
-        fetch: Fetches the files if they are needed, by default from the package.
+    """Return the files of the runtime, and replace missing or altered ones in the registry by those of `fetch`.
 
     Raises:
         ServiceError: the package cannot be downloaded, or is not the published one.

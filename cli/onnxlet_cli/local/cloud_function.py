@@ -21,20 +21,12 @@ POLL_S = 0.05
 
 @contextmanager
 def serve_cloud_function(
-    target: str,
-    environment: Mapping[str, str],
-    port: int = 0,
-    log: IO[bytes] | None = None,
-    source: Path | None = None,
+    target: str, environment: Mapping[str, str], port: int = 0, log: IO[bytes] | None = None, source: Path | None = None
 ) -> Iterator[str]:
     """Serve an entry point as Google Cloud does, and yield its URL as soon as it listens.
 
-    Args:
-        target: The entry point, for instance `gcp_http`.
-        environment: The function's variables.
-        port: The port; 0 takes a free one.
-        log: The file for the function's output; None sends it to the command's error stream.
-        source: The Python file with the entry point; None takes the functions' `main.py`.
+    Port 0 is a free one. Without a log the function's output goes to the command's error stream. The source is the
+    Python file with the entry point, by default the functions' `main.py`.
 
     Raises:
         MachineError: The port is taken, or the function did not start.

@@ -3,8 +3,8 @@
 import subprocess
 import threading
 from collections.abc import Mapping
+from concurrent.futures import wait
 from contextlib import ExitStack
-from types import TracebackType
 from typing import IO, Any
 
 from onnxlet_cli.assets import functions_folder
@@ -34,9 +34,7 @@ class LambdaFunction:
         self._start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """End the process."""
         self._stack.close()
 
@@ -52,9 +50,11 @@ class LambdaFunction:
                 self._start()
             invocation = self._api.submit(event, timeout_s)
             for _ in range(int(timeout_s / POLL_S)):
-                if invocation.is_done.wait(POLL_S):
-                    return invocation.outcome()
-                self._require_alive()
+                if wait([invocation.result], POLL_S).done:
+                    return invocation.result.result()
+                if self._process is not None and self._process.poll() is not None:
+                    reason = self._api.init_error or f"its process ended with exit code {self._process.returncode}"
+                    raise FunctionError(f"{self.handler}: {reason}")
             self._stack.close()
             raise FunctionError(f"{self.handler}: no answer within {timeout_s:.0f} s")
 
@@ -72,8 +72,3 @@ class LambdaFunction:
         }
         command = ["python", "-m", "awslambdaric", self.handler]
         self._process = self._stack.enter_context(running(command, environment, self.log))
-
-    def _require_alive(self) -> None:
-        if self._process is not None and self._process.poll() is not None:
-            reason = self._api.init_error or f"its process ended with exit code {self._process.returncode}"
-            raise FunctionError(f"{self.handler}: {reason}")

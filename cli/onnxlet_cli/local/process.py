@@ -18,13 +18,10 @@ STOP_TIMEOUT_S = 5
 def running(
     command: Sequence[str], environment: Mapping[str, str], log: IO[bytes] | None, folder: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command in a process group of its own that ends with the context.
+    """Run a command in a process group of its own that ends with the context; `python` stands for this interpreter.
 
-    Args:
-        command: The program and its arguments; `python` stands for this interpreter.
-        environment: Variables in addition to those of this process.
-        log: The file for its output; None sends it to our own error stream.
-        folder: The current folder of the command, by default the functions'.
+    The environment is added to this process's own. Without a log the output goes to our own error stream. The
+    command's current folder is by default that of the functions.
     """
     output = log or sys.stderr.buffer
     process = subprocess.Popen(

@@ -5,10 +5,10 @@ Source: AWS Lambda developer guide, "Using the Lambda runtime API for custom run
 
 import json
 import queue
-import threading
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,24 +31,8 @@ class Invocation:
     deadline_ms: int
     """The deadline in milliseconds of Unix time."""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    is_done: threading.Event = field(default_factory=threading.Event)
-    result: bytes = b""
-    error: str | None = None
-
-    def finish(self, result: bytes = b"", error: str | None = None) -> None:
-        """Store the result or the error, and wake the waiting caller."""
-        self.result, self.error = result, error
-        self.is_done.set()
-
-    def outcome(self) -> Any:
-        """Return the function's result.
-
-        Raises:
-            FunctionError: The function raised.
-        """
-        if self.error is not None:
-            raise FunctionError(self.error)
-        return json.loads(self.result)
+    result: Future[Any] = field(default_factory=Future)
+    """The function's result, or a FunctionError if it raised."""
 
 
 class RuntimeApi:
@@ -116,9 +100,9 @@ class RuntimeApi:
         _, invocation_id, kind = path.split("/")
         invocation = self._running.pop(invocation_id)
         if kind == "error":
-            invocation.finish(error=_describe(body))
+            invocation.result.set_exception(FunctionError(_describe(body)))
         else:
-            invocation.finish(result=body)
+            invocation.result.set_result(json.loads(body))
 
 
 def _describe(body: bytes) -> str:

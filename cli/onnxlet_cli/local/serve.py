@@ -44,24 +44,14 @@ class LocalSettings:
     """The root URL or the folder for results if there is no inbox; a missing folder is created."""
 
 
-@dataclass(frozen=True)
-class Server:
-    """The running functions."""
-
-    url: str
-
-
 Deliver = Callable[[str], None]
 
 
 @contextmanager
-def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Iterator[Server]:
-    """Run one cloud's functions while the context lasts, and yield them as soon as they answer.
+def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Iterator[str]:
+    """Run one cloud's functions while the context lasts, and yield their URL as soon as they answer.
 
-    Args:
-        cloud: `aws` or `gcp`.
-        settings: The models, the port and the folders.
-        log: The file for the functions' output; None sends it to the error stream.
+    Without a log the functions' output goes to the error stream.
 
     Raises:
         UsageError: The settings contradict each other.
@@ -76,7 +66,10 @@ def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Itera
     if settings.results is not None:
         environment["ONNXLET_RESULTS"] = _prepare_results(settings.results)
     with ExitStack() as stack:
-        output = stack.enter_context(_open_log(log)) if log else None
+        output = None
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            output = stack.enter_context(log.open("wb"))
         environment |= stack.enter_context(_google_token(settings))
         if settings.inbox is not None:
             outbox = _prepare_inbox(settings.inbox, settings, scheme)
@@ -86,20 +79,13 @@ def serve(cloud: str, settings: LocalSettings, log: Path | None = None) -> Itera
             stack.enter_context(inbox.watching(settings.inbox, deliver))
         url = stack.enter_context(serve_http(cloud, environment, output, settings.port))
         _await_ready(url)
-        yield Server(url)
+        yield url
 
 
 def serve_http(
     cloud: str, environment: dict[str, str], log: IO[bytes] | None = None, port: int = 0
 ) -> AbstractContextManager[str]:
-    """Run a cloud's HTTP function with nothing but these variables while the context lasts, and yield its URL.
-
-    Args:
-        cloud: `aws` or `gcp`.
-        environment: The function's variables.
-        log: The file for its output; None sends it to the error stream.
-        port: 0 takes a free one.
-    """
+    """Run a cloud's HTTP function with nothing but these variables while the context lasts, and yield its URL."""
     start, *_ = CLOUDS[cloud]
     return start(environment, port, log)
 
@@ -137,10 +123,8 @@ def _serve_aws_objects(folder: Path, environment: dict[str, str], log: IO[bytes]
         yield lambda key: function.invoke(inbox.s3_notification(folder, key))
 
 
-@contextmanager
-def _serve_gcp_http(environment: dict[str, str], port: int, log: IO[bytes] | None) -> Iterator[str]:
-    with serve_cloud_function("gcp_http", environment, port, log) as url:
-        yield url
+def _serve_gcp_http(environment: dict[str, str], port: int, log: IO[bytes] | None) -> AbstractContextManager[str]:
+    return serve_cloud_function("gcp_http", environment, port, log)
 
 
 @contextmanager
@@ -187,13 +171,6 @@ def _prepare_inbox(folder: Path, settings: LocalSettings, scheme: str) -> Path:
     for path in (folder, outbox):
         path.mkdir(parents=True, exist_ok=True)
     return outbox
-
-
-@contextmanager
-def _open_log(path: Path) -> Iterator[IO[bytes]]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        yield file
 
 
 def _await_ready(url: str) -> None:

@@ -62,9 +62,7 @@ def read_owners(tree: Path) -> dict[str, str]:
 def parts(path: Path, owners: Mapping[str, str]) -> list[Part]:
     """Return the space of each distribution in a zip, largest first; together they are the zip without `END_BYTES`.
 
-    Args:
-        path: The zip.
-        owners: The result of `read_owners`; files without an owner are ours.
+    Files without an owner, of those that `read_owners` returns, are ours.
     """
     sizes: Counter[str] = Counter()
     zipped: Counter[str] = Counter()

@@ -66,11 +66,6 @@ def build(options: Options, report: Report, fetch: Fetch = wheels.fetch) -> Pack
 
     Lambda's zip contains everything that is pinned; GCP's only our source, because its buildpack installs the rest.
 
-    Args:
-        options: The target and the contents of the package.
-        report: Receives a line for each step.
-        fetch: Installs the distributions.
-
     Raises:
         UsageError: The options exclude each other, or there is no wheel for the target.
         MachineError: The folder cannot be written, or the wheels cannot be fetched.
@@ -87,7 +82,8 @@ def build(options: Options, report: Report, fetch: Fetch = wheels.fetch) -> Pack
         left_out: dict[str, int] = {}
         made_of = [Material(pin) for pin in pins]
         if target.is_complete:
-            _fetch(tree, target, pins, report, fetch)
+            report(f"fetch    {', '.join(map(str, pins))} for Python {target.python} on {target.arch}")
+            fetch(pins, target, tree)
             owners, made_of = archive.read_owners(tree), read_materials(tree, pins)
             left_out = slim.slim(tree, target, options.engine)
             report(f"slim     {sum(left_out.values()) / 1e6:.1f} MB left out that inference does not load")
@@ -137,11 +133,6 @@ def _work_folder(out: Path) -> Iterator[Path]:
         yield Path(work)
 
 
-def _fetch(tree: Path, target: Target, pins: list[Pin], report: Report, fetch: Fetch) -> None:
-    report(f"fetch    {', '.join(map(str, pins))} for Python {target.python} on {target.arch}")
-    fetch(pins, target, tree)
-
-
 def _compile(tree: Path, target: Target, python: Path | None, report: Report) -> list[str]:
     """Compile the tree's modules; return a warning if there is no Python to compile them with."""
     if python is None:
@@ -155,17 +146,9 @@ def _compile(tree: Path, target: Target, python: Path | None, report: Report) ->
 def _prove(
     draft: Path, options: Options, python: Path | None, dependencies: Path | None, fetch: Fetch
 ) -> tuple[Proof | None, str | None]:
-    """Prove a package if this machine can run it.
+    """Prove a zip if this machine can run it; return the proof, or the reason why there is no proof.
 
-    Args:
-        draft: The zip.
-        options: Its target and contents.
-        python: This machine's own interpreter of the target's version, or None.
-        dependencies: A folder for the libraries that the cloud will install; None if the package contains them.
-        fetch: Installs the distributions.
-
-    Returns:
-        The proof, or the reason why there is no proof.
+    The folder `dependencies` is for the libraries that the cloud will install; None if the package contains them.
 
     Raises:
         UsageError: There is no wheel for the target; the cloud would not find one either.

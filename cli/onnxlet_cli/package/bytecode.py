@@ -22,18 +22,17 @@ COMPILE_TIMEOUT_S = 600
 
 
 def find_python(version: str) -> Path | None:
-    """Return an interpreter of this minor version: our own, one of this machine, or one that uv knows or fetches.
-
-    Returns:
-        The executable, or None if there is no such interpreter.
-    """
+    """Return an interpreter of this minor version: our own, one of this machine, or one that uv knows or fetches."""
     if version == "{}.{}".format(*sys.version_info):
         return Path(sys.executable)
     found = _asked(f"python{version}", version)
     uv = shutil.which("uv")
     if found is not None or uv is None:
         return found
-    return _uv_python(uv, version) or (_uv_python(uv, version) if _uv_fetches(uv, version) else None)
+    found = _uv_python(uv, version)
+    if found is None and _output([uv, "python", "install", "--no-bin", version], FETCH_TIMEOUT_S) is not None:
+        found = _uv_python(uv, version)
+    return found
 
 
 def compile_tree(tree: Path, python: Path) -> None:
@@ -72,10 +71,6 @@ def _asked(command: str, version: str) -> Path | None:
 def _uv_python(uv: str, version: str) -> Path | None:
     path = _output([uv, "python", "find", "--no-project", "--managed-python", version], ASK_TIMEOUT_S)
     return None if path is None else _asked(path.strip(), version)
-
-
-def _uv_fetches(uv: str, version: str) -> bool:
-    return _output([uv, "python", "install", "--no-bin", version], FETCH_TIMEOUT_S) is not None
 
 
 def _output(command: list[str], timeout_s: float, environment: dict[str, str] | None = None) -> str | None:

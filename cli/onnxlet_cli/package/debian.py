@@ -77,9 +77,7 @@ def main(folder: Path = EMULATION, mirror: str | None = None) -> None:
 def install(folder: Path, mirror: str | None = None) -> None:
     """Put QEMU and each arm64 Python into a folder, unless they are there already.
 
-    Args:
-        folder: The folder for both.
-        mirror: The URL of a Debian mirror; None takes the one that this machine's apt uses.
+    Without the URL of a Debian mirror the one that this machine's apt uses is taken.
 
     Raises:
         MachineError: a tool or the keys are missing, or the mirror does not answer.

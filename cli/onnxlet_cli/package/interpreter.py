@@ -62,10 +62,7 @@ class Interpreter:
 def find_interpreter(target: Target, python: Path | None, folder: Path = EMULATION) -> Interpreter:
     """Return the interpreter that runs a target's packages on this machine.
 
-    Args:
-        target: The target of the package.
-        python: This machine's own interpreter of the target's version, or None.
-        folder: The folder of the emulator.
+    That is this machine's own `python` of the target's version, or the one in the emulator's folder.
 
     Raises:
         MachineError: nothing on this machine can run the package.
@@ -89,13 +86,8 @@ def emulated(version: str, folder: Path = EMULATION, *, has_cpu_files: bool) -> 
     """Return the emulated interpreter of a version.
 
     QEMU looks up each file under the interpreter's root folder first. There must be the /proc/cpuinfo of an Arm
-    machine: ONNX Runtime 1.28 and newer crash if they read that of an x86_64 machine.
-
-    Args:
-        version: The minor version of Python.
-        folder: The folder of the emulator.
-        has_cpu_files: Whether the process sees /sys/devices/system/cpu, which Lambda does not have. To hide it needs
-            root, or a machine that gives every user mount namespaces.
+    machine: ONNX Runtime 1.28 and newer crash if they read that of an x86_64 machine. To hide /sys/devices/system/cpu,
+    which Lambda does not have, needs root, or a machine that gives every user mount namespaces.
     """
     python = folder / f"python{version}/usr/bin/python{version}"
     qemu = (str(folder / QEMU), "-cpu", CPU, "-L", str(python.parents[2]))

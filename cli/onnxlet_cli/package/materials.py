@@ -77,13 +77,7 @@ def read_materials(tree: Path, pins: Iterable[Pin]) -> list[Material]:
 
 
 def write_bill(path: Path, sha256: str, materials: Sequence[Material]) -> None:
-    """Write the bill of materials of a zip.
-
-    Args:
-        path: The file to write.
-        sha256: The digest of the zip.
-        materials: The distributions in it, without our own code.
-    """
+    """Write the bill of a zip with this digest, from the distributions in it without our own code."""
     ours = {
         "type": "application",
         "bom-ref": OURS,

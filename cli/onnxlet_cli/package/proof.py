@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+import onnx.parser
 
 from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.contract.golden import Golden
-from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.media.images import FORMATS
 from onnxlet_cli.errors import PackageError
 from onnxlet_cli.local.function_url import from_result, to_event
@@ -26,6 +25,7 @@ from onnxlet_cli.package import asked
 from onnxlet_cli.package.interpreter import Interpreter
 from onnxlet_cli.registry import open_registry
 from onnxlet_publishing.candidate import Candidate
+from onnxlet_publishing.graphs import to_tensor
 from onnxlet_publishing.onnx_file import read_onnx
 from onnxlet_publishing.publish import publish
 
@@ -34,6 +34,13 @@ TIMEOUT_S = 300
 NAME = "colours"
 LABELS = ("red", "green", "blue")
 SIDE_PIXELS = 8
+COLOURS = """
+<ir_version: 10, opset_import: ["" : 18]>
+colours (float[batch, 8, 8, 3] input) => (float[batch, 3] output) <int64[2] axes = {1, 2}> {
+    output = ReduceMean <keepdims = 0> (input, axes)
+}
+"""
+"""A graph that returns the mean of each channel."""
 
 MAX_DIFFERENCE = 1e-3
 """The largest accepted difference to the golden answer: another CPU adds in another order."""
@@ -65,15 +72,16 @@ class _Question:
     expected: Sequence[float] | str
     """The numbers of the first output, or the label of the first prediction or of the explanation."""
 
+    def to_event(self) -> dict[str, Any]:
+        headers = Message()
+        headers["content-type"] = self.content_type
+        return to_event("POST", self.path, "", headers, self.body)
+
 
 def prove(archive: Path, interpreter: Interpreter, dependencies: Path | None = None, *, has_images: bool) -> Proof:
-    """Unpack a package and send it the golden request, an image of each type, and a request to explain an image.
+    """Unpack a package and send it the golden request and, if it decodes images, one of each type and one to explain.
 
-    Args:
-        archive: The zip.
-        interpreter: A Python of the target that runs on this machine.
-        dependencies: The folder of the libraries that the cloud installs, if the package does not contain them.
-        has_images: Whether the package decodes images.
+    The folder `dependencies` has the libraries that the cloud installs, if the package does not contain them.
 
     Raises:
         PackageError: It does not start, answers wrongly, or loads modules from outside.
@@ -86,8 +94,13 @@ def prove(archive: Path, interpreter: Interpreter, dependencies: Path | None = N
         golden = _publish_colours(registry, has_images=has_images)
         questions = [_golden_question(golden), *(_image_questions() if has_images else [])]
         folders = [tree, *([dependencies.absolute()] if dependencies else [])]  # it runs in another folder
-        events = [_to_event(question) for question in questions]
-        answered = ask(interpreter, folders, events, _environment(registry))
+        environment = {  # complete, as on Lambda
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY_MIB),
+            "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:0",
+            "ONNXLET_MODEL": NAME,
+            "ONNXLET_REGISTRY": registry.as_uri(),
+        }
+        answered = ask(interpreter, folders, [question.to_event() for question in questions], environment)
     _check_answers(answered["results"], questions)
     if answered["foreign"]:
         raise PackageError(
@@ -106,10 +119,10 @@ def prove(archive: Path, interpreter: Interpreter, dependencies: Path | None = N
 def _publish_colours(folder: Path, *, has_images: bool) -> Golden:
     """Publish a model that returns the mean colour of an image; return its golden example, computed by numpy."""
     values = np.arange(SIDE_PIXELS * SIDE_PIXELS * 3, dtype=np.float32).reshape(1, SIDE_PIXELS, SIDE_PIXELS, 3) / 256
-    golden = Golden({"input": _to_tensor(values)}, {"output": _to_tensor(values.mean(axis=(1, 2)))})
+    golden = Golden({"input": to_tensor(values)}, {"output": to_tensor(values.mean(axis=(1, 2)))})
     path = folder / "colours.onnx"
     folder.mkdir()
-    onnx.save(_colours(), path)
+    onnx.save(onnx.parser.parse_model(COLOURS), path)
     candidate = Candidate(
         NAME,
         read_onnx(path),
@@ -120,23 +133,6 @@ def _publish_colours(folder: Path, *, has_images: bool) -> Golden:
     )
     publish(open_registry(str(folder), create=True), candidate)
     return golden
-
-
-def _colours() -> onnx.ModelProto:
-    """Return a graph from FP32 (batch, 8, 8, 3) to the mean of each channel, (batch, 3)."""
-    shape: list[int | str] = ["batch", SIDE_PIXELS, SIDE_PIXELS, 3]
-    graph = helper.make_graph(
-        [helper.make_node("ReduceMean", ["input", "axes"], ["output"], keepdims=0)],
-        NAME,
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 3])],
-        [numpy_helper.from_array(np.array([1, 2], np.int64), "axes")],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-
-
-def _to_tensor(values: Any) -> Tensor:
-    return Tensor(DATATYPES["FP32"], values.shape, memoryview(np.ascontiguousarray(values).tobytes()))
 
 
 def _golden_question(golden: Golden) -> _Question:
@@ -160,26 +156,13 @@ def _image_questions() -> list[_Question]:
     return [*questions, _Question(content_type, f"/v2/models/{NAME}/explain", file.getvalue(), label)]
 
 
-def _environment(registry: Path) -> dict[str, str]:
-    """Return the complete environment of the functions, as on Lambda."""
-    return {
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY_MIB),
-        "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:0",
-        "ONNXLET_MODEL": NAME,
-        "ONNXLET_REGISTRY": registry.as_uri(),
-    }
-
-
 def ask(
     interpreter: Interpreter, folders: Sequence[Path], events: Sequence[object], environment: Mapping[str, str]
 ) -> dict[str, Any]:
     """Send events to an unpacked package in a process of its own, and return the document of `asked.answer`.
 
-    Args:
-        interpreter: The Python that runs the process.
-        folders: The package, then its dependencies; absolute, since the process runs in the first one.
-        events: The events for `aws_http`, one after the other.
-        environment: All of the process's variables.
+    The folders are the package, then its dependencies; absolute, since the process runs in the first one. The process
+    has no other variables than those in `environment`.
 
     Raises:
         PackageError: the process failed, or took too long.
@@ -203,12 +186,6 @@ def ask(
         raise PackageError(f"the package does not run on its own: {last or f'exit code {done.returncode}'}")
     document: dict[str, Any] = json.loads(result.read_text())
     return document
-
-
-def _to_event(question: _Question) -> dict[str, Any]:
-    headers = Message()
-    headers["content-type"] = question.content_type
-    return to_event("POST", question.path, "", headers, question.body)
 
 
 def _check_answers(results: Sequence[object], questions: Sequence[_Question]) -> None:

@@ -115,18 +115,13 @@ def left_out_distributions(engine: str, without: Iterable[str]) -> set[str]:
     for name in sorted(names):
         if name not in OPTIONAL:
             raise UsageError(f"--without {name}: expected some of {', '.join(OPTIONAL)}")
-    if engine == "c":
-        return {*names, *ASKED_FOR, "numpy"}
-    if "numpy" in names:
+    if engine == "python" and "numpy" in names:
         raise UsageError("--without numpy: the Python engine needs it, expected --engine c")
-    return {*names, *ASKED_FOR}
+    return {*names, *ASKED_FOR, *(["numpy"] if engine == "c" else [])}
 
 
 def slim(tree: Path, target: Target, engine: str) -> dict[str, int]:
-    """Remove the files that inference does not load.
-
-    Returns:
-        The removed bytes by reason.
+    """Remove the files that inference does not load, and return the removed bytes by reason.
 
     Raises:
         PackageError: A library is for another processor, or needs a library that a rule removes.
@@ -137,9 +132,9 @@ def slim(tree: Path, target: Target, engine: str) -> dict[str, int]:
     for path in _files(tree):
         rule = rule_for(path, rules)
         if rule is not None:
-            _remove(tree, path, rule, left_out)
+            left_out[rule.reason] += _remove(tree / path)
     for path in _unreached(tree, libraries):
-        _remove(tree, path, NOT_NEEDED, left_out)
+        left_out[NOT_NEEDED.reason] += _remove(tree / path)
     _require_complete(tree, libraries)
     return dict(left_out)
 
@@ -200,10 +195,11 @@ def _require_complete(tree: Path, libraries: dict[str, elf.Library]) -> None:
             raise PackageError(f"{path}: loads {missing[0]}, which slim.py removes; this wheel is built in another way")
 
 
-def _remove(tree: Path, path: str, rule: Rule, left_out: Counter[str]) -> None:
-    file = tree / path
-    left_out[rule.reason] += file.stat().st_size
+def _remove(file: Path) -> int:
+    """Remove a file and return its size in bytes."""
+    size_bytes = file.stat().st_size
     file.unlink()
+    return size_bytes
 
 
 def _files(tree: Path) -> list[str]:

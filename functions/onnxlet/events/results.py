@@ -84,7 +84,7 @@ class Ready(Record):
     model: Model
     etag: str | None
     answer: dict[str, Any]
-    """`predictions`, or `error` and `code` if the source can never be answered."""
+    """`predictions`, and `truncated` if texts were cut; or `error` and `code` if the source can never be answered."""
     rows: int = 0
 
 
@@ -257,12 +257,16 @@ def _encode(service: Service, predicted: Predicted) -> Ready | Failed:
     model, rows = predicted.model, sum(batch.rows or 1 for batch in predicted.batches)
     try:
         outputs = list(map(_outputs_of, predicted.outcomes))
-        predictions = payloads.encode(model.to_predictions(predicted.batches, outputs))
+        predictions = model.to_predictions(predicted.batches, outputs)
+        answer: dict[str, Any] = {"predictions": payloads.encode(predictions)}
     except Exception as error:
         return _without_predictions(error, model, predicted.etag, rows)
     if service.settings.capture:
         service.capture(model, predicted.batches, outputs)
-    return Ready(model, predicted.etag, {"predictions": predictions}, rows)
+    truncated = sum(item.truncated for item in predictions)
+    if truncated:
+        answer["truncated"] = truncated
+    return Ready(model, predicted.etag, answer, rows)
 
 
 def _outputs_of(outcome: Outputs | OnnxletError) -> Outputs:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from functools import wraps
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 from onnxlet.errors import DeadlineError
 
@@ -124,6 +124,36 @@ def locked(lock: threading.Lock) -> Iterator[None]:
         lock.release()
 
 
+class Background(Generic[Result]):
+    """A call that runs in a thread of its own without a deadline; the thread that waits may have one."""
+
+    __slots__ = ("_errors", "_results", "_thread")
+
+    def __init__(self, function: Callable[[], Result]) -> None:
+        """Start the call."""
+        self._results: list[Result] = []
+        self._errors: list[BaseException] = []
+        self._thread = threading.Thread(target=self._run, args=(function,), name="background", daemon=True)
+        self._thread.start()
+
+    def result(self) -> Result:
+        """Wait for the call, and return what it returned or raise what it raised.
+
+        Raises:
+            DeadlineError: the call has not returned in time.
+        """
+        join(self._thread)
+        if self._errors:
+            raise self._errors[0]
+        return self._results[0]
+
+    def _run(self, function: Callable[[], Result]) -> None:
+        try:
+            self._results.append(function())
+        except BaseException as error:  # raised again in the thread that wants the result
+            self._errors.append(error)
+
+
 def bounded(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Wrap a function that waits for the network, so that its caller waits only until the deadline.
 
@@ -138,20 +168,6 @@ def bounded(function: Callable[Parameters, Result]) -> Callable[Parameters, Resu
         if not is_set():
             return function(*arguments, **options)
         check()
-        results: list[Result] = []
-        errors: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                results.append(function(*arguments, **options))
-            except BaseException as error:  # raised again in the caller's thread
-                errors.append(error)
-
-        thread = threading.Thread(target=run, name="bounded", daemon=True)
-        thread.start()
-        join(thread)
-        if errors:
-            raise errors[0]
-        return results[0]
+        return Background(lambda: function(*arguments, **options)).result()
 
     return call

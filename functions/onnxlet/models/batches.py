@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from onnxlet.contract import tensors
 from onnxlet.contract.manifest import Manifest
@@ -15,20 +16,26 @@ Run = Callable[[Mapping[str, Tensor]], Outputs]
 """Runs a model on a tensor for each of its inputs."""
 
 
-def attempt(manifest: Manifest, run: Run, batches: Sequence[Batch]) -> list[Outputs | OnnxletError]:
+def attempt(
+    manifest: Manifest, run: Run, batches: Sequence[Batch], at_most_bytes: int = MAX_JOINED_BYTES
+) -> list[Outputs | OnnxletError]:
     """Run a model on batches, joined where its shapes allow that.
 
     Args:
         manifest: The model's manifest.
         run: Runs the model once.
         batches: The batches.
+        at_most_bytes: The size of the inputs that run as one tensor.
 
     Returns:
         For each batch its outputs, or the error that this batch causes.
     """
     outcomes: dict[int, Outputs | OnnxletError] = {}
-    for group in _groups(manifest, batches):
-        outcomes.update(zip(group, _run_group(run, [batches[index] for index in group]), strict=True))
+    run_divided = partial(_run_divided, run, at_most_bytes)
+    for group in _groups(manifest, batches, at_most_bytes):
+        is_own = batches[group[0]].context is None  # tensors that the client sent run as they are
+        own = [batches[index] for index in group]
+        outcomes.update(zip(group, _run_group(run if is_own else run_divided, own), strict=True))
     return [outcomes[index] for index in range(len(batches))]
 
 
@@ -76,6 +83,19 @@ def _run_group(run: Run, batches: Sequence[Batch]) -> list[Outputs | OnnxletErro
         if len(batches) == 1:
             return [error]
         return [outcome for batch in batches for outcome in _run_group(run, [batch])]
+
+
+def _run_divided(run: Run, at_most_bytes: int, inputs: Mapping[str, Tensor]) -> Outputs:
+    """Run a model on a task's rows, as many at a time as fit into a size, and at least one; join its outputs."""
+    rows = min((tensor.shape[0] if tensor.shape else 1) for tensor in inputs.values())
+    row_bytes = sum(tensor.buffer.nbytes for tensor in inputs.values()) // max(rows, 1)
+    step = max(1, at_most_bytes // max(row_bytes, 1))
+    if rows <= step:
+        return run(inputs)
+    counts = [min(step, rows - start) for start in range(0, rows, step)]
+    parts = {name: tensors.split(tensor, counts) for name, tensor in inputs.items()}
+    outputs = [run({name: parts[name][index] for name in parts}) for index in range(len(counts))]
+    return {name: tensors.join([part[name] for part in outputs]) for name in outputs[0]}
 
 
 def _run_joined(run: Run, batches: Sequence[Batch]) -> list[Outputs]:

@@ -9,12 +9,14 @@ from onnxlet.contract.artifact import ORT, Artifact, Role
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ArtifactError, DeadlineError, OnnxletError
+from onnxlet.limits import deadline
 from onnxlet.models.model import Model
 from onnxlet.registry.reader import RegistryReader
 
 if TYPE_CHECKING:
     from onnxlet.session import Session
     from onnxlet.tasks.task import Task
+    from onnxlet.tasks.tokenizer import Tokenizer
 
 
 def load(registry: RegistryReader, manifest: Manifest, threads: int, variant: str | None = None) -> Model:
@@ -43,13 +45,16 @@ def load(registry: RegistryReader, manifest: Manifest, threads: int, variant: st
         return _open_best(registry, manifest, manifest.choices(role, variant, session.runtime()), threads)
 
     try:
+        tokenizer = None
+        if manifest.artifact("tokenizer") is not None:
+            tokenizer = deadline.Background(lambda: _open_tokenizer(registry, manifest))
         session.prepare()
-        preprocess, postprocess = open_best("preprocess"), open_best("postprocess")
-        task = None if manifest.task is None else open_task(registry, manifest, preprocess, postprocess)
-        main = open_best("model")
+        preprocess, postprocess, main = open_best("preprocess"), open_best("postprocess"), open_best("model")
+        opened = None if tokenizer is None else tokenizer.result()
     finally:
         registry.artifacts.forget(blobs)  # after a failure nobody reads the rest
     assert main is not None, "the contract refuses a manifest without a model artifact"
+    task = None if manifest.task is None else _open_task(manifest, preprocess, postprocess, opened)
     return Model(manifest, main, preprocess, postprocess, task)
 
 
@@ -72,13 +77,37 @@ def open_form(registry: RegistryReader, manifest: Manifest, artifact: Artifact, 
 def open_task(
     registry: RegistryReader, manifest: Manifest, preprocess: Session | None, postprocess: Session | None
 ) -> Task | None:
-    """Open the task of a version, before its model: the task's tokenizer is read while the weights are on their way."""
+    """Open the task of a version, with its tokenizer if it has one.
+
+    Raises:
+        MissingLibraryError: a library that the task needs is not installed.
+        ArtifactError: the tokenizer or a graph cannot be used.
+        StoreError: the store does not answer.
+    """
+    tokenizer = None if manifest.artifact("tokenizer") is None else _open_tokenizer(registry, manifest)
+    return _open_task(manifest, preprocess, postprocess, tokenizer)
+
+
+def _open_task(
+    manifest: Manifest, preprocess: Session | None, postprocess: Session | None, tokenizer: Tokenizer | None
+) -> Task | None:
     from onnxlet import tasks  # many models have no task
     from onnxlet.tasks.task import Parts
 
-    file = manifest.artifact("tokenizer")
-    tokenizer = None if file is None else registry.artifacts.read(file)
     return tasks.open_task(manifest, Parts(preprocess, postprocess, tokenizer))
+
+
+def _open_tokenizer(registry: RegistryReader, manifest: Manifest) -> Tokenizer:
+    """Import the library while the file is on its way, then parse the file; both take as long as a small model."""
+    from onnxlet.tasks import tokenizer
+
+    tokenizer.require_tokenizers()
+    file, task = manifest.artifact("tokenizer"), manifest.task
+    assert file is not None, "the caller has checked it"
+    tokenization = getattr(task, "tokenization", None)
+    if tokenization is None:
+        raise ArtifactError(f'model "{manifest.model}": it has a tokenizer, but its task takes no texts')
+    return tokenizer.Tokenizer(registry.artifacts.read(file), tokenization)
 
 
 def golden_difference(opened: Session, golden: Golden) -> float:

@@ -18,7 +18,7 @@ from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError, TooLargeError, UnsupportedMediaError
-from onnxlet.limits import MAX_LABELS, MAX_TOP_K, deadline, memory
+from onnxlet.limits import MAX_JOINED_BYTES, MAX_LABELS, MAX_TOP_K, deadline, memory
 from onnxlet.models import batches
 from onnxlet.record import EMPTY, Record
 from onnxlet.tasks.rows import Batch, Images, Labels, Outputs, Parameters, Prediction, Rows
@@ -119,7 +119,8 @@ class Model(Record):
 
     def attempt(self, prepared: Sequence[Batch]) -> list[Outputs | OnnxletError]:
         """Return the outputs for each batch, or the error that this batch causes."""
-        return batches.attempt(self.manifest, self.run, prepared)
+        at_most_bytes = MAX_JOINED_BYTES if self.task is None else self.task.run_bytes
+        return batches.attempt(self.manifest, self.run, prepared, at_most_bytes)
 
     def run_all(self, prepared: Sequence[Batch]) -> list[Outputs]:
         """Return the outputs for each batch.

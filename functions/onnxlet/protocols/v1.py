@@ -45,7 +45,7 @@ def parse_rows(reader: Reader, instances: object) -> Iterator[Rows]:
     if reader.manifest.takes() == "table":
         return tables.rows_of(reader.manifest, instances)
     if reader.manifest.takes() == "text":
-        return iter([Items(instances)])
+        return Items(instances).each()
     return reader.bounded(_parse_row(reader, instance) for instance in instances)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from operator import mul
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from onnxlet.contract import json_tensors
 from onnxlet.contract.tasks.declaration import MASK, OUTPUT, VECTORS
@@ -16,10 +16,7 @@ from onnxlet.limits import MAX_CANDIDATES
 from onnxlet.tasks.parameters import Parser, flag, integer, text
 from onnxlet.tasks.rows import Batch, Parameters, Prediction, Rows
 from onnxlet.tasks.text_task import CUTTING, TextTask, Tokenized, field_text, field_texts, fields_of, text_of
-from onnxlet.tasks.tokenizer import to_rows
-
-if TYPE_CHECKING:
-    from tokenizers import Encoding
+from onnxlet.tasks.tokenizer import TokenIds, to_rows
 
 Vector = list[float]
 
@@ -45,7 +42,10 @@ class FeatureExtractionTask(TextTask):
             UnsupportedMediaError, TooLargeError: the rows are no texts, or have too many characters.
         """
         self._check_dimensions(parameters)
-        items = [_sentences(value) for value in self.values(rows)]
+        values = self.values(rows)
+        if any(isinstance(value, list) for value in values):
+            return self._to_token_batch(values)
+        items = [_sentences(value) for value in values]
         prompt = self._prompt(parameters)
         texts = [prompt + text for item in items for text in item.texts]
         encodings, cut = self.tokenize(texts, parameters)
@@ -67,6 +67,21 @@ class FeatureExtractionTask(TextTask):
             start += len(item.texts)
             answers.append([cosine(own[0], other) for other in own[1:]] if item.are_compared else own[0])
         prediction.answers = answers
+
+    def _to_token_batch(self, values: Sequence[object]) -> Batch:
+        """Return lists of the model's own tokens, which OpenAI's protocol allows, as a batch; they are not changed.
+
+        Raises:
+            InvalidRequestError: a list has too many tokens, none, or a number that is not a token.
+        """
+        words, at_most = self.tokenizer.vocabulary_size, self.tokenization.max_length
+        for value in values:
+            if not isinstance(value, list) or not all(type(token) is int and 0 <= token < words for token in value):
+                raise InvalidRequestError(f"expected texts, or lists of tokens from 0 to {words - 1}")
+            if not 0 < len(value) <= at_most:
+                raise InvalidRequestError(f"expected a list of 1 to {at_most} tokens, got {len(value)}")
+        tokens = [TokenIds(value) for value in values if isinstance(value, list)]
+        return self.to_batch(tokens, ["", *(_Sentences([""], are_compared=False) for _ in tokens)])
 
     def _prompt(self, parameters: Parameters) -> str:
         """Return the text to put before a client's."""
@@ -90,7 +105,7 @@ class FeatureExtractionTask(TextTask):
             raise InvalidRequestError(f"dimensions: expected {expected}, got {wanted}")
 
     def _vectors(
-        self, prediction: Prediction, encodings: Sequence[Encoding], prompt: str, parameters: Parameters
+        self, prediction: Prediction, encodings: Sequence[Sized], prompt: str, parameters: Parameters
     ) -> list[Any]:
         """Return a vector for each text; without pooling, a list with a vector for each of its tokens."""
         declaration = self.declaration
@@ -111,7 +126,7 @@ class FeatureExtractionTask(TextTask):
         is_normal = normalizes and declaration.normalize and size is None
         return [normalized(vector) for vector in vectors] if normalizes and not is_normal else vectors
 
-    def _mask(self, encodings: Sequence[Encoding], prompt: str, output: Tensor) -> Tensor:
+    def _mask(self, encodings: Sequence[Sized], prompt: str, output: Tensor) -> Tensor:
         """Return the mask of the tokens that are pooled: all but the padding and, if declared, the prompt."""
         skipped = 0
         if prompt and not self.declaration.pools_prompt:

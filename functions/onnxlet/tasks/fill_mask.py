@@ -37,11 +37,10 @@ class FillMaskTask(TextTask):
     declaration: FillMask
 
     def __init__(self, manifest: Manifest, parts: Parts) -> None:
-        """Open the tokenizer and find the mask in its vocabulary.
+        """Open the task and find the mask in the vocabulary.
 
         Raises:
-            MissingLibraryError: the function was packaged without `tokenizers`.
-            ArtifactError: the tokenizer cannot be used, or does not have the mask.
+            ArtifactError: the version has no tokenizer, or its vocabulary has no mask.
         """
         super().__init__(manifest, parts)
         mask = self.tokenizer.token_id(self.declaration.mask_token)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from onnxlet.contract.tensors import Tensor
@@ -62,6 +62,10 @@ class Items(Record):
         """The number of values."""
         return len(self.values)
 
+    def each(self) -> Iterator[Items]:
+        """Yield each value as an item of its own, so that a model may run on values of similar sizes together."""
+        return (Items([value]) for value in self.values)
+
 
 class Batch:
     """A tensor for each input of a model: one row, several rows, or values that are not divided into rows.
@@ -99,3 +103,8 @@ class Prediction:
         """The most probable labels of each row; None if the model has no labels."""
         self.answers: list[Any] | None = None
         """The task's JSON document for each of the client's rows; None if labels or the outputs are the answer."""
+
+    @property
+    def truncated(self) -> int:
+        """The number of texts that were longer than the model takes, and were cut."""
+        return len(getattr(self.batch.context, "cut", ()))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from onnxlet.errors import InferenceError, UnsupportedMediaError
+from onnxlet.limits import MAX_JOINED_BYTES
 from onnxlet.record import EMPTY, Record
 from onnxlet.tasks.rows import Batch, Parameters, Prediction, Rows
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from onnxlet.contract.tensors import Tensor
     from onnxlet.session import Session
     from onnxlet.tasks.parameters import Parser
+    from onnxlet.tasks.tokenizer import Tokenizer
 
 
 class Parts(Record):
@@ -24,13 +26,15 @@ class Parts(Record):
 
     preprocess: Session | None = None
     postprocess: Session | None = None
-    tokenizer: bytes | memoryview | None = None
-    """The file `tokenizer.json`; None if the version has no tokenizer."""
+    tokenizer: Tokenizer | None = None
+    """The tokenizer of a version that takes texts."""
 
 
 class Task:
     """The base of all tasks. A subclass is one task of one loaded version, and safe for threads."""
 
+    run_bytes = MAX_JOINED_BYTES
+    """The size of the inputs that run as one tensor."""
     PARAMETERS: ClassVar[Mapping[str, Parser]] = EMPTY
     """The parameters that a client may send, besides the `top_k` of models with labels."""
 

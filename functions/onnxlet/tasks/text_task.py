@@ -11,7 +11,7 @@ from onnxlet.tasks import tokenizer
 from onnxlet.tasks.parameters import Parser, choice, flag
 from onnxlet.tasks.rows import Batch, Items, Parameters, Rows
 from onnxlet.tasks.task import Parts, Task
-from onnxlet.tasks.tokenizer import LONGEST, Text, Tokenizer, Truncation
+from onnxlet.tasks.tokenizer import LONGEST, Text, TokenIds, Truncation
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -37,7 +37,7 @@ class Tokenized:
 
     __slots__ = ("cut", "encodings", "items")
 
-    def __init__(self, encodings: Sequence[Encoding], items: Sequence[Any], cut: Sequence[int]) -> None:
+    def __init__(self, encodings: Sequence[Encoding | TokenIds], items: Sequence[Any], cut: Sequence[int]) -> None:
         self.encodings = encodings
         self.items = items
         """The part of each of the client's values that the task needs to answer."""
@@ -52,19 +52,20 @@ class TextTask(Task):
     """The task's declaration, of the subclass's own type."""
 
     def __init__(self, manifest: Manifest, parts: Parts) -> None:
-        """Open the tokenizer.
+        """Open the task.
 
         Raises:
-            MissingLibraryError: the function was packaged without `tokenizers`.
-            ArtifactError: the tokenizer cannot be used.
+            ArtifactError: the version has no tokenizer.
         """
         super().__init__(manifest, parts)
         if not isinstance(manifest.task, TextDeclaration) or parts.tokenizer is None:
             raise ArtifactError(f'model "{manifest.model}": expected a task of texts with a tokenizer')
         self.declaration = manifest.task
         self.tokenization = manifest.task.tokenization
-        self.tokenizer = Tokenizer(bytes(parts.tokenizer), self.tokenization)
+        self.tokenizer = parts.tokenizer
         self._specs = {spec.name: spec for spec in manifest.inputs}
+        takes_one = any(spec.shape is not None and spec.shape[:1] == (1,) for spec in manifest.inputs)
+        self.run_bytes = 1 if takes_one else RUN_TOKENS * sum(spec.datatype.size_bytes for spec in manifest.inputs)
 
     def align(self, batches: Sequence[Batch]) -> Sequence[Batch]:
         """Return the batches padded so that those with texts of similar lengths can run as one tensor."""
@@ -105,7 +106,9 @@ class TextTask(Task):
             encodings[position] = encoding
         return encodings, long
 
-    def to_batch(self, encodings: Sequence[Encoding], items: Sequence[Any], cut: Sequence[int] = ()) -> Batch:
+    def to_batch(
+        self, encodings: Sequence[Encoding | TokenIds], items: Sequence[Any], cut: Sequence[int] = ()
+    ) -> Batch:
         """Return the batch of tokenized texts, padded to the longest of them."""
         length = tokenizer.padded_length(encodings, self.tokenization)
         return self._batch(Tokenized(encodings, items, cut), length)

@@ -35,10 +35,32 @@ class Truncation(Record):
     """The number of tokens that a part of a cut text shares with the part before it."""
 
 
+class TokenIds:
+    """Tokens that a client sent instead of a text, with the members of an `Encoding` that a model's inputs need."""
+
+    __slots__ = ("ids",)
+
+    def __init__(self, ids: Sequence[int]) -> None:
+        self.ids = list(ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def attention_mask(self) -> list[int]:
+        """A 1 for each token."""
+        return [1] * len(self.ids)
+
+    @property
+    def type_ids(self) -> list[int]:
+        """A 0 for each token: all of them are of the first text."""
+        return [0] * len(self.ids)
+
+
 class Tokenizer:
     """A tokenizer file with the settings that a model declares for it. Safe for threads."""
 
-    def __init__(self, data: bytes, tokenization: Tokenization) -> None:
+    def __init__(self, data: bytes | memoryview, tokenization: Tokenization) -> None:
         """Parse the bytes of a `tokenizer.json`.
 
         Raises:
@@ -49,7 +71,7 @@ class Tokenizer:
         import tokenizers
 
         try:
-            self._library = tokenizers.Tokenizer.from_buffer(data)
+            self._library = tokenizers.Tokenizer.from_buffer(bytes(data))
         except Exception as error:  # the library raises no narrower error
             raise ArtifactError(f"tokenizer: expected a tokenizer.json of Hugging Face, got {error}") from error
         self.tokenization = tokenization
@@ -144,7 +166,7 @@ def require_tokenizers() -> None:
 
 
 def to_inputs(
-    encodings: Sequence[Encoding], length: int, tokenization: Tokenization, specs: Mapping[str, TensorSpec]
+    encodings: Sequence[Encoding | TokenIds], length: int, tokenization: Tokenization, specs: Mapping[str, TensorSpec]
 ) -> dict[str, Tensor]:
     """Return the model's inputs for tokenized texts, a row for each.
 
@@ -175,9 +197,9 @@ def to_rows(rows: Sequence[list[int]], length: int, padding: int, datatype: Data
     return Tensor(datatype, (len(rows), length), memoryview(values).cast("B"))
 
 
-def padded_length(encodings: Sequence[Encoding], tokenization: Tokenization) -> int:
+def padded_length(encodings: Sequence[Encoding | TokenIds], tokenization: Tokenization) -> int:
     """Return the number of tokens to which texts of one run are padded."""
-    return tokenization.padded_length or max(len(encoding.ids) for encoding in encodings)
+    return tokenization.padded_length or max(map(len, encodings))
 
 
 def _check_characters(texts: Sequence[Text]) -> None:

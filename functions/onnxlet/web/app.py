@@ -192,7 +192,7 @@ class App:
         self._write(log.with_platform(line, trace, self.settings.platform, self.settings.project))
         timing = server_timing(exchange.steps_s, total_s, is_cold=self._is_cold)
         self._is_cold = False
-        headers = {**response.headers, "server-timing": timing, "traceparent": trace.header()}
+        headers = {**response.headers, **exchange.headers, "server-timing": timing, "traceparent": trace.header()}
         if request_id is not None:
             headers["x-request-id"] = request_id
         if model is not None:

@@ -19,6 +19,7 @@ EXPOSED = ", ".join(
         "inference-header-content-length",
         "onnxlet-model",
         "onnxlet-seed",
+        "onnxlet-truncated",
         "onnxlet-version",
         "retry-after",
         "server-timing",

@@ -48,6 +48,8 @@ class Exchange:
         """The pattern of the path."""
         self.routed: Selection | None = None if model is None else Selection(model)
         self.rows: int | None = None
+        self.headers: dict[str, str] = {}
+        """Headers that the response gets from the steps of the answer."""
         self.error: OnnxletError | None = None
         """The reason why there is no answer."""
         self.steps_s: dict[str, float] = {}

@@ -188,7 +188,7 @@ def embeddings(exchange: Exchange) -> Response:
         request = openai.parse_embeddings(v2.parse_object(exchange.request.body))
     loaded = exchange.find(request.model)
     openai.require_task(loaded.manifest, *openai.FEATURE_TASKS)
-    predictions = _run(exchange, loaded, [request.items], loaded.parse_parameters(request.parameters))
+    predictions = _run(exchange, loaded, request.items.each(), loaded.parse_parameters(request.parameters))
     with exchange.step("encode"):
         return to_json(openai.embeddings_response(loaded.manifest, request, predictions))
 
@@ -213,6 +213,9 @@ def _run(
     """Run a model on rows, each of which is decoded when the model is ready to prepare it."""
     with exchange.step("run"):
         predictions = model.predict(_decoded(exchange, rows), parameters, only_images=only_images)
+    truncated = sum(item.truncated for item in predictions)
+    if truncated:
+        exchange.headers["onnxlet-truncated"] = str(truncated)
     exchange.capture(model, [item.batch for item in predictions], [item.outputs for item in predictions])
     return predictions
 

@@ -11,8 +11,9 @@ from typing import Protocol
 
 from onnxlet.contract import layout
 from onnxlet_publishing.errors import UsageError
-from onnxlet_publishing.importers import foreign, plain
+from onnxlet_publishing.importers import foreign, hugging_face, plain
 from onnxlet_publishing.importers.assembly import Import, assemble
+from onnxlet_publishing.importers.hugging_face.folder import choose_file, describes, folder_of, name_of
 from onnxlet_publishing.importers.settings import NO_OVERRIDES, Findings, Overrides
 from onnxlet_publishing.importers.source import Source, to_name
 from onnxlet_publishing.onnx_file import OnnxFile, read_onnx
@@ -25,14 +26,14 @@ class Importer(Protocol):
         """Return what the importer found out about a model; None if the model is not of its kind."""
 
 
-IMPORTERS: dict[str, Importer] = {}
+IMPORTERS: dict[str, Importer] = {"hugging-face": hugging_face}
 """The importers by the names that `--importer` takes, without the plain one, which takes the models that are left."""
 
 PLAIN = "plain"
 
 
 def find(what: str, file: str | None = None) -> list[Source]:
-    """Return the models at a path: a file, or every `.onnx` file in a folder.
+    """Return the models at a path: a file, the model that a folder describes, or every `.onnx` file in a folder.
 
     Args:
         what: The path.
@@ -44,13 +45,25 @@ def find(what: str, file: str | None = None) -> list[Source]:
     path = Path(what)
     foreign.refuse(path)
     if path.is_file():
-        return [Source(path, to_name(path.stem), path.name)]
+        return [_file(path)]
     if not path.is_dir():
         raise UsageError(f"{path}: no such file or folder")
-    files = sorted(path.glob("*.onnx")) if file is None else [path / file]
+    if file is not None or describes(path):
+        paths = [str(each.relative_to(path)) for each in path.rglob("*.onnx")]
+        return [_file(path / choose_file(paths, file, what))]
+    files = sorted(path.glob("*.onnx"))
     if not files:
         raise UsageError(f"{path}: expected .onnx files in this folder, got none")
-    return [Source(file, to_name(file.stem), file.name) for file in files]
+    return [Source(each, to_name(each.stem), each.name) for each in files]
+
+
+def _file(file: Path) -> Source:
+    """Return an ONNX file, with the folder that describes it."""
+    folder = folder_of(file)
+    if folder is None:
+        return Source(file, to_name(file.stem), file.name)
+    name = name_of(folder)
+    return Source(file, to_name(name), f"{name}/{file.relative_to(folder)}", folder)
 
 
 def read(

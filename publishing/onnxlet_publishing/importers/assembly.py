@@ -1,24 +1,28 @@
 """Assembly: a candidate made of a model, of what an importer found and of what the user says instead."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
-from onnxlet.contract.declarations import Classification, parse_preprocess
+from onnxlet.contract.declarations import parse_preprocess
 from onnxlet.contract.document import Document
 from onnxlet.contract.generation import parse_generation
+from onnxlet.contract.tasks import FAMILIES
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.errors import UsageError
-from onnxlet_publishing.importers.labels import read_labels
+from onnxlet_publishing.importers.classification import with_classification
 from onnxlet_publishing.importers.settings import Findings, Overrides, Settings
 from onnxlet_publishing.importers.source import Source, read_bytes
 from onnxlet_publishing.onnx_file import OnnxFile
-from onnxlet_publishing.output_heads import AUTO, with_output
 from onnxlet_publishing.provenance import git_revision
 
+IMAGE_CLASSIFICATION = "image-classification"
+"""The task that a manifest does not store, because its preprocessing and its labels mean it."""
+
 Declaration = TypeVar("Declaration")
+Build = Callable[[Candidate, str, Settings], Candidate]
 
 
 @dataclass(frozen=True)
@@ -33,60 +37,56 @@ class Import:
 def assemble(name: str, source: Source, model: OnnxFile, findings: Findings, overrides: Overrides) -> Import:
     """Make a candidate.
 
+    A task of a family is declared by the function `build` in the module of the family's name next to this one.
+
     Raises:
-        UsageError: A declaration cannot be read, does not fit the model, or is not used.
+        UsageError: A setting is missing, cannot be read, does not fit the model, or is not used.
+        ModelError: The model does not fit the settings.
         ManifestError: The content of a declaration breaks the contract.
     """
     settings = Settings(findings, overrides)
-    model, classification = _classification(settings, model, source)
-    candidate = Candidate(
-        name=name,
-        model=model,
-        source=source.origin,
-        preprocess=_parsed(settings.choose("preprocess"), parse_preprocess),
-        classification=classification,
-        generation=_parsed(settings.choose("generation"), parse_generation),
-        git_revision=git_revision(),
+    candidate = Candidate(name=name, model=model, source=source.origin, git_revision=git_revision())
+    task = settings.choose("task")
+    if task not in {None, IMAGE_CLASSIFICATION, *FAMILIES}:
+        raise UsageError(f"--task: expected one of {', '.join((IMAGE_CLASSIFICATION, *FAMILIES))}, got {task!r}")
+    if task in FAMILIES:
+        build: Build = import_module(f"{__package__}.{FAMILIES[task]}").build
+        candidate = build(candidate, task, settings)
+    else:
+        candidate = _with_declarations(candidate, settings)
+        _require_complete(candidate, task)
+    settings.require_all_used(f"the task {task}" if task else "a model without a task")
+    return Import(candidate, (_summary(findings, candidate), *settings.lines))
+
+
+def _summary(findings: Findings, candidate: Candidate) -> str:
+    """Return the kind of a model, and whether it is served as tensors only."""
+    declared = (candidate.task, candidate.preprocess, candidate.classification, candidate.generation)
+    if declared == (None,) * len(declared):
+        return f"{findings.what} without a known task: requests and answers are tensors (--task)"
+    return findings.what
+
+
+def _with_declarations(candidate: Candidate, settings: Settings) -> Candidate:
+    """Return a candidate with labels, preprocessing and generation, each of them only if it is declared."""
+    return replace(
+        with_classification(candidate, settings),
+        preprocess=parsed(settings.choose("preprocess"), parse_preprocess),
+        generation=parsed(settings.choose("generation"), parse_generation),
     )
-    settings.require_all_used("a model without a task")
-    return Import(candidate, (*_summary(findings, candidate), *settings.lines, *findings.notes))
 
 
-def _summary(findings: Findings, candidate: Candidate) -> Iterator[str]:
-    """Yield what the model was recognised as, and whether it is served as tensors only."""
-    yield findings.what
-    if (candidate.preprocess, candidate.classification, candidate.generation) == (None, None, None):
-        yield "no task is known: requests and answers are tensors (--task)"
+def _require_complete(candidate: Candidate, task: str | None) -> None:
+    if task is not None and None in {candidate.classification, candidate.preprocess}:
+        missing = "--labels" if candidate.classification is None else "--preprocess"
+        raise UsageError(f"{missing}: the task {task} needs a file, got no such option")
 
 
-def _classification(settings: Settings, model: OnnxFile, source: Source) -> tuple[OnnxFile, Classification | None]:
-    """Return a model with its classification: the user's labels, else those of the importer."""
-    labels, activation = settings.choose("labels"), settings.choose("activation")
-    if labels is None:
-        if activation is not None:
-            raise UsageError("--activation: expected --labels FILE too, since only labels need an activation")
-        return model, None
-    if not isinstance(labels, Path):
-        output = settings.choose("output")
-        return model, Classification(labels, activation or AUTO, None if output == model.outputs[0].name else output)
-    own_outputs = model.outputs
-    model, classification = with_output(model, read_labels(labels), activation or AUTO, source.file.name)
-    if classification.output in {None, *(spec.name for spec in own_outputs)}:
-        _check_order(labels, model, classification)
-    return model, classification
+def parsed(value: Path | Declaration | None, parse: Callable[[Document], Declaration]) -> Declaration | None:
+    """Return a declaration: an importer's own, or the one in the user's file.
 
-
-def _check_order(path: Path, model: OnnxFile, classification: Classification) -> None:
-    """Refuse the graph's own labels in another order; joined columns are in the order of the labels."""
-    labels = classification.labels
-    same = [names for names in model.class_orders if Counter(names) == Counter(labels)]
-    if same and labels not in same:
-        raise UsageError(
-            f"{path}: expected the labels in the order of the model's classes, {', '.join(same[0]):.400}, "
-            f"got {', '.join(labels):.400}"
-        )
-
-
-def _parsed(value: Path | Declaration | None, parse: Callable[[Document], Declaration]) -> Declaration | None:
-    """Return a declaration: an importer's own, or the one in the user's file."""
+    Raises:
+        UsageError: The file cannot be read.
+        ManifestError: The content of the file breaks the contract.
+    """
     return parse(Document.parse(read_bytes(value), str(value))) if isinstance(value, Path) else value

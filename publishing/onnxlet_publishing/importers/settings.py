@@ -47,7 +47,7 @@ class Found:
     origin: str
     """The file or the fact from which the setting follows, for instance `config.json`."""
     text: str | None = None
-    """The value in the words of a person; None to print the value itself."""
+    """The value in the words of a person. If it is None, a setting that has an option is printed as it is."""
 
 
 def found_labels(labels: tuple[str, ...], origin: str) -> Found:
@@ -64,19 +64,23 @@ class Findings:
     """The kind of model in a few words, for instance `a folder of sentence-transformers`."""
     settings: Mapping[str, Found] = field(default_factory=dict)
     """The settings by name: fields of `Overrides`, and fields of the task's declaration."""
-    notes: tuple[str, ...] = ()
-    """Further sentences for the user, for instance about something that is not served."""
+    advice: Mapping[str, str] = field(default_factory=dict)
+    """The way to get a setting that the importer looked for and did not find, by the setting's name."""
 
 
 class Settings:
     """The settings of one model: the user's where given, else the importer's."""
 
     def __init__(self, findings: Findings, overrides: Overrides) -> None:
-        self._found = findings.settings
+        self._findings = findings
         self._overrides = overrides
         self._unused = dict.fromkeys(overrides.given())
-        self.lines: list[str] = []
-        """A line for each chosen setting of the importer, with its origin and the option that overrides it."""
+        self._lines: dict[str, str] = {}
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """A line for each chosen setting that means something to a person, with its origin and its option."""
+        return tuple(self._lines.values())
 
     def choose(self, name: str, default: Any = None) -> Any:
         """Return the user's value of a setting, else the importer's, else the default."""
@@ -84,12 +88,25 @@ class Settings:
         given = getattr(self._overrides, name, None)
         if given is not None:
             return given
-        found = self._found.get(name)
+        found = self._findings.settings.get(name)
         if found is None:
             return default
-        ways = f"{found.origin}; {option_of(name)}" if hasattr(self._overrides, name) else found.origin
-        self.lines.append(f"{_words(name)}: {_text(found)} ({ways})")
+        has_option = hasattr(self._overrides, name)
+        if has_option or found.text is not None:
+            ways = f"{found.origin}; {option_of(name)}" if has_option else found.origin
+            self._lines[name] = f"{_words(name)}: {_text(found)} ({ways})"
         return found.value
+
+    def require(self, name: str, purpose: str) -> Any:
+        """Return a setting that is needed.
+
+        Raises:
+            UsageError: Neither the user nor the importer has it.
+        """
+        value = self.choose(name)
+        if value is None:
+            raise UsageError(f"{option_of(name)}: {purpose}, {self._findings.advice.get(name, 'got no such option')}")
+        return value
 
     def require_all_used(self, purpose: str) -> None:
         """Refuse an option that nothing of this model uses.

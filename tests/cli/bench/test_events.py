@@ -4,9 +4,8 @@ import pytest
 
 from onnxlet.clouds import aws_events
 from onnxlet.events.messages import ObjectReference
-from onnxlet_cli.bench.events import PHOTOS, measure_events, to_event, to_label
+from onnxlet_cli.bench.events import PHOTOS, measure_events, to_event
 from onnxlet_cli.bench.options import Options
-from onnxlet_cli.errors import WrongAnswerError
 
 
 def test_an_event_is_what_the_functions_read() -> None:
@@ -15,13 +14,6 @@ def test_an_event_is_what_the_functions_read() -> None:
         (ObjectReference("s3", "bench", "a/1.jpg"),),
         (ObjectReference("s3", "bench", "a/2.jpg"),),
     ]
-
-
-def test_a_result_names_its_first_label() -> None:
-    assert to_label({"label": "cat"}) == "cat"
-    assert to_label({"predictions": [{"top": [{"label": "cat"}, {"label": "dog"}]}]}) == "cat"
-    with pytest.raises(WrongAnswerError, match="not an image"):
-        to_label({"error": "not an image"})
 
 
 @pytest.mark.perf

@@ -11,6 +11,7 @@ from onnxlet_cli.bench.payloads import (
     check_close,
     function_url_event,
     photo,
+    read_label,
     read_result,
     v2_binary,
     v2_json,
@@ -62,3 +63,10 @@ def test_photos_are_jpegs_that_differ() -> None:
     assert photo(0) == photo(0)
     assert photo(0) != photo(1)
     assert photo(0).startswith(b"\xff\xd8\xff")
+
+
+def test_a_result_names_its_first_label() -> None:
+    assert read_label({"label": "cat"}) == "cat"
+    assert read_label({"predictions": [{"top": [{"label": "cat"}, {"label": "dog"}]}]}) == "cat"
+    with pytest.raises(WrongAnswerError, match="not an image"):
+        read_label({"error": "not an image"})

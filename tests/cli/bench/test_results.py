@@ -1,4 +1,4 @@
-from onnxlet_cli.bench.results import Comparison, Section
+from onnxlet_cli.bench.results import GOALS, Comparison, Section
 from onnxlet_cli.bench.series import Series
 
 OURS, BASELINE = Series("onnxlet", (1.0, 3.0, 2.0), "ms"), Series("typical", (8.0,), "ms")
@@ -16,3 +16,10 @@ def test_the_document_names_the_baseline_and_further_facts() -> None:
     assert document["throttle"] == {}
     figure = document["comparisons"][0]
     assert (figure["ours"], figure["baseline"], figure["goal"], figure["met"]) == ("onnxlet", "typical", 0.25, True)
+
+
+def test_a_goal_is_met_on_its_own_side() -> None:
+    assert GOALS["cold mobile / typical"].is_met(0.25)
+    assert not GOALS["cold mobile / typical"].is_met(0.26)
+    assert GOALS["events / one by one"].is_met(4.0)
+    assert not GOALS["events / one by one"].is_met(3.9)

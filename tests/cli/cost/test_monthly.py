@@ -1,6 +1,7 @@
 import pytest
 
-from onnxlet_cli.cost import Extras, estimate
+from onnxlet_cli.cost.monthly import estimate
+from onnxlet_cli.cost.offers import Extras
 from onnxlet_publishing.errors import UsageError
 
 
@@ -81,3 +82,21 @@ def test_minimum_instances_are_billed_at_the_idle_rate(memory_mib: int, vcpus: i
     found = estimate(0, milliseconds=20, memory_mib=memory_mib, platform="cloud-run", extras=Extras(min_instances=2))
     assert found.idle_usd == pytest.approx(2 * MONTH_S * 0.0000025 * (vcpus + memory_mib / 1024))
     assert found.parts_usd["minimum instances"] == found.monthly_usd
+
+
+@pytest.mark.parametrize(("platform", "architecture"), [("lambda", "arm64"), ("cloud-run", "x86_64")])
+def test_traffic_and_extras_are_billed_on_both_clouds(platform: str, architecture: str) -> None:
+    few, many = (
+        estimate(requests, milliseconds=20, platform=platform, architecture=architecture)
+        for requests in (1000, 10_000_000)
+    )
+    assert few.monthly_usd < many.monthly_usd
+
+
+def test_what_is_billed_while_idle_does_not_depend_on_the_traffic() -> None:
+    extras = Extras(min_instances=1)
+    few, many = (
+        estimate(requests, milliseconds=20, memory_mib=1024, platform="cloud-run", extras=extras)
+        for requests in (1, 1_000_000)
+    )
+    assert few.idle_usd == many.idle_usd > 0

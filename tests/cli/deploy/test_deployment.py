@@ -42,7 +42,8 @@ def run(
 
 
 def plan(cloud: FakeCloud, registry: Registry) -> Plan:
-    return deployment.plan(cloud, Choice(None, registry.store.url), silent, built(cloud.folder))
+    choice = Choice(None, registry.store.url)
+    return deployment.plan(cloud, choice, silent, built(cloud.folder), requests_per_month=1_000_000, milliseconds=20)
 
 
 def there(cloud: FakeCloud) -> Registry:

@@ -6,7 +6,6 @@ import pytest
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_cli.deploy import model
-from onnxlet_cli.deploy.model import DeployedSource, FileSource, RegistrySource
 from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.publish import publish
 from tests.helpers import graphs
@@ -24,23 +23,20 @@ def find(name: str | None, local: Registry, deployed: list[str], default: str | 
 def test_the_model_of_the_local_registry_comes_before_the_deployed_one(local: Registry) -> None:
     publish(local, graphs.digits_candidate())
     source = find(None, local, ["digits"], "digits")
-    assert isinstance(source, RegistrySource)
-    assert source.describe() == f"digits, version 1 of {local.store.url}"
+    assert source.text == f"digits, version 1 of {local.store.url}"
 
 
 def test_a_deployed_model_is_found_without_a_local_one(local: Registry) -> None:
     source = find(None, local, ["shapes"], "shapes")
-    assert isinstance(source, DeployedSource)
-    assert source.describe() == "shapes, as it is deployed"
+    assert source.text == "shapes, as it is deployed"
 
 
 def test_a_file_has_the_same_publication_each_time(local: Registry, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     onnx.save(graphs.classifier(), path)
     first, second = (find(str(path), local, []) for _ in range(2))
-    assert isinstance(first, FileSource)
-    assert isinstance(second, FileSource)
-    assert first.candidate.publication == second.candidate.publication
+    assert first.publication is not None
+    assert first.publication == second.publication
 
 
 def test_an_unknown_model_is_an_error_with_those_that_there_are(local: Registry) -> None:

@@ -56,13 +56,13 @@ def test_real_functions_give_the_golden_answer(name: str, tmp_path: Path, regist
     candidates = [graphs.digits_candidate(), graphs.candidate("texts", graphs.identity(8))]
     candidates += [graphs.candidate("sums", graphs.sums()), graphs.candidate("two", graphs.two_inputs())]
     publish_all(registry, candidates)
-    with serve("aws", LocalSettings(registry.store.url, "digits", 0), log=tmp_path / "log") as server:
+    with serve("aws", LocalSettings(registry.store.url, "digits", 0), log=tmp_path / "log") as served_at:
 
         class Local(FakeCloud):
             def send(
                 self, outputs: Outputs, path: str, body: bytes | None, headers: Mapping[str, str]
             ) -> Response | NotCalled:
-                return send(f"{server.url}{path}", body, headers)
+                return send(f"{served_at}{path}", body, headers)
 
         answer = ask(Local(tmp_path), registry, registry.resolve(name))
     assert isinstance(answer, smoke.Answer)

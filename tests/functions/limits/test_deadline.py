@@ -178,3 +178,22 @@ def post(url: str, number: int) -> None:
     connection.request("POST", urlsplit(url).path, json.dumps({"inputs": [tensor]}), headers)
     connection.getresponse().read()
     connection.close()
+
+
+def test_a_call_in_the_background_gives_its_result_or_its_error_when_it_is_wanted() -> None:
+    begun = threading.Event()
+    call = deadline.Background(lambda: begun.wait(5) and 7)
+    begun.set()
+    assert call.result() == 7
+    failed = deadline.Background(lambda: dict[str, str]()["a"])
+    with pytest.raises(KeyError):
+        failed.result()
+
+
+def test_a_call_in_the_background_is_waited_for_until_the_deadline() -> None:
+    ended = threading.Event()
+    call = deadline.Background(lambda: ended.wait(5))
+    with deadline.within(0.05), pytest.raises(DeadlineError):
+        call.result()
+    ended.set()
+    assert call.result() is True

@@ -1,4 +1,6 @@
 import uuid
+from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 import pytest
@@ -7,12 +9,12 @@ from onnx import TensorProto, helper
 from onnxlet.contract.json_tensors import to_values
 from onnxlet.contract.tensors import BY_NUMPY, Tensor
 from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError
-from onnxlet.models.batches import _groups
+from onnxlet.models.batches import _groups, attempt
 from onnxlet.models.loading import load
 from onnxlet.models.model import Model
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
-from onnxlet.tasks.rows import Batch
+from onnxlet.tasks.rows import Batch, Outputs
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.publish import publish
 from tests.helpers import graphs
@@ -102,3 +104,21 @@ def test_a_model_whose_rows_may_belong_together_runs_each_alone(first: int | str
     asked = [rows(1), rows(3)]
     assert groups(model, asked) == [[0], [1]]
     assert [to_values(outputs["y"]) for outputs in model.run_all(asked)] == [[1], [3]]
+
+
+def test_rows_of_a_task_run_as_many_at_a_time_as_fit(sums: Model) -> None:
+    ran = []
+
+    def run(inputs: Mapping[str, Tensor]) -> Outputs:
+        ran.append(inputs["x"].shape)
+        return sums.run(inputs)
+
+    own, sent = rows(1, 2, 3, 4, 5), rows(6, 7, 8)
+    own.context = "of a task"
+    outcomes = attempt(sums.manifest, run, [own], 24)
+    assert (ran, [to_values(outputs["total"]) for outputs in cast(list[Outputs], outcomes)]) == (
+        [(2, 3), (2, 3), (1, 3)],
+        [[3, 6, 9, 12, 15]],
+    )
+    attempt(sums.manifest, run, [sent], 1)
+    assert ran[3:] == [(3, 3)]

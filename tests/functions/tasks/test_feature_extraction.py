@@ -8,7 +8,7 @@ from onnxlet.errors import InvalidRequestError
 from onnxlet.models.model import Model
 from onnxlet.record import replace
 from tests.helpers.text_models import BERT, answers, cases, opened
-from tests.helpers.text_references import ENGLISH, LONG
+from tests.helpers.text_references import ENGLISH
 
 TOKENIZATION = replace(BERT, max_length=24, truncates=True)
 CASES = cases("feature-extraction")
@@ -79,20 +79,6 @@ def test_texts_and_sentences_may_be_mixed_in_one_request() -> None:
     assert len(found[1]) == 2
 
 
-def test_texts_of_very_different_lengths_do_not_share_a_tensor() -> None:
-    model = embedder(pooling="mean", tokenization=BERT)
-    long = replace(BERT, max_length=66)
-    assert len(answers(embedder(pooling="mean", tokenization=long), ["a", "word " * 14])) == 2
-    prepared = model.align([model.prepare(item) for item in _items(["a", "b c", LONG[:100]])])
-    assert len({batch.inputs["input_ids"].shape[1] for batch in prepared}) == 1
-
-
-def _items(texts: list[str]) -> list[Any]:
-    from onnxlet.tasks.rows import Items
-
-    return [Items([text]) for text in texts]
-
-
 @pytest.mark.parametrize(
     ("value", "parameters", "message"),
     [
@@ -101,6 +87,10 @@ def _items(texts: list[str]) -> list[Any]:
         ({"source_sentence": "a"}, {}, "expected an object with the fields source_sentence, sentences"),
         ({"source_sentence": "a", "sentences": [1]}, {}, "sentences: expected a list of texts, got list"),
         (1, {}, "expected a text, got number"),
+        ([], {}, "expected a list of 1 to 24 tokens, got 0"),
+        ([1] * 25, {}, "expected a list of 1 to 24 tokens, got 25"),
+        ([400_000], {}, "expected texts, or lists of tokens from 0 to"),
+        (["a"], {}, "expected texts, or lists of tokens from 0 to"),
     ],
 )
 def test_impossible_requests_are_refused(value: object, parameters: dict[str, Any], message: str) -> None:
@@ -114,3 +104,10 @@ def test_a_model_of_one_length_refuses_another() -> None:
         InvalidRequestError, match="dimensions: expected no value: the model has only one length, got 4"
     ):
         answers(embedder(pooling="mean"), ["a"], {"dimensions": 4})
+
+
+def test_the_model_s_own_tokens_may_be_sent_instead_of_a_text() -> None:
+    model = embedder(pooling="mean", normalize=True)
+    assert model.task is not None
+    encoded = [model.task.parts.tokenizer.encode([text])[0].ids for text in TEXTS[:3]]  # type: ignore[union-attr]
+    np.testing.assert_allclose(answers(model, encoded), answers(model, TEXTS[:3]), atol=1e-6)

@@ -46,7 +46,7 @@ def test_a_folder_has_a_model_for_each_file(tmp_path: Path) -> None:
 
 def test_a_model_without_a_kind_is_served_as_tensors_and_that_is_said(tmp_path: Path) -> None:
     (source,) = find(str(write(tmp_path / "m.onnx")))
-    assert read(source).lines == ("an ONNX file", "no task is known: requests and answers are tensors (--task)")
+    assert read(source).lines == ("an ONNX file without a known task: requests and answers are tensors (--task)",)
 
 
 def test_a_model_that_several_importers_recognise_needs_a_choice(
@@ -58,8 +58,8 @@ def test_a_model_that_several_importers_recognise_needs_a_choice(
         UsageError, match=r"got the one kind \(--importer one\) and the other \(--importer two\): choose one"
     ):
         read(source)
-    assert read(source, importer="two").lines[0] == "the other"
-    assert read(source, importer="plain").lines[0] == "an ONNX file"
+    assert read(source, importer="two").lines[0].startswith("the other")
+    assert read(source, importer="plain").lines[0].startswith("an ONNX file")
 
 
 def test_an_importer_that_does_not_recognise_the_model_is_refused(

@@ -48,7 +48,7 @@ def test_processes_that_would_each_publish_are_refused(tmp_path: Path, variables
 @pytest.mark.usefixtures("jax")
 def test_a_job_without_a_place_is_refused(tmp_path: Path) -> None:
     _, text = start(tmp_path, "digits", KERAS_DISTRIBUTION_NUM_PROCESSES="2").communicate(timeout=120)
-    expected = "expected KERAS_DISTRIBUTION_JOB_ADDRESSES and KERAS_DISTRIBUTION_PROCESS_ID beside it"
+    expected = "expected KERAS_DISTRIBUTION_JOB_ADDRESSES and KERAS_DISTRIBUTION_PROCESS_ID to be set as well"
     assert expected in text.strip().splitlines()[-1]
 
 

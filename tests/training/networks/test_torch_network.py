@@ -11,8 +11,8 @@ from rich.console import Console
 
 from onnxlet_publishing.errors import MachineError
 from onnxlet_training import data
+from onnxlet_training.networks.feed import Batch
 from onnxlet_training.networks.torch_network import FittedTorch, Part, TorchNetwork
-from onnxlet_training.networks.torch_trainer import Batch
 from onnxlet_training.recipe import Dataset, Options
 from tests.helpers.fixed_network import CLASSES, Fixed, tiny
 

@@ -3,13 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onnxlet_training.networks.feed import Feed
-from onnxlet_training.networks.torch_trainer import STATE_FILE, Batch, TorchTrainer, descend
+from onnxlet_training.networks.feed import Batch, Feed
 from onnxlet_training.recipe import Split
 
 pytest.importorskip("torch", reason="needs `make torch`")
 
 import torch
+
+from onnxlet_training.networks.torch_trainer import STATE_FILE, TorchTrainer, descend
 
 ROWS = np.linspace(-1, 1, 40, dtype=np.float32)[:, None]
 SPLIT = Split(ROWS, np.zeros(40, np.int64), lambda inputs: inputs)

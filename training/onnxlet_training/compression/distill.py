@@ -4,15 +4,16 @@ Source: G. Hinton, O. Vinyals, J. Dean, "Distilling the Knowledge in a Neural Ne
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
+import keras
 import numpy as np
+from keras import layers, losses, ops
 
 from onnxlet_training.networks.feed import Feed
-from onnxlet_training.recipe import Array, Labels
-
-if TYPE_CHECKING:
-    import keras
+from onnxlet_training.networks.keras_trainer import Batches
+from onnxlet_training.recipe import Array
 
 TEMPERATURE = 3.0
 """The divisor of both networks' logits; a larger one gives less likely classes more weight."""
@@ -30,31 +31,21 @@ Teacher = Callable[[Array], Array]
 
 def distill(
     teacher: Teacher, shape: tuple[int, ...], classes: int, feed: Feed, epochs: int, *, is_planar: bool
-) -> "keras.Model":
+) -> keras.Model:
     """Train a small network to answer much as the teacher does; its output is logits, (batch, classes).
 
-    Args:
-        teacher: The large network.
-        shape: The shape of a row of features.
-        classes: The number of classes.
-        feed: The training split.
-        epochs: The number of passes over it.
-        is_planar: Whether images have the layout channels, height, width.
+    A row of features has the shape `shape`; planar images have the layout channels, height, width.
     """
-    import keras
-
     student = _build(shape, classes, is_planar=is_planar)
     student.compile(optimizer=keras.optimizers.Adam(2e-3), loss=_loss)
     for epoch in range(epochs):
-        student.fit(_lessons(teacher, feed, epoch), epochs=1, shuffle=False, verbose=0)
+        lessons = Batches(len(feed), partial(_lesson, teacher, feed, epoch))
+        student.fit(lessons, epochs=1, shuffle=False, verbose=0)
     return student
 
 
-def _build(shape: tuple[int, ...], classes: int, *, is_planar: bool) -> "keras.Model":
+def _build(shape: tuple[int, ...], classes: int, *, is_planar: bool) -> keras.Model:
     """Build small convolutions with pooling for images, or one small recurrent layer for sequences."""
-    import keras
-    from keras import layers
-
     stack: list[Any] = [keras.Input(shape)]
     if len(shape) == 2:
         return keras.Sequential([*stack, layers.GRU(UNITS), layers.Dense(classes)])
@@ -69,8 +60,6 @@ def _build(shape: tuple[int, ...], classes: int, *, is_planar: bool) -> "keras.M
 
 def _loss(lesson: Any, logits: Any) -> Any:
     """Return the student's loss against the teacher, at a temperature, and against the true labels."""
-    from keras import losses, ops
-
     classes = logits.shape[-1]
     taught, truth = lesson[:, :classes], lesson[:, classes:]
     softened = ops.softmax(ops.log(ops.clip(taught, 1e-7, 1.0)) / TEMPERATURE)
@@ -79,21 +68,8 @@ def _loss(lesson: Any, logits: Any) -> Any:
     return TEACHER_SHARE * of_teacher + (1 - TEACHER_SHARE) * of_truth
 
 
-def _lessons(teacher: Teacher, feed: Feed, epoch: int) -> Any:
-    """Return batches of features, with the teacher's probabilities and the true labels (one-hot) side by side."""
-    import keras
-
-    class Lessons(keras.utils.PyDataset):
-        def __len__(self) -> int:
-            return len(feed)
-
-        def __getitem__(self, index: int) -> tuple[Array, Array]:
-            features, targets = feed.batch(epoch, index)
-            taught = teacher(features)
-            return features, np.concatenate([taught, _one_hot(targets, taught.shape[1])], axis=1)
-
-    return Lessons(workers=2, use_multiprocessing=False)
-
-
-def _one_hot(targets: Labels, classes: int) -> Array:
-    return np.eye(classes, dtype=np.float32)[targets]
+def _lesson(teacher: Teacher, feed: Feed, epoch: int, index: int) -> tuple[Array, Array]:
+    """Return a batch of features, with the teacher's probabilities and the true labels (one-hot) side by side."""
+    features, targets = feed.batch(epoch, index)
+    taught = teacher(features)
+    return features, np.concatenate([taught, np.eye(taught.shape[1], dtype=np.float32)[targets]], axis=1)

@@ -4,25 +4,22 @@ Source: S. Han et al., "Learning both Weights and Connections for Efficient Neur
 runtime gets no faster, but a zipped package gets smaller.
 """
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
+import keras
 import numpy as np
 
 from onnxlet_training.networks.feed import Feed
-from onnxlet_training.networks.keras_trainer import to_dataset
-
-if TYPE_CHECKING:
-    import keras
+from onnxlet_training.networks.keras_trainer import Batches
 
 SHARE = 0.7
 """The share of each kernel's weights that becomes zero."""
 LEARNING_RATE = 3e-4
 
 
-def prune(model: "keras.Model", loss: str, feed: Feed, epochs: int) -> "keras.Model":
+def prune(model: keras.Model, loss: str, feed: Feed, epochs: int) -> keras.Model:
     """Return a copy of the network with most weights at zero, trained for more epochs."""
-    import keras
-
     pruned = keras.models.clone_model(model)
     pruned.set_weights(model.get_weights())
     masks = [(weight, _mask(np.asarray(weight))) for weight in pruned.trainable_weights if len(weight.shape) > 1]
@@ -36,7 +33,8 @@ def prune(model: "keras.Model", loss: str, feed: Feed, epochs: int) -> "keras.Mo
         weight.assign(weight * mask)
     pruned.compile(optimizer=keras.optimizers.Adam(LEARNING_RATE), loss=loss)
     for epoch in range(epochs):
-        pruned.fit(to_dataset(feed, epoch), epochs=1, callbacks=[KeepZeros()], shuffle=False, verbose=0)
+        batches = Batches(len(feed), partial(feed.batch, epoch))
+        pruned.fit(batches, epochs=1, callbacks=[KeepZeros()], shuffle=False, verbose=0)
     return pruned
 
 

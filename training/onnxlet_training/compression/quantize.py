@@ -27,22 +27,17 @@ class _Rows(CalibrationDataReader):
     """Calibration features in batches."""
 
     def __init__(self, name: str, features: Array) -> None:
-        self._batches = iter(
-            {name: features[start : start + BATCH_ROWS]} for start in range(0, len(features), BATCH_ROWS)
-        )
+        starts = range(0, len(features), BATCH_ROWS)
+        self._batches = iter({name: features[start : start + BATCH_ROWS]} for start in starts)
 
     def get_next(self) -> dict[str, Any] | None:
         return next(self._batches, None)
 
 
 def quantize(path: Path, input_name: str, calibration: Array, target: Path) -> None:
-    """Write the graph at `path` with eight-bit weights, one scale for each channel, and eight-bit activations.
+    """Write the FP32 graph at `path` with eight-bit weights, one scale for each channel, and eight-bit activations.
 
-    Args:
-        path: The FP32 graph.
-        input_name: The graph's input.
-        calibration: Features from the training split, which determine the activations' ranges.
-        target: The file to write.
+    The calibration features, from the training split, determine the activations' ranges.
     """
     with _without_advice(), tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"

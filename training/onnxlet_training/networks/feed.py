@@ -2,10 +2,22 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from onnxlet_training.recipe import Array, Augment, Labels, Split
+
+PREDICT_ROWS = 256
+"""The rows that a PyTorch network takes at a time when it does not train."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The examples of one training step, as a framework's tensors."""
+
+    features: Any
+    targets: Any
 
 
 @dataclass(frozen=True)

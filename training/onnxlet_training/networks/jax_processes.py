@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 
 from onnxlet_publishing.errors import UsageError
@@ -54,8 +55,6 @@ def joined() -> Iterator[Processes]:
         UsageError: the backend or the launcher cannot share a Keras network, or a variable is missing.
         InterruptedRunError: the processes lost one another, most often because one of them ended.
     """
-    import keras
-
     count = int(os.environ.get(COUNT, "1"))
     _check(keras.backend.backend(), count)
     if count == 1:
@@ -83,8 +82,6 @@ def joined() -> Iterator[Processes]:
 @contextmanager
 def separated() -> Iterator[None]:
     """Work without the other processes: Keras creates variables even while it saves, and waits for all processes."""
-    import keras
-
     before = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
     try:
@@ -106,8 +103,6 @@ def _check(backend: str, count: int) -> None:
 @contextmanager
 def _all_devices() -> Iterator[int]:
     """Divide batches among JAX's devices if there are several, and return their number."""
-    import keras
-
     if keras.backend.backend() != "jax":
         yield 1
         return

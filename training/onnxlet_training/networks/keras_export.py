@@ -8,15 +8,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import keras
 
 from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.graph_builder import OPSET
 from onnxlet_training.networks.recurrent_graph import is_recurrent, recurrent_graph
 from onnxlet_training.recipe import INPUT, OUTPUT
-
-if TYPE_CHECKING:
-    import keras
 
 
 def write_onnx(keras_path: Path, path: Path) -> None:
@@ -25,8 +23,6 @@ def write_onnx(keras_path: Path, path: Path) -> None:
     Raises:
         ModelError: the exporter failed.
     """
-    import keras
-
     model = keras.models.load_model(keras_path)
     if is_recurrent(model):
         path.write_bytes(recurrent_graph(model))
@@ -36,7 +32,7 @@ def write_onnx(keras_path: Path, path: Path) -> None:
         _write_under_tensorflow(keras_path, path)
 
 
-def _write_with_tf2onnx(model: "keras.Model", path: Path) -> None:
+def _write_with_tf2onnx(model: keras.Model, path: Path) -> None:
     """Convert a function with a signature: `tf2onnx.convert.from_keras` fails with Keras 3."""
     import tensorflow as tf
     import tf2onnx

@@ -1,26 +1,20 @@
 """Keras 3 networks on any backend: TensorFlow, JAX or PyTorch."""
 
-from __future__ import annotations
-
 import os
-import tempfile
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
 from onnxlet_publishing.errors import MachineError
-from onnxlet_training.networks import jax_processes
 from onnxlet_training.networks.feed import Feed
-from onnxlet_training.networks.keras_trainer import BEST_FILE, MODEL_FILE, KerasTrainer
 from onnxlet_training.networks.loop import Loop, count_epochs
 from onnxlet_training.recipe import INPUT, OUTPUT, Array, Dataset, Exportable, Options, Recipe
 
-if TYPE_CHECKING:
-    import keras
+Model = Any
+"""A `keras.Model`, by a name that needs no import of Keras, which takes seconds."""
 
 LEARNING_RATE = 1e-3
 
@@ -29,7 +23,7 @@ LEARNING_RATE = 1e-3
 class FittedKeras:
     """A Keras network with the weights of its best epoch."""
 
-    model: keras.Model
+    model: Model
     path: Path
     history: dict[str, list[float]]
     best_epoch: int
@@ -60,7 +54,7 @@ class FittedKeras:
         ]
 
 
-Build = Callable[[tuple[int, ...], int], "keras.Model"]
+Build = Callable[[tuple[int, ...], int], Model]
 """Builds a network for rows of a shape and a number of classes."""
 
 
@@ -86,29 +80,36 @@ class KerasNetwork:
             UsageError: the job's processes cannot share a Keras network.
             InterruptedRunError: the process was asked to end, and has saved a checkpoint.
         """
-        keras = _import_keras()
+        try:
+            import keras
+        except ImportError as error:
+            backend = os.environ.get("KERAS_BACKEND", "")
+            raise MachineError(f"KERAS_BACKEND={backend}: {error}; `make {backend}` installs it") from error
+        from onnxlet_training.networks import jax_processes, keras_trainer
+
         keras.utils.set_random_seed(options.seed)
         epochs, copies = count_epochs(recipe, options), recipe.augmented_copies
         with jax_processes.joined() as job:
-            has_gpu = _choose_precision()
+            has_gpu = keras_trainer.choose_precision()
             if options.needs_gpu and not has_gpu:
                 raise MachineError(f"--gpu: Keras on {keras.backend.backend()} finds no GPU")
-            with _scope():
+            with keras_trainer.scope():
                 rows = job.rows(recipe.batch_size)
                 feed = Feed(dataset.train, rows, recipe.augment, copies, options.seed, job.rank, job.count)
                 loop = Loop(job, folder, console, epochs, len(feed))
-                state, saved = loop.resume(MODEL_FILE)
-                model = _load(saved) if saved else self._compiled(dataset, epochs * len(feed))
-                loop.run(KerasTrainer(model, feed, dataset.validation, job.devices, loop.checkpoints), state)
-        path = folder / MODEL_FILE
+                state, saved = loop.resume(keras_trainer.MODEL_FILE)
+                model = keras_trainer.load(saved) if saved else self._compiled(dataset, epochs * len(feed))
+                trainer = keras_trainer.KerasTrainer(model, feed, dataset.validation, job.devices, loop.checkpoints)
+                loop.run(trainer, state)
+        path = folder / keras_trainer.MODEL_FILE
         if job.is_first:
             newest = loop.checkpoints.newest()
             assert newest is not None, "each epoch saves a checkpoint"
-            model = self._in_full_precision(dataset, newest / BEST_FILE)
+            model = self._in_full_precision(dataset, newest / keras_trainer.BEST_FILE)
             model.save(path)
         return FittedKeras(model, path, state.history, state.best_epoch, state.duration_s, job.rank)
 
-    def _compiled(self, dataset: Dataset, steps: int) -> keras.Model:
+    def _compiled(self, dataset: Dataset, steps: int) -> Model:
         """Return a new network and its optimizer, which takes this many steps."""
         import keras
 
@@ -117,7 +118,7 @@ class KerasNetwork:
         model.compile(optimizer=keras.optimizers.Adam(rate), loss=self.loss, metrics=["accuracy"])
         return model
 
-    def _in_full_precision(self, dataset: Dataset, path: Path) -> keras.Model:
+    def _in_full_precision(self, dataset: Dataset, path: Path) -> Model:
         """Return a saved network without the casts of mixed precision, which would be slow on a CPU."""
         import keras
 
@@ -127,58 +128,5 @@ class KerasNetwork:
         model.set_weights(weights)
         return model
 
-    def _build(self, dataset: Dataset) -> keras.Model:
+    def _build(self, dataset: Dataset) -> Model:
         return self.build(dataset.test.to_model(dataset.test.inputs[:1]).shape[1:], len(dataset.labels))
-
-
-def _load(saved: bytes) -> keras.Model:
-    """Return a saved network with its optimizer."""
-    import keras
-
-    with tempfile.TemporaryDirectory() as temporary:
-        path = Path(temporary) / MODEL_FILE
-        path.write_bytes(saved)
-        return keras.models.load_model(path)
-
-
-def _import_keras() -> Any:
-    try:
-        import keras
-    except ImportError as error:
-        backend = os.environ.get("KERAS_BACKEND", "")
-        raise MachineError(f"KERAS_BACKEND={backend}: {error}; `make {backend}` installs it") from error
-    return keras
-
-
-def _choose_precision() -> bool:
-    """Choose half precision if there is a GPU, and return whether there is one."""
-    import keras
-
-    backend = keras.backend.backend()
-    if backend == "jax":
-        import jax
-
-        has_gpu = any(device.platform == "gpu" for device in jax.devices())
-    elif backend == "torch":
-        import torch
-
-        has_gpu = torch.cuda.is_available()
-    else:
-        import tensorflow as tf
-
-        has_gpu = bool(tf.config.list_physical_devices("GPU"))
-    keras.mixed_precision.set_global_policy("mixed_bfloat16" if has_gpu else "float32")
-    return has_gpu
-
-
-def _scope() -> AbstractContextManager[Any]:
-    """Return TensorFlow's strategy for several GPUs; other backends and a single GPU need no scope."""
-    import keras
-
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        if len(tf.config.list_physical_devices("GPU")) > 1:
-            scope: AbstractContextManager[Any] = tf.distribute.MirroredStrategy().scope()
-            return scope
-    return nullcontext()

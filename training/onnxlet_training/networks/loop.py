@@ -79,7 +79,8 @@ class Loop:
                 measures = trainer.train(epoch, watch.after_batch)
                 if watch.must_stop:
                     self._save(trainer, state, is_best=False)
-                    raise InterruptedRunError(_stopped_in(epoch + 1))
+                    saved = f"{epoch} epoch{' is' if epoch == 1 else 's are'} saved"
+                    raise InterruptedRunError(f"the training was stopped in epoch {epoch + 1}; {saved}")
                 measures = json.loads(self._job.agree(json.dumps(measures).encode()))
                 is_best = state.record(measures, time.perf_counter() - started_s)
                 self._save(trainer, state, is_best=is_best)
@@ -105,8 +106,3 @@ class _Watch:
         self.must_stop = self.must_stop or self.job.must_stop(self.step)
         self.step += 1
         return self.must_stop
-
-
-def _stopped_in(epoch: int) -> str:
-    saved = f"{epoch - 1} epoch{' is' if epoch == 2 else 's are'} saved"
-    return f"the training was stopped in epoch {epoch}; {saved}"

@@ -7,8 +7,9 @@ Source: ONNX operators, LSTM-14 and GRU-14; Keras 3, `layers.LSTM` and `layers.G
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -16,9 +17,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from onnxlet_publishing.graph_builder import IR_VERSION, OPSET
 from onnxlet_training.recipe import INPUT, OUTPUT
-
-if TYPE_CHECKING:
-    import keras
 
 LSTM_GATES = (0, 3, 1, 2)
 """The order of gates: Keras has input, forget, cell, output; ONNX has input, output, forget, cell."""
@@ -29,12 +27,12 @@ GRU_GATES = (0, 1, 2)
 ACTIVATIONS = {"relu": "Relu", "softmax": "Softmax", "sigmoid": "Sigmoid", "tanh": "Tanh"}
 
 
-def is_recurrent(model: "keras.Model") -> bool:
+def is_recurrent(model: keras.Model) -> bool:
     """Return whether a network has a recurrent layer."""
     return any(type(layer).__name__ in {"LSTM", "GRU"} for layer in model.layers)
 
 
-def recurrent_graph(model: "keras.Model") -> bytes:
+def recurrent_graph(model: keras.Model) -> bytes:
     """Return the ONNX file of a sequential recurrent network with the input (batch, time, features).
 
     Raises:

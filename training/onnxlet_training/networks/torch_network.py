@@ -1,32 +1,31 @@
 """PyTorch networks: what a recipe declares, and the fitted network with its ONNX export."""
 
-from __future__ import annotations
-
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 
 from onnxlet_publishing.errors import MachineError
 from onnxlet_publishing.graph_builder import OPSET
-from onnxlet_training.networks import torch_processes
-from onnxlet_training.networks.feed import Feed
+from onnxlet_training.networks.feed import PREDICT_ROWS, Batch, Feed
 from onnxlet_training.networks.loop import Loop, count_epochs
-from onnxlet_training.networks.torch_trainer import PREDICT_ROWS, STATE_FILE, Measure, Step, TorchTrainer, descend
 from onnxlet_training.recipe import INPUT, OUTPUT, Array, Dataset, Exportable, Options, Recipe
 
-if TYPE_CHECKING:
-    import torch
+# PyTorch's own classes, by names that need no import of PyTorch: it takes seconds, and may not be installed.
+Module = Any
+Optimizer = Any
+Tensor = Any
+Measures = Mapping[str, Tensor]
 
-
-def _test_features(dataset: Dataset) -> tuple[Array, ...]:
-    """Return the features of the test split as the one input."""
-    return (dataset.test.features,)
+Measure = Callable[[Module, Batch], Measures]
+"""Returns the measures of a batch; `module.training` says whether the loss is to be descended."""
+Step = Callable[[Module, list[Optimizer], Batch], Measures]
+"""Takes one training step and returns the losses, one of which is `loss`."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Part:
     outputs: tuple[str, ...] = (OUTPUT,)
     submodule: str = ""
     """The path of the part in the network, as `get_submodule` takes it."""
-    examples: Callable[[Dataset], tuple[Array, ...]] = _test_features
+    examples: Callable[[Dataset], tuple[Array, ...]] = lambda dataset: (dataset.test.features,)
     """Returns an array for each input, on which the exported graph must answer as the network does."""
 
 
@@ -47,7 +46,7 @@ class Part:
 class TorchNetwork:
     """A network and how it learns: by default with one Adam that descends the `loss` of `measure`."""
 
-    build: Callable[[Dataset], torch.nn.Module]
+    build: Callable[[Dataset], Module]
     """Builds the network; PyTorch is imported only then."""
     measure: Measure
     """Returns the measures of a batch, one of which is `loss`; in validation they are averaged over the rows."""
@@ -56,19 +55,25 @@ class TorchNetwork:
     learning_rate: float = 1e-3
     max_gradient: float | None = None
     """The norm to which larger gradients are clipped; None never clips."""
-    optimizers: Callable[[torch.nn.Module], list[torch.optim.Optimizer]] | None = None
+    optimizers: Callable[[Module], list[Optimizer]] | None = None
     step: Step | None = None
     """Trains on one batch and returns its losses, if descending one loss is not enough."""
     framework: str = "torch"
 
-    def fit(self, recipe: Recipe, dataset: Dataset, options: Options, folder: Path, console: Console) -> FittedTorch:
+    def fit(self, recipe: Recipe, dataset: Dataset, options: Options, folder: Path, console: Console) -> "FittedTorch":
         """Train; the result depends on the seed and the kind of machine only.
 
         Raises:
             MachineError: PyTorch is not installed, or `--gpu` was given and there is no GPU.
             InterruptedRunError: the process was asked to end, and has saved a checkpoint.
         """
-        torch = _import_torch()
+        try:
+            import torch
+        except ImportError as error:
+            raise MachineError("this recipe needs PyTorch: pip install torch==2.13.0 onnxscript") from error
+        from onnxlet_training.networks import torch_processes
+        from onnxlet_training.networks.torch_trainer import STATE_FILE, TorchTrainer
+
         if options.needs_gpu and not torch.cuda.is_available():
             raise MachineError("--gpu: PyTorch finds no GPU")
         torch.manual_seed(options.seed)
@@ -85,14 +90,16 @@ class TorchNetwork:
         module.load_state_dict(trainer.best)
         return FittedTorch(module.cpu().eval(), self.parts, state.history, state.best_epoch, state.duration_s, job.rank)
 
-    def _optimizers(self, module: torch.nn.Module) -> list[torch.optim.Optimizer]:
+    def _optimizers(self, module: Module) -> list[Optimizer]:
         import torch
 
-        return (
-            self.optimizers(module) if self.optimizers else [torch.optim.Adam(module.parameters(), self.learning_rate)]
-        )
+        if self.optimizers:
+            return self.optimizers(module)
+        return [torch.optim.Adam(module.parameters(), self.learning_rate)]
 
-    def _descend(self, module: torch.nn.Module, optimizers: list[torch.optim.Optimizer], batch: Any) -> Any:
+    def _descend(self, module: Module, optimizers: list[Optimizer], batch: Batch) -> Measures:
+        from onnxlet_training.networks.torch_trainer import descend
+
         measures = self.measure(module, batch)
         descend(module, optimizers[0], measures["loss"], self.max_gradient)
         return measures
@@ -102,7 +109,7 @@ class TorchNetwork:
 class FittedTorch:
     """A PyTorch network with the weights of its best epoch."""
 
-    module: torch.nn.Module
+    module: Module
     parts: tuple[Part, ...]
     history: dict[str, list[float]]
     best_epoch: int
@@ -119,10 +126,10 @@ class FittedTorch:
 
     def exportables(self, dataset: Dataset) -> list[Exportable]:
         """Return the graphs that the network declares."""
-        return [self._exportable(part, dataset) for part in self.parts]
+        return [self._exportable(part, part.examples(dataset)) for part in self.parts]
 
-    def _exportable(self, part: Part, dataset: Dataset) -> Exportable:
-        module, examples = self.module.get_submodule(part.submodule), part.examples(dataset)
+    def _exportable(self, part: Part, examples: tuple[Array, ...]) -> Exportable:
+        module = self.module.get_submodule(part.submodule)
         return Exportable(
             suffix=part.suffix,
             inputs=dict(zip(part.inputs, examples, strict=True)),
@@ -131,7 +138,7 @@ class FittedTorch:
         )
 
 
-def _run(module: torch.nn.Module, inputs: tuple[Array, ...]) -> list[Array]:
+def _run(module: Module, inputs: tuple[Array, ...]) -> list[Array]:
     """Return the outputs for all rows, computed some rows at a time."""
     import torch
 
@@ -145,7 +152,7 @@ def _run(module: torch.nn.Module, inputs: tuple[Array, ...]) -> list[Array]:
     return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
-def _write_onnx(module: torch.nn.Module, part: Part, examples: tuple[Array, ...], path: Path) -> None:
+def _write_onnx(module: Module, part: Part, examples: tuple[Array, ...], path: Path) -> None:
     """Export with a free first axis and with the weights inside the file."""
     import torch
 
@@ -165,11 +172,3 @@ def _write_onnx(module: torch.nn.Module, part: Part, examples: tuple[Array, ...]
     )
     assert program is not None, "the dynamo exporter returns a program"
     program.save(path, external_data=False)
-
-
-def _import_torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise MachineError("this recipe needs PyTorch: pip install torch==2.13.0 onnxscript") from error
-    return torch

@@ -3,19 +3,16 @@
 Source: PyTorch, "torchrun", "Distributed communication package".
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import torch
+from torch import distributed
 
 from onnxlet_training.checkpoint import listening_for_stop
 from onnxlet_training.networks.processes import TORCHRUN_RANK, Processes
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -24,17 +21,12 @@ class TorchProcesses(Processes):
 
     def agree(self, data: bytes) -> bytes:
         """Broadcast the first process's data."""
-        import torch.distributed as distributed
-
         shared = [data]
         distributed.broadcast_object_list(shared, device=this_device())
         return shared[0]
 
     def must_stop(self, step: int) -> bool:  # noqa: ARG002 - the base's
         """Return whether any process got SIGTERM."""
-        import torch
-        import torch.distributed as distributed
-
         stopped = torch.tensor(int(self.stop.is_set), device=this_device())
         distributed.all_reduce(stopped, distributed.ReduceOp.MAX)
         return bool(stopped)
@@ -47,9 +39,6 @@ def joined() -> Iterator[Processes]:
         if TORCHRUN_RANK not in os.environ:
             yield Processes(stop=stop)
             return
-        import torch
-        import torch.distributed as distributed
-
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
         try:
             count = distributed.get_world_size()
@@ -65,8 +54,6 @@ def share_gradients(module: torch.nn.Module) -> None:
     `DistributedDataParallel` does the same, but cannot wrap every step here: two networks against each other, or a
     state that is carried through time.
     """
-    import torch.distributed as distributed
-
     if distributed.is_initialized():
         for parameter in module.parameters():
             if parameter.grad is not None:
@@ -76,8 +63,4 @@ def share_gradients(module: torch.nn.Module) -> None:
 
 def this_device() -> torch.device:
     """Return this process's GPU, or the CPU."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return torch.device("cpu")
+    return torch.device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu")

@@ -1,49 +1,31 @@
 """The training of a PyTorch network: batches, validation, and the file of a checkpoint."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
-from onnxlet_training.networks.feed import Feed
+from onnxlet_training.networks.feed import PREDICT_ROWS, Batch, Feed
 from onnxlet_training.networks.loop import AfterBatch
 from onnxlet_training.networks.torch_processes import share_gradients, this_device
 from onnxlet_training.recipe import Array, Split
 
-if TYPE_CHECKING:
-    import torch
-
 STATE_FILE = "network.pt"
-PREDICT_ROWS = 256
 
-
-@dataclass(frozen=True)
-class Batch:
-    """The examples of one training step."""
-
-    features: torch.Tensor
-    targets: torch.Tensor
-
-
-Measure = Callable[["torch.nn.Module", Batch], Mapping[str, "torch.Tensor"]]
-"""Returns the measures of a batch; `module.training` says whether the loss is to be descended."""
-Step = Callable[["torch.nn.Module", "list[torch.optim.Optimizer]", Batch], Mapping[str, "torch.Tensor"]]
-"""Takes one training step and returns the losses, one of which is `loss`."""
+Measures = Mapping[str, torch.Tensor]
 
 
 @dataclass
 class TorchTrainer:
-    """A PyTorch network in training, for `Loop`."""
+    """A PyTorch network in training, for `Loop`; `step` and `measure` are those of `TorchNetwork`."""
 
     module: torch.nn.Module
     optimizers: list[torch.optim.Optimizer]
-    step: Step
-    measure: Measure
+    step: Callable[[torch.nn.Module, list[torch.optim.Optimizer], Batch], Measures]
+    measure: Callable[[torch.nn.Module, Batch], Measures]
     feed: Feed
     validation: Split
     best: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -51,8 +33,6 @@ class TorchTrainer:
 
     def load(self, saved: bytes) -> None:
         """Continue from a checkpoint's file; start from the beginning if the file is empty."""
-        import torch
-
         if not saved:
             self.best = self._weights()
             return
@@ -64,36 +44,25 @@ class TorchTrainer:
 
     def save(self, folder: Path, *, is_best: bool) -> None:
         """Write weights, optimizers and the best epoch's weights."""
-        import torch
-
         if is_best:
             self.best = self._weights()
-        saved = {
-            "module": self.module.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "best": self.best,
-        }
+        optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
+        saved = {"module": self.module.state_dict(), "optimizers": optimizers, "best": self.best}
         torch.save(saved, folder / STATE_FILE)
 
     def train(self, epoch: int, after_batch: AfterBatch) -> dict[str, float]:
         """Train and validate for one epoch; measures are means."""
-        import torch
-
-        seed = hash((self.feed.seed, epoch, self.feed.rank)) % 2**31  # the same after a resume
-        torch.manual_seed(seed)
+        torch.manual_seed(hash((self.feed.seed, epoch, self.feed.rank)) % 2**31)  # the same after a resume
         self.module.train()
         sums: dict[str, float] = {}
         for index in range(len(self.feed)):
-            measures = self.step(self.module, self.optimizers, _to_batch(*self.feed.batch(epoch, index)))
-            _add(sums, measures)
+            _add(sums, self.step(self.module, self.optimizers, _to_batch(*self.feed.batch(epoch, index))))
             if after_batch():
                 return {}
         means = {name: value / len(self.feed) for name, value in sums.items()}
         return means | {f"val_{name}": value for name, value in self._validate().items()}
 
     def _validate(self) -> dict[str, float]:
-        import torch
-
         self.module.eval()
         split = self.validation
         sums: dict[str, float] = {}
@@ -108,21 +77,12 @@ class TorchTrainer:
 
 
 def descend(
-    module: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    loss: torch.Tensor,
-    max_gradient: float | None = None,
+    module: torch.nn.Module, optimizer: torch.optim.Optimizer, loss: torch.Tensor, max_gradient: float | None = None
 ) -> None:
-    """Take one step down a loss, with the gradients of all processes that train together.
+    """Take one step down this process's loss, with the gradients of all processes that train together.
 
-    Args:
-        module: The network whose gradients are shared and clipped.
-        optimizer: The optimizer of its weights.
-        loss: The loss of this process's batch.
-        max_gradient: The norm to which larger gradients are clipped; None never clips.
+    Larger gradients of the module are clipped to the norm `max_gradient`; None never clips.
     """
-    import torch
-
     optimizer.zero_grad()
     loss.backward()
     share_gradients(module)
@@ -131,16 +91,10 @@ def descend(
     optimizer.step()
 
 
-def _add(sums: dict[str, float], measures: Mapping[str, torch.Tensor], weight: int = 1) -> None:
+def _add(sums: dict[str, float], measures: Measures, weight: int = 1) -> None:
     for name, value in measures.items():
         sums[name] = sums.get(name, 0.0) + float(value.detach()) * weight
 
 
-def _to_batch(features: Array, targets: Array) -> Batch:
-    import torch
-
-    device = this_device()
-    return Batch(
-        torch.from_numpy(np.ascontiguousarray(features)).to(device),
-        torch.from_numpy(np.ascontiguousarray(targets)).to(device),
-    )
+def _to_batch(*arrays: Array) -> Batch:
+    return Batch(*(torch.from_numpy(np.ascontiguousarray(array)).to(this_device()) for array in arrays))

@@ -33,15 +33,6 @@ class Dot:
     radius: float
 
 
-@dataclass(frozen=True)
-class Text:
-    """A text at a place in pixels."""
-
-    place: Point
-    text: str
-    anchor: str
-
-
 @dataclass
 class Chart:
     """A chart, whose `x` and `y` are the values at the edges of its field."""
@@ -52,7 +43,8 @@ class Chart:
     width: int = 400
     height: int = 250
     kind: str = "chart"
-    texts: list[Text] = field(default_factory=list)
+    texts: list[tuple[Point, str, str]] = field(default_factory=list)
+    """The place of each text, the text, and its `text-anchor`."""
     marks: list[Line | Dot] = field(default_factory=list)
 
     def at(self, point: Point) -> Point:
@@ -78,20 +70,17 @@ class Chart:
         """Draw faint lines at the ticks of the vertical axis, and the numbers of both axes."""
         for value in y_ticks:
             self.line([(self.x[0], value), (self.x[1], value)], "grid")
-            self.texts.append(Text((LEFT - 8, self.at((self.x[0], value))[1] + 4), f"{value:.4g}", "end"))
+            self.texts.append(((LEFT - 8, self.at((self.x[0], value))[1] + 4), f"{value:.4g}", "end"))
         for value in x_ticks:
             place = (self.at((value, self.y[0]))[0], self.height - BOTTOM + 16)
-            self.texts.append(Text(place, f"{value:.4g}", "middle"))
-        self.texts.append(Text(((LEFT + self.width - RIGHT) / 2, self.height - 5), x_name, "middle"))
+            self.texts.append((place, f"{value:.4g}", "middle"))
+        self.texts.append((((LEFT + self.width - RIGHT) / 2, self.height - 5), x_name, "middle"))
 
 
 def curves(name: str, series: Mapping[str, Sequence[float]], kept: int) -> Chart | None:
     """Draw a measure over the epochs, with a line for each series; return None without a finite number.
 
-    Args:
-        name: The measure's name.
-        series: The values at epochs 1, 2, 3 ..., by the kind of line.
-        kept: The epoch to mark.
+    A series has the values at epochs 1, 2, 3 ..., by the kind of line; the epoch `kept` is marked.
     """
     lines = {
         kind: [(float(epoch), value) for epoch, value in enumerate(values, 1) if math.isfinite(value)]

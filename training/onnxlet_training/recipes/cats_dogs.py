@@ -1,23 +1,17 @@
 """The recipe cats-dogs: photos of any two kinds, in a folder for each kind."""
 
-from __future__ import annotations
-
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onnxlet.contract.declarations import ImagePreprocess
 from onnxlet_training.errors import DataError
-from onnxlet_training.networks.keras_network import KerasNetwork
+from onnxlet_training.networks.keras_network import KerasNetwork, Model
 from onnxlet_training.recipe import Examples, Images, Recipe
 from onnxlet_training.source import Source
 from onnxlet_training.tasks.classification import ClassificationTask
-
-if TYPE_CHECKING:
-    import keras
 
 SIDE_PIXELS = 150
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -56,7 +50,7 @@ def load(source: Source) -> Examples:
     return Examples(np.stack(photos), targets, tuple(path.name for path in classes))
 
 
-def build(shape: tuple[int, ...], _classes: int) -> keras.Model:
+def build(shape: tuple[int, ...], _classes: int) -> Model:
     """Build three convolutions with pooling, a dense layer of 512 and dropout; the input is (batch, 150, 150, 3).
 
     The one sigmoid unit becomes two probabilities, so that the output has the form of every other classifier's.

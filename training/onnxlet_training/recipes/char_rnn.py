@@ -1,22 +1,15 @@
 """The recipe char-rnn: continue a text character by character, with a recurrent PyTorch network."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onnxlet_training.errors import DataError
-from onnxlet_training.networks.torch_network import Part, TorchNetwork
-from onnxlet_training.networks.torch_trainer import Batch
+from onnxlet_training.networks.feed import Batch
+from onnxlet_training.networks.torch_network import Measures, Module, Part, Tensor, TorchNetwork
 from onnxlet_training.recipe import Array, Dataset, Examples, Recipe
 from onnxlet_training.source import Source
 from onnxlet_training.tasks.text import NEXT_STATE, SCORES, STATE, TOKEN, TextTask
-
-if TYPE_CHECKING:
-    import torch
 
 SHIPPED = Path(__file__).parent / "texts" / "sonnets.txt"
 """Six sonnets by William Shakespeare (1609), which are in the public domain."""
@@ -52,7 +45,7 @@ def load(source: Source) -> Examples:
     return Examples(windows, np.zeros(len(windows), np.int64), tuple(alphabet))
 
 
-def build(dataset: Dataset) -> torch.nn.Module:
+def build(dataset: Dataset) -> Module:
     """Build one step: from a token (one-hot) and a hidden state to log-probabilities and the next state.
 
     The tanh keeps the hidden state bounded; without it the state grows with the length of the text.
@@ -68,14 +61,14 @@ def build(dataset: Dataset) -> torch.nn.Module:
             self.i2h = nn.Linear(size + HIDDEN, HIDDEN)
             self.i2o = nn.Linear(size + HIDDEN, size)
 
-        def forward(self, token: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def forward(self, token: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
             both = torch.cat((token, state), dim=1)
             return torch.log_softmax(self.i2o(both), dim=1), torch.tanh(self.i2h(both))
 
     return Step()
 
 
-def measure(module: torch.nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
+def measure(module: Module, batch: Batch) -> Measures:
     """Return the mean negative log-likelihood of the next characters of a window."""
     import torch
 

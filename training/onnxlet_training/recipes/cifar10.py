@@ -1,24 +1,18 @@
 """The recipe cifar10: 60,000 colour images of ten kinds of objects, 32x32."""
 
-from __future__ import annotations
-
 import tarfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onnxlet.contract.declarations import ImagePreprocess
 from onnxlet_training.errors import DataError
-from onnxlet_training.networks.keras_network import KerasNetwork
+from onnxlet_training.networks.keras_network import KerasNetwork, Model
 from onnxlet_training.recipe import Examples, Images, Labels, Recipe
 from onnxlet_training.recipes.arrays import read_builtin
 from onnxlet_training.source import Source
 from onnxlet_training.tasks.classification import ClassificationTask
-
-if TYPE_CHECKING:
-    import keras
 
 SIDE_PIXELS = 32
 LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -41,7 +35,7 @@ def load(source: Source) -> Examples:
     return Examples(images, labels, LABELS)
 
 
-def build(shape: tuple[int, ...], classes: int) -> keras.Model:
+def build(shape: tuple[int, ...], classes: int) -> Model:
     """Build three convolutions with two poolings, then two dense layers; the input is (batch, 32, 32, 3)."""
     import keras
     from keras import layers

@@ -1,23 +1,16 @@
 """The recipe cnn: handwritten digits, with a convolutional PyTorch network."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onnxlet.contract.declarations import ImagePreprocess
-from onnxlet_training.networks.torch_network import TorchNetwork
-from onnxlet_training.networks.torch_trainer import Batch
+from onnxlet_training.networks.feed import Batch
+from onnxlet_training.networks.torch_network import Measures, Module, TorchNetwork
 from onnxlet_training.recipe import Dataset, Examples, Images, Recipe
 from onnxlet_training.recipes import digits, mnist
 from onnxlet_training.source import Source
 from onnxlet_training.tasks.classification import ClassificationTask
-
-if TYPE_CHECKING:
-    import torch
 
 
 def load_grey(source: Source) -> Examples:
@@ -36,7 +29,7 @@ def augment(images: Images, random: np.random.Generator) -> Images:
     return np.repeat(digits.augment(images[..., :1], random), 3, axis=3)
 
 
-def build(dataset: Dataset) -> torch.nn.Module:
+def build(dataset: Dataset) -> Module:
     """Build two padded convolutions with pooling, then two dense layers; the input is (batch, 3, 28, 28)."""
     from torch import nn
 
@@ -54,7 +47,7 @@ def build(dataset: Dataset) -> torch.nn.Module:
     )
 
 
-def measure(module: torch.nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
+def measure(module: Module, batch: Batch) -> Measures:
     """Return cross-entropy and accuracy."""
     import torch
 

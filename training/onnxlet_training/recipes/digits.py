@@ -1,20 +1,14 @@
 """The recipe digits: scikit-learn's bundled handwritten digits, 1,797 real images, without a download."""
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onnxlet.contract.declarations import ImagePreprocess
-from onnxlet_training.networks.keras_network import KerasNetwork
+from onnxlet_training.networks.keras_network import KerasNetwork, Model
 from onnxlet_training.recipe import Examples, Images, Recipe
 from onnxlet_training.source import Source
 from onnxlet_training.tasks.classification import ClassificationTask
-
-if TYPE_CHECKING:
-    import keras
 
 SIDE_PIXELS = 28
 SOURCE_MAXIMUM = 16
@@ -44,7 +38,7 @@ def load(source: Source) -> Examples:  # noqa: ARG001 - there is only the bundle
     return Examples(np.stack(images)[..., np.newaxis], bundled.target.astype(np.int64), tuple("0123456789"))
 
 
-def build(shape: tuple[int, ...], classes: int, dropout: float = 0.0) -> keras.Model:
+def build(shape: tuple[int, ...], classes: int, dropout: float = 0.0) -> Model:
     """Build two convolutions with pooling, then one dense layer; the input is (batch, 28, 28, 1)."""
     import keras
     from keras import layers

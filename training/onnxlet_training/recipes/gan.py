@@ -4,21 +4,13 @@ Source: I. Goodfellow et al., "Generative Adversarial Networks", 2014; A. Radfor
 Representation Learning with Deep Convolutional Generative Adversarial Networks", 2016 (the form of the networks).
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 from onnxlet.contract.declarations import ImagePreprocess
 from onnxlet.contract.generation import ImageGeneration
-from onnxlet_training.networks.torch_network import Part, TorchNetwork
-from onnxlet_training.networks.torch_trainer import Batch, descend
+from onnxlet_training.networks.feed import Batch
+from onnxlet_training.networks.torch_network import Measures, Module, Optimizer, Part, TorchNetwork
 from onnxlet_training.recipe import Dataset, Recipe
 from onnxlet_training.recipes import cnn
 from onnxlet_training.tasks.sampling import SamplingTask, latent_vectors
-
-if TYPE_CHECKING:
-    import torch
 
 LATENT = 64
 SAMPLES = 256
@@ -30,7 +22,7 @@ REAL = 0.9
 """The discriminator's target for a real image: below 1, so that it never becomes certain (Salimans et al. 2016)."""
 
 
-def build(dataset: Dataset) -> torch.nn.Module:  # noqa: ARG001 - the images have one size
+def build(dataset: Dataset) -> Module:  # noqa: ARG001 - the images have one size
     """Build a generator of two transposed convolutions and a discriminator of two convolutions."""
     from torch import nn
 
@@ -57,7 +49,7 @@ def build(dataset: Dataset) -> torch.nn.Module:  # noqa: ARG001 - the images hav
     return nn.ModuleDict({"generator": generator, "discriminator": discriminator})
 
 
-def optimizers(module: torch.nn.Module) -> list[torch.optim.Optimizer]:
+def optimizers(module: Module) -> list[Optimizer]:
     """Return an optimizer for each network."""
     import torch
 
@@ -65,9 +57,11 @@ def optimizers(module: torch.nn.Module) -> list[torch.optim.Optimizer]:
     return [torch.optim.Adam(network.parameters(), LEARNING_RATE, (MOMENTUM, 0.999)) for network in networks]
 
 
-def step(module: torch.nn.Module, optimizers: list[torch.optim.Optimizer], batch: Batch) -> Mapping[str, torch.Tensor]:
+def step(module: Module, optimizers: list[Optimizer], batch: Batch) -> Measures:
     """Train the discriminator to tell real images from generated ones, then the generator to deceive it."""
     import torch
+
+    from onnxlet_training.networks.torch_trainer import descend
 
     generator, discriminator = module.get_submodule("generator"), module.get_submodule("discriminator")
     judge = torch.nn.functional.binary_cross_entropy_with_logits
@@ -84,7 +78,7 @@ def step(module: torch.nn.Module, optimizers: list[torch.optim.Optimizer], batch
     return {"loss": detected, "discriminator": mistaken}
 
 
-def measure(module: torch.nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
+def measure(module: Module, batch: Batch) -> Measures:
     """Return how much the means and deviations of pixels differ between real and generated images.
 
     The networks' own losses say which of them is ahead, not how good the images are.

@@ -1,21 +1,14 @@
 """The recipes mnist and mnist-dense: 70,000 handwritten digits, 28x28, with two variants of the network."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from onnxlet.contract.declarations import ImagePreprocess
-from onnxlet_training.networks.keras_network import KerasNetwork
+from onnxlet_training.networks.keras_network import KerasNetwork, Model
 from onnxlet_training.recipe import Examples, Recipe
 from onnxlet_training.recipes import digits
 from onnxlet_training.recipes.arrays import read_builtin
 from onnxlet_training.source import Source
 from onnxlet_training.tasks.classification import ClassificationTask
-
-if TYPE_CHECKING:
-    import keras
 
 
 def load(source: Source) -> Examples:
@@ -27,7 +20,7 @@ def load(source: Source) -> Examples:
     return Examples(images[..., np.newaxis], labels, tuple("0123456789"))
 
 
-def build_dense(shape: tuple[int, ...], classes: int) -> keras.Model:
+def build_dense(shape: tuple[int, ...], classes: int) -> Model:
     """Build the network of `digits` with a dense layer of 64 before the last."""
     import keras
     from keras import layers

@@ -1,21 +1,15 @@
 """The recipes sequence-lstm and sequence-gru: classify a series of measurements with three recurrent layers."""
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onnxlet_training.errors import DataError
-from onnxlet_training.networks.keras_network import KerasNetwork
+from onnxlet_training.networks.keras_network import KerasNetwork, Model
 from onnxlet_training.recipe import Examples, Recipe
 from onnxlet_training.recipes.arrays import read_npz
 from onnxlet_training.source import Source
 from onnxlet_training.tasks.classification import ClassificationTask
-
-if TYPE_CHECKING:
-    import keras
 
 UNITS = 64
 LENGTH = 32
@@ -59,7 +53,7 @@ def generate(random: np.random.Generator) -> Examples:
     return Examples(series[..., None].astype(np.float32), targets.astype(np.int64), SHAPES)
 
 
-def _build(kind: str, shape: tuple[int, ...], classes: int) -> keras.Model:
+def _build(kind: str, shape: tuple[int, ...], classes: int) -> Model:
     """Build three recurrent layers, then one dense layer; the input is (batch, time, features)."""
     import keras
     from keras import layers

@@ -3,22 +3,14 @@
 Source: D. Kingma, M. Welling, "Auto-Encoding Variational Bayes", 2014.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 from onnxlet.contract.declarations import ImagePreprocess
 from onnxlet.contract.generation import ImageGeneration
-from onnxlet_training.networks.torch_network import Part, TorchNetwork
-from onnxlet_training.networks.torch_trainer import Batch
+from onnxlet_training.networks.feed import Batch
+from onnxlet_training.networks.torch_network import Measures, Module, Part, Tensor, TorchNetwork
 from onnxlet_training.recipe import Dataset, Recipe
 from onnxlet_training.recipes import cnn, digits
 from onnxlet_training.tasks.reconstruction import RECONSTRUCTION, SCORE, ReconstructionTask
 from onnxlet_training.tasks.sampling import latent_vectors
-
-if TYPE_CHECKING:
-    import torch
 
 LATENT = 16
 MAX_LOGIT = 13.8
@@ -27,7 +19,7 @@ SAMPLES = 64
 """The number of latent vectors on which the exported decoder is compared with the network."""
 
 
-def build(dataset: Dataset) -> torch.nn.Module:  # noqa: ARG001 - the images have one size
+def build(dataset: Dataset) -> Module:  # noqa: ARG001 - the images have one size
     """Build a convolutional encoder to means and log-variances, and a decoder back to 28 x 28 pixels."""
     import torch
     from torch import nn
@@ -53,7 +45,7 @@ def build(dataset: Dataset) -> torch.nn.Module:  # noqa: ARG001 - the images hav
                 nn.Sigmoid(),
             )
 
-        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
             """Return each image decoded from the mean of its code, and its score, the negative ELBO."""
             mean, log_variance = self.encoder(images).chunk(2, dim=1)
             logits = self.decoder[:-1](mean)
@@ -62,7 +54,7 @@ def build(dataset: Dataset) -> torch.nn.Module:  # noqa: ARG001 - the images hav
     return Autoencoder()
 
 
-def measure(module: torch.nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
+def measure(module: Module, batch: Batch) -> Measures:
     """Return the negative ELBO: of a random code for each image while training, of the mean code otherwise."""
     import torch
 
@@ -74,9 +66,7 @@ def measure(module: torch.nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]
     return {"loss": _negative_elbo(batch.features, decoder[:-1](code), mean, log_variance).mean()}
 
 
-def _negative_elbo(
-    images: torch.Tensor, logits: torch.Tensor, mean: torch.Tensor, log_variance: torch.Tensor
-) -> torch.Tensor:
+def _negative_elbo(images: Tensor, logits: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     """Return for each image, in nats, the cross-entropy of its pixels plus its code's divergence from a normal one.
 
     The cross-entropy is computed from the logits: the logarithm of a sigmoid near 0 or 1 has few correct digits, and

@@ -11,13 +11,12 @@ from sklearn.model_selection import train_test_split
 
 from onnxlet.contract.declarations import CHANNELS, Classification
 from onnxlet.contract.example import Example
-from onnxlet.contract.training_statistics import TrainingStatistics
 from onnxlet.media import media_types
 from onnxlet.models.model import Model
 from onnxlet.protocols import payloads
 from onnxlet_publishing.errors import ModelError
 from onnxlet_training.errors import DataError
-from onnxlet_training.evaluate import evaluate
+from onnxlet_training.evaluate import METRICS, evaluate
 from onnxlet_training.pictures import write_series
 from onnxlet_training.recipe import (
     INPUT,
@@ -78,14 +77,13 @@ class ClassificationTask:
         """Measure accuracy, precision, recall, F1, ROC and calibration."""
         probabilities = self.probabilities(fitted.predict(dataset.test.features))
         evaluation = evaluate(probabilities, dataset.test.targets, dataset.labels)
-        headline = f"accuracy {evaluation.accuracy:.4f}, mean F1 {evaluation.f1:.4f}"
-        document = {**evaluation.to_document(), "least_sure": _least_sure(probabilities, dataset)}
-        return Measured(evaluation.metrics(), document, headline, self._statistics(fitted, dataset))
-
-    def _statistics(self, fitted: Fitted, dataset: Dataset) -> TrainingStatistics:
-        """Compute statistics over validation and test examples, which no weight was fitted to."""
+        metrics = {name: evaluation[name] for name in METRICS if evaluation[name] is not None}
+        headline = f"accuracy {metrics['accuracy']:.4f}, mean F1 {metrics['f1']:.4f}"
+        document = {**evaluation, "least_sure": _least_sure(probabilities, dataset)}
+        # The statistics are those of examples to which no weight was fitted.
         features = np.concatenate([dataset.validation.features, dataset.test.features])[:MAX_STATISTICS_ROWS]
-        return compute_statistics({INPUT: features}, self.probabilities(fitted.predict(features)))
+        statistics = compute_statistics({INPUT: features}, self.probabilities(fitted.predict(features)))
+        return Measured(metrics, document, headline, statistics)
 
     def declare(self, recipe: Recipe, dataset: Dataset, suffix: str) -> Serving:  # noqa: ARG002 - the protocol's
         """Declare the labels, and for images how they become the input."""

@@ -78,11 +78,9 @@ def latent_vectors(count: int, size: int) -> Array:
 
 
 def frechet_distance(first: Array, second: Array) -> float:
-    """Return the Fréchet distance between normal distributions of two sets of features (Heusel et al. 2017).
+    """Return the Fréchet distance between normal distributions of two sets of features, (count, features).
 
-    Args:
-        first: (count, features).
-        second: (count, features).
+    Source: M. Heusel et al., "GANs Trained by a Two Time-Scale Update Rule", 2017.
     """
     means = first.mean(axis=0), second.mean(axis=0)
     covariances = np.cov(first, rowvar=False), np.cov(second, rowvar=False)

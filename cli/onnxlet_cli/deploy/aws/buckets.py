@@ -39,11 +39,7 @@ def check(client: Any, names: Mapping[str, str], region: str, key: str) -> None:
 
 
 def remove(bucket: Any, prefix: str) -> None:
-    """Delete all objects under a prefix with all their versions.
-
-    Args:
-        bucket: The bucket as a resource of boto3.
-        prefix: The prefix of the objects' keys.
+    """Delete all objects under a prefix of a bucket, a resource of boto3, with all their versions.
 
     Raises:
         AccountError, ServiceError: S3 refuses, or leaves some objects, for which boto3 raises no error.

@@ -20,7 +20,6 @@ class Caller:
     auth: str
     """The template's `UrlAuth`: `AWS_IAM`, `API_KEY` or `NONE`."""
     api_key_id: str | None = None
-    """The id of the stack's key in API Gateway."""
 
     def send(self, url: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
         """Send a request with a signature or the API key, as the function wants it; raises as `http_client.send`.

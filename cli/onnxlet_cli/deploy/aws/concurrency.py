@@ -64,11 +64,8 @@ def read_account(client: Any) -> Account:
 def fit(demand: Demand, named: Mapping[str, str], account: Account, held: int = 0) -> dict[str, str]:
     """Return lower values for the parameters that would leave no environment for HTTP requests.
 
-    Args:
-        demand: The environments that the stack requests.
-        named: The parameters that the user names; a value that is too high is refused, never lowered.
-        account: The account's limits.
-        held: The environments that this stack's HTTP function has reserved already.
+    A value that is too high is refused, never lowered, if the user names its parameter. The stack's HTTP function has
+    reserved `held` environments already.
 
     Raises:
         UsageError: the account cannot give what the user requests.
@@ -80,17 +77,16 @@ def fit(demand: Demand, named: Mapping[str, str], account: Account, held: int = 
     most_provisioned = demand.reserved or reservable
     if demand.provisioned > most_provisioned:
         raise _too_much("ProvisionedConcurrency", demand.provisioned, most_provisioned, account)
-    most = {"BatchConcurrency": max(1, int(free * BATCH_SHARE)), "ObjectConcurrency": _objects(free)}
+    most = {
+        "BatchConcurrency": max(1, int(free * BATCH_SHARE)),
+        "ObjectConcurrency": max(LEAST_OBJECTS, int(free * OBJECT_SHARE)),
+    }
     requested = {"BatchConcurrency": demand.batch, "ObjectConcurrency": demand.objects}
     for name in named.keys() & most.keys():
         # Without a reservation the HTTP function needs one of the environments that are left.
         if requested[name] > max(most[name], free - (0 if demand.reserved else 1)):
             raise _too_much(name, requested[name], most[name], account)
     return {name: str(most[name]) for name in most if name not in named and requested[name] > most[name]}
-
-
-def _objects(free: int) -> int:
-    return max(LEAST_OBJECTS, int(free * OBJECT_SHARE))
 
 
 def _too_much(name: str, value: int, most: int, account: Account) -> UsageError:

@@ -25,11 +25,7 @@ Source: Amazon S3's guide, "Configuring event notifications using object key nam
 def check(client: Any, bucket: str, queue: str | None, name: str) -> None:
     """Check that a bucket can announce its objects to the stack's queue: S3 announces an object only once.
 
-    Args:
-        client: S3's client.
-        bucket: The bucket's name.
-        queue: The ARN of the stack's queue; None if it does not exist yet.
-        name: The name of the stack's notification.
+    The queue is an ARN, or None if it does not exist yet; the name is that of the stack's notification.
 
     Raises:
         UsageError: the bucket announces new objects under the prefix to another target.
@@ -47,16 +43,7 @@ def check(client: Any, bucket: str, queue: str | None, name: str) -> None:
 
 
 def announce(client: Any, bucket: str, queue: str, name: str) -> bool:
-    """Make a bucket announce its objects to a queue, and keep its other notifications.
-
-    Args:
-        client: S3's client.
-        bucket: The bucket's name.
-        queue: The queue's ARN.
-        name: The notification's name.
-
-    Returns:
-        Whether the notification is new.
+    """Make a bucket announce its objects to a queue's ARN under a name; return whether the notification is new.
 
     Raises:
         AccountError, ServiceError: S3 refuses, for example if another notification is for the same objects.
@@ -72,22 +59,14 @@ def announce(client: Any, bucket: str, queue: str, name: str) -> bool:
         for notification in queues
         if notification["Id"] != name and not (notification["QueueArn"] == queue and _overlaps(notification))
     ]
-    configuration["QueueConfigurations"] = [*others, added]
-    with aws_errors(_what(bucket)):
-        client.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
+    _write(client, bucket, {**configuration, "QueueConfigurations": [*others, added]})
     return True
 
 
 def silence(client: Any, bucket: str, queue: str) -> bool:
-    """Take a queue out of a bucket's notifications: S3 refuses every change while one names a missing target.
+    """Take a queue, by its name, out of a bucket's notifications; return whether it was among them.
 
-    Args:
-        client: S3's client.
-        bucket: The bucket's name.
-        queue: The queue's name.
-
-    Returns:
-        Whether the bucket announced objects to the queue.
+    S3 refuses every change while a notification names a missing target.
 
     Raises:
         AccountError, ServiceError: S3 refuses.
@@ -97,11 +76,7 @@ def silence(client: Any, bucket: str, queue: str) -> bool:
     others = [notification for notification in queues if notification["QueueArn"].rpartition(":")[2] != queue]
     if len(others) == len(queues):
         return False
-    configuration["QueueConfigurations"] = others
-    with aws_errors(_what(bucket)):
-        client.put_bucket_notification_configuration(
-            Bucket=bucket, NotificationConfiguration=configuration, SkipDestinationValidation=True
-        )
+    _write(client, bucket, {**configuration, "QueueConfigurations": others}, SkipDestinationValidation=True)
     return True
 
 
@@ -116,14 +91,15 @@ def silence_or_report(client: Any, bucket: str | None, queue_url: str | None, re
         report(f"announce s3://{bucket} still names the stack's queue: {error}")
 
 
-def _what(bucket: str) -> str:
-    return f"the notifications of s3://{bucket}"
-
-
 def _read(client: Any, bucket: str) -> dict[str, Any]:
-    with aws_errors(_what(bucket)):
+    with aws_errors(f"the notifications of s3://{bucket}"):
         response = client.get_bucket_notification_configuration(Bucket=bucket)
     return {name: value for name, value in response.items() if name != "ResponseMetadata"}
+
+
+def _write(client: Any, bucket: str, configuration: Mapping[str, Any], **options: Any) -> None:
+    with aws_errors(f"the notifications of s3://{bucket}"):
+        client.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration, **options)
 
 
 def _is_same(notification: Mapping[str, Any], added: Mapping[str, Any]) -> bool:

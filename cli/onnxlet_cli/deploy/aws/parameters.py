@@ -22,8 +22,8 @@ FIELDS = {"UrlAuth": "auth", "MemorySize": "memory_mib", "Architecture": "arch",
 """The parameters that options of the command name as well."""
 
 SECTION = re.compile(r"^Parameters:\n(?P<body>(?:  .*\n|\n)+)", re.MULTILINE)
-NAME = re.compile(r"^  (\w+):$")
-FIELD = re.compile(r"^    (Type|Default): (?:'([^']*)'|([^'#\s]+))")
+PARAMETER = re.compile(r"^  (\w+):\n((?:    .*\n|\n)*)", re.MULTILINE)
+FIELD = re.compile(r"^    (Type|Default): (?:'([^']*)'|([^'#\s]+))", re.MULTILINE)
 """A field of a parameter in the style of the template, so that the command needs no library for YAML."""
 
 FRACTIONS = ("SlowMilliseconds", "ToleratedFailurePercentage")
@@ -67,23 +67,15 @@ class Parameter:
 def read_parameters(template: Path) -> dict[str, Parameter]:
     """Return the parameters that a template declares by their names."""
     section = SECTION.search(template.read_text())
-    found: dict[str, dict[str, str]] = {}
-    name = ""
-    for line in section["body"].splitlines() if section else []:
-        if match := NAME.match(line):
-            name = match[1]
-            found[name] = {}
-        elif match := FIELD.match(line):
-            found[name][match[1]] = match[2] or match[3] or ""
-    return {name: Parameter(fields.get("Type", ""), fields.get("Default", "")) for name, fields in found.items()}
+    found = {}
+    for name, lines in PARAMETER.findall(section["body"] if section else ""):
+        fields = {field: quoted or plain for field, quoted, plain in FIELD.findall(lines)}
+        found[name] = Parameter(fields.get("Type", ""), fields.get("Default", ""))
+    return found
 
 
 def check_parameters(given: Mapping[str, str], declared: Mapping[str, Parameter]) -> None:
-    """Refuse a parameter that AWS SAM would ignore silently, and a number that a service would refuse later.
-
-    Raises:
-        UsageError: the template has no such parameter, or expects a whole number for it.
-    """
+    """Raise a UsageError for a parameter that SAM would ignore silently, or a number that a service would refuse."""
     for name, value in given.items():
         if name not in declared:
             raise UsageError(f"--set {name}: template.yaml has no such parameter; it has {', '.join(declared)}")

@@ -76,11 +76,7 @@ def find_stack(client: Any, name: str) -> Stack | None:
 
 
 def find_resources(client: Any, name: str, kind: str) -> dict[str, str]:
-    """Return the resources of one type in a stack: physical names by logical names.
-
-    Raises:
-        AccountError, ServiceError: CloudFormation refuses the request.
-    """
+    """Return the resources of one type in a stack, physical names by logical names; raises as `find_stack`."""
     return {
         item["LogicalResourceId"]: item["PhysicalResourceId"]
         for item in list_resources(client, name)
@@ -96,11 +92,7 @@ def list_resources(client: Any, name: str) -> list[dict[str, Any]]:
 
 
 def check_tags(tags: Mapping[str, str]) -> None:
-    """Refuse tags that AWS would refuse in the middle of a deployment.
-
-    Raises:
-        UsageError: a tag has the wrong form, or there are too many.
-    """
+    """Raise a UsageError for tags that AWS would refuse in the middle of a deployment."""
     for key, value in tags.items():
         if not TAG_KEY.fullmatch(key) or key.lower().startswith("aws:") or not TAG_VALUE.fullmatch(value):
             raise UsageError(

@@ -1,7 +1,5 @@
 """Old versions of the functions: SAM retains all of them, and each one uses storage and pays for its snapshot."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -19,24 +17,8 @@ UNFINISHED = ("Created", "Queued", "InProgress", "Baking", "Ready")
 """Statuses of a CodeDeploy deployment that may still need a version without an alias."""
 
 
-@dataclass(frozen=True)
-class Removal:
-    """The versions of one function that were removed, and the failures."""
-
-    function: str
-    removed: Sequence[str]
-    """Version numbers."""
-    failures: Sequence[str]
-    """The text of AWS for each version that it did not remove."""
-
-
 def tidy(session: Any, stack_id: str, report: Report) -> None:
-    """Remove the old versions of all functions of a stack, unless CodeDeploy is moving traffic.
-
-    Args:
-        session: boto3's session.
-        stack_id: The stack's name or id.
-        report: Called with a line for what was removed, and for each failure.
+    """Remove the old versions of all functions of a stack, unless CodeDeploy is moving traffic; report each failure.
 
     Raises:
         AccountError, ServiceError, botocore.exceptions.ClientError: AWS refuses a request.
@@ -44,25 +26,20 @@ def tidy(session: Any, stack_id: str, report: Report) -> None:
     cloudformation, codedeploy = session.client("cloudformation"), session.client("codedeploy")
     groups = stack.find_resources(cloudformation, stack_id, "AWS::CodeDeploy::DeploymentGroup")
     applications = stack.find_resources(cloudformation, stack_id, "AWS::CodeDeploy::Application")
-    for application, group in product(applications.values(), groups.values()):
-        if is_shifting(codedeploy, application, group):
-            report("versions not removed: CodeDeploy still moves traffic from one to another")
-            return
+    if any(is_shifting(codedeploy, *names) for names in product(applications.values(), groups.values())):
+        report("versions not removed: CodeDeploy still moves traffic from one to another")
+        return
     functions = stack.find_resources(cloudformation, stack_id, "AWS::Lambda::Function")
-    removals = [remove_old(session.client("lambda"), name) for name in functions.values()]
-    count = sum(len(removal.removed) for removal in removals)
+    outcomes = [remove_old(session.client("lambda"), name) for name in functions.values()]
+    count = sum(len(removed) for removed, _ in outcomes)
     if count:
         report(f"removed  {count} old version{'' if count == 1 else 's'} of the functions")
-    for failure in (line for removal in removals for line in removal.failures):
+    for failure in (failure for _, failures in outcomes for failure in failures):
         report(f"versions not removed: {failure}")
 
 
-def remove_old(client: Any, function: str) -> Removal:
-    """Remove the versions of a function that no alias names, except the newest.
-
-    Args:
-        client: Lambda's client.
-        function: The function's name.
+def remove_old(client: Any, function: str) -> tuple[list[str], list[str]]:
+    """Remove the versions of a function that no alias names, except the newest; return them, and AWS's refusals.
 
     Raises:
         botocore.exceptions.ClientError: Lambda does not list the versions.
@@ -74,7 +51,7 @@ def remove_old(client: Any, function: str) -> Removal:
             removed.append(version)
         except botocore.exceptions.ClientError as error:  # for example, an alias was moved to it meanwhile
             failures.append(f"{function}:{version}: {error.response['Error'].get('Message', error)}")
-    return Removal(function, removed, failures)
+    return removed, failures
 
 
 def find_old(client: Any, function: str) -> list[str]:
@@ -96,13 +73,7 @@ def find_aliased(client: Any, function: str) -> set[str]:
 
 
 def is_shifting(client: Any, application: str, group: str) -> bool:
-    """Return whether CodeDeploy still moves traffic from one version to another.
-
-    Args:
-        client: CodeDeploy's client.
-        application: The application's name.
-        group: The name of its deployment group.
-    """
+    """Return whether CodeDeploy still moves traffic from one version to another in a deployment group."""
     pages = client.get_paginator("list_deployments").paginate(
         applicationName=application, deploymentGroupName=group, includeOnlyStatuses=list(UNFINISHED)
     )

@@ -19,9 +19,7 @@ class Caller:
     """A caller from this machine."""
 
     folder: Path
-    """The folder that gcloud runs in."""
     is_public: bool
-    """Whether anybody may call the function."""
     ingress: str = ALLOW_ALL
 
     def send(self, base_url: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Response | NotCalled:

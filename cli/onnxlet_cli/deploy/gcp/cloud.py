@@ -15,16 +15,8 @@ from onnxlet.settings import storage_from_environment
 from onnxlet.storage.failures import translate
 from onnxlet_cli.assets import deployment_folder
 from onnxlet_cli.cost.offers import Extras
-from onnxlet_cli.deploy.cloud import (
-    Change,
-    Deployed,
-    NotCalled,
-    Options,
-    Outputs,
-    Release,
-    Retained,
-    require_registry,
-)
+from onnxlet_cli.deploy import cloud
+from onnxlet_cli.deploy.cloud import Change, Deployed, NotCalled, Options, Outputs, Release, Retained
 from onnxlet_cli.deploy.gcp import settings, terraform
 from onnxlet_cli.deploy.gcp.caller import ALLOW_ALL, Caller
 from onnxlet_cli.deploy.gcp.former_settings import EVERYBODY
@@ -72,11 +64,7 @@ class Gcp:
 
     @cached_property
     def project(self) -> str:
-        """The project's id.
-
-        Raises:
-            UsageError: no project is named.
-        """
+        """The project's id; a UsageError if no project is named."""
         project = self.options.project or os.environ.get("GOOGLE_CLOUD_PROJECT")
         if not project:
             raise UsageError("no GCP project: give --project ID (make deploy CLOUD=gcp PROJECT=ID)")
@@ -84,11 +72,7 @@ class Gcp:
 
     @cached_property
     def region(self) -> str:
-        """The region's name.
-
-        Raises:
-            UsageError: no region is named.
-        """
+        """The region's name; a UsageError if no region is named."""
         region = self.options.region or os.environ.get("GOOGLE_CLOUD_REGION")
         if not region:
             raise UsageError("no GCP region: give --region, for instance europe-west1, or set GOOGLE_CLOUD_REGION")
@@ -96,11 +80,7 @@ class Gcp:
 
     @cached_property
     def identity(self) -> Identity:
-        """The identity that deploys, for Terraform and for the registry.
-
-        Raises:
-            AccountError: there are no credentials.
-        """
+        """The identity that deploys, for Terraform and for the registry; an AccountError without credentials."""
         return require_identity()
 
     @cached_property
@@ -146,7 +126,7 @@ class Gcp:
         outputs = _to_outputs(found.outputs)
         recorded, bucket = found.outputs.get(settings.OUTPUT), self.options.others.get("registry_bucket")
         if recorded and bucket not in (None, recorded.get("registry_bucket") or ""):
-            require_registry(outputs, f"registry_bucket={bucket}", None)  # Terraform would delete its own bucket
+            cloud.require_registry(outputs, f"registry_bucket={bucket}", None)  # Terraform would delete its own bucket
         keys = ",".join(self.settings.remembered.get("public_keys") or ())
         return Deployed(outputs, self.settings.remembered.get("model"), variant=None, public_keys=keys)
 
@@ -259,9 +239,6 @@ class Gcp:
 
         Every deployment has a bucket of its own for the source, and a removed one may have left its registry. Buckets
         that the user names are used as they are.
-
-        Raises:
-            DeploymentError: a bucket of the deployment exists.
         """
         if self._state.resources or self._state.outputs:
             return
@@ -294,11 +271,7 @@ class Gcp:
         return self.terraform.to_variables(self.settings.remembered_for_terraform(), named)
 
     def _plan(self, release: Release, report: Report) -> dict[str, Any]:
-        """Make a plan from the current settings, even if another user deploys meanwhile.
-
-        Raises:
-            DeploymentError, TerraformError: the settings keep changing, or Terraform refuses.
-        """
+        """Make a plan from the current settings, even if another user deploys meanwhile."""
         for _ in range(MAX_PLANS):
             planned = self.terraform.plan(self._variables(release), report)
             before = planned.get("output_changes", {}).get(settings.OUTPUT, {}).get("before")
@@ -309,11 +282,7 @@ class Gcp:
         raise DeploymentError("others keep deploying to the same place: try again when they are done")
 
     def _apply(self, release: Release, report: Report) -> str:
-        """Plan and apply, again while Google's permissions have not arrived; return Terraform's output.
-
-        Raises:
-            DeploymentError, TerraformError: the deployment failed.
-        """
+        """Plan and apply, again while Google's permissions have not arrived; return Terraform's output."""
         pauses = iter(self.pauses_s)
         while True:
             try:
@@ -329,12 +298,11 @@ class Gcp:
     def _retained(self, left: State) -> list[Retained]:
         """Return what holds data: buckets that may have objects, and the folder of the state."""
         names = [str(bucket["name"]) for bucket in left.buckets() if not bucket.get("force_destroy")]
-        buckets = [
-            Retained("bucket, unless empty:", name, f"gcloud storage rm --recursive gs://{name}") for name in names
+        remove, place = "gcloud storage rm --recursive", f"{self.bucket.name}/{self.bucket.prefix}"
+        return [
+            *(Retained("bucket, unless empty:", name, f"{remove} gs://{name}") for name in names),
+            Retained("Terraform's state:", place, f"{remove} --all-versions gs://{place}"),
         ]
-        place = f"{self.bucket.name}/{self.bucket.prefix}"
-        remedy = f"gcloud storage rm --recursive --all-versions gs://{place}"
-        return [*buckets, Retained("Terraform's state:", place, remedy)]
 
 
 def _to_outputs(outputs: Mapping[str, Any]) -> Outputs:

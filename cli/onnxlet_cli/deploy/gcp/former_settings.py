@@ -4,6 +4,7 @@ onnxlet wrote no such output before 30 November 2026, and a removal that failed 
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from onnxlet_cli.deploy.gcp.state import BUCKET, State, Values
@@ -14,22 +15,16 @@ EVERYBODY = "google_cloud_run_v2_service_iam_member.everybody"
 
 
 def read_former(state: State, named: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings that the resources of a state tell.
-
-    Args:
-        state: Terraform's state.
-        named: The settings that the user names, which need not be known.
+    """Return the settings that the resources of a state tell; those that the user names need not be known.
 
     Raises:
         DeploymentError: some settings are unknown, since the resources that they configured are missing.
     """
-    found, missing = {}, []
+    found = {}
     for name, read in READERS.items():
-        try:
+        with suppress(KeyError, IndexError, TypeError, ValueError):
             found[name] = read(state)
-        except (KeyError, IndexError, TypeError, ValueError):
-            missing.append(name)
-    missing = [name for name in missing if name not in named]
+    missing = [name for name in READERS if name not in found and name not in named]
     if missing:
         raise DeploymentError(
             "the deployment was made by an earlier onnxlet, or is the rest of a removal, and does not say all of its "
@@ -82,19 +77,14 @@ def _concurrency(state: State) -> int | None:
     return None if found == 4 * _number(str(_config(state)["available_cpu"])) else found
 
 
-def _memory(state: State) -> int:
-    return int(str(_config(state)["available_memory"]).removesuffix("Mi"))
-
-
 def _days(bucket: str) -> Callable[[State], int | None]:
     """Return a reader of the days after which all objects of a bucket are deleted."""
 
     def read(state: State) -> int | None:
         for rule in state.values(f"{BUCKET}.{bucket}").get("lifecycle_rule") or []:
             condition, action = rule["condition"][0], rule["action"][0]["type"]
-            is_general = not condition.get("days_since_noncurrent_time") and "answers/" not in (
-                condition.get("matches_prefix") or []
-            )
+            is_of_answers = "answers/" in (condition.get("matches_prefix") or [])
+            is_general = not condition.get("days_since_noncurrent_time") and not is_of_answers
             if action == "Delete" and is_general and condition.get("age"):
                 return int(condition["age"])
         return None
@@ -199,7 +189,7 @@ READERS: dict[str, Callable[[State], Any]] = {
         "max_instance_count"
     ],
     "max_instances": lambda state: _config(state)["max_instance_count"],
-    "memory_mib": _memory,
+    "memory_mib": lambda state: int(str(_config(state)["available_memory"]).removesuffix("Mi")),
     "min_instances": lambda state: _config(state).get("min_instance_count") or 0,
     "model": _environment("ONNXLET_MODEL"),
     "notification_channels": _channels,

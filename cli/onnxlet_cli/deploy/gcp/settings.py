@@ -20,15 +20,12 @@ AUTHS = {"iam": False, "none": True}
 """Whether everybody may call, or only callers with Google's permission."""
 
 OPTIONS = {"project": "--project", "region": "--region", "name": "--stack", "source_zip": "nothing: it is made"}
-"""The variables that say which deployment is meant, and the options that replace `--set` for them."""
+"""The variables that the command sets in each deployment, and the options that replace `--set` for them."""
 
 FIELDS = {"allow_unauthenticated": "auth", "memory_mib": "memory_mib", "runtime": "python"}
 """The variables that options of the command name as well."""
 
 OUTPUT = "settings"
-
-GIVEN = ("source_zip", "project", "region", "name")
-"""Variables that the command sets in each deployment; they are nobody's settings."""
 
 VARIABLE = re.compile(r'^variable "(\w+)"', re.MULTILINE)
 
@@ -39,12 +36,7 @@ def declared(folder: Path) -> set[str]:
 
 
 def recall(state: State, named: Mapping[str, str], known: set[str]) -> dict[str, Any]:
-    """Return the deployed settings that the user does not name.
-
-    Args:
-        state: Terraform's state.
-        named: The settings that the user names with `--set`; they count as known in any case.
-        known: The variables of this checkout.
+    """Return the deployed settings that the user does not name, given the known variables of this checkout.
 
     Raises:
         DeploymentError: a setting cannot be read, or this checkout does not know it; the text says what to name.
@@ -58,7 +50,7 @@ def recall(state: State, named: Mapping[str, str], known: set[str]) -> dict[str,
             f"{', '.join(unknown)}: set in the deployment, and not a variable of this checkout, which is older: "
             f"update it, or drop them with {as_options(unknown)}"
         )
-    return {name: value for name, value in found.items() if name not in named and name not in GIVEN}
+    return {name: value for name, value in found.items() if name not in named and name not in OPTIONS}
 
 
 def _read_retained(state: State) -> dict[str, Any]:
@@ -68,11 +60,7 @@ def _read_retained(state: State) -> dict[str, Any]:
 
 
 def check_options(options: Options) -> None:
-    """Refuse options that GCP does not have, and settings that are named twice.
-
-    Raises:
-        UsageError: an option is wrong.
-    """
+    """Raise a UsageError for options that GCP does not have, and for settings that are named twice."""
     if options.auth is not None and options.auth not in AUTHS:
         raise UsageError(f"--auth {options.auth}: expected {' or '.join(AUTHS)} with --cloud gcp")
     for name, option in OPTIONS.items():

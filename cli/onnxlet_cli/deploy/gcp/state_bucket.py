@@ -82,13 +82,8 @@ class StateBucket:
             "name": self.name,
             "location": self.region,
             "versioning": {"enabled": True},
-            "iamConfiguration": {
-                "uniformBucketLevelAccess": {"enabled": True},
-                "publicAccessPrevention": "enforced",
-            },
-            "lifecycle": {
-                "rule": [{"action": {"type": "Delete"}, "condition": {"numNewerVersions": KEPT_VERSIONS}}],
-            },
+            "iamConfiguration": {"uniformBucketLevelAccess": {"enabled": True}, "publicAccessPrevention": "enforced"},
+            "lifecycle": {"rule": [{"action": {"type": "Delete"}, "condition": {"numNewerVersions": KEPT_VERSIONS}}]},
         }
         path = f"/storage/v1/b?{urlencode({'project': self.project})}"
         if self._send(path, json.dumps(body).encode(), none_for=(409,)) is not None:

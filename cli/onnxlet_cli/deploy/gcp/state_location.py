@@ -70,11 +70,7 @@ class StateLocation:
         self._is_in_bucket, self._former = True, None
 
     def _require_older(self, former: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
-        """Check that the file's state is an earlier version of the bucket's.
-
-        Raises:
-            DeploymentError: it is another state, or a newer one.
-        """
+        """Check that the file's state is an earlier version of the bucket's."""
         if former.get("lineage") == stored.get("lineage") and former.get("serial", 0) <= stored.get("serial", 0):
             return
         place = f"gs://{self.bucket.name}/{self.bucket.prefix}/{STATE}"

@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +78,8 @@ class Terraform:
 
     executable: str
     root: Path
-    """The root of the checkout."""
     deployment: str
-    environment: Mapping[str, str | None] = field(default_factory=dict)
+    environment: Mapping[str, str | None]
     """Variables that give the command its identity; None removes a variable of this process."""
 
     @property
@@ -94,11 +93,9 @@ class Terraform:
         return self.root / COPIES / self.deployment
 
     def begin(self, backend: Mapping[str, Any], state: Mapping[str, Any] | None = None) -> None:
-        """Copy the configuration, and download the provider.
+        """Copy the configuration for a backend, its kind with its arguments, and download the provider.
 
-        Args:
-            backend: The backend's kind with its arguments.
-            state: A state to write into the working directory, for the local backend.
+        The local backend may get a state, which is written into the working directory.
 
         Raises:
             TerraformError: the provider cannot be downloaded, or the backend refuses.
@@ -106,8 +103,7 @@ class Terraform:
         """
         try:
             self._copy()
-            document = {"terraform": {"backend": dict(backend)}}
-            (self.folder / BACKEND).write_text(json.dumps(document))
+            (self.folder / BACKEND).write_text(json.dumps({"terraform": {"backend": backend}}))
             if state is not None:
                 (self.folder / LOCAL_STATE).write_text(json.dumps(state))
         except OSError as error:
@@ -132,12 +128,7 @@ class Terraform:
 
     def why(self, command: str, done: Finished) -> str:
         """Return why a command failed, and what to do."""
-        return f"{self.name} {command} failed: {explain(done)}; put that right, then try again"
-
-    @property
-    def name(self) -> str:
-        """The command's name."""
-        return Path(self.executable).name
+        return f"{Path(self.executable).name} {command} failed: {explain(done)}; put that right, then try again"
 
     def state(self) -> State:
         """Return the state, which is empty if nothing is deployed."""
@@ -168,8 +159,7 @@ class Terraform:
     def take_source(self, package: Path | None) -> str:
         """Copy the functions' zip into the working directory, and return its path there.
 
-        Args:
-            package: The zip; None makes an empty file, which a removal needs because Terraform reads it.
+        None makes an empty file, which a removal needs because Terraform reads it.
 
         Raises:
             MachineError: the zip cannot be copied.
@@ -183,17 +173,15 @@ class Terraform:
             raise MachineError(f"{package or self.folder}: {error.strerror}") from error
         return SOURCE
 
-    def to_variables(self, remembered: Mapping[str, Any], named: Mapping[str, object]) -> list[str]:
+    def to_variables(self, remembered: Mapping[str, Any], named: Mapping[str, str]) -> list[str]:
         """Return the options that set variables, in the order in which Terraform lets the later one win.
 
-        Args:
-            remembered: The deployed settings, passed in a file because they have types.
-            named: The settings of the command line; a None keeps the configuration's default.
+        The remembered settings, as they are deployed, are passed in a file because they have types.
         """
         path = self.folder / SETTINGS
         path.write_text(json.dumps(remembered))
         files = [path, *(file for pattern in VALUES for file in sorted(self.source.glob(pattern)))]
-        return [f"-var-file={file}" for file in files] + to_variables(named)
+        return [f"-var-file={file}" for file in files] + [f"-var={name}={value}" for name, value in named.items()]
 
     def _copy(self) -> None:
         """Copy the configuration; only the downloads of `init` stay from an earlier copy.
@@ -225,14 +213,11 @@ class Terraform:
                 document = json.loads(line)
                 if isinstance(document, dict) and FORMAT in document:
                     return document
-        raise ToolError(f"{self.name} {arguments[0]}: expected JSON with {FORMAT}, got {text[:200]!r}")
+        raise ToolError(f"{Path(self.executable).name} {arguments[0]}: expected JSON with {FORMAT}, got {text[:200]!r}")
 
 
 def find_terraform(writer: str | None = None) -> str:
-    """Return the executable of the command that wrote the state, or else of Terraform or OpenTofu.
-
-    Args:
-        writer: The name of the command that wrote the state; None for a new state.
+    """Return the executable of the command that wrote the state, or for a new state of Terraform or OpenTofu.
 
     Raises:
         MachineError: the command is not installed.
@@ -272,17 +257,8 @@ def read_changes(planned: Mapping[str, Any]) -> list[Change]:
     return changes
 
 
-def to_variables(values: Mapping[str, object]) -> list[str]:
-    """Return the options that set variables; a None keeps the configuration's default."""
-    return [f"-var={name}={_to_text(value)}" for name, value in values.items() if value is not None]
-
-
 def _text_of(path: Path) -> str | None:
     return path.read_text() if path.is_file() else None
-
-
-def _to_text(value: object) -> str:
-    return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
 def _report(line: str, report: Report) -> None:

@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from onnxlet_cli.assets import template_path
-from onnxlet_cli.cost import Extras
+from onnxlet_cli.cost.offers import Extras
 from onnxlet_cli.deploy.aws.cloud import Aws
 from onnxlet_cli.deploy.cloud import Options, Release
 from onnxlet_cli.deploy.process import silent

@@ -25,8 +25,8 @@ raise SystemExit(3)
 
 
 def test_the_template_is_deployed_as_one_stack_with_its_parameters(tmp_path: Path) -> None:
-    command = Sam(str(put_tool(tmp_path / "bin", "sam", ECHO)), tmp_path, "shop", "eu-central-1")
-    done = command.deploy({"Prefetch": "cpu=ab:1,cd:2;*=ef:3", "ModelName": ""})
+    command = Sam(str(put_tool(tmp_path / "bin", "sam", ECHO)), tmp_path, "shop", "eu-central-1", {})
+    done = command.deploy({"Prefetch": "cpu=ab:1,cd:2;*=ef:3", "ModelName": ""}, {}, print, is_executed=True)
     told = json.loads(done.text)
     arguments = told["arguments"]
     assert (told["region"], told["telemetry"]) == ("eu-central-1", "0")
@@ -40,22 +40,23 @@ def test_the_template_is_deployed_as_one_stack_with_its_parameters(tmp_path: Pat
 
 
 def test_tags_are_given_as_sam_splits_them(tmp_path: Path) -> None:
-    command = Sam(str(put_tool(tmp_path / "bin", "sam", ECHO)), tmp_path, "shop", "eu-central-1")
+    command = Sam(str(put_tool(tmp_path / "bin", "sam", ECHO)), tmp_path, "shop", "eu-central-1", {})
     tags = {"team name": "a b", "query": "a=b", "empty": ""}
-    arguments = json.loads(command.deploy({}, tags=tags).text)["arguments"]
+    arguments = json.loads(command.deploy({}, tags, print, is_executed=True).text)["arguments"]
     place = arguments.index("--tags")
     assert arguments[place + 1 : place + 4] == ["team name=a b", '"query"="a=b"', "empty="]
     assert arguments[place + 4] == "--parameter-overrides"
 
 
 def test_a_plan_executes_nothing(tmp_path: Path) -> None:
-    command = Sam(str(put_tool(tmp_path / "bin", "sam", ECHO)), tmp_path, "shop", "eu-central-1")
-    assert "--no-execute-changeset" in json.loads(command.deploy({}, is_executed=False).text)["arguments"]
+    command = Sam(str(put_tool(tmp_path / "bin", "sam", ECHO)), tmp_path, "shop", "eu-central-1", {})
+    assert "--no-execute-changeset" in json.loads(command.deploy({}, {}, print, is_executed=False).text)["arguments"]
 
 
 def test_each_resource_that_has_changed_is_reported_as_it_happens(tmp_path: Path) -> None:
     lines: list[str] = []
-    done = Sam(str(put_tool(tmp_path / "bin", "sam", TABLE)), tmp_path, "shop", "eu").deploy({}, lines.append)
+    command = Sam(str(put_tool(tmp_path / "bin", "sam", TABLE)), tmp_path, "shop", "eu", {})
+    done = command.deploy({}, {}, lines.append, is_executed=True)
     assert [line.split() for line in lines] == [["CREATE_COMPLETE", "Models"], ["UPDATE_FAILED", "Queue"]]
     assert done.code == 3
 

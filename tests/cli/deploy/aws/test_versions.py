@@ -45,17 +45,16 @@ def left(client: Any) -> list[str]:
 
 def test_all_but_the_last_two_without_an_alias_are_removed(client: Any) -> None:
     client.create_alias(FunctionName=FUNCTION, Name="live", FunctionVersion="8")
-    removal = versions.remove_old(client, FUNCTION)
-    assert (removal.removed, removal.failures) == (["1", "2", "3", "4", "5"], [])
+    assert versions.remove_old(client, FUNCTION) == (["1", "2", "3", "4", "5"], [])
     assert left(client) == ["$LATEST", "6", "7", "8"]
-    assert versions.remove_old(client, FUNCTION).removed == []
+    assert versions.remove_old(client, FUNCTION) == ([], [])
 
 
 def test_what_any_alias_names_stays_also_by_a_share_of_its_traffic(client: Any) -> None:
     weights = {"AdditionalVersionWeights": {"2": 0.1}}
     client.create_alias(FunctionName=FUNCTION, Name="live", FunctionVersion="8", RoutingConfig=weights)
     client.create_alias(FunctionName=FUNCTION, Name="theirs", FunctionVersion="1")
-    assert versions.remove_old(client, FUNCTION).removed == ["3", "4", "5"]
+    assert versions.remove_old(client, FUNCTION) == (["3", "4", "5"], [])
     assert left(client) == ["$LATEST", "1", "2", "6", "7", "8"]
 
 
@@ -95,9 +94,9 @@ def test_a_version_that_lambda_will_not_delete_does_not_keep_the_others() -> Non
     stubber.add_client_error("delete_function", "ResourceConflictException", "an alias points to it")
     stubber.add_response("delete_function", {"StatusCode": 204}, {"FunctionName": FUNCTION, "Qualifier": "2"})
     with stubber:
-        removal = versions.remove_old(client, FUNCTION)
-    assert removal.removed == ["2"]
-    assert removal.failures == [f"{FUNCTION}:1: an alias points to it"]
+        removed, failures = versions.remove_old(client, FUNCTION)
+    assert removed == ["2"]
+    assert failures == [f"{FUNCTION}:1: an alias points to it"]
 
 
 @pytest.mark.parametrize(("deployments", "shifts"), [([], False), (["d-1"], True)])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from onnxlet_cli.deploy.gcp.former_settings import READERS
-from onnxlet_cli.deploy.gcp.settings import GIVEN, declared, recall
+from onnxlet_cli.deploy.gcp.settings import OPTIONS, declared, recall
 from onnxlet_cli.deploy.gcp.state import BUCKET, State
 from onnxlet_cli.errors import DeploymentError
 from tests.helpers import keys
@@ -214,7 +214,7 @@ def thresholds(*values: float) -> list[dict[str, Any]]:
 
 def test_every_setting_of_then_is_read() -> None:
     assert set(READERS) == set(DEFAULTS) == set(SET)
-    assert set(READERS) == declared(GCP) - set(GIVEN)
+    assert set(READERS) == declared(GCP) - set(OPTIONS)
 
 
 @pytest.mark.parametrize("settings", [DEFAULTS, SET], ids=["defaults", "all set"])
@@ -267,5 +267,5 @@ def test_the_key_of_what_is_left_after_a_removal_stays() -> None:
 def test_the_settings_that_are_written_win_over_what_could_be_read() -> None:
     state = deployed(SET)
     written = State({"settings": {"access": "open", "project": "p", "name": "shop", "region": "r"}}, state.resources)
-    assert set(GIVEN) > {"project", "name", "region"}
+    assert set(OPTIONS) > {"project", "name", "region"}
     assert recall(written, {}, declared(GCP)) == {"access": "open"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from onnxlet_cli.deploy.gcp.settings import GIVEN, declared
+from onnxlet_cli.deploy.gcp.settings import OPTIONS, declared
 from onnxlet_cli.deploy.gcp.terraform_errors import TerraformError
 from onnxlet_cli.errors import DeploymentError
 from onnxlet_publishing.errors import UsageError
@@ -47,7 +47,7 @@ def root(tmp_path: Path, gcs: FakeGcs) -> Path:  # noqa: ARG001 - which it is de
 
 
 def test_every_variable_is_tried_and_every_one_is_kept_in_the_state() -> None:
-    names = declared(GCP) - set(GIVEN)
+    names = declared(GCP) - set(OPTIONS)
     assert set(ALL) == names
     text = (GCP / "outputs.tf").read_text().partition('output "settings"')[2]
     assert set(re.findall(r"(\w+) += var\.(\w+)", text)) == {(name, name) for name in names}

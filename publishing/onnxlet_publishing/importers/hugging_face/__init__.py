@@ -1,0 +1,23 @@
+"""The importer of models in Hugging Face's form: folders of transformers, Optimum and sentence-transformers."""
+
+from onnxlet_publishing.importers.hugging_face import tasks, texts
+from onnxlet_publishing.importers.hugging_face.folder import Folder, kind_of_inputs
+from onnxlet_publishing.importers.settings import Findings, Found
+from onnxlet_publishing.importers.source import Source
+from onnxlet_publishing.onnx_file import OnnxFile
+
+
+def recognise(source: Source, model: OnnxFile) -> Findings | None:
+    """Return the settings that follow from the folder's files.
+
+    Raises:
+        UsageError: A file of the folder is not what Hugging Face's libraries write.
+    """
+    if source.folder is None:
+        return None
+    folder = Folder(source.folder)
+    task = tasks.find_task(folder, model)
+    settings: dict[str, Found] = {} if task is None else {"task": task}
+    if kind_of_inputs(model) == "text":
+        settings |= texts.find_settings(folder, model)
+    return Findings(folder.describe(), settings, texts.advise(folder))

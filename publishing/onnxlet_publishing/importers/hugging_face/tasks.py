@@ -1,0 +1,86 @@
+"""Tasks of Hugging Face's models: what the card, the architecture and the outputs say that a model does."""
+
+from onnxlet_publishing.importers.hugging_face.folder import (
+    CARD,
+    CONFIG,
+    MODULES,
+    SENTENCE_CONFIG,
+    Folder,
+    kind_of_inputs,
+)
+from onnxlet_publishing.importers.settings import Found
+from onnxlet_publishing.onnx_file import OnnxFile
+
+BY_ARCHITECTURE = {
+    "ForSequenceClassification": {"text": "text-classification", "sound": "audio-classification"},
+    "ForAudioClassification": {"sound": "audio-classification"},
+    "ForTokenClassification": {"text": "token-classification"},
+    "ForQuestionAnswering": {"text": "question-answering"},
+    "ForMaskedLM": {"text": "fill-mask"},
+    "ForImageClassification": {"picture": "image-classification"},
+    "ForImageClassificationWithTeacher": {"picture": "image-classification"},
+    "ForObjectDetection": {"picture": "object-detection"},
+    "ForSemanticSegmentation": {"picture": "image-segmentation"},
+    "Model": {"text": "feature-extraction", "picture": "image-feature-extraction"},
+    "WithProjection": {"text": "feature-extraction", "picture": "image-feature-extraction"},
+}
+"""The task by the end of the architecture's name, and by what the model takes."""
+
+BY_CARD = {
+    "text": (
+        *("text-classification", "token-classification", "feature-extraction", "text-ranking", "fill-mask"),
+        *("question-answering", "zero-shot-classification"),
+    ),
+    "picture": ("image-classification", "object-detection", "image-segmentation", "image-feature-extraction"),
+    "sound": ("audio-classification",),
+}
+"""The tasks of a model card that a model of each kind may have."""
+
+VECTORS = (
+    "sentence_embedding",
+    "last_hidden_state",
+    "token_embeddings",
+    "pooler_output",
+    "image_embeds",
+    "text_embeds",
+)
+"""The outputs of models that make vectors, by the names of transformers and Optimum, the best first."""
+
+FEATURES = {"text": "feature-extraction", "picture": "image-feature-extraction"}
+CROSS_ENCODER = "CrossEncoder"
+ACTIVATION = "sbert_ce_default_activation_function"
+"""The field by which older versions of sentence-transformers mark the configuration of a cross-encoder."""
+
+
+def find_task(folder: Folder, model: OnnxFile) -> Found | None:
+    """Return the task of a model; None if nothing says what it is, or if it is a task that is not served."""
+    kind = kind_of_inputs(model)
+    if kind is None:
+        return None
+    vectors = next((name for name in VECTORS if name in {spec.name for spec in model.outputs}), None)
+    if "Pooling" in folder.modules:
+        return Found("feature-extraction", MODULES)
+    if vectors is not None and kind in FEATURES and not _has_answers(model):
+        return Found(FEATURES[kind], f'the output "{vectors}"')
+    if is_cross_encoder(folder):
+        return Found("text-ranking", SENTENCE_CONFIG if folder.has(SENTENCE_CONFIG) else CONFIG)
+    card = folder.card("pipeline_tag")
+    if card in BY_CARD[kind]:
+        return Found(card, CARD)
+    for end, tasks in BY_ARCHITECTURE.items():
+        if folder.architecture.endswith(end) and kind in tasks:
+            return Found(tasks[kind], f"{CONFIG}, {folder.architecture}")
+    return None
+
+
+def is_cross_encoder(folder: Folder) -> bool:
+    """Return whether a model with one number for a pair of texts is a cross-encoder of sentence-transformers."""
+    if len(folder.config.get("id2label", ())) != 1:
+        return False
+    is_marked = ACTIVATION in folder.config or "sentence_transformers" in folder.config
+    return is_marked or folder.read(SENTENCE_CONFIG).get("model_type") == CROSS_ENCODER
+
+
+def _has_answers(model: OnnxFile) -> bool:
+    """Return whether an output is an answer of a head: logits, or boxes."""
+    return any("logits" in spec.name or "boxes" in spec.name for spec in model.outputs)

@@ -1,0 +1,171 @@
+"""Models of texts in Hugging Face's form: the tokenizer, the length, labels, pooling and prompts."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from onnxlet_publishing.errors import UsageError
+from onnxlet_publishing.importers.hugging_face.folder import (
+    CONFIG,
+    LENGTH_CONFIG,
+    MODULES,
+    SENTENCE_CONFIG,
+    SPECIAL_TOKENS,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    Folder,
+)
+from onnxlet_publishing.importers.hugging_face.tasks import ACTIVATION, is_cross_encoder
+from onnxlet_publishing.importers.labels import labels_of
+from onnxlet_publishing.importers.settings import Found, found_labels
+from onnxlet_publishing.onnx_file import OnnxFile
+
+VOCABULARIES = ("vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model")
+"""The files of tokenizers that transformers runs in Python, from which it can make a `tokenizer.json`."""
+
+UNLIMITED = 10**6
+"""A `model_max_length` from which on it is not a length; transformers writes 10**30 for an unknown one."""
+
+SHIFTED = ("camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta", "xlm-roberta", "xmod")
+"""Model types whose first position comes after the padding's token, so that a text may be shorter."""
+
+POOLING = "Pooling"
+POOLING_FILE = "1_Pooling/config.json"
+MODES = {
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_lasttoken": "last",
+    "pooling_mode_max_tokens": "max",
+    "mean": "mean",
+    "cls": "cls",
+    "lasttoken": "last",
+    "max": "max",
+}
+"""The poolings of sentence-transformers that are served: the flags of older versions, and the names of newer ones."""
+
+
+def find_settings(folder: Folder, model: OnnxFile) -> dict[str, Found]:
+    """Return the settings of a model of texts.
+
+    Raises:
+        UsageError: A file of the folder is not what Hugging Face's libraries write.
+    """
+    settings = {**_token_settings(folder), **_head(folder)}
+    tokenizer = folder.in_transformer(TOKENIZER)
+    if folder.has(tokenizer):
+        settings["tokenizer"] = Found(folder.path / tokenizer, "in the folder", tokenizer)
+    if (length := _length(folder)) is not None:
+        settings["max_length"] = length
+    if any(spec.name == "sentence_embedding" for spec in model.outputs):
+        origin = 'the output "sentence_embedding"'
+        return settings | {"pooling": Found("none", origin), "normalize": Found(value=False, origin=origin)}
+    return settings | _vectors(folder)
+
+
+def advise(folder: Folder) -> dict[str, str]:
+    """Return how to get the tokenizer that a folder lacks."""
+    vocabulary = next((each for each in VOCABULARIES if folder.has(folder.in_transformer(each))), None)
+    if vocabulary is None:
+        return {"tokenizer": f"got none in {folder.path}"}
+    convert = f'AutoTokenizer.from_pretrained("{folder.path}").save_pretrained("{folder.path}")'
+    return {"tokenizer": f"got {vocabulary}; convert it first: from transformers import AutoTokenizer; {convert}"}
+
+
+def _length(folder: Folder) -> Found | None:
+    """Return the most tokens of a text: the tokenizer's limit, or the number of the model's positions if it is less."""
+    found = [
+        Found(length, origin) for length, origin in _lengths(folder) if type(length) is int and 0 < length < UNLIMITED
+    ]
+    return min(found, key=lambda each: int(each.value), default=None)
+
+
+def _lengths(folder: Folder) -> Iterator[tuple[Any, str]]:
+    limits = folder.in_transformer(LENGTH_CONFIG)
+    yield folder.read(limits).get("max_seq_length"), limits
+    tokens = folder.in_transformer(TOKENIZER_CONFIG)
+    limit = folder.read(tokens).get("model_max_length")
+    yield int(limit) if isinstance(limit, float) else limit, tokens
+    config = folder.config
+    positions = config.get("max_position_embeddings")
+    if type(positions) is int:
+        shift = int(config.get("pad_token_id") or 0) + 1 if config.get("model_type") in SHIFTED else 0
+        yield positions - shift, f"{CONFIG}, max_position_embeddings"
+
+
+def _token_settings(folder: Folder) -> dict[str, Found]:
+    """Return what `tokenizer.json` lacks, without words for a person: it has no options."""
+    name = folder.in_transformer(TOKENIZER_CONFIG)
+    config = {**folder.read(folder.in_transformer(SPECIAL_TOKENS)), **folder.read(name)}
+    settings = {
+        "padding_side": config.get("padding_side"),
+        "truncation_side": config.get("truncation_side"),
+        "pad_type_id": config.get("pad_token_type_id"),
+        "cleans_up": config.get("clean_up_tokenization_spaces"),
+        "pad_token": _token(config.get("pad_token")),
+        "mask_token": _token(config.get("mask_token")),
+        "cls_token": _token(config.get("cls_token")),
+        "truncates": True if folder.modules or is_cross_encoder(folder) else None,
+    }
+    return {key: Found(value, name) for key, value in settings.items() if value is not None}
+
+
+def _token(value: object) -> object:
+    return value.get("content") if isinstance(value, dict) else value
+
+
+def _head(folder: Folder) -> dict[str, Found]:
+    """Return the labels and the activation of a head."""
+    config = folder.config
+    if not isinstance(config.get("id2label"), dict):
+        return {}
+    try:
+        labels = tuple(labels_of(config))
+    except ValueError as error:
+        raise UsageError(f"{folder.path / CONFIG}: id2label: {error}") from error
+    settings = {"labels": found_labels(labels, f"{CONFIG}, id2label")}
+    activation = _activation(folder, labels)
+    return settings if activation is None else settings | {"activation": activation}
+
+
+def _activation(folder: Folder, labels: tuple[str, ...]) -> Found | None:
+    """Return the activation of a classifier; None if running the model decides."""
+    config = folder.config
+    declared = folder.read(SENTENCE_CONFIG).get("activation_fn") or config.get(ACTIVATION)
+    declared = declared or (config.get("sentence_transformers") or {}).get("activation_fn")
+    if is_cross_encoder(folder) and declared is not None:
+        name = str(declared).rpartition(".")[2]
+        return Found("none" if name == "Identity" else name.lower(), f"activation {name}")
+    problem = config.get("problem_type")
+    if problem == "multi_label_classification":
+        return Found("sigmoid", f"{CONFIG}, {problem}")
+    if problem == "regression":
+        return Found("none", f"{CONFIG}, {problem}")
+    return Found("sigmoid", f"{CONFIG}, one label") if len(labels) == 1 else None
+
+
+def _vectors(folder: Folder) -> dict[str, Found]:
+    """Return how the vectors of tokens become the vector of a text."""
+    settings = {"pooling": _pooling(folder)}
+    if folder.modules:
+        settings["normalize"] = Found("Normalize" in folder.modules, MODULES)
+    config = folder.read(SENTENCE_CONFIG)
+    prompts = {name: text for name, text in (config.get("prompts") or {}).items() if text}
+    if prompts:
+        settings["prompts"] = Found(prompts, SENTENCE_CONFIG, ", ".join(prompts))
+    if config.get("default_prompt_name") in prompts:
+        settings["default_prompt"] = Found(config["default_prompt_name"], SENTENCE_CONFIG)
+    if folder.config.get("matryoshka_dimensions"):
+        settings["dimensions"] = Found(tuple(folder.config["matryoshka_dimensions"]), CONFIG)
+    pooling = folder.read(f"{folder.modules.get(POOLING, '')}/{CONFIG}")
+    if pooling.get("include_prompt") is False:
+        settings["pools_prompt"] = Found(value=False, origin=POOLING_FILE)
+    return settings
+
+
+def _pooling(folder: Folder) -> Found:
+    if POOLING not in folder.modules:
+        return Found("mean", "no modules.json; sentence-transformers takes the mean then")
+    name = f"{folder.modules[POOLING]}/{CONFIG}"
+    config = folder.read(name)
+    mode = config.get("pooling_mode")
+    modes = [mode] if mode else [key for key, value in config.items() if key.startswith("pooling_mode_") and value]
+    return Found(" and ".join(MODES.get(str(each), str(each)) for each in modes) or "none", name)
