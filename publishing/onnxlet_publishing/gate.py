@@ -13,6 +13,7 @@ from onnxlet.contract.artifact import Role
 from onnxlet.contract.declarations import PREPROCESS_INPUT, ImagePreprocess
 from onnxlet.contract.generation import Generation, TextGeneration
 from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
+from onnxlet.contract.tasks.texts import TextTask
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import InferenceError, ManifestError, OnnxletError
 from onnxlet.limits import MIB
@@ -30,6 +31,7 @@ from onnxlet_publishing.example import with_example
 from onnxlet_publishing.optimize import optimize
 from onnxlet_publishing.output_heads import AUTO, Finding, check_output, decide
 from onnxlet_publishing.randomness import random_outputs
+from onnxlet_publishing.tasks.vocabulary import check_inputs, check_vocabulary
 
 logger = logging.getLogger("onnxlet")
 
@@ -69,6 +71,8 @@ def pass_gate(candidate: Candidate) -> GateResult:
     for crash in probed.crashes:
         node = f' (node "{crash.node}")' if crash.node else ""
         logger.warning("%s: %s%s ends the process: %s", candidate.source, crash.operator, node, crash.found)
+    if isinstance(candidate.task, TextTask) and not probed.crashes:
+        check_vocabulary(candidate.task.tokenization, model, candidate.model, candidate.source)
     candidate, inputs = with_example(replace(candidate, crashes=probed.crashes), model)
     candidate = _with_golden(candidate, model, probed.inputs if candidate.task is None else inputs)
     finished = with_optimized(candidate)
@@ -260,5 +264,7 @@ def _check_declarations(candidate: Candidate) -> None:
     if candidate.preprocess is not None and inputs[0].datatype.name not in IMAGE_DATATYPES:
         expected = ", ".join(IMAGE_DATATYPES)
         raise ModelError(f"{candidate.source}: expected an input for images of {expected}, got {inputs[0]}")
+    if isinstance(candidate.task, TextTask):
+        check_inputs(candidate.task.tokenization, inputs, candidate.source)
     if candidate.classification is not None:
         check_output(candidate.model, candidate.classification, candidate.source)

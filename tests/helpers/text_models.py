@@ -14,6 +14,7 @@ from onnxlet.tasks.rows import Items, Prediction
 from onnxlet.tasks.task import Parts
 from onnxlet.tasks.tokenizer import Tokenizer
 from onnxlet_publishing import graphs
+from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.onnx_file import read_onnx
 from onnxlet_publishing.tasks import texts
 
@@ -60,3 +61,15 @@ def predictions(model: Model, values: list[Any], parameters: dict[str, Any] | No
 def answers(model: Model, values: list[Any], parameters: dict[str, Any] | None = None) -> list[Any]:
     """Return the task's answer to each value."""
     return [answer for item in predictions(model, values, parameters) for answer in item.answers or []]
+
+
+def candidate(name: str, task: TextTask, classification: Classification | None = None) -> Candidate:
+    """Return a small model with its tokenizer and a declared task, to be published."""
+    return Candidate(
+        name,
+        read_onnx(FOLDER / name / "model.onnx"),
+        f"{name}/model.onnx",
+        classification=classification,
+        task=task,
+        tokenizer=(FOLDER / name / "tokenizer.json").read_bytes(),
+    )

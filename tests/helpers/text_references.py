@@ -13,7 +13,6 @@ from typing import Any
 from tests.helpers import texts
 
 SIZES = {
-    "vocab_size": 400,
     "hidden_size": 16,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
@@ -96,9 +95,10 @@ def write_pipelines(folder: Path) -> None:
     """Write the models of transformers' pipelines with their answers."""
     import transformers as hf
 
-    bert = {**SIZES, "type_vocab_size": 2}
+    word_piece, byte_level = _tokenizer("wordpiece"), _tokenizer("byte-level")
+    bert = {**SIZES, "vocab_size": len(word_piece), "type_vocab_size": 2}
     labels = {"id2label": dict(enumerate(ENTITIES)), "label2id": {name: index for index, name in enumerate(ENTITIES)}}
-    roberta = {**SIZES, "pad_token_id": 1, "type_vocab_size": 1, **labels}
+    roberta = {**SIZES, "vocab_size": len(byte_level), "pad_token_id": 1, "type_vocab_size": 1, **labels}
     models = {
         "text-classification": lambda: hf.BertForSequenceClassification(_config(hf.BertConfig, bert, MOODS)),
         "token-classification": lambda: hf.BertForTokenClassification(_config(hf.BertConfig, bert, ENTITIES)),
@@ -109,7 +109,7 @@ def write_pipelines(folder: Path) -> None:
     }
     for name, make in models.items():
         task = name.removesuffix("-bytes")
-        tokenizer = _tokenizer("byte-level" if name.endswith("-bytes") else "wordpiece")
+        tokenizer = byte_level if name.endswith("-bytes") else word_piece
         model = _seeded(make)
         pipeline = hf.pipeline(task, model=model, tokenizer=tokenizer, device="cpu")
         cases = [
@@ -126,8 +126,9 @@ def write_sentences(folder: Path) -> None:
     from sentence_transformers.models import Normalize, Pooling, Transformer
 
     tokenizer = _tokenizer("wordpiece")
-    encoder = _seeded(lambda: hf.BertModel(hf.BertConfig(**SIZES), add_pooling_layer=False))
-    ranker = _seeded(lambda: hf.BertForSequenceClassification(hf.BertConfig(**SIZES, num_labels=1)))
+    sizes = {**SIZES, "vocab_size": len(tokenizer)}
+    encoder = _seeded(lambda: hf.BertModel(hf.BertConfig(**sizes), add_pooling_layer=False))
+    ranker = _seeded(lambda: hf.BertForSequenceClassification(hf.BertConfig(**sizes, num_labels=1)))
     with tempfile.TemporaryDirectory() as work:
         for model in (encoder, ranker):
             model.save_pretrained(Path(work) / type(model).__name__)

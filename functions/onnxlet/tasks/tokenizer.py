@@ -85,6 +85,11 @@ class Tokenizer:
         return int(self._library.get_vocab_size(with_added_tokens=True))
 
     @property
+    def last_id(self) -> int:
+        """The largest number of a token."""
+        return int(max(self._library.get_vocab(with_added_tokens=True).values()))
+
+    @property
     def is_word_aware(self) -> bool:
         """Whether tokens inside a word have a prefix of their own, such as `##`."""
         return bool(getattr(self._library.model, "continuing_subword_prefix", None))
