@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support, roc_auc_score, roc_curve
 
 from onnxlet_training.recipe import Labels
 
@@ -29,9 +28,11 @@ def evaluate(probabilities: Probabilities, truth: Labels, labels: tuple[str, ...
     - `calibration`: groups of predictions of about the same confidence.
     - `roc`: the mean ROC curve of the classes: false and true positive rates of each against all others; may be empty.
     """
+    from sklearn import metrics  # takes seconds, which a command that is refused need not wait
+
     predicted = probabilities.argmax(axis=1)
     classes = np.arange(len(labels))
-    figures = precision_recall_fscore_support(truth, predicted, labels=classes, zero_division=0)
+    figures = metrics.precision_recall_fscore_support(truth, predicted, labels=classes, zero_division=0)
     areas = [_auc(probabilities[:, index], truth == index) for index in classes]
     scores = [
         {
@@ -48,23 +49,27 @@ def evaluate(probabilities: Probabilities, truth: Labels, labels: tuple[str, ...
     bins = _calibration(probabilities.max(axis=1), predicted == truth)
     gaps = sum(group["count"] * abs(group["confidence"] - group["accuracy"]) for group in bins)
     return {
-        "accuracy": float(accuracy_score(truth, predicted)),
+        "accuracy": float(metrics.accuracy_score(truth, predicted)),
         **{name: float(np.mean(values)) for name, values in zip(("precision", "recall", "f1"), figures, strict=False)},
         "auc": float(np.mean(known_areas)) if known_areas else None,
         "calibration_error": gaps / len(truth),
         "classes": scores,
-        "confusion": confusion_matrix(truth, predicted, labels=classes).tolist(),
+        "confusion": metrics.confusion_matrix(truth, predicted, labels=classes).tolist(),
         "calibration": bins,
         "roc": _roc(probabilities, truth),
     }
 
 
 def _auc(scores: npt.NDArray[np.float32], is_class: npt.NDArray[np.bool_]) -> float | None:
+    from sklearn.metrics import roc_auc_score
+
     return float(roc_auc_score(is_class, scores)) if is_class.any() and not is_class.all() else None
 
 
 def _roc(probabilities: Probabilities, truth: Labels) -> list[tuple[float, float]]:
     """Return the mean of the classes' ROC curves at fixed false positive rates; empty with one class only."""
+    from sklearn.metrics import roc_curve
+
     rates = np.linspace(0, 1, ROC_POINTS)
     curves = [
         np.interp(rates, *roc_curve(truth == index, probabilities[:, index])[:2])

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from sklearn.model_selection import train_test_split
 
 from onnxlet.contract.declarations import CHANNELS, Classification
 from onnxlet.contract.example import Example
@@ -166,5 +165,7 @@ def _payload(example: Array, *, is_image: bool) -> tuple[str, bytes]:
 
 
 def _divide(positions: Labels, targets: Labels, share: float, seed: int) -> tuple[Labels, Labels]:
+    from sklearn.model_selection import train_test_split
+
     first, second = train_test_split(positions, test_size=share, stratify=targets[positions], random_state=seed)
     return first, second

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from onnxlet.contract.generation import ImageGeneration
 from onnxlet.models.generation import generate_images
@@ -53,6 +52,8 @@ class ReconstructionTask:
 
     def measure(self, fitted: Fitted, dataset: Dataset) -> Measured:
         """Measure the mean squared error of normal images, and the area under the score's ROC curve."""
+        from sklearn.metrics import roc_auc_score
+
         test = dataset.test
         features = test.features
         reconstruction, scores = fitted.run(features)

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import linalg
-from sklearn.decomposition import PCA
 
 from onnxlet.contract.generation import ImageGeneration
 from onnxlet.models.generation import generate_images
@@ -36,6 +34,8 @@ class SamplingTask:
 
     def measure(self, fitted: Fitted, dataset: Dataset) -> Measured:
         """Measure the Fréchet distance of generated images to test images, and of validation images for comparison."""
+        from sklearn.decomposition import PCA
+
         real, other = _flat(dataset.test.features), _flat(dataset.validation.features)
         generated = _flat(self._sample(fitted, len(real)))
         components = PCA(FEATURES, random_state=0).fit(_flat(dataset.train.features))
@@ -82,6 +82,8 @@ def frechet_distance(first: Array, second: Array) -> float:
 
     Source: M. Heusel et al., "GANs Trained by a Two Time-Scale Update Rule", 2017.
     """
+    from scipy import linalg
+
     means = first.mean(axis=0), second.mean(axis=0)
     covariances = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
     root = linalg.sqrtm(covariances[0] @ covariances[1]).real
