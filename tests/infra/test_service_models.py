@@ -6,11 +6,12 @@ member of that name of the request that makes the resource; references, which on
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import botocore.session
 import pytest
-from botocore.model import Shape
+from botocore.model import ServiceModel, Shape
 
 from tests.helpers.template_stack import LONGEST
 from tests.infra import template
@@ -54,9 +55,15 @@ EXTREMES: tuple[dict[str, str], ...] = (*VARIANTS, LONGEST, {**LONGEST, "UrlAuth
 REFERENCE = re.compile(r"<[\w.]+>")
 
 
+@cache
+def model_of(service: str) -> ServiceModel:
+    return botocore.session.get_session().get_service_model(service)
+
+
+@cache
 def shape_of(kind: str) -> Shape:
     service, operation = CALLS[kind]
-    found = botocore.session.get_session().get_service_model(service).operation_model(operation).input_shape
+    found = model_of(service).operation_model(operation).input_shape
     assert found is not None
     return found
 

@@ -5,6 +5,7 @@ Resources are those of a deployment with everything in it, which a provider with
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,56 +38,70 @@ def evaluate(deployment: Deployment) -> Evaluate:
     return deployment.console
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("project", "My project"),
-        ("region", "EU"),  # events come from buckets of one region
-        ("name", "a-name-that-is-too-long-for-an-account"),
-        ("name", "Onnxlet"),
-        ("source_zip", "functions"),
-        ("runtime", "python310"),
-        ("model", "Cats & Dogs"),
-        ("refresh_s", -1),
-        ("http_inputs", ["photos"]),
-        ("http_inputs", ["a,b/"]),
-        ("public_keys", ["a,b"]),
-        ("input_prefix", "inbox"),
-        ("input_prefix", 'in"box/'),
-        ("memory_mib", 256),
-        ("cpu", 0.5),
-        ("cpu", 3),
-        ("registry_bucket", "gs://models"),
-        ("input_bucket", "Photos"),
-        ("results_bucket", "answers/"),
-        ("concurrency", 0),
-        ("max_instances", 0),
-        ("timeout_s", 541),
-        ("invokers", ["allUsers"]),
-        ("invokers", ["allAuthenticatedUsers"]),
-        ("invokers", ["ada@example.com"]),
-        ("access", "key"),
-        ("cors_origins", ["app.example.com"]),
-        ("cors_origins", ["https://app.example.com/"]),
-        ("cors_origins", ["https://*.example.com"]),
-        ("cors_origins", ["*", "https://app.example.com"]),
-        ("ingress", "NONE"),
-        ("object_events", "both"),
-        ("max_delivery_attempts", 4),
-        ("kms_key", "my-key"),
-        ("input_days", 0),
-        ("explain_runs", 2),
-        ("explain_runs", 10001),
-        ("generate_length", 4097),
-        ("generate_length", 0.5),
-        ("alert_email", "nobody"),
-        ("alert_error_ratio", 5),
-    ],
-)
-def test_a_wrong_value_is_refused_by_name(deployment: Deployment, name: str, value: Any) -> None:
-    done = deployment.run("plan", "-input=false", **{name: value})
-    assert done.returncode == 1
-    problem = re.sub(r"[\s│]+", " ", done.stderr)
+WRONG: list[tuple[str, Any]] = [
+    ("project", "My project"),
+    ("region", "EU"),  # events come from buckets of one region
+    ("name", "a-name-that-is-too-long-for-an-account"),
+    ("name", "Onnxlet"),
+    ("source_zip", "functions"),
+    ("runtime", "python310"),
+    ("model", "Cats & Dogs"),
+    ("refresh_s", -1),
+    ("http_inputs", ["photos"]),
+    ("http_inputs", ["a,b/"]),
+    ("public_keys", ["a,b"]),
+    ("input_prefix", "inbox"),
+    ("input_prefix", 'in"box/'),
+    ("memory_mib", 256),
+    ("cpu", 0.5),
+    ("cpu", 3),
+    ("registry_bucket", "gs://models"),
+    ("input_bucket", "Photos"),
+    ("results_bucket", "answers/"),
+    ("concurrency", 0),
+    ("max_instances", 0),
+    ("timeout_s", 541),
+    ("invokers", ["allUsers"]),
+    ("invokers", ["allAuthenticatedUsers"]),
+    ("invokers", ["ada@example.com"]),
+    ("access", "key"),
+    ("cors_origins", ["app.example.com"]),
+    ("cors_origins", ["https://app.example.com/"]),
+    ("cors_origins", ["https://*.example.com"]),
+    ("cors_origins", ["*", "https://app.example.com"]),
+    ("ingress", "NONE"),
+    ("object_events", "both"),
+    ("max_delivery_attempts", 4),
+    ("kms_key", "my-key"),
+    ("input_days", 0),
+    ("explain_runs", 2),
+    ("explain_runs", 10001),
+    ("generate_length", 4097),
+    ("generate_length", 0.5),
+    ("alert_email", "nobody"),
+    ("alert_error_ratio", 5),
+]
+
+
+@pytest.fixture(scope="module")
+def problems(deployment: Deployment) -> Callable[[int], str]:
+    """Gives what Terraform says about the variables' first wrong values in one plan, about their second, and so on."""
+
+    @cache
+    def refuse(place: int) -> str:
+        named = {name: [value for other, value in WRONG if other == name] for name, _ in WRONG}
+        done = deployment.run(
+            "plan", "-input=false", **{name: values[place] for name, values in named.items() if place < len(values)}
+        )
+        assert done.returncode == 1
+        return re.sub(r"[\s│]+", " ", done.stderr)
+
+    return refuse
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_is_refused_by_name(problems: Callable[[int], str], name: str, value: Any) -> None:
+    problem = problems([other for named, other in WRONG if named == name].index(value))
     assert re.search(rf"Invalid value for variable.* {name}: expected", problem), problem
 
 
