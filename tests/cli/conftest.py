@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from onnxlet.storage import open_store
 from onnxlet_cli.doctor import machine
 from onnxlet_cli.doctor.versions import Examination
 from onnxlet_publishing.publish import publish
-from tests.helpers import graphs
+from tests.helpers import forked, graphs
 from tests.helpers.command import Command
 
 
@@ -55,10 +54,7 @@ def onnxlet(tmp_path: Path, onnxlet_environment: dict[str, str]) -> Command:
     """Run the command in an empty folder."""
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "onnxlet_cli.main", *arguments]
-        done = subprocess.run(
-            command, cwd=tmp_path, env={**onnxlet_environment, **more}, capture_output=True, text=True, timeout=60
-        )
+        done = forked.run(list(arguments), tmp_path, {**onnxlet_environment, **more}, timeout=60)
         assert "Traceback" not in done.stderr
         return done
 

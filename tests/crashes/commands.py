@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import multiprocessing
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,20 +12,9 @@ from typing import Any
 
 import onnx
 
-from tests.helpers import graphs
+from tests.helpers import forked, graphs
 
-# Each command is a new process, forked from one that has imported what takes a second, and used none of it.
-forkserver = multiprocessing.get_context("forkserver")
-forkserver.set_forkserver_preload(
-    [
-        "onnxlet_cli.main",
-        "onnxlet_publishing.importers",
-        "onnxlet_publishing.publish",
-        "boto3",
-        "obstore.auth.boto3",
-        "tests.crashes.commands",
-    ]
-)
+forked.preload("tests.crashes.commands")
 
 NAMES = ("a", "b")
 
@@ -74,8 +62,8 @@ def write_models(folder: Path) -> None:
 
 def start(folder: Path, environment: Mapping[str, str], done: Done) -> tuple[Any, Connection]:
     """Run the steps that are not done; gives the process, and the end of a pipe that gets the output of each."""
-    ours, theirs = forkserver.Pipe(duplex=False)
-    process = forkserver.Process(target=run, args=(folder, dict(environment), done.steps, done.staged, theirs))
+    ours, theirs = forked.context.Pipe(duplex=False)
+    process = forked.process(run, folder, dict(environment), done.steps, done.staged, theirs)
     process.start()
     theirs.close()
     return process, ours

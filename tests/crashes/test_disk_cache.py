@@ -16,9 +16,8 @@ from onnxlet.service import Service
 from onnxlet.settings import CacheSettings, Settings
 from onnxlet.storage import open_store
 from onnxlet_publishing.publish import publish
-from tests.crashes.commands import forkserver
 from tests.crashes.folder_watch import watching
-from tests.helpers import graphs
+from tests.helpers import forked, graphs
 
 WIDTH = 700
 """Of the model's square matrix: 2 MB, which take a millisecond to write."""
@@ -58,14 +57,14 @@ def is_killed_at(settings: Settings, change: int, delay_s: float) -> bool:
     folder.mkdir(mode=0o700, exist_ok=True)
     for path in folder.iterdir():
         path.unlink()
-    process = forkserver.Process(target=answer, args=(settings,))
+    process = forked.process(answer, settings)
     process.start()
     with watching(folder, change, process.kill, delay_s):
         process.join()
     assert process.exitcode in {0, -signal.SIGKILL}
     for path in folder.iterdir():
         assert len(path.name) != 64 or hashlib.sha256(path.read_bytes()).hexdigest() == path.name
-    after = forkserver.Process(target=answer, args=(settings,))
+    after = forked.process(answer, settings)
     after.start()
     after.join()
     assert after.exitcode == 0

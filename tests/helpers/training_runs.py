@@ -2,31 +2,47 @@
 
 import json
 import subprocess
-import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
+
+from tests.helpers.forked import Forked, preload, run
 
 EPOCHS = 8
 
 
-def start(folder: Path, arguments: list[str], environment: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
+preload(
+    "onnxlet_training.run",
+    "keras",
+    "sklearn.datasets",
+    "scipy.ndimage",
+    "tf2onnx",
+    "matplotlib.pyplot",
+    "jinja2",
+)
+
+
+def start(folder: Path, arguments: list[str]) -> Forked:
     """Start `onnxlet` in a folder."""
-    command = [sys.executable, "-m", "onnxlet_cli.main", *arguments]
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
+    return Forked(arguments, folder)
 
 
-def train(
-    folder: Path, recipe: str, out: str = "run", *options: str, environment: Mapping[str, str] | None = None
-) -> "subprocess.Popen[str]":
+def fast_arguments(recipe: str, out: str) -> list[str]:
+    """Return the arguments of a fast run of some epochs."""
+    return ["train", recipe, "--fast", "--epochs", str(EPOCHS), "--out", out]
+
+
+def train(folder: Path, recipe: str, out: str = "run") -> Forked:
     """Start a fast run of some epochs."""
-    arguments = ["train", recipe, "--fast", "--epochs", str(EPOCHS), "--out", out, *options]
-    return start(folder, arguments, environment)
+    return start(folder, fast_arguments(recipe, out))
 
 
-def wait_for_checkpoint(process: "subprocess.Popen[str]", folder: Path, epochs: int) -> None:
+def train_to_the_end(folder: Path, recipe: str, *options: str) -> None:
+    """Run `onnxlet train RECIPE --fast --out run` in a folder."""
+    done = run(["train", recipe, "--fast", "--out", "run", *options], folder)
+    assert done.returncode == 0, done.stderr
+
+
+def wait_for_checkpoint(process: "Forked | subprocess.Popen[str]", folder: Path, epochs: int) -> None:
     """Wait until so many epochs are saved, or the process has ended."""
     deadline = time.monotonic() + 120
     while process.poll() is None and epochs_done(folder) < epochs and time.monotonic() < deadline:

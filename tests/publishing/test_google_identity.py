@@ -19,6 +19,7 @@ from onnxlet_cli.local.serve import LocalSettings, serve
 from onnxlet_cli.registry import open_place, open_registry
 from onnxlet_publishing.errors import AccountError
 from onnxlet_publishing.google_identity import find_identity, require_identity, storage_of
+from tests.helpers import forked
 from tests.helpers.fake_gcs import FakeGcs
 from tests.helpers.google_tokens import ACCOUNT, FEDERATED, KEY, MACHINE, USER, Google, impersonated, serving_google
 
@@ -117,12 +118,8 @@ def test_the_command_has_it_too(google: Google, tmp_path: Path) -> None:
     fake.token = impersonated(FEDERATED)
     variables = {FILE: a_file(tmp_path, google.external(is_impersonating=True)), "PATH": ""}
     with fake.serving() as url:
-        done = subprocess.run(
-            [sys.executable, "-m", "onnxlet_cli.main", "models", "--registry", "gs://models/registry", "--json"],
-            env=variables | {"GOOGLE_BASE_URL": url, "PYTHONPATH": f"{Path.cwd()}:{Path.cwd() / 'functions'}"},
-            capture_output=True,
-            text=True,
-        )
+        arguments = ["models", "--registry", "gs://models/registry", "--json"]
+        done = forked.run(arguments, tmp_path, variables | {"GOOGLE_BASE_URL": url})
     assert (done.returncode, json.loads(done.stdout)) == (0, []), done.stderr
     assert set(fake.tokens) == {fake.token}
 

@@ -1,8 +1,6 @@
 """Smaller graphs of a classifier: what is made, what is kept, and what the functions answer with."""
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -82,19 +80,8 @@ def test_another_frameworks_classifier_of_logits_has_a_student_of_logits(tmp_pat
     np.testing.assert_allclose(students[0], students[1], atol=1e-3)
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("compress")
-    arguments = ["train", "digits", "--fast", "--compress", "--max-accuracy-drop", "0.9", "--out", "run"]
-    done = subprocess.run(
-        [sys.executable, "-m", "onnxlet_cli.main", *arguments], cwd=folder, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-def test_each_variant_is_measured_beside_the_original(root: Path) -> None:
-    record = json.loads((root / "run/run.json").read_text())
+def test_each_variant_is_measured_beside_the_original(digits_run: Path) -> None:
+    record = json.loads((digits_run / "run/run.json").read_text())
     variants: dict[str, Any] = {each["name"]: each for each in record["variants"]}
     assert list(variants) == ["fp32", "int8", "student", "pruned"]
     assert variants["int8"]["size_bytes"] * 3 < variants["fp32"]["size_bytes"]
@@ -104,20 +91,20 @@ def test_each_variant_is_measured_beside_the_original(root: Path) -> None:
     assert all(each["reason"] for each in variants.values())
 
 
-def test_most_weights_of_the_pruned_graph_are_zero(root: Path) -> None:
+def test_most_weights_of_the_pruned_graph_are_zero(digits_run: Path) -> None:
     weights = [
         onnx.numpy_helper.to_array(tensor)
-        for tensor in onnx.load(root / "run/model-pruned.onnx").graph.initializer
+        for tensor in onnx.load(digits_run / "run/model-pruned.onnx").graph.initializer
         if len(tensor.dims) > 1
     ]
     zeros = sum(int((each == 0).sum()) for each in weights) / sum(each.size for each in weights)
     assert 0.69 < zeros < 0.71
 
 
-def test_what_is_kept_is_published_and_answers(root: Path) -> None:
-    registry = Registry(open_store((root / ".onnxlet/registry").as_uri()))
+def test_what_is_kept_is_published_and_answers(digits_run: Path) -> None:
+    registry = Registry(open_store((digits_run / ".onnxlet/registry").as_uri()))
     manifest = registry.resolve("digits")
-    record = json.loads((root / "run/run.json").read_text())
+    record = json.loads((digits_run / "run/run.json").read_text())
     kept = [each["name"] for each in record["variants"] if each["is_kept"]]
     assert [each.variant for each in manifest.artifacts if (each.role, each.format) == ("model", ONNX)] == kept
     assert "pruned" in kept

@@ -1,8 +1,6 @@
 """The whole training job, as the command runs it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,37 +15,28 @@ from onnxlet.web.app import App
 from onnxlet_training.recipes import digits
 from onnxlet_training.source import Source
 from onnxlet_training.tasks.classification import to_png
+from tests.helpers import forked
 
 pytestmark = pytest.mark.training
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run `onnxlet train digits --fast` in a folder."""
-    folder = tmp_path_factory.mktemp("training")
-    command = [sys.executable, "-m", "onnxlet_cli.main", "train", "digits", "--fast", "--out", "run", "--seed", "1"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return folder
+@pytest.fixture
+def registry_url(digits_run: Path) -> str:
+    return (digits_run / ".onnxlet/registry").as_uri()
 
 
-@pytest.fixture(scope="module")
-def registry_url(root: Path) -> str:
-    return (root / ".onnxlet/registry").as_uri()
-
-
-def test_the_run_folder_holds_what_is_needed_to_judge_and_repeat_it(root: Path) -> None:
-    record = json.loads((root / "run/run.json").read_text())
+def test_the_run_folder_holds_what_is_needed_to_judge_and_repeat_it(digits_run: Path) -> None:
+    record = json.loads((digits_run / "run/run.json").read_text())
     assert record["options"] == {"data": None, "epochs": None, "seed": 1, "fast": True}
     assert len(record["train"]["history"]["val_loss"]) == 3
     assert record["evaluation"]["accuracy"] > 0.8
     assert sum(map(sum, record["evaluation"]["confusion"])) == 90
-    assert (root / "run/examples/0.png").read_bytes().startswith(b"\x89PNG")
-    assert "Confusion" in (root / "run/report.html").read_text()
+    assert (digits_run / "run/examples/0.png").read_bytes().startswith(b"\x89PNG")
+    assert "Confusion" in (digits_run / "run/report.html").read_text()
 
 
-def test_the_manifest_says_how_good_it_is_and_where_it_came_from(root: Path, registry_url: str) -> None:
-    record = json.loads((root / "run/run.json").read_text())
+def test_the_manifest_says_how_good_it_is_and_where_it_came_from(digits_run: Path, registry_url: str) -> None:
+    record = json.loads((digits_run / "run/run.json").read_text())
     manifest = Registry(open_store(registry_url)).resolve("digits")
     assert manifest.metrics["accuracy"] == record["evaluation"]["accuracy"]
     assert manifest.metrics["export_max_difference"] < 1e-5
@@ -57,9 +46,9 @@ def test_the_manifest_says_how_good_it_is_and_where_it_came_from(root: Path, reg
     assert {"keras", "onnx", "onnxruntime", "python"} <= set(manifest.provenance.frameworks)
 
 
-def test_the_graph_has_named_tensors_and_a_free_batch_axis(root: Path) -> None:
-    graph = onnx.load(root / "run/model.onnx").graph
-    onnx.checker.check_model(root / "run/model.onnx", full_check=True)
+def test_the_graph_has_named_tensors_and_a_free_batch_axis(digits_run: Path) -> None:
+    graph = onnx.load(digits_run / "run/model.onnx").graph
+    onnx.checker.check_model(digits_run / "run/model.onnx", full_check=True)
     assert [value.name for value in (*graph.input, *graph.output)] == ["input", "output"]
     assert graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
 
@@ -93,8 +82,7 @@ def test_a_run_that_cannot_begin_is_refused_in_one_line(tmp_path: Path, argument
 
 
 def refused(folder: Path, arguments: list[str], words: str) -> None:
-    command = [sys.executable, "-m", "onnxlet_cli.main", "train", "--fast", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    done = forked.run(["train", "--fast", *arguments], folder, timeout=120)
     assert done.returncode == 1, done.stderr
     line = done.stderr.strip().splitlines()[-1]
     assert line.startswith("onnxlet: "), line

@@ -4,7 +4,6 @@ import json
 import random
 import shlex
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
+from tests.helpers.forked import Forked
 from tests.helpers.training_runs import EPOCHS, epochs_done, start, train, wait_for_checkpoint
 
 pytestmark = pytest.mark.training
@@ -85,8 +85,7 @@ def test_a_run_that_is_stopped_before_anything_is_saved_leaves_no_folder(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     process = start(tmp_path, ["train", "digits", "--fast"])
-    assert process.stderr is not None
-    assert process.stderr.readline().startswith("data")
+    assert process.wait_for_error_line().startswith("data")
     process.send_signal(number)
     _, text = process.communicate(timeout=120)
     assert process.returncode == (130 if number == signal.SIGINT else 1), text
@@ -95,7 +94,7 @@ def test_a_run_that_is_stopped_before_anything_is_saved_leaves_no_folder(
         assert not (tmp_path / "runs").exists()
 
 
-def wait_for_publication(process: "subprocess.Popen[str]", folder: Path) -> None:
+def wait_for_publication(process: Forked, folder: Path) -> None:
     deadline = time.monotonic() + 200
     while process.poll() is None and time.monotonic() < deadline:
         if list((folder / ".onnxlet/registry").glob("blobs/sha256/*")):

@@ -1,9 +1,6 @@
 """`onnxlet cost`, as a user runs it."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +10,7 @@ from onnxlet_cli.cost.prices import FILE
 from onnxlet_cli.cost.report import usd
 from onnxlet_cli.main import app
 from onnxlet_publishing.errors import UsageError
-
-PYTHON_PATH = str(Path(__file__).parents[3])
+from tests.helpers import forked
 
 
 def onnxlet(*arguments: str) -> str:
@@ -85,9 +81,7 @@ def test_what_cannot_be_worked_out_is_refused(arguments: list[str]) -> None:
 
 
 def test_an_error_is_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "onnxlet_cli.main", "cost"]
-    environment = {**os.environ, "PYTHONPATH": PYTHON_PATH}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    done = forked.run(["cost"], tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "onnxlet: expected one of --milliseconds N, --bench FILE.json and --logs FILE\n"
 

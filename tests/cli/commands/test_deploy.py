@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from onnxlet_cli.assets import work_folder
 from onnxlet_cli.commands import deploy
+from tests.helpers import forked
 from tests.helpers.cloud_tools import SAM, put_tool
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -36,10 +36,7 @@ def onnxlet(tmp_path: Path, tools: Path, s3_endpoint: str) -> Command:
 
     def run(*arguments: str, without: tuple[str, ...] = (), **others: str) -> "subprocess.CompletedProcess[str]":
         chosen = {name: value for name, value in {**environment, **others}.items() if name not in without}
-        started = [sys.executable, "-m", "onnxlet_cli.main", *arguments]
-        return subprocess.run(
-            started, cwd=tmp_path, env=chosen, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
-        )
+        return forked.run(list(arguments), tmp_path, chosen, timeout=120)
 
     return run
 

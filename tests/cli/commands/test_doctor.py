@@ -1,21 +1,16 @@
 """`onnxlet doctor`, as a user runs it."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 from onnxlet.contract import layout
 from tests.cli.doctor.test_package import NAME, SOUND, write
-
-PYTHON_PATH = str(Path(__file__).parents[3])
+from tests.helpers import forked
 
 
 def onnxlet(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "onnxlet_cli.main", "doctor", *arguments]
-    environment = {**os.environ, "PYTHONPATH": PYTHON_PATH}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    done = forked.run(["doctor", *arguments], folder)
     assert "Traceback" not in done.stderr
     return done
 

@@ -1,6 +1,5 @@
 import json
 import platform
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -13,6 +12,7 @@ from onnxlet_cli.package.build import Options, Package, build
 from onnxlet_cli.package.target import MACHINES, Target
 from onnxlet_publishing.errors import MachineError, UsageError
 from tests.cli.package.installed import copy_installed
+from tests.helpers import forked
 
 PYTHON = "{}.{}".format(*sys.version_info)
 ARCH = next(name for name, machine in MACHINES.items() if machine == platform.machine())
@@ -157,7 +157,6 @@ def test_when_it_fails_nothing_stays(tmp_path: Path) -> None:
 
 
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "onnxlet_cli.main", "package", "--cloud", "aws", "--arch", "riscv64"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = forked.run(["package", "--cloud", "aws", "--arch", "riscv64"], tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "onnxlet: --arch riscv64: expected arm64 or x86_64\n"

@@ -13,8 +13,9 @@ from onnxlet.errors import DeadlineError, QuotaExceededError, StoreError
 from onnxlet.limits import deadline
 from onnxlet.storage import Store, open_store
 from onnxlet.storage.connection import StorageSettings
+from tests.helpers import forked
 
-spawn = multiprocessing.get_context("spawn")  # obstore does not survive a fork
+forked.preload(__name__)
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC).timestamp()
 
@@ -138,11 +139,9 @@ def spend_in_process(root: str, storage: StorageSettings, quota: int, spent: "mu
 
 def test_threads_and_processes_together_get_exactly_the_quota(shared_root: str, storage: StorageSettings) -> None:
     quota, processes = 40, 2
-    spent: multiprocessing.Queue[int] = spawn.Queue()
+    spent: multiprocessing.Queue[int] = forked.context.Queue()
     open_store(shared_root, storage, create=True)
-    started = [
-        spawn.Process(target=spend_in_process, args=(shared_root, storage, quota, spent)) for _ in range(processes)
-    ]
+    started = [forked.process(spend_in_process, shared_root, storage, quota, spent) for _ in range(processes)]
     for process in started:
         process.start()
     found = [spent.get(timeout=60) for _ in started]

@@ -1,8 +1,8 @@
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
 from itertools import count
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -16,11 +16,12 @@ from onnxlet.record import replace
 from onnxlet.registry.registry import Registry, _backoff_s
 from onnxlet.storage import Revision, Store, open_store
 from onnxlet.storage.connection import StorageSettings
+from tests.helpers import forked
 from tests.helpers.graphs import digits_candidate
 from tests.helpers.manifests import MANIFEST
 from tests.helpers.ungated import publish
 
-spawn = multiprocessing.get_context("spawn")  # obstore does not survive a fork
+forked.preload(__name__)
 
 
 class WatchedStore:
@@ -67,9 +68,7 @@ def test_a_writer_waits_a_random_time_that_grows_to_half_a_second() -> None:
         assert 0.8 * longest_s < max(waits_s[attempt]) <= longest_s
 
 
-def publish_in_process(
-    root: str, storage: StorageSettings, seed: int, barrier: "multiprocessing.synchronize.Barrier"
-) -> None:
+def publish_in_process(root: str, storage: StorageSettings, seed: int, barrier: Barrier) -> None:
     candidate = digits_candidate(seed)
     registry = Registry(open_store(root, storage, create=True))
     barrier.wait()
@@ -77,9 +76,9 @@ def publish_in_process(
 
 
 def test_eight_publishers_at_once_make_eight_versions(shared_root: str, storage: StorageSettings) -> None:
-    barrier = spawn.Barrier(8)
+    barrier = forked.context.Barrier(8)
     arguments = [(shared_root, storage, seed, barrier) for seed in range(8)]
-    processes = [spawn.Process(target=publish_in_process, args=each) for each in arguments]
+    processes = [forked.process(publish_in_process, *each) for each in arguments]
     for process in processes:
         process.start()
     for process in processes:
@@ -164,7 +163,7 @@ def test_a_publisher_killed_between_two_writes_changes_nothing(
 ) -> None:
     registry = Registry(open_store(shared_root, storage, create=True))
     before = publish(registry, digits_candidate(seed=0))
-    process = spawn.Process(target=publish_and_die, args=(shared_root, storage, write))
+    process = forked.process(publish_and_die, shared_root, storage, write)
     process.start()
     process.join()
     was_killed = write <= WRITES

@@ -1,4 +1,3 @@
-import multiprocessing
 import threading
 import time
 import uuid
@@ -19,8 +18,11 @@ from onnxlet.storage.connection import StorageSettings
 from onnxlet_cli.local.http import serving
 from tests.conftest import BUCKET
 from tests.crashes.front import Front
+from tests.helpers import forked
 from tests.helpers.fake_gcs import FakeGcs
 from tests.helpers.shaky_s3 import ShakyS3, shaky_store
+
+forked.preload(__name__)
 
 
 @pytest.fixture
@@ -97,8 +99,7 @@ def count_up(root: str, times: int) -> None:
 def test_processes_on_one_folder_lose_no_update(tmp_path: Path) -> None:
     root = tmp_path.as_uri()
     open_store(root).put_if_absent("counter", b"0")
-    context = multiprocessing.get_context("spawn")  # obstore does not survive a fork
-    processes = [context.Process(target=count_up, args=(root, 10)) for _ in range(8)]
+    processes = [forked.process(count_up, root, 10) for _ in range(8)]
     for process in processes:
         process.start()
     for process in processes:

@@ -1,7 +1,5 @@
 import json
-import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from onnxlet_publishing.errors import AccountError, UsageError
 from onnxlet_training.errors import JobError
 from onnxlet_training.jobs import sagemaker
 from onnxlet_training.jobs.job import Job
-from tests.helpers import aws_model
+from tests.helpers import aws_model, forked
 
 JOB = Job(
     recipe="cnn",
@@ -228,15 +226,7 @@ def test_each_state_is_told_once_and_why_it_ended(
 
 def onnxlet(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     """`onnxlet train digits` with these options."""
-    places = os.pathsep.join(path for path in sys.path if path)
-    return subprocess.run(
-        [sys.executable, "-m", "onnxlet_cli.main", "train", "digits", *options],
-        env={**os.environ, "PYTHONPATH": places},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return forked.run(["train", "digits", *options], folder, timeout=120)
 
 
 def test_the_command_submits_follows_and_tells_the_end(api: Any, tmp_path: Path) -> None:

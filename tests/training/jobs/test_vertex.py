@@ -1,7 +1,5 @@
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from onnxlet_publishing.errors import AccountError, UsageError
 from onnxlet_training.errors import JobError
 from onnxlet_training.jobs.job import Job
 from onnxlet_training.jobs.vertex import FAILED, MACHINES, MAX_MISSED, SUCCEEDED, Vertex, access_token, to_request
+from tests.helpers import forked
 
 JOB = Job(
     recipe="cnn",
@@ -234,15 +233,8 @@ def test_what_is_missing_is_named(api: tuple[type[Api], Vertex]) -> None:
 
 def test_the_region_of_aws_is_not_googles(tmp_path: Path) -> None:
     options = ["--project", "mine", "--image", JOB.image, "--output", JOB.output, "--registry", "gs://models/registry"]
-    places = os.pathsep.join(path for path in sys.path if path)
-    done = subprocess.run(
-        [sys.executable, "-m", "onnxlet_cli.main", "train", "digits", "--on", "vertex", *options],
-        env={**os.environ, "PYTHONPATH": places, "AWS_REGION": "eu-central-1"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    environment = {**os.environ, "AWS_REGION": "eu-central-1"}
+    done = forked.run(["train", "digits", "--on", "vertex", *options], tmp_path, environment)
     assert done.returncode == 1
     assert "--project and --region: expected both for Vertex AI" in done.stderr
 

@@ -15,13 +15,18 @@ import pytest
 
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
+from tests.helpers import forked
 from tests.helpers import training_sets as sets
 
 EPOCHS = 4
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "onnxlet_cli.main", "train", *arguments, "--fast", "--force"]
+def arguments(*more: str) -> list[str]:
+    return ["train", *more, "--fast", "--force"]
+
+
+def command(*more: str) -> list[str]:
+    return [sys.executable, "-m", "onnxlet_cli.main", *arguments(*more)]
 
 
 @pytest.mark.training
@@ -37,7 +42,7 @@ def command(*arguments: str) -> list[str]:
 )
 def test_processes_that_would_each_publish_are_refused(tmp_path: Path, variables: dict[str, str], words: str) -> None:
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", **variables}
-    done = subprocess.run(command("digits"), cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    done = forked.run(arguments("digits"), tmp_path, environment, timeout=120)
     assert done.returncode == 1
     assert words in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr

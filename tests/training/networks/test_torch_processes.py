@@ -12,7 +12,7 @@ import pytest
 
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
-from tests.helpers.training_runs import EPOCHS, train, wait_for_checkpoint
+from tests.helpers.training_runs import EPOCHS, fast_arguments, train, wait_for_checkpoint
 
 pytestmark = pytest.mark.training
 
@@ -24,8 +24,16 @@ def start_two(folder: Path, *options: str) -> "list[subprocess.Popen[str]]":
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     job = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "onnxlet_cli.main", *fast_arguments("cnn", "run"), "--force", *options]
     return [
-        train(folder, "cnn", "run", "--force", *options, environment={**os.environ, **job, "RANK": str(rank)})
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, **job, "RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
         for rank in (0, 1)
     ]
 
