@@ -74,7 +74,8 @@ def pass_gate(candidate: Candidate) -> GateResult:
     if isinstance(candidate.task, TextTask) and not probed.crashes:
         check_vocabulary(candidate.task.tokenization, model, candidate.model, candidate.source)
     candidate, inputs = with_example(replace(candidate, crashes=probed.crashes), model)
-    candidate = _with_golden(candidate, model, probed.inputs if candidate.task is None else inputs)
+    sample = inputs if candidate.task is not None or probed.inputs is None else probed.inputs
+    candidate = _with_golden(candidate, model, sample)
     finished = with_optimized(candidate)
     return GateResult(finished, check(finished), finding)
 

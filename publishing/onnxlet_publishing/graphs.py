@@ -64,7 +64,7 @@ def postprocess_graph(classification: Classification, scores: TensorSpec | None 
     output, k = POSTPROCESS_INPUTS
     indices, probabilities = POSTPROCESS_OUTPUTS
     classes = len(classification.labels)
-    is_single = scores is not None and is_single_score(scores)
+    is_single = classes == 2 and scores is not None and is_single_score(scores)
     shape: Shape = ["batch", 1 if is_single else classes]
     if scores is not None and scores.shape is not None:
         shape = shape[: len(scores.shape)]

@@ -3,25 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
-from pathlib import Path
-from typing import TypeVar
 
 from onnxlet.contract.declarations import parse_preprocess
-from onnxlet.contract.document import Document
 from onnxlet.contract.generation import parse_generation
 from onnxlet.contract.tasks import FAMILIES
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.importers.classification import with_classification
-from onnxlet_publishing.importers.settings import Findings, Overrides, Settings
-from onnxlet_publishing.importers.source import Source, read_bytes
+from onnxlet_publishing.importers.settings import Findings, Overrides, Settings, parsed
+from onnxlet_publishing.importers.source import Source
 from onnxlet_publishing.onnx_file import OnnxFile
 from onnxlet_publishing.provenance import git_revision
 
 IMAGE_CLASSIFICATION = "image-classification"
 """The task that a manifest does not store, because its preprocessing and its labels mean it."""
 
-Declaration = TypeVar("Declaration")
 Build = Callable[[Candidate, str, Settings], Candidate]
 
 
@@ -80,13 +76,3 @@ def _require_complete(candidate: Candidate, task: str | None) -> None:
     if task is not None and None in {candidate.classification, candidate.preprocess}:
         missing = "--labels" if candidate.classification is None else "--preprocess"
         raise UsageError(f"{missing}: the task {task} needs a file, got no such option")
-
-
-def parsed(value: Path | Declaration | None, parse: Callable[[Document], Declaration]) -> Declaration | None:
-    """Return a declaration: an importer's own, or the one in the user's file.
-
-    Raises:
-        UsageError: The file cannot be read.
-        ManifestError: The content of the file breaks the contract.
-    """
-    return parse(Document.parse(read_bytes(value), str(value))) if isinstance(value, Path) else value

@@ -1,11 +1,15 @@
 """Settings: what an importer finds out about a model, and what the user says instead with options."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from onnxlet.contract.document import Document
 from onnxlet_publishing.errors import UsageError
+from onnxlet_publishing.importers.source import read_bytes
+
+Declaration = TypeVar("Declaration")
 
 SHOWN_LABELS = 4
 SHOWN_CHARACTERS = 100
@@ -129,3 +133,13 @@ def _words(name: str) -> str:
 
 def _text(found: Found) -> str:
     return str(found.value) if found.text is None else found.text
+
+
+def parsed(value: Path | Declaration | None, parse: Callable[[Document], Declaration]) -> Declaration | None:
+    """Return a declaration: an importer's own, or the one in the user's file.
+
+    Raises:
+        UsageError: The file cannot be read.
+        ManifestError: The content of the file breaks the contract.
+    """
+    return parse(Document.parse(read_bytes(value), str(value))) if isinstance(value, Path) else value

@@ -1,7 +1,7 @@
 """The importer of models in Hugging Face's form: folders of transformers, Optimum and sentence-transformers."""
 
-from onnxlet_publishing.importers.hugging_face import tasks, texts
-from onnxlet_publishing.importers.hugging_face.folder import Folder, kind_of_inputs
+from onnxlet_publishing.importers.hugging_face import pictures, tasks, texts
+from onnxlet_publishing.importers.hugging_face.folder import Folder, find_labels, kind_of_inputs
 from onnxlet_publishing.importers.settings import Findings, Found
 from onnxlet_publishing.importers.source import Source
 from onnxlet_publishing.onnx_file import OnnxFile
@@ -16,8 +16,10 @@ def recognise(source: Source, model: OnnxFile) -> Findings | None:
     if source.folder is None:
         return None
     folder = Folder(source.folder)
-    task = tasks.find_task(folder, model)
-    settings: dict[str, Found] = {} if task is None else {"task": task}
-    if kind_of_inputs(model) == "text":
+    kind, task = kind_of_inputs(model), tasks.find_task(folder, model)
+    settings: dict[str, Found] = {} if task is None else {"task": task, **find_labels(folder)}
+    if kind == "text":
         settings |= texts.find_settings(folder, model)
+    elif kind == "picture":
+        settings |= pictures.find_settings(folder, model, None if task is None else task.value)
     return Findings(folder.describe(), settings, texts.advise(folder))

@@ -7,6 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from onnxlet_publishing.errors import UsageError
+from onnxlet_publishing.importers.labels import ID2LABEL, labels_of
+from onnxlet_publishing.importers.settings import Found, found_labels
 from onnxlet_publishing.onnx_file import OnnxFile
 
 CONFIG = "config.json"
@@ -157,6 +159,20 @@ def choose_file(paths: Iterable[str], requested: str | None, where: str) -> str:
             f"{where}: expected {MODEL} or one .onnx file, got {', '.join(graphs)}: choose one with --file"
         )
     return (usual or graphs)[0]
+
+
+def find_labels(folder: Folder) -> dict[str, Found]:
+    """Return the names of the classes as a setting, if the configuration has them.
+
+    Raises:
+        UsageError: The names are not those of all classes.
+    """
+    if not isinstance(folder.config.get(ID2LABEL), dict):
+        return {}
+    try:
+        return {"labels": found_labels(tuple(labels_of(folder.config)), f"{CONFIG}, {ID2LABEL}")}
+    except ValueError as error:
+        raise UsageError(f"{folder.path / CONFIG}: {ID2LABEL}: {error}") from error
 
 
 def _depth(path: str) -> int:

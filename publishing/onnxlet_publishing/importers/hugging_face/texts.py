@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.importers.hugging_face.folder import (
     CONFIG,
     LENGTH_CONFIG,
@@ -15,8 +14,7 @@ from onnxlet_publishing.importers.hugging_face.folder import (
     Folder,
 )
 from onnxlet_publishing.importers.hugging_face.tasks import ACTIVATION, is_cross_encoder
-from onnxlet_publishing.importers.labels import labels_of
-from onnxlet_publishing.importers.settings import Found, found_labels
+from onnxlet_publishing.importers.settings import Found
 from onnxlet_publishing.onnx_file import OnnxFile
 
 VOCABULARIES = ("vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model")
@@ -42,6 +40,9 @@ MODES = {
 }
 """The poolings of sentence-transformers that are served: the flags of older versions, and the names of newer ones."""
 
+PROBLEMS = {"multi_label_classification": "sigmoid", "regression": "none"}
+"""The activation of each `problem_type`, except for `single_label_classification`, which running the model confirms."""
+
 
 def find_settings(folder: Folder, model: OnnxFile) -> dict[str, Found]:
     """Return the settings of a model of texts.
@@ -49,7 +50,7 @@ def find_settings(folder: Folder, model: OnnxFile) -> dict[str, Found]:
     Raises:
         UsageError: A file of the folder is not what Hugging Face's libraries write.
     """
-    settings = {**_token_settings(folder), **_head(folder)}
+    settings = {**_token_settings(folder), **_activation(folder)}
     tokenizer = folder.in_transformer(TOKENIZER)
     if folder.has(tokenizer):
         settings["tokenizer"] = Found(folder.path / tokenizer, "in the folder", tokenizer)
@@ -112,34 +113,28 @@ def _token(value: object) -> object:
     return value.get("content") if isinstance(value, dict) else value
 
 
-def _head(folder: Folder) -> dict[str, Found]:
-    """Return the labels and the activation of a head."""
+def _activation(folder: Folder) -> dict[str, Found]:
+    """Return the activation of a classifier; nothing if running the model decides."""
     config = folder.config
-    if not isinstance(config.get("id2label"), dict):
-        return {}
-    try:
-        labels = tuple(labels_of(config))
-    except ValueError as error:
-        raise UsageError(f"{folder.path / CONFIG}: id2label: {error}") from error
-    settings = {"labels": found_labels(labels, f"{CONFIG}, id2label")}
-    activation = _activation(folder, labels)
-    return settings if activation is None else settings | {"activation": activation}
-
-
-def _activation(folder: Folder, labels: tuple[str, ...]) -> Found | None:
-    """Return the activation of a classifier; None if running the model decides."""
-    config = folder.config
-    declared = folder.read(SENTENCE_CONFIG).get("activation_fn") or config.get(ACTIVATION)
-    declared = declared or (config.get("sentence_transformers") or {}).get("activation_fn")
-    if is_cross_encoder(folder) and declared is not None:
-        name = str(declared).rpartition(".")[2]
-        return Found("none" if name == "Identity" else name.lower(), f"activation {name}")
+    if is_cross_encoder(folder):
+        return {"activation": _activation_of_pairs(folder)}
     problem = config.get("problem_type")
-    if problem == "multi_label_classification":
-        return Found("sigmoid", f"{CONFIG}, {problem}")
-    if problem == "regression":
-        return Found("none", f"{CONFIG}, {problem}")
-    return Found("sigmoid", f"{CONFIG}, one label") if len(labels) == 1 else None
+    if problem in PROBLEMS:
+        return {"activation": Found(PROBLEMS[problem], f"{CONFIG}, {problem}")}
+    if len(config.get("id2label") or ()) == 1:
+        return {"activation": Found("sigmoid", f"{CONFIG}, one label")}
+    return {}
+
+
+def _activation_of_pairs(folder: Folder) -> Found:
+    """Return the activation of a cross-encoder, which is a class of PyTorch; a sigmoid unless one is declared."""
+    name, declared = SENTENCE_CONFIG, folder.read(SENTENCE_CONFIG).get("activation_fn")
+    if declared is None:
+        name = CONFIG
+        own = folder.config.get("sentence_transformers") or {}
+        declared = own.get("activation_fn") or folder.config.get(ACTIVATION) or "Sigmoid"
+    kind = str(declared).rpartition(".")[2]
+    return Found("none" if kind == "Identity" else kind.lower(), f"{name}, {kind}")
 
 
 def _vectors(folder: Folder) -> dict[str, Found]:
