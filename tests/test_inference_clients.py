@@ -31,8 +31,8 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     folder: Path = tmp_path_factory.mktemp("clients")
     registry = (folder / "registry").as_uri()
     publish_all(Registry(open_store(registry, create=True)), task_models.candidates())
-    with serve(request.param, LocalSettings(registry, "digits", 0), log=folder / "log") as server:
-        yield server.url
+    with serve(request.param, LocalSettings(registry, "digits", 0), log=folder / "log") as address:
+        yield address
 
 
 @pytest.fixture

@@ -2,16 +2,20 @@
 
 import json
 import struct
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from io import BytesIO
 from math import pi, sin
 from typing import Any
 
+import orjson
 from PIL import Image, ImageDraw
 
+from onnxlet.contract import json_tensors
 from onnxlet.contract.example import Example
 from onnxlet.contract.manifest import Manifest
+from onnxlet.contract.tasks.tables import TableTask
 from onnxlet.contract.tensors import Tensor
 from onnxlet.errors import OnnxletError
 from onnxlet.models.model import Model
@@ -37,13 +41,20 @@ LABELS = {"candidate_labels": ["weather", "sports", "politics"]}
 TONE_HERTZ, RATE = 440, 16_000
 
 
-def with_example(candidate: Candidate, model: Model) -> tuple[Candidate, Mapping[str, Tensor] | None]:
+def with_example(
+    candidate: Candidate, model: Model, probed: Mapping[str, Tensor] | None
+) -> tuple[Candidate, Mapping[str, Tensor] | None]:
     """Return the candidate with an example that the model answers, and the model's inputs for it.
+
+    Args:
+        candidate: The candidate, perhaps with the user's own example.
+        model: The loaded model.
+        probed: Sample inputs that the model runs on; None if it runs on no sample inputs.
 
     Raises:
         ModelError: The model does not answer the user's example, or the one that fits its task.
     """
-    example = candidate.example or default_example(model.manifest)
+    example = candidate.example or default_example(model.manifest, probed)
     if example is None or candidate.crashes:
         return candidate, None
     try:
@@ -54,8 +65,8 @@ def with_example(candidate: Candidate, model: Model) -> tuple[Candidate, Mapping
     return replace(candidate, example=example), first.batch.inputs
 
 
-def default_example(manifest: Manifest) -> Example | None:
-    """Return a payload that fits what a version takes; None for a version of tensors."""
+def default_example(manifest: Manifest, probed: Mapping[str, Tensor] | None) -> Example | None:
+    """Return a payload that fits what a version takes; None for a version of tensors, or a table without rows."""
     takes, task = manifest.takes(), manifest.task_name()
     if takes == "picture":
         return Example("image/png", _picture())
@@ -63,7 +74,20 @@ def default_example(manifest: Manifest) -> Example | None:
         return Example("audio/wav", _tone())
     if takes == "text":
         return _text(task or "", getattr(manifest.task, "mask_token", ""))
+    if isinstance(manifest.task, TableTask) and probed is not None:
+        return Example("application/json", orjson.dumps(_row(manifest.task, probed)))
     return None
+
+
+def _row(task: TableTask, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the first row of sample inputs by column; JSON has null for NaN."""
+    values = {name: json_tensors.to_values(tensor) for name, tensor in inputs.items()}
+    places = Counter[str]()
+    row = {}
+    for column in task.columns:
+        row[column.name] = values[column.input][places[column.input]]
+        places[column.input] += 1
+    return row
 
 
 def _text(task: str, mask: str) -> Example:

@@ -73,9 +73,9 @@ def pass_gate(candidate: Candidate) -> GateResult:
         logger.warning("%s: %s%s ends the process: %s", candidate.source, crash.operator, node, crash.found)
     if isinstance(candidate.task, TextTask) and not probed.crashes:
         check_vocabulary(candidate.task.tokenization, model, candidate.model, candidate.source)
-    candidate, inputs = with_example(replace(candidate, crashes=probed.crashes), model)
-    sample = inputs if candidate.task is not None or probed.inputs is None else probed.inputs
-    candidate = _with_golden(candidate, model, sample)
+    candidate, inputs = with_example(replace(candidate, crashes=probed.crashes), model, probed.inputs)
+    samples = (probed.inputs, inputs) if candidate.task is None else (inputs, probed.inputs)
+    candidate = _with_golden(candidate, model, samples[0] or samples[1])
     finished = with_optimized(candidate)
     return GateResult(finished, check(finished), finding)
 
