@@ -69,7 +69,7 @@ class Candidate:
             scores = scores_of(self.model, self.classification)
             graphs.append(GraphForm("postprocess", MAIN_VARIANT, postprocess_graph(self.classification, scores)))
         if self.task is not None:
-            graphs += task_graphs(self.task, self.model)
+            graphs += task_graphs(self.task, self.model, self.preprocess)
         if isinstance(self.generation, ImageGeneration):
             graphs.append(GraphForm("postprocess", MAIN_VARIANT, pixels_graph(self.generation)))
         return graphs + [GraphForm("model", name, data) for name, data in self.variants.items()]

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from onnxlet.tasks.task import Parts, Task
 
 MODULES: dict[str, str] = {
+    "object-detection": "object_detection:ObjectDetectionTask",
+    "image-segmentation": "image_segmentation:ImageSegmentationTask",
+    "image-feature-extraction": "image_feature_extraction:ImageFeatureExtractionTask",
     "text-classification": "text_classification:TextClassificationTask",
     "token-classification": "token_classification:TokenClassificationTask",
     "feature-extraction": "feature_extraction:FeatureExtractionTask",

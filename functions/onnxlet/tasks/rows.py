@@ -94,7 +94,7 @@ Rows = Images | Sound | Items | Batch
 class Prediction:
     """The answer of a model to one batch."""
 
-    __slots__ = ("answers", "batch", "labels", "outputs")
+    __slots__ = ("answers", "batch", "labels", "outputs", "picture")
 
     def __init__(self, batch: Batch, outputs: Outputs) -> None:
         self.batch = batch
@@ -103,6 +103,8 @@ class Prediction:
         """The most probable labels of each row; None if the model has no labels."""
         self.answers: list[Any] | None = None
         """The task's JSON document for each of the client's rows; None if labels or the outputs are the answer."""
+        self.picture: bytes | None = None
+        """The answer to a single row as a PNG file; None if the answer is not a picture."""
 
     @property
     def truncated(self) -> int:

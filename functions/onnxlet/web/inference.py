@@ -70,7 +70,7 @@ def predict_v1(exchange: Exchange, model: str | None = None, version: str | None
 
 
 def predict(exchange: Exchange, model: str | None = None, version: str | None = None) -> Response:
-    """Run a model on a payload: one image or several, an array, text, or JSON."""
+    """Run a model on a payload: one image or several, an array, text, or JSON; masks of one image also as one PNG."""
     from onnxlet.protocols import payloads
     from onnxlet.protocols.reader import Reader
 
@@ -81,6 +81,8 @@ def predict(exchange: Exchange, model: str | None = None, version: str | None = 
         reader = Reader(loaded.manifest, exchange.service.allowed_objects.read)
         rows = payloads.decode(reader, request.headers.get("content-type", ""), request.body)
     predictions = _run(exchange, loaded, rows, parameters)
+    if PNG in request.headers.get("accept", "") and len(predictions) == 1 and predictions[0].picture is not None:
+        return Response(200, predictions[0].picture, PNG)
     with exchange.step("encode"):
         return to_json({**loaded.identity(), "predictions": payloads.encode(predictions)})
 

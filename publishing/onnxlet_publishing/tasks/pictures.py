@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from onnx import TensorProto
 
 from onnxlet.contract.declarations import ImagePreprocess
-from onnxlet.contract.tasks.declaration import OUTPUT, VECTORS
+from onnxlet.contract.tasks.declaration import OUTPUT, VECTORS, Declaration
 from onnxlet.contract.tasks.pictures import ImageFeatures, ImageSegmentation, ObjectDetection, PictureTask
 from onnxlet.contract.tensors import TensorSpec
 from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.graph_builder import GraphBuilder, Shape
+from onnxlet_publishing.onnx_file import OnnxFile
+from onnxlet_publishing.optimize import GraphForm
 from onnxlet_publishing.tasks.boxes import detection_graph
 from onnxlet_publishing.tasks.masks import segmentation_graph
 
@@ -26,6 +28,18 @@ RANKS = {
     "mask": (4,),
 }
 """The number of dimensions of each output, by the head; a detector has only the first one of a segmenter's."""
+
+
+def build(task: Declaration, model: OnnxFile, preprocess: ImagePreprocess | None) -> list[GraphForm]:
+    """Return the postprocess graph of a task.
+
+    Raises:
+        ModelError: The outputs are not those of the task, or nothing says how a picture becomes the model's input.
+    """
+    assert isinstance(task, PictureTask), "the caller has chosen the family"
+    if preprocess is None:
+        raise ModelError(f"{task.name}: expected the preprocessing of pictures (--preprocess FILE), got none")
+    return [GraphForm("postprocess", "fp32", postprocess_graph(task, preprocess, model.outputs))]
 
 
 def postprocess_graph(task: PictureTask, preprocess: ImagePreprocess, outputs: Sequence[TensorSpec]) -> bytes:

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from onnxlet.contract.declarations import PREPROCESS_OUTPUT
+from onnxlet.contract.declarations import PREPROCESS_OUTPUT, ImagePreprocess
 from onnxlet.contract.tasks.declaration import RATE, SAMPLES, Declaration
 from onnxlet.contract.tasks.sounds import AudioClassification, SoundTask
 from onnxlet_publishing.graph_builder import IR_VERSION, OPSET
@@ -18,7 +18,7 @@ SMALLEST_VARIANCE = 1e-7
 """Added to the variance of the samples, as in transformers, so that silence stays silence."""
 
 
-def build(task: Declaration, _model: OnnxFile) -> list[GraphForm]:
+def build(task: Declaration, _model: OnnxFile, _preprocess: ImagePreprocess | None = None) -> list[GraphForm]:
     """Return the graph before the model that a task of sounds needs."""
     assert isinstance(task, SoundTask), "the module is that of the family of sounds"
     return [GraphForm("preprocess", VARIANT, preprocess_graph(task))]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from onnx import TensorProto
 
-from onnxlet.contract.declarations import POSTPROCESS_OUTPUTS
+from onnxlet.contract.declarations import POSTPROCESS_OUTPUTS, ImagePreprocess
 from onnxlet.contract.tasks.declaration import MASK, OUTPUT, VECTORS, Declaration
 from onnxlet.contract.tasks.texts import (
     COUNT,
@@ -32,7 +32,7 @@ FLOATS = ("FP32", "FP16", "FP64")
 OUTPUT0 = OUTPUT.format(0)
 
 
-def build(task: Declaration, model: OnnxFile) -> list[GraphForm]:
+def build(task: Declaration, model: OnnxFile, _preprocess: ImagePreprocess | None = None) -> list[GraphForm]:
     """Return the graph after the model that a task declares, if it needs one.
 
     Raises:

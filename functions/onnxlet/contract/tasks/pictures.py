@@ -35,7 +35,7 @@ ACTIVATIONS = ("none", "sigmoid")
 POOLINGS = ("none", "cls", "mean")
 """The ways in which the vectors of patches become one: `none` for a single vector, `cls` for the first, or `mean`."""
 
-MAX_MASK_BYTES = 256 * 1024 * 1024
+MAX_MASK_BYTES = 128 * 1024 * 1024
 """The bytes of all masks of one picture, a byte for each pixel: as many are made as fit, at least one."""
 
 MAX_ANSWERS = 1000
