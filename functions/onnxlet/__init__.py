@@ -18,7 +18,7 @@ The layers, lowest first. A module imports from its own line and from the lines 
     models      loaded versions: the cache, live updates and batches
     observe     what an operator sees: log, metrics, statistics and captured samples
     protocols   the documents of each protocol: payloads, V1, V2, Triton and generation
-    explain     which pixels and which numbers decided an answer
+    explain     which pixels, values or words decided an answer
     service     one function's parts, each made when it is first needed
     web         an HTTP request to its response: routes, endpoints and the page
     events      objects and messages in, result objects out

@@ -9,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, helper
 from PIL import Image
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from onnxlet.contract.declarations import Classification, ImagePreprocess
+from onnxlet.contract.example import Example
+from onnxlet.contract.tasks.texts import TextClassification, Tokenization
 from onnxlet.http import Request, Response
 from onnxlet.web.app import App
 from onnxlet_publishing.candidate import Candidate
@@ -79,6 +82,42 @@ def strings() -> Candidate:
         {"half": np.full((1, 1), 0.5, np.float32), "shape": np.array([1, 2], np.int64)},
     )
     return with_labels(graphs.candidate("strings", proto))
+
+
+def moods() -> Candidate:
+    """Texts by words: `there` is as probable as the numbers of a text's words add up to; `bad` takes what `good` adds.
+
+    The tokenizer adds no special tokens, so that an empty text has no token.
+    """
+    vocabulary = {"[UNK]": 0, "good": 1, "bad": 2, "very": 3, "雨": 4}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), pre_tokenizers.Split("雨", "isolated")]
+    )
+    proto = graphs.model(
+        [
+            helper.make_node("Gather", ["values", "input_ids"], ["each"]),
+            helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["each", "mask"], ["kept"]),
+            helper.make_node("ReduceSum", ["kept", "axes"], ["second"], keepdims=1),
+            helper.make_node("Sub", ["one", "second"], ["first"]),
+            helper.make_node("Concat", ["first", "second"], ["output"], axis=1),
+        ],
+        [(name, TensorProto.INT64, ["batch", "tokens"]) for name in ("input_ids", "attention_mask")],
+        [("output", TensorProto.FLOAT, ["batch", 2])],
+        {
+            "values": np.array([0, 0.5, -0.25, 0.125, 0.0625], np.float32),
+            "one": np.ones((1, 1), np.float32),
+            "axes": np.array([1], np.int64),
+        },
+    )
+    tokenization = Tokenization({name: name for name in ("input_ids", "attention_mask")}, 16)
+    return replace(
+        with_labels(graphs.candidate("moods", proto)),
+        task=TextClassification("text-classification", tokenization),
+        tokenizer=tokenizer.to_str().encode(),
+        example=Example("text/plain", b"good"),
+    )
 
 
 def with_labels(candidate: Candidate) -> Candidate:

@@ -13,13 +13,13 @@ from onnxlet_cli.commands.predict import post_file
 from onnxlet_cli.options import JsonOption, RegistryOption
 from onnxlet_cli.registry import open_registry
 
-SHOWN_NUMBERS = 20
-"""The most numbers of a row that are printed: those that contribute most."""
+SHOWN = 20
+"""The most numbers, columns or words that are printed: those that contribute most."""
 
 
 def explain(
     name: Annotated[str, typer.Argument(help="Name of the model: NAME or NAME@ALIAS.")],
-    file: Annotated[Path, typer.Argument(help="An image, or one row as JSON or .npy.")],
+    file: Annotated[Path, typer.Argument(help="An image, one row as JSON or .npy, or a text.")],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="File for the overlay (default: FILE.explained.png here).")
     ] = None,
@@ -31,7 +31,7 @@ def explain(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show which regions of an image, or which numbers of a row, decided a classifier's answer."""
+    """Show which regions of an image, columns of a row or words of a text decided a classifier's answer."""
     query = {"budget_runs": str(budget_runs), "budget_ms": str(budget_ms), **({"target": target} if target else {})}
     answer = post_file(open_registry(registry).store.url, f"/v2/models/{name}/explain", file, query)
     picture = answer.get("overlay")
@@ -43,14 +43,16 @@ def explain(
             f"{answer['model']} version {answer['version']}: {answer['label']} {answer['probability']:.4f}"
         )
     if picture is None:
-        line = f"The baseline (all zeros) has probability {answer['baseline_probability']:.4f}"
+        line = f"The baseline (zeros, or no words) has probability {answer['baseline_probability']:.4f}"
     else:
         line = f"Orange supports the label, blue opposes it: {path}"
     effort = f"{answer['runs']} runs, {answer['milliseconds']:.0f} ms"
-    rows = [_row(item) for item in answer.get("contributions", [])[:SHOWN_NUMBERS]]
+    rows = [_row(item) for item in answer.get("contributions", [])[:SHOWN]]
     output.show(answer, line, effort, rows=rows, json=json)
 
 
 def _row(item: dict[str, Any]) -> output.Row:
-    place = ", ".join(map(str, item["index"]))
-    return {"number": f"{item['input']}[{place}]", **{key: item[key] for key in ("value", "contribution")}}
+    """Return the row of one number, column or word."""
+    if "index" in item:
+        item = {**item, "number": f"{item['input']}[{', '.join(map(str, item['index']))}]"}
+    return {name: item[name] for name in ("number", "column", "word", "value", "contribution") if name in item}

@@ -71,10 +71,14 @@ class Runs:
 
     def room(self) -> int:
         """Return how many rows can run next at the current pace; 0 if the budget is used up."""
+        in_memory = max(2, MAX_JOINED_BYTES // max(1, self._row_bytes))
+        return min(self.affordable(), MAX_ROWS, in_memory)
+
+    def affordable(self) -> int:
+        """Return how many rows both the budget and its time allow at the current pace."""
         pace_s = self.elapsed_s() / max(1, self.count)
         in_time = int((self._at_most_s - self.elapsed_s()) / pace_s)
-        in_memory = max(2, MAX_JOINED_BYTES // max(1, self._row_bytes))
-        return max(0, min(self.left(), MAX_ROWS, in_memory, in_time))
+        return max(0, min(self.left(), in_time))
 
     def elapsed_s(self) -> float:
         """Return the time since the start."""
@@ -93,7 +97,8 @@ class Runs:
     def _run(self, rows: Sequence[Batch]) -> tuple[list[int], list[float]]:
         manifest = self._model.manifest
         assert manifest.classification is not None, "the caller has checked it"
-        scores = [outputs[manifest.class_output()] for outputs in self._model.run_all(rows)]
+        aligned = self._model.align(rows)
+        scores = [outputs[manifest.class_output()] for outputs in self._model.run_all(aligned)]
         classes = len(manifest.classification.labels)
         for output in scores:
             _check_one_row(output, classes)

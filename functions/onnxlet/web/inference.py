@@ -116,7 +116,7 @@ def generate(exchange: Exchange, model: str, version: str | None = None) -> Resp
 
 
 def explain(exchange: Exchange, model: str, version: str | None = None) -> Response:
-    """Explain which pixels of an image, or which numbers of a row, made a classifier answer so; also as one PNG."""
+    """Explain which pixels, values or words made a classifier answer as it did; an image's also as one PNG."""
     from onnxlet import explain as explanations
     from onnxlet.protocols.reader import Reader
 

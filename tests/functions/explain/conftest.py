@@ -10,12 +10,20 @@ from onnxlet.storage import open_store
 from onnxlet.web.app import App
 from onnxlet_publishing.publish import publish_all
 from tests.helpers import graphs, real_digits
-from tests.helpers.explanations import additive, product, square, strings
+from tests.helpers.explanations import additive, moods, product, square, strings
 
 
 @pytest.fixture(scope="package")
 def app() -> App:
     registry = Registry(open_store(f"memory://{uuid.uuid4()}"))
-    candidates = [additive(), product(), square(), strings(), real_digits.regression(), graphs.digits_candidate()]
+    candidates = [
+        additive(),
+        product(),
+        square(),
+        strings(),
+        moods(),
+        real_digits.regression(),
+        graphs.digits_candidate(),
+    ]
     publish_all(registry, [*candidates, graphs.candidate("sums", graphs.sums())])
     return App(Settings(registry.store.url), write_line=lambda _line: None)
