@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 # Real credentials of the machine must never be used by a test, and moto takes any.
-for _name in [name for name in os.environ if name.startswith(("AWS_", "ONNXLET_", "GOOGLE_"))]:
+for _name in [name for name in os.environ if name.startswith(("AWS_", "ONNXLET_", "GOOGLE_", "HF_"))]:
     del os.environ[_name]
 os.environ.update(
     AWS_ACCESS_KEY_ID="test",

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from onnxlet.contract import layout
 from onnxlet_publishing.errors import UsageError
-from onnxlet_publishing.importers import foreign, hugging_face, plain
+from onnxlet_publishing.importers import foreign, hub, hugging_face, plain
 from onnxlet_publishing.importers.assembly import Import, assemble
 from onnxlet_publishing.importers.hugging_face.folder import choose_file, describes, folder_of, name_of
 from onnxlet_publishing.importers.settings import NO_OVERRIDES, Findings, Overrides
@@ -33,15 +33,17 @@ PLAIN = "plain"
 
 
 def find(what: str, file: str | None = None) -> list[Source]:
-    """Return the models at a path: a file, the model that a folder describes, or every `.onnx` file in a folder.
+    """Return the model of a repository, of a file or of a folder that describes it, or all models of a plain folder.
 
     Args:
-        what: The path.
+        what: The path, or `hf:ORG/NAME` with or without `@` and a revision.
         file: The path of the ONNX file in a folder with several; None for all of them.
 
     Raises:
         UsageError: There is no model at this path; the error says how to make one if there is another format.
     """
+    if what.startswith(hub.PREFIX):
+        return [_repository(hub.download(what, file))]
     path = Path(what)
     foreign.refuse(path)
     if path.is_file():
@@ -49,12 +51,19 @@ def find(what: str, file: str | None = None) -> list[Source]:
     if not path.is_dir():
         raise UsageError(f"{path}: no such file or folder")
     if file is not None or describes(path):
-        paths = [str(each.relative_to(path)) for each in path.rglob("*.onnx")]
+        paths = [each.relative_to(path).as_posix() for each in path.rglob("*.onnx")]
         return [_file(path / choose_file(paths, file, what))]
     files = sorted(path.glob("*.onnx"))
     if not files:
         raise UsageError(f"{path}: expected .onnx files in this folder, got none")
     return [Source(each, to_name(each.stem), each.name) for each in files]
+
+
+def _repository(download: hub.Download) -> Source:
+    """Return the model of a repository; its folder may have no description."""
+    folder = download.folder if describes(download.folder) else None
+    name = to_name(download.repository.rpartition("/")[2])
+    return Source(download.folder / download.file, name, download.origin, folder)
 
 
 def _file(file: Path) -> Source:
