@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -47,6 +48,8 @@ class Source:
     copied: Manifest | None = None
     """The manifest of a version that is copied with its bytes; the graphs of a file are made when it is published."""
     sign: Sign | None = None
+    takes_text: bool = False
+    """Whether the functions need a tokenizer's library for it."""
 
     def publish(self, target: Registry) -> Published:
         """Publish the model to a registry.
@@ -95,7 +98,17 @@ def find_source(
         raise _no_model(model, local) from None
     text = f"{name}, version {manifest.version} of {local.store.url}"
     put = partial(copy_version, local, manifest, sign=sign)
-    return Source(name, text, manifest.provenance.publication, put, manifest, sign)
+    takes_text = manifest.artifact("tokenizer") is not None
+    return Source(name, text, manifest.provenance.publication, put, manifest, sign, takes_text)
+
+
+def takes_text(deployed: Registry) -> bool:
+    """Return whether a live version in a deployment's registry takes texts, whichever model is deployed now."""
+    for name in deployed.models():
+        with suppress(ModelNotFoundError):  # a model may have no live version
+            if deployed.resolve(name).artifact("tokenizer") is not None:
+                return True
+    return False
 
 
 def _from_file(path: Path, sign: Sign | None) -> Source:
@@ -107,7 +120,8 @@ def _from_file(path: Path, sign: Sign | None) -> Source:
     # The same file is the same publication, however often it is deployed.
     publication = hashlib.sha256(candidate.model.data).hexdigest()[:32]
     put = partial(publish, candidate=replace(candidate, publication=publication), sign=sign)
-    return Source(candidate.name, f"{candidate.name}, of {candidate.source}", publication, put, sign=sign)
+    text, takes_text = f"{candidate.name}, of {candidate.source}", candidate.tokenizer is not None
+    return Source(candidate.name, text, publication, put, sign=sign, takes_text=takes_text)
 
 
 def _no_model(model: str | None, local: Registry) -> UsageError:
