@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.contract.tasks.declaration import Declaration
@@ -78,7 +78,7 @@ def picture_candidates() -> list[Candidate]:
 
 def candidates() -> list[Candidate]:
     """Return a model of each task."""
-    return [graphs.digits_candidate(), *map(text_candidate, TEXT_TASKS)]
+    return [graphs.digits_candidate(), *picture_candidates(), *map(text_candidate, TEXT_TASKS)]
 
 
 def _candidate(task: Declaration, outputs: Sequence[Floats]) -> Candidate:
@@ -91,12 +91,6 @@ def _constant(outputs: Sequence[Floats]) -> onnx.ModelProto:
     nodes = [helper.make_node("ReduceMax", ["images"], ["largest"], keepdims=0)]
     nodes.append(helper.make_node("Sub", ["largest", "largest"], ["nothing"]))
     nodes += [helper.make_node("Add", [f"{name}/kept", "nothing"], [name]) for name in names]
-    kept = [numpy_helper.from_array(output, f"{name}/kept") for name, output in zip(names, outputs, strict=True)]
-    inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, SIDE, SIDE])]
-    results = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, output.shape)
-        for name, output in zip(names, outputs, strict=True)
-    ]
-    return helper.make_model(
-        helper.make_graph(nodes, "constant", inputs, results, kept), opset_imports=[helper.make_opsetid("", 18)]
-    )
+    weights = {f"{name}/kept": output for name, output in zip(names, outputs, strict=True)}
+    results = [(name, TensorProto.FLOAT, output.shape) for name, output in zip(names, outputs, strict=True)]
+    return graphs.model(nodes, [("images", TensorProto.FLOAT, [1, 3, SIDE, SIDE])], results, weights)
