@@ -52,20 +52,6 @@ def test_image_classification(ask: Any) -> None:
     assert every[0].score > every[1].score
 
 
-def test_object_detection(ask: Any) -> None:
-    found = ask("object-detection").object_detection(picture(), threshold=0.5)
-    assert found
-    assert {entry.label for entry in found} <= {"cat", "dog", "bird"}
-    assert all(entry.score > 0.5 and entry.box.xmin < entry.box.xmax <= 200 for entry in found)
-    assert len(ask("object-detection").object_detection(picture())) > len(found)
-
-
-def test_image_segmentation(ask: Any) -> None:
-    found = ask("image-segmentation").image_segmentation(picture())
-    assert {entry.label for entry in found} == {"cat", "dog", "bird"}
-    assert all(entry.mask.size == (200, 100) for entry in found)
-
-
 def test_text_classification(ask: Any) -> None:
     for case in (case for case in cases("text-classification") if isinstance(case["inputs"], str)):
         found = ask("text-classification").text_classification(case["inputs"], top_k=3)

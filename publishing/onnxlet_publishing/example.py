@@ -58,7 +58,7 @@ def with_example(
     if example is None or candidate.crashes:
         return candidate, None
     try:
-        rows = payloads.decode(Reader(model.manifest), example.media_type, example.body)
+        rows = payloads.decode(Reader(model.manifest), example.media_type, example.body).rows
         first, *_ = model.predict(rows, model.parse_parameters(example.parameters))
     except OnnxletError as error:
         raise ModelError(f"{candidate.source}: does not answer its example ({example.media_type}): {error}") from error

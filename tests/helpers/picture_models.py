@@ -46,7 +46,9 @@ def opened(task: PictureTask, preprocess: ImagePreprocess = LETTERBOX) -> Model:
 def answers(model: Model, *pictures: Image.Image, **parameters: Any) -> list[Any]:
     """Return the answer for each picture, which are PNG files of one request each."""
     rows = [
-        row for picture in pictures for row in payloads.decode(Reader(model.manifest), "image/png", encode(picture))
+        row
+        for picture in pictures
+        for row in payloads.decode(Reader(model.manifest), "image/png", encode(picture)).rows
     ]
     return payloads.encode(model.predict(rows, model.parse_parameters(parameters)))
 

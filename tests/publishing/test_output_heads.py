@@ -201,7 +201,7 @@ def test_explanations_and_captures_have_the_same_probabilities(model: OnnxFile, 
     body = json.dumps(TABLE[:1].tolist()).encode()
     asked = explain.parse_explain(Reader(ready.manifest), {"target": labels[1]}, "application/json", body)
     assert explain.explain(ready, asked).probability == pytest.approx(expected[1])
-    batches = [ready.prepare(rows) for rows in payloads.decode(Reader(ready.manifest), "application/json", body)]
+    batches = [ready.prepare(rows) for rows in payloads.decode(Reader(ready.manifest), "application/json", body).rows]
     results = Store("memory://results", MemoryStore())
     capture.write(results, ready, batches, ready.run_all(batches))
     (row,) = json.loads(results.read(next(results.keys("capture"))).data)["rows"]

@@ -199,7 +199,7 @@ def _bodies(golden: Golden) -> Iterator[bytes]:
 
 def _is_read(manifest: Manifest, golden: Golden, body: bytes) -> bool:
     """Return whether the functions read exactly the golden inputs from a body, and run them as one batch."""
-    rows = payloads.decode(Reader(manifest), media_types.JSON, body)
+    rows = payloads.decode(Reader(manifest), media_types.JSON, body).rows
     batches = [item for item in rows if isinstance(item, Batch)]
     inputs = {name: tensors.join([batch.inputs[name] for batch in batches]) for name in batches[0].inputs}
     specs = (*manifest.inputs, *manifest.outputs)

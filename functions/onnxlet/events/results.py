@@ -38,7 +38,7 @@ from onnxlet.record import Record
 from onnxlet.service import Service
 from onnxlet.storage import Store, urls
 from onnxlet.storage.allowed_objects import content
-from onnxlet.tasks.rows import Batch, Outputs
+from onnxlet.tasks.rows import Batch, Outputs, Parameters
 
 CONCURRENT_OBJECTS = 16
 """The number of objects that are read or written at a time. Each waits for the store most of the time."""
@@ -66,6 +66,7 @@ class Decoded(Record):
     model: Model
     etag: str | None
     batches: list[Batch]
+    parameters: Parameters
 
 
 class Predicted(Record):
@@ -76,6 +77,7 @@ class Predicted(Record):
     batches: list[Batch]
     outcomes: list[Outputs | OnnxletError]
     """The outputs of each batch, or the error that the batch caused."""
+    parameters: Parameters
 
 
 class Ready(Record):
@@ -196,8 +198,9 @@ def _decode(service: Service, item: Item) -> State:
             body, media_type, key = content(stored), stored.media_type, source.key
         else:
             body, media_type, key = source.body, source.media_type, ""
-        rows = payloads.decode(Reader(model.manifest, service.allowed_objects.read), media_type, body, key)
-        return Decoded(model, etag, [model.prepare(item) for item in rows])
+        payload = payloads.decode(Reader(model.manifest, service.allowed_objects.read), media_type, body, key)
+        parameters = model.parse_parameters(payload.parameters)
+        return Decoded(model, etag, [model.prepare(item, parameters) for item in payload.rows], parameters)
     except Exception as error:
         return _without_predictions(error, model, etag)
 
@@ -241,7 +244,7 @@ def _run(items: Iterable[Item]) -> None:
         for item, decoded in group:
             count = len(decoded.batches)
             own = list(islice(aligned, count)), list(islice(outcomes, count))
-            item.state = Predicted(decoded.model, decoded.etag, *own)
+            item.state = Predicted(decoded.model, decoded.etag, *own, decoded.parameters)
 
 
 def _encode_all(service: Service, items: Iterable[Item]) -> None:
@@ -257,7 +260,7 @@ def _encode(service: Service, predicted: Predicted) -> Ready | Failed:
     model, rows = predicted.model, sum(batch.rows or 1 for batch in predicted.batches)
     try:
         outputs = list(map(_outputs_of, predicted.outcomes))
-        predictions = model.to_predictions(predicted.batches, outputs)
+        predictions = model.to_predictions(predicted.batches, outputs, predicted.parameters)
         answer: dict[str, Any] = {"predictions": payloads.encode(predictions)}
     except Exception as error:
         return _without_predictions(error, model, predicted.etag, rows)

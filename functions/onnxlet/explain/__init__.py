@@ -113,7 +113,7 @@ def parse_explain(
     name, classification = reader.manifest.model, reader.manifest.classification
     if classification is None:
         raise UnsupportedMediaError(f'model "{name}" has no labels, its manifest says: only classifiers are explained')
-    row = _explainable(reader, _one_row(payloads.decode(reader, media_type, body)))
+    row = _explainable(reader, _one_row(payloads.decode(reader, media_type, body).rows))
     return ExplainRequest(
         row=row,
         target=_parse_target(query.get("target"), classification),

@@ -118,9 +118,9 @@ def begins_as_json(body: bytes) -> bool:
 
 
 def media_type_of(key: str) -> str:
-    """Return the media type for the suffix of a key; the suffix itself if it is unknown."""
-    suffix = key.rpartition("/")[2].rpartition(".")[2].lower()
-    return MEDIA_TYPE_BY_SUFFIX.get(suffix, suffix)
+    """Return the media type for the suffix of a key; the suffix itself if it is unknown, and empty without one."""
+    _, dot, suffix = key.rpartition("/")[2].lower().rpartition(".")
+    return MEDIA_TYPE_BY_SUFFIX.get(suffix, suffix) if dot else ""
 
 
 def _unsupported(body: bytes) -> str | None:

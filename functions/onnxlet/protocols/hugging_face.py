@@ -52,7 +52,7 @@ def parse(reader: Reader, media_type: str, body: bytes, query: Mapping[str, str]
         task = manifest.task_name() or "tensors"
         raise UnsupportedMediaError(f'model "{manifest.model}" serves {task}: POST to its routes under /v2/models')
     if not payloads.may_be_json(media_type, body):
-        return Question(payloads.decode(reader, media_type, body), query, is_list=False)
+        return Question(payloads.decode(reader, media_type, body).rows, query, is_list=False)
     document = parse_json(body)
     if not isinstance(document, dict):
         raise InvalidRequestError(f"expected an object with {INPUTS}, got {json_word(document)}")

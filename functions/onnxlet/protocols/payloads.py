@@ -17,25 +17,37 @@ from onnxlet.media import images, media_types, texts
 from onnxlet.media.json_body import parse_json
 from onnxlet.models.model import Model
 from onnxlet.protocols import tables, v1
+from onnxlet.protocols.parameters import parse_parameters
 from onnxlet.protocols.reader import Reader
-from onnxlet.record import EMPTY
+from onnxlet.record import EMPTY, Record
 from onnxlet.tasks.rows import Batch, Images, Items, Labels, Outputs, Prediction, Rows
 
 if TYPE_CHECKING:
     from onnxlet.contract.manifest import Manifest
     from onnxlet.media.multipart import Part
 
-TABLES = frozenset({media_types.JSON, media_types.TEXT, *media_types.TABLES, *media_types.SILENT})
-"""The kinds of payload that are a table if the model takes one."""
+TABLES = frozenset({media_types.TEXT, *media_types.TABLES, *media_types.SILENT})
+"""The kinds of payload, besides JSON, that are a table if the model takes one."""
+
+INSTANCES = "instances"
+
+
+class Payload(Record):
+    """A decoded payload."""
+
+    rows: Iterator[Rows]
+    """The rows, each of which is decoded when it is read."""
+    parameters: Mapping[str, object] = EMPTY
+    """The parameters that JSON has next to its instances."""
 
 
 def predict(model: Model, media_type: str, body: bytes, parameters: Mapping[str, object] = EMPTY) -> list[Any]:
     """Answer a payload with one prediction for each row; raise as `decode` and `Model.predict` do."""
-    rows = decode(Reader(model.manifest), media_type, body)
-    return encode(model.predict(rows, model.parse_parameters(parameters)))
+    payload = decode(Reader(model.manifest), media_type, body)
+    return encode(model.predict(payload.rows, model.parse_parameters({**payload.parameters, **parameters})))
 
 
-def decode(reader: Reader, media_type: str, body: bytes, key: str = "") -> Iterator[Rows]:
+def decode(reader: Reader, media_type: str, body: bytes, key: str = "") -> Payload:
     """Decode a payload, item by item.
 
     Args:
@@ -55,7 +67,7 @@ def decode(reader: Reader, media_type: str, body: bytes, key: str = "") -> Itera
         raise InvalidRequestError("the body is empty, expected a payload")
     kind = media_types.kind_of(body, media_type, key)
     if kind == media_types.MULTIPART:
-        return reader.bounded(_decode_parts(reader, media_type, body))
+        return Payload(reader.bounded(_decode_parts(reader, media_type, body)))
     return _decode_one(reader, kind, body, media_type)
 
 
@@ -127,33 +139,50 @@ def _decode_part(reader: Reader, part: Part) -> Iterator[Rows]:
         return v1.parse_rows(reader, [part.body.decode("utf-8", "replace").strip()])
     if kind in media_types.SILENT:
         kind = media_types.TEXT  # RFC 2046, section 5.2
-    return _decode_one(reader, kind, part.body, part.media_type)
+    payload = _decode_one(reader, kind, part.body, part.media_type)
+    if payload.parameters:
+        raise InvalidRequestError("parameters: expected in the query of a form, got them in one of its parts")
+    return payload.rows
 
 
-def _decode_one(reader: Reader, kind: str, body: bytes, media_type: str) -> Iterator[Rows]:
+def _decode_one(reader: Reader, kind: str, body: bytes, media_type: str) -> Payload:
     """Decode a payload that is not a form."""
     if kind in images.FORMATS:
-        return iter([_decode_image(reader, kind, body)])
+        return Payload(iter([_decode_image(reader, kind, body)]))
     if kind == media_types.WAV:
-        return iter([reader.sound(body)])
+        return Payload(iter([reader.sound(body)]))
     if kind == media_types.NPY:
-        return reader.array(body)
+        return Payload(reader.array(body))
     if kind == media_types.TEXT and not _takes_text(reader.manifest) and media_types.begins_as_json(body):
         kind = media_types.JSON
-    if reader.manifest.takes() == "table" and kind in TABLES:
-        return tables.decode(reader.manifest, kind, body, media_type)
-    return _decode_text_or_json(reader, kind, body, media_type)
-
-
-def _decode_text_or_json(reader: Reader, kind: str, body: bytes, media_type: str) -> Iterator[Rows]:
     if kind == media_types.JSON:
-        return v1.parse_rows(reader, _parse_instances(reader.manifest, body))
+        return _decode_json(reader, body)
+    if reader.manifest.takes() == "table" and kind in TABLES:
+        return Payload(tables.decode(reader.manifest, kind, body, media_type))
+    return Payload(_decode_text(reader, kind, body, media_type))
+
+
+def _decode_json(reader: Reader, body: bytes) -> Payload:
+    """Decode JSON: `{"instances": [...], "parameters": {...}}`, a list of instances, or one instance."""
+    document = parse_json(body)
+    parameters = parse_parameters(document) if isinstance(document, dict) and INSTANCES in document else EMPTY
+    if reader.manifest.takes() == "table":
+        return Payload(tables.rows_of(reader.manifest, tables.values_of(reader.manifest, document)), parameters)
+    return Payload(v1.parse_rows(reader, _instances(reader.manifest, document)), parameters)
+
+
+def _decode_text(reader: Reader, kind: str, body: bytes, media_type: str) -> Iterator[Rows]:
+    """Decode one text, or JSON Lines; a task of texts takes every payload of which nothing says what it is as a text.
+
+    Raises:
+        UnsupportedMediaError: it is something else.
+    """
     if kind == media_types.JSON_LINES:
         from onnxlet.media.tables import parse_json_lines  # few clients send them
 
         return v1.parse_rows(reader, parse_json_lines(body))
-    if kind == media_types.TEXT:
-        return iter([_decode_text(reader, body, media_type)])
+    if kind == media_types.TEXT or (kind in media_types.SILENT and reader.manifest.takes() == "text"):
+        return iter([_one_text(reader, body, media_type)])
     if kind in media_types.TABLES:
         name = reader.manifest.model
         raise UnsupportedMediaError(f'model "{name}" has no columns: send JSON, or POST /v2/models/{name}/infer')
@@ -171,7 +200,7 @@ def _takes_text(manifest: Manifest) -> bool:
     return manifest.takes() == "text" or [spec.datatype.name for spec in manifest.inputs] == ["BYTES"]
 
 
-def _decode_text(reader: Reader, body: bytes, media_type: str) -> Rows:
+def _one_text(reader: Reader, body: bytes, media_type: str) -> Rows:
     """Decode one text, for a task that takes texts or a model whose one input is strings."""
     if reader.manifest.takes() == "text":
         return Items([texts.decode(body, media_type)])
@@ -183,13 +212,12 @@ def _decode_text(reader: Reader, body: bytes, media_type: str) -> Rows:
     return Batch({spec.name: json_tensors.from_values(spec.name, spec.datatype, shape, [text])}, 1 if shape else None)
 
 
-def _parse_instances(manifest: Manifest, body: bytes) -> list[Any]:
-    """Return the instances of a JSON payload: `{"instances": [...]}`, a list of instances, or one instance."""
-    document = parse_json(body)
-    if isinstance(document, dict | str) and not (isinstance(document, dict) and "instances" in document):
+def _instances(manifest: Manifest, document: Any) -> list[Any]:
+    """Return the instances of a JSON payload."""
+    if isinstance(document, dict | str) and not (isinstance(document, dict) and INSTANCES in document):
         return [document]
     if isinstance(document, dict):
-        document = document["instances"]
+        document = document[INSTANCES]
     elif v1.is_one_row(manifest, document):
         return [document]
     if isinstance(document, list):

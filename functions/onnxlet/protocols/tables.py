@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from onnxlet.errors import InvalidRequestError, json_shown, json_word
 from onnxlet.limits import MAX_ROWS
 from onnxlet.media import media_types, texts
-from onnxlet.media.json_body import parse_json
 from onnxlet.tasks.rows import Items, Rows
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ HEADERS = {"present": True, "absent": False}
 
 
 def decode(manifest: Manifest, kind: str, body: bytes, media_type: str) -> Iterator[Rows]:
-    """Decode a table: JSON, JSON Lines, or CSV for every other kind of text.
+    """Decode a table that is not JSON: JSON Lines, or CSV for every other kind of text.
 
     Raises:
         InvalidRequestError, InvalidJsonError: the table has no row, or is malformed.
@@ -29,8 +28,6 @@ def decode(manifest: Manifest, kind: str, body: bytes, media_type: str) -> Itera
     """
     from onnxlet.media import tables  # few functions are ever sent a table
 
-    if kind == media_types.JSON:
-        return rows_of(manifest, _values_of(manifest, parse_json(body)))
     if kind == media_types.JSON_LINES:
         return rows_of(manifest, tables.parse_json_lines(body))
     text, names = texts.decode(body, media_type), _names(manifest)
@@ -69,15 +66,13 @@ def rows_of_columns(columns: object) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _names(manifest: Manifest) -> list[str]:
-    task: TableTask = manifest.task  # type: ignore[assignment]
-    return [column.name for column in task.columns]
-
-
-def _values_of(manifest: Manifest, document: object) -> Sequence[Any]:
+def values_of(manifest: Manifest, document: object) -> Sequence[Any]:
     """Return the rows of a JSON payload.
 
     They are `{"instances": [...]}`, a list of rows, one row as an object or a list, or an object of lists by column.
+
+    Raises:
+        InvalidRequestError: there is no list of rows.
     """
     names = _names(manifest)
     if isinstance(document, dict):
@@ -91,6 +86,11 @@ def _values_of(manifest: Manifest, document: object) -> Sequence[Any]:
     if not isinstance(document, list):
         raise InvalidRequestError(f"instances: expected a list of rows, got {json_word(document)}")
     return document
+
+
+def _names(manifest: Manifest) -> list[str]:
+    task: TableTask = manifest.task  # type: ignore[assignment]
+    return [column.name for column in task.columns]
 
 
 def _has_rows(values: list[Any]) -> bool:

@@ -77,10 +77,10 @@ def predict(exchange: Exchange, model: str | None = None, version: str | None = 
     loaded = exchange.find(model, version)
     request = exchange.request
     with exchange.step("decode"):
-        parameters = loaded.parse_parameters(request.query)
         reader = Reader(loaded.manifest, exchange.service.allowed_objects.read)
-        rows = payloads.decode(reader, request.headers.get("content-type", ""), request.body)
-    predictions = _run(exchange, loaded, rows, parameters)
+        payload = payloads.decode(reader, request.headers.get("content-type", ""), request.body)
+        parameters = loaded.parse_parameters({**payload.parameters, **request.query})
+    predictions = _run(exchange, loaded, payload.rows, parameters)
     if PNG in request.headers.get("accept", "") and len(predictions) == 1 and predictions[0].picture is not None:
         return Response(200, predictions[0].picture, PNG)
     with exchange.step("encode"):

@@ -21,7 +21,8 @@ NPY = b"\x93NUMPY\1\0"
         ("a.ndjson", "application/jsonl"),
         ("a.wav", "audio/wav"),
         ("a.gif", "gif"),
-        ("folder.png/name", "name"),
+        ("folder.png/name", ""),
+        (".png", "image/png"),
         ("", ""),
     ],
 )

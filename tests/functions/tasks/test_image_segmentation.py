@@ -63,7 +63,7 @@ def test_a_mask_has_the_label_of_what_is_above_its_threshold() -> None:
 
 
 def draw(model: Model, *pictures: Image.Image) -> list[bytes | None]:
-    rows = [next(payloads.decode(Reader(model.manifest), "image/png", encode(picture))) for picture in pictures]
+    rows = [next(payloads.decode(Reader(model.manifest), "image/png", encode(picture)).rows) for picture in pictures]
     return [prediction.picture for prediction in model.predict(rows)]
 
 
@@ -98,6 +98,6 @@ def test_masks_of_another_kind_are_refused(segmenter: Model, parameters: dict[st
 
 def test_the_memory_of_masks_is_counted(segmenter: Model) -> None:
     picture = encode(flag(2000, 1000))
-    rows = list(payloads.decode(Reader(segmenter.manifest), "image/png", picture))
+    rows = list(payloads.decode(Reader(segmenter.manifest), "image/png", picture).rows)
     with Budget(100 * MIB).share(), pytest.raises(TooLargeError):
         segmenter.predict(rows)
