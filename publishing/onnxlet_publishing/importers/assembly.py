@@ -15,8 +15,8 @@ from onnxlet_publishing.importers.source import Source
 from onnxlet_publishing.onnx_file import OnnxFile
 from onnxlet_publishing.provenance import git_revision
 
-IMAGE_CLASSIFICATION = "image-classification"
-"""The task that a manifest does not store, because its preprocessing and its labels mean it."""
+IMAGE_CLASSIFICATION, NEEDED = "image-classification", ("labels", "preprocess")
+"""The task that a manifest does not store, and the two declarations by which it has the task."""
 
 Build = Callable[[Candidate, str, Settings], Candidate]
 
@@ -49,8 +49,9 @@ def assemble(name: str, source: Source, model: OnnxFile, findings: Findings, ove
         build: Build = import_module(f"{__package__}.{FAMILIES[task]}").build
         candidate = build(candidate, task, settings)
     else:
+        for name in NEEDED if task == IMAGE_CLASSIFICATION else ():
+            settings.require(name, f"the task {task} needs a file")
         candidate = _with_declarations(candidate, settings)
-        _require_complete(candidate, task)
     settings.require_all_used(f"the task {task}" if task else "a model without a task")
     return Import(candidate, (_summary(findings, candidate), *settings.lines))
 
@@ -70,9 +71,3 @@ def _with_declarations(candidate: Candidate, settings: Settings) -> Candidate:
         preprocess=parsed(settings.choose("preprocess"), parse_preprocess),
         generation=parsed(settings.choose("generation"), parse_generation),
     )
-
-
-def _require_complete(candidate: Candidate, task: str | None) -> None:
-    if task is not None and None in {candidate.classification, candidate.preprocess}:
-        missing = "--labels" if candidate.classification is None else "--preprocess"
-        raise UsageError(f"{missing}: the task {task} needs a file, got no such option")

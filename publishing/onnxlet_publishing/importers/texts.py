@@ -28,6 +28,9 @@ PADDINGS, MASKS, FIRSTS = ("[PAD]", "<pad>", "<|endoftext|>"), ("[MASK]", "<mask
 SIDES = ("padding_side", "truncation_side", "pad_type_id", "cleans_up", "truncates")
 """Fields of the tokenization that an importer may find."""
 
+TOKENS_RANK = 3
+"""The dimensions of an output with a vector for each token."""
+
 ENTAILS = "entail"
 """The beginning of the label of a text that entails another."""
 
@@ -82,12 +85,18 @@ def _fixed_length(ids: TensorSpec) -> int | None:
     return length if type(length) is int and length > 0 else None
 
 
-def _output(model: OnnxFile) -> str:
-    """Return the name of the output that a task reads: the one of a usual name, else the first with real numbers."""
-    floats = [spec.name for spec in model.outputs if spec.datatype.name in FLOATS]
+def _output(model: OnnxFile, rank: int | None = None) -> TensorSpec:
+    """Return the output that a task reads: the one of a usual name, else the first with real numbers.
+
+    Args:
+        model: The model.
+        rank: The preferred number of dimensions; None for any.
+    """
+    floats = [spec for spec in model.outputs if spec.datatype.name in FLOATS]
     if not floats:
         raise ModelError(f"expected an output with one of the datatypes {', '.join(FLOATS)}, got none")
-    return next((name for name in OUTPUTS if name in floats), floats[0])
+    fitting = [spec for spec in floats if rank in {None, len(spec.shape or ())}] or floats
+    return next((spec for name in OUTPUTS for spec in fitting if spec.name == name), fitting[0])
 
 
 def _labels(settings: Settings) -> list[str]:
@@ -100,18 +109,18 @@ def _classification(_model: OnnxFile, _tokenizer: TokenizerFile, _settings: Sett
 
 
 def _tokens(model: OnnxFile, _tokenizer: TokenizerFile, settings: Settings) -> dict[str, Any]:
-    return {"output": _output(model), "labels": _labels(settings)}
+    return {"output": _output(model).name, "labels": _labels(settings)}
 
 
 def _vectors(model: OnnxFile, _tokenizer: TokenizerFile, settings: Settings) -> dict[str, Any]:
-    output = _output(model)
-    shape = next(spec.shape for spec in model.outputs if spec.name == output)
-    default = "none" if shape is not None and len(shape) == 2 else "mean"
-    dimensions, pooling = settings.choose("dimensions"), settings.choose("pooling", default)
+    dimensions, pooling = settings.choose("dimensions"), settings.choose("pooling")
+    output = _output(model, None if pooling in {None, "none"} else TOKENS_RANK)
+    if pooling is None:
+        pooling = "none" if output.shape is not None and len(output.shape) < TOKENS_RANK else "mean"
     if pooling not in POOLINGS:
         raise UsageError(f"--pooling: expected one of {', '.join(POOLINGS)}, got {pooling}")
     return {
-        "output": output,
+        "output": output.name,
         "pooling": pooling,
         "normalize": settings.choose("normalize", default=False),
         "prompts": settings.choose("prompts", {}),
@@ -122,14 +131,14 @@ def _vectors(model: OnnxFile, _tokenizer: TokenizerFile, settings: Settings) -> 
 
 
 def _ranking(model: OnnxFile, _tokenizer: TokenizerFile, settings: Settings) -> dict[str, Any]:
-    return {"output": _output(model), "activation": settings.choose("activation", "none")}
+    return {"output": _output(model).name, "activation": settings.choose("activation", "none")}
 
 
 def _masked(model: OnnxFile, tokenizer: TokenizerFile, settings: Settings) -> dict[str, Any]:
     mask = tokenizer.token_of((settings.choose("mask_token"), *MASKS))
     if mask is None:
         raise UsageError(f"the tokenizer: expected a token for a masked word, {' or '.join(MASKS)}, got none")
-    return {"output": _output(model), "mask_token": mask}
+    return {"output": _output(model).name, "mask_token": mask}
 
 
 def _answers(model: OnnxFile, tokenizer: TokenizerFile, settings: Settings) -> dict[str, Any]:
@@ -147,7 +156,7 @@ def _zero_shot(model: OnnxFile, _tokenizer: TokenizerFile, settings: Settings) -
     entailing = [number for number, label in enumerate(labels) if label.lower().startswith(ENTAILS)]
     if not entailing:
         raise UsageError(f"--labels: expected a label that begins with {ENTAILS!r}, got {', '.join(labels):.200}")
-    return {"output": _output(model), "entailment": entailing[0]}
+    return {"output": _output(model).name, "entailment": entailing[0]}
 
 
 _FIELDS = {

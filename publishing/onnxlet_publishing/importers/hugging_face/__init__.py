@@ -22,4 +22,4 @@ def recognise(source: Source, model: OnnxFile) -> Findings | None:
         settings |= texts.find_settings(folder, model)
     elif kind == "picture":
         settings |= pictures.find_settings(folder, model, None if task is None else task.value)
-    return Findings(folder.describe(), settings, texts.advise(folder))
+    return Findings(folder.describe(), settings, texts.advise(folder) | pictures.advise(folder))

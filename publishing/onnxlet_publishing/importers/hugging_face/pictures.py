@@ -50,6 +50,11 @@ def find_settings(folder: Folder, model: OnnxFile, task: str | None) -> dict[str
     return settings
 
 
+def advise(folder: Folder) -> dict[str, str]:
+    """Return what a folder without preprocessing lacks."""
+    return {} if folder.has(IMAGE_CONFIG) else {"preprocess": f"got no {IMAGE_CONFIG} in {folder.path}"}
+
+
 def _named(model: OnnxFile, *words: str) -> tuple[str, ...]:
     """Return the output with each of some words in its name."""
     names = [spec.name for spec in model.outputs]

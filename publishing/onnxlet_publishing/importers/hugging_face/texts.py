@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.importers.hugging_face.folder import (
     CONFIG,
     LENGTH_CONFIG,
@@ -25,6 +26,9 @@ UNLIMITED = 10**6
 
 SHIFTED = ("camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta", "xlm-roberta", "xmod")
 """Model types whose first position comes after the padding's token, so that a text may be shorter."""
+
+SERVED_MODULES = ("Transformer", "Pooling", "Normalize", "Dropout")
+"""The modules of sentence-transformers that are served if the graph holds only the transformer."""
 
 POOLING = "Pooling"
 POOLING_FILE = "1_Pooling/config.json"
@@ -58,6 +62,7 @@ def find_settings(folder: Folder, model: OnnxFile) -> dict[str, Found]:
         settings["max_length"] = length
     if any(spec.name == "sentence_embedding" for spec in model.outputs):
         origin = 'the output "sentence_embedding"'
+        settings["truncates"] = Found(value=True, origin=origin)
         return settings | {"pooling": Found("none", origin), "normalize": Found(value=False, origin=origin)}
     return settings | _vectors(folder)
 
@@ -138,7 +143,18 @@ def _activation_of_pairs(folder: Folder) -> Found:
 
 
 def _vectors(folder: Folder) -> dict[str, Found]:
-    """Return how the vectors of tokens become the vector of a text."""
+    """Return how the vectors of tokens become the vector of a text.
+
+    Raises:
+        UsageError: Further modules change the vectors after the graph.
+    """
+    further = [module for module in folder.modules if module not in SERVED_MODULES]
+    if further:
+        raise UsageError(
+            f"{folder.path / MODULES}: expected only {', '.join(SERVED_MODULES)} for a graph without them, "
+            f"got {', '.join(further)}: export the whole model: "
+            "optimum-cli export onnx --library sentence_transformers --task feature-extraction"
+        )
     settings = {"pooling": _pooling(folder)}
     if folder.modules:
         settings["normalize"] = Found("Normalize" in folder.modules, MODULES)

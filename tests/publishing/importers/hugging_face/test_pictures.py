@@ -13,7 +13,7 @@ from transformers import CLIPImageProcessor, ConvNextImageProcessor, SegformerIm
 from onnxlet.contract.declarations import PREPROCESS_INPUT, PREPROCESS_OUTPUT, ImagePreprocess
 from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.graphs import Graph
-from onnxlet_publishing.importers import hugging_face
+from onnxlet_publishing.importers import find, hugging_face, read
 from onnxlet_publishing.importers.hugging_face.folder import Folder
 from onnxlet_publishing.importers.hugging_face.pictures import find_settings
 from onnxlet_publishing.importers.settings import Findings
@@ -149,3 +149,11 @@ def test_a_vector_is_the_first_the_mean_or_the_embedding(
 ) -> None:
     found = settings_of(tmp_path, *outputs, architectures=["XModel"], model_type=kind)
     assert (found["task"], found["output"], found["pooling"]) == ("image-feature-extraction", (output,), pooling)
+
+
+def test_a_folder_without_preprocessing_names_the_file_that_it_lacks(tmp_path: Path) -> None:
+    config = {"architectures": ["ViTForImageClassification"], **with_labels("cat", "dog")}
+    write(tmp_path / "vit", "logits", config=config)
+    (source,) = find(str(tmp_path / "vit"))
+    with pytest.raises(UsageError, match=r"--preprocess: the task image-classification .*, got no preprocessor_config"):
+        read(source)

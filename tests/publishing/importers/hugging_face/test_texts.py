@@ -109,8 +109,19 @@ def test_a_pooling_that_is_not_served_is_refused_unless_the_user_names_another(
 
 def test_a_graph_that_pools_is_not_pooled_again(tmp_path: Path) -> None:
     model = encoder(("token_embeddings", None), ("sentence_embedding", 4))
-    task = task_of(write_folder(tmp_path, model, **SENTENCE_TRANSFORMERS))
+    folder = write_folder(tmp_path, model, modules=[{"path": "2_Dense", "type": "sentence_transformers.models.Dense"}])
+    task = task_of(folder)
     assert (task.output, task.pooling, task.normalize) == ("sentence_embedding", "none", False)
+    assert task.tokenization.truncates
+    task = task_of(folder, pooling="mean")
+    assert (task.output, task.pooling) == ("token_embeddings", "mean")
+
+
+def test_a_module_that_the_graph_lacks_is_refused(tmp_path: Path) -> None:
+    further = [*SENTENCE_TRANSFORMERS["modules"], {"path": "3_Dense", "type": "sentence_transformers.models.Dense"}]
+    folder = write_folder(tmp_path, encoder(VECTORS), **{**SENTENCE_TRANSFORMERS, "modules": further})
+    with pytest.raises(UsageError, match=r"modules\.json: expected only .*, got Dense: export the whole model: "):
+        read_folder(folder)
 
 
 def test_vectors_without_a_declared_pooling_are_averaged_as_sentence_transformers_does(tmp_path: Path) -> None:
