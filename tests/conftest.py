@@ -19,6 +19,7 @@ os.environ.update(
     AWS_CONFIG_FILE="/dev/null",
     AWS_SHARED_CREDENTIALS_FILE="/dev/null",
     AWS_EC2_METADATA_DISABLED="true",
+    USE_TF="0",  # transformers must not import TensorFlow, whose Keras it does not support
 )
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

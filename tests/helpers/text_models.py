@@ -15,7 +15,7 @@ from onnxlet.tasks.task import Parts
 from onnxlet.tasks.tokenizer import Tokenizer
 from onnxlet_publishing import graphs
 from onnxlet_publishing.candidate import Candidate
-from onnxlet_publishing.onnx_file import read_onnx
+from onnxlet_publishing.onnx_file import OnnxFile, read_onnx
 from onnxlet_publishing.tasks import texts
 
 FOLDER = Path(__file__).parent.parent / "data" / "texts"
@@ -30,9 +30,11 @@ def cases(name: str) -> list[dict[str, Any]]:
     return found
 
 
-def opened(name: str, task: TextTask, classification: Classification | None = None) -> Model:
-    """Return a small model with a declared task."""
-    file = read_onnx(FOLDER / name / "model.onnx")
+def opened(
+    name: str, task: TextTask, classification: Classification | None = None, file: OnnxFile | None = None
+) -> Model:
+    """Return a small model with a declared task, perhaps with another graph."""
+    file = file or read_onnx(FOLDER / name / "model.onnx")
     manifest = Manifest(
         model=name,
         version=1,

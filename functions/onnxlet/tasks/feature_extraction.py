@@ -172,5 +172,5 @@ def normalized(vector: Vector) -> Vector:
 
 
 def cosine(one: Vector, other: Vector) -> float:
-    """Return the cosine of the angle between two vectors."""
-    return math.fsum(map(mul, normalized(one), normalized(other)))
+    """Return the cosine of the angle between two vectors; rounding may not lead out of -1 to 1."""
+    return max(-1.0, min(1.0, math.fsum(map(mul, normalized(one), normalized(other)))))

@@ -1,10 +1,18 @@
-import numpy as np
+import tempfile
+from pathlib import Path
 
-from onnxlet.contract.tasks.texts import FeatureExtraction
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from onnxlet.contract.tasks.texts import FeatureExtraction, Tokenization
 from onnxlet.models.model import Model
 from onnxlet.record import replace
 from onnxlet.tasks.rows import Items
 from onnxlet.tasks.text_task import RUN_TOKENS
+from onnxlet_publishing.onnx_file import read_onnx
+from tests.helpers import graphs
 from tests.helpers.text_models import BERT, opened
 
 
@@ -52,3 +60,29 @@ def test_many_texts_have_the_answers_that_they_have_alone() -> None:
     alone = [model.predict([Items([text])])[0].answers for text in texts[:40]]
     np.testing.assert_allclose(found[:40], np.array(alone)[:, 0], atol=1e-5)
     assert len(found) == 200
+
+
+def fixed(batch: int | str, tokens: int) -> Model:
+    """Return an embedder whose graph has a fixed number of tokens, and of texts if `batch` is a number."""
+    path = tempfile.mkdtemp() + "/fixed.onnx"
+    onnx.save(
+        graphs.model(
+            [helper.make_node("Gather", ["table", "ids"], ["vectors"])],
+            [("ids", TensorProto.INT64, [batch, tokens])],
+            [("vectors", TensorProto.FLOAT, [batch, tokens, 2])],
+            {"table": np.arange(600, dtype=np.float32).reshape(300, 2)},
+        ),
+        path,
+    )
+    tokenization = Tokenization({"input_ids": "ids"}, tokens, padded_length=tokens)
+    task = FeatureExtraction("feature-extraction", tokenization, "vectors", "mean")
+    return opened("feature-extraction", task, file=read_onnx(Path(path)))
+
+
+@pytest.mark.parametrize("batch", [1, "batch"])
+def test_a_model_of_a_fixed_shape_gets_padded_texts_as_many_at_a_time_as_it_takes(batch: int | str) -> None:
+    model, texts = fixed(batch, 16), ["a b", "the quick brown fox", "a"]
+    together = [item.answers for item in model.predict(Items(texts).each())]
+    assert together == [model.predict([Items([text])])[0].answers for text in texts]
+    sentences = {"source_sentence": texts[0], "sentences": texts}
+    assert model.predict([Items([sentences])])[0].answers[0][0] == pytest.approx(1)  # type: ignore[index]

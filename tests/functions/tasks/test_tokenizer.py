@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import threading
 from functools import cache
 from typing import Any
 
@@ -185,3 +186,20 @@ def test_a_function_without_the_library_says_how_to_get_it() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.startswith("missing_library tokenizers, which models of texts need, is not installed")
     assert "onnxlet package --with text" in done.stdout
+
+
+def test_threads_that_cut_and_threads_that_do_not_never_meet() -> None:
+    tokenizer, text = ours("wordpiece"), "word " * 100
+    whole, cut = len(tokenizer.encode([text])[0]), Truncation(8, "right")
+    found: list[tuple[int, int]] = []
+
+    def work() -> None:
+        found.extend((len(tokenizer.encode([text])[0]), len(tokenizer.encode_cut([text], cut)[0])) for _ in range(50))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(found) == {(whole, 8)}
+    assert len(found) == 200
