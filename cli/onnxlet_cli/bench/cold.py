@@ -7,11 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from onnxlet_cli.bench import keras_model
+from onnxlet.contract.tasks.texts import FED, FeatureExtraction, Tokenization
+from onnxlet_cli.bench import keras_model, wordpiece
 from onnxlet_cli.bench.fresh_process import Command, Outcome, run_function, run_program
 from onnxlet_cli.bench.models import BenchModel, load_model
+from onnxlet_cli.bench.networks import TEXT_POSITIONS
 from onnxlet_cli.bench.options import SIZES, Options, Progress
 from onnxlet_cli.bench.payloads import (
+    JSON,
+    VECTOR_TOLERANCE,
+    check_close,
     function_url_event,
     photo,
     plain_json,
@@ -23,7 +28,7 @@ from onnxlet_cli.bench.payloads import (
 )
 from onnxlet_cli.bench.results import Comparison, Panel, Section
 from onnxlet_cli.bench.series import Series, interleave
-from onnxlet_cli.bench.stage import Stage, open_stage
+from onnxlet_cli.bench.stage import PHOTO_TO_LABEL, Stage, open_stage
 from onnxlet_cli.bench.warm_calls import output_of
 from onnxlet_cli.errors import WrongAnswerError
 
@@ -32,6 +37,8 @@ NAIVE_RUNS = 3
 
 PHOTO_MODEL = "mobile"
 PHOTO_CASES = ("onnxlet, photo to label", "typical, photo to label")
+TEXT_MODEL = "embedder"
+TEXT_CASES = ("onnxlet, text to vector", "typical, text to vector")
 
 MIB = 1024 * 1024
 
@@ -87,6 +94,10 @@ NO_THROTTLE = ", no throttle"
 def _cases(stage: Stage, model: BenchModel, options: Options, notes: list[str]) -> Cases:
     """Return all cases of a model, and note which one was left out."""
     cases = model_cases(stage, model)
+    if model.name == TEXT_MODEL:
+        if stage.deployment.takes_texts:
+            return cases | text_cases(stage, model)
+        notes.append("text to vector was left out: the package has no tokenizers (onnxlet package --with text).")
     if model.name != PHOTO_MODEL:
         return cases
     cases |= photo_cases(stage, model)
@@ -126,7 +137,7 @@ def model_cases(stage: Stage, model: BenchModel) -> Cases:
 def photo_cases(stage: Stage, model: BenchModel) -> Cases:
     """Return the cases from a photo to its label: onnxlet and the typical handler, which must name the same one."""
     name = f"{model.name}-photo"
-    onnxlet = stage.function("aws_http", name, stage.publish(name, model, takes_photos=True))
+    onnxlet = stage.function("aws_http", name, stage.publish(name, model, **PHOTO_TO_LABEL))
     typical = stage.baseline("typical_photo", f"models/{model.name}.onnx", {"LABELS": str(stage.write_labels())})
     request = photo(), {"content-type": "image/jpeg"}
     labels: set[str] = set()
@@ -138,6 +149,30 @@ def photo_cases(stage: Stage, model: BenchModel) -> Cases:
 
     runs = (_runs(onnxlet, f"/predict/{name}", request, check), _runs(typical, "/", request, check))
     return dict(zip(PHOTO_CASES, runs, strict=True))
+
+
+def text_cases(stage: Stage, model: BenchModel) -> Cases:
+    """Return the cases from a text to its vector, for the text that has the tokens of the model's own inputs.
+
+    The case in V2 binary that they are compared with is of `model_cases`: the same graph without task and tokenizer.
+    """
+    name, key, tokenizer = f"{model.name}-text", f"models/{model.name}.json", wordpiece.tokenizer_json()
+    stage.upload(key, tokenizer)
+    inputs = model.arrays()
+    tokenization = Tokenization({fed: fed for fed in FED if fed in inputs}, max_length=TEXT_POSITIONS)
+    task = FeatureExtraction("feature-extraction", tokenization, "output", pooling="mean", normalize=True)
+    onnxlet = stage.function("aws_http", name, stage.publish(name, model, task=task, tokenizer=tokenizer))
+    typical = stage.baseline("typical_text", f"models/{model.name}.onnx", {"TOKENIZER_KEY": key})
+    request = json.dumps({"inputs": wordpiece.to_text(inputs["input_ids"][0])}).encode(), {"content-type": JSON}
+    mean = model.expected[0].mean(axis=0)
+    expected = mean / np.linalg.norm(mean)
+
+    def check(result: Any) -> None:
+        vector = np.array(json.loads(read_result(result)[1]), np.float32)
+        check_close(name, vector, expected, VECTOR_TOLERANCE)
+
+    runs = (_runs(onnxlet, f"/models/{name}", request, check), _runs(typical, "/", request, check))
+    return dict(zip(TEXT_CASES, runs, strict=True))
 
 
 def naive_case(stage: Stage, cache: Path) -> Cases:
@@ -159,8 +194,12 @@ def compare(name: str, times: dict[str, Series], memory: dict[str, Series], suff
         (f"cold {name} / naive", f"{start} / naive", "onnxlet", "naive"),
         (f"cold {name} json / typical", f"{start} / typical, both JSON", "onnxlet, JSON", "typical"),
         ("cold photo / typical", f"photo to label, {name}: onnxlet / typical", *PHOTO_CASES),
+        ("cold text / binary", f"text to vector, {name}: onnxlet / its tokens in V2", TEXT_CASES[0], "onnxlet"),
+        ("cold text / typical", f"text to vector, {name}: onnxlet / typical", *TEXT_CASES),
     ]
-    compared = [(key, what, times[ours], times[other]) for key, what, ours, other in figures if other in times]
+    compared = [
+        (key, what, times[ours], times[other]) for key, what, ours, other in figures if {ours, other} <= set(times)
+    ]
     what = f"peak memory, {name}: onnxlet / typical"
     compared.append((f"memory {name} / typical", what, memory["onnxlet"], memory["typical"]))
     return [Comparison(f"{key}{suffix}", what, ours, baseline) for key, what, ours, baseline in compared]
@@ -171,10 +210,10 @@ def to_panels(name: str, times: dict[str, Series]) -> list[Panel]:
     shown = ["onnxlet", "limit", "typical", "naive"]
     bars = {key: times[key] for key in shown if key in times}
     panels = [Panel(f"Cold start, {name} ({SIZES[name]})", bars)]
-    ours, typical = PHOTO_CASES
-    if ours in times:
-        photos = {"onnxlet": times[ours], "typical": times[typical]}
-        panels.append(Panel(f"Cold start, photo to label, {name}", photos))
+    for what, (ours, typical) in {"photo to label": PHOTO_CASES, "text to vector": TEXT_CASES}.items():
+        if ours in times:
+            bars = {"onnxlet": times[ours], "typical": times[typical]}
+            panels.append(Panel(f"Cold start, {what}, {name}", bars))
     return panels
 
 

@@ -29,6 +29,11 @@ class Deployment:
     title: str
     """The deployment's name in the report."""
 
+    @property
+    def takes_texts(self) -> bool:
+        """Whether the functions can import `tokenizers`, which only some packages have."""
+        return any((place / "tokenizers").is_dir() for place in (self.folder, self.python_path))
+
 
 def source_tree() -> Deployment:
     """Return `functions/` with its bytecode written, and this venv's packages."""

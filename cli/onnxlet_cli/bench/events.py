@@ -13,7 +13,7 @@ from onnxlet_cli.bench.options import Options, Progress
 from onnxlet_cli.bench.payloads import photo, read_label
 from onnxlet_cli.bench.results import Comparison, Panel, Section
 from onnxlet_cli.bench.series import Series, interleave
-from onnxlet_cli.bench.stage import MEMORY_MIB, Stage, open_stage
+from onnxlet_cli.bench.stage import MEMORY_MIB, PHOTO_TO_LABEL, Stage, open_stage
 from onnxlet_cli.bench.storage import BUCKET
 from onnxlet_cli.bench.worker import Worker
 from onnxlet_cli.errors import WrongAnswerError
@@ -43,7 +43,7 @@ def measure_events(options: Options, progress: Progress) -> Section:
     with open_stage(options.throttle) as stage:
         model = load_model(MODEL, options.cache)
         stage.upload(f"models/{MODEL}.onnx", model.path.read_bytes())
-        stage.publish(f"{MODEL}-photo", model, takes_photos=True)
+        stage.publish(f"{MODEL}-photo", model, **PHOTO_TO_LABEL)
         variables = {
             "ONNXLET_MODEL": f"{MODEL}-photo",
             "ONNXLET_RESULTS": f"s3://{BUCKET}/{RESULTS}",

@@ -1,5 +1,6 @@
 """A builder of ONNX graphs with seeded random weights, which needs no framework."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ IR_VERSION = 10
 RESIDUAL_SCALE = 0.3
 """Scale of the last weights of a residual branch, with which deep networks stay finite without training."""
 
+Shape = tuple[int | str, ...]
 Weights = npt.NDArray[np.float32]
 
 
@@ -76,10 +78,8 @@ class GraphBuilder:
         weights = self.weights((incoming, outgoing), (4.0 / incoming) ** 0.5)
         return self.node("Gemm", flat, weights, self.weights((outgoing,), 0.05))
 
-    def to_model(
-        self, inputs: dict[str, tuple[int, tuple[int | str, ...]]], output: str, width: int
-    ) -> onnx.ModelProto:
-        """Return the model of all nodes, whose output is called `output` and is FP32 (batch, width).
+    def to_model(self, inputs: Mapping[str, tuple[int, Shape]], output: str, shape: Shape) -> onnx.ModelProto:
+        """Return the model of all nodes, whose output is called `output` and is FP32.
 
         The inputs have ONNX's element type and the shape of each; `output` names the result that becomes the output.
         """
@@ -88,7 +88,7 @@ class GraphBuilder:
             self._nodes,
             "bench",
             [helper.make_tensor_value_info(name, *value) for name, value in inputs.items()],
-            [helper.make_tensor_value_info("output", TensorProto.FLOAT, ("batch", width))],
+            [helper.make_tensor_value_info("output", TensorProto.FLOAT, shape)],
             list(self._constants.values()),
         )
         opsets = [helper.make_opsetid("", OPSET)]

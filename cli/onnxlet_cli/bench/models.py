@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxlet_cli.bench import networks
+from onnxlet_cli.bench import networks, wordpiece
 from onnxlet_cli.bench.options import CACHE
 from onnxlet_cli.bench.payloads import Array, check_close
 
@@ -16,7 +16,7 @@ REVISION = 1
 """Revision of the cache; a different one makes its files again."""
 
 TOKENS = 64
-"""Length of the sentence that is sent to `text`."""
+"""Length of the sentence that is sent to `embedder` and `text`, its two special tokens included."""
 
 
 NETWORKS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
@@ -24,6 +24,7 @@ NETWORKS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "cnn": (networks.cnn, (1, 3, 32, 32)),
     "mobile": (networks.mobile, (1, 3, 224, 224)),
     "resnet50": (networks.resnet50, (1, 3, 224, 224)),
+    "embedder": (networks.embedder, (1, TOKENS)),
     "text": (networks.text, (1, TOKENS)),
 }
 """The function that builds each ONNX model, and the shape of the one row of inputs that is sent."""
@@ -39,7 +40,7 @@ class BenchModel:
     inputs: dict[str, Path]
     """The `.npy` file of each input, which has one row."""
     expected: Array
-    """The output of ONNX Runtime with its defaults for these inputs, (1, width)."""
+    """The output of ONNX Runtime with its defaults for these inputs, one row."""
 
     def arrays(self) -> dict[str, Array]:
         """Return the inputs."""
@@ -90,5 +91,8 @@ def _write_arrays(path: Path, shape: tuple[int, ...], answer: Path) -> None:
 def _random_input(name: str, kind: str, shape: tuple[int, ...], random: np.random.Generator) -> Array:
     if kind == "tensor(float)":
         return random.standard_normal(shape, np.float32)
-    is_mask = "mask" in name
-    return np.ones(shape, np.int64) if is_mask else random.integers(1000, networks.TEXT_TOKENS, shape)
+    if name != "input_ids":
+        return np.full(shape, "mask" in name, np.int64)
+    ids = random.integers(wordpiece.FIRST_WORD, wordpiece.FIRST_PIECE, shape)
+    ids[:, 0], ids[:, -1] = wordpiece.CLS, wordpiece.SEP
+    return ids

@@ -22,11 +22,14 @@ PHOTO_SIDE = 224
 TOLERANCE = 2e-3
 """Largest relative difference between two correct answers: optimised graphs add in another order."""
 
+VECTOR_TOLERANCE = 1e-4
+"""Largest relative difference between two correct vectors of the same text."""
+
 LABELS = tuple(f"class {number}" for number in range(1000))
 
 
-def check_close(name: str, answer: Array, expected: Array) -> None:
-    """Compare an answer with the expected one, within `TOLERANCE`.
+def check_close(name: str, answer: Array, expected: Array, tolerance: float = TOLERANCE) -> None:
+    """Compare an answer with the expected one.
 
     Raises:
         WrongAnswerError: They differ.
@@ -34,7 +37,7 @@ def check_close(name: str, answer: Array, expected: Array) -> None:
     if answer.size != expected.size:
         raise WrongAnswerError(f"{name}: expected {expected.size} values, got {answer.size}")
     difference = float(np.abs(answer.reshape(-1) - expected.reshape(-1)).max() / np.abs(expected).max())
-    if not difference <= TOLERANCE:  # NaN is wrong, too
+    if not difference <= tolerance:  # NaN is wrong, too
         raise WrongAnswerError(f"{name}: the answer is {difference:.2g} off the expected one")
 
 

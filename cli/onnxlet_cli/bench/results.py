@@ -27,6 +27,8 @@ GOALS = {
     "cold resnet50 / typical": Goal(0.20),
     "cold resnet50 / limit": Goal(0.55),
     "cold photo / typical": Goal(0.35),
+    "cold text / binary": Goal(1.3),
+    "cold text / typical": Goal(0.4),
     "memory resnet50 / typical": Goal(0.60),
     "warm tiny binary - run": Goal(60.0),
     "warm tiny json - run": Goal(100.0),

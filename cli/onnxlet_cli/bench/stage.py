@@ -34,6 +34,12 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation of ImageNet, as in the typical handler."""
 
+PHOTO_TO_LABEL: dict[str, Any] = {
+    "preprocess": ImagePreprocess(PHOTO_SIDE, PHOTO_SIDE, 3, "NCHW", mean=MEAN, std=STD),
+    "classification": Classification(LABELS, "softmax"),
+}
+"""The declarations of a model that answers as the typical handler of photos does."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -51,15 +57,13 @@ class Stage:
         """Put an object into the bucket."""
         self.open(f"s3://{BUCKET}").put_if_absent(key, data)
 
-    def publish(self, name: str, model: BenchModel, *, takes_photos: bool = False) -> str:
-        """Publish a model, with preprocessing and labels if it takes photos; return its ONNXLET_PREFETCH."""
+    def publish(self, name: str, model: BenchModel, **declared: Any) -> str:
+        """Publish a model with further fields of its `Candidate`, if given; return its ONNXLET_PREFETCH."""
         from onnxlet_publishing.candidate import Candidate
         from onnxlet_publishing.onnx_file import read_onnx  # onnx takes longer than most commands
         from onnxlet_publishing.publish import publish
 
-        shape = ImagePreprocess(PHOTO_SIDE, PHOTO_SIDE, 3, "NCHW", mean=MEAN, std=STD) if takes_photos else None
-        labels = Classification(LABELS, "softmax") if takes_photos else None
-        candidate = Candidate(name, read_onnx(model.path), "onnxlet bench", shape, labels)
+        candidate = Candidate(name, read_onnx(model.path), "onnxlet bench", **declared)
         manifest = publish(Registry(self.open(REGISTRY)), candidate)
         return expectation.to_text(manifest, None, session.runtime().version)
 

@@ -37,3 +37,10 @@ def test_every_case_of_tiny_ends_with_the_right_answer(tmp_path: Path) -> None:
 def test_every_case_of_mobile_ends_with_the_right_answer(tmp_path: Path) -> None:
     section = measure_cold(Options(("mobile",), 1, cache=tmp_path), lambda _: None)
     assert {"cold mobile / limit", "cold photo / typical"} <= {comparison.key for comparison in section.comparisons}
+
+
+@pytest.mark.perf
+def test_every_case_of_the_embedder_ends_with_the_right_answer(tmp_path: Path) -> None:
+    section = measure_cold(Options(("embedder",), 1, cache=tmp_path), lambda _: None)
+    assert {"cold text / binary", "cold text / typical"} <= {comparison.key for comparison in section.comparisons}
+    assert section.panels[-1].title == "Cold start, text to vector, embedder"

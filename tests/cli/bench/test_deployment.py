@@ -14,6 +14,7 @@ from onnxlet_publishing.errors import UsageError
 def test_without_a_package_the_source_tree_is_measured_with_its_bytecode(tmp_path: Path) -> None:
     deployment = open_deployment(None, tmp_path)
     assert (deployment.folder, deployment.python_path) == (functions_folder(), SITE_PACKAGES)
+    assert deployment.takes_texts, "this venv has tokenizers"
     assert list((functions_folder() / "onnxlet/web/__pycache__").glob("app.*.pyc"))
 
 
@@ -27,6 +28,9 @@ def test_a_package_finds_lambdas_client_and_nothing_else_of_this_venv(tmp_path: 
     found = {entry.name.partition(".")[0] for entry in deployment.python_path.iterdir()}
     assert "awslambdaric" in found
     assert "numpy" not in found
+    assert not deployment.takes_texts
+    (deployment.folder / "tokenizers").mkdir()
+    assert deployment.takes_texts
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(deployment.python_path)}
     command = Command((*PYTHON, "-m", "awslambdaric", "main.aws_http"), deployment.folder, environment)
     assert json.loads(run_function(command, b'"hello"').body) == ["hello", str(deployment.folder / "main.py")]

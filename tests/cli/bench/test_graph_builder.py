@@ -7,7 +7,7 @@ from onnxlet_cli.bench.graph_builder import GraphBuilder
 def model(seed: int) -> onnx.ModelProto:
     graph = GraphBuilder(seed)
     clipped = graph.relu6(graph.relu6(graph.linear("input", (4, 3))))
-    return graph.to_model({"input": (TensorProto.FLOAT, ("batch", 4))}, clipped, 3)
+    return graph.to_model({"input": (TensorProto.FLOAT, ("batch", 4))}, clipped, ("batch", 3))
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:

@@ -10,5 +10,5 @@ def test_names_are_those_given_or_all() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="bert: expected some of tiny, cnn, mobile, resnet50, text"):
+    with pytest.raises(UsageError, match="bert: expected some of tiny, cnn, mobile, resnet50, embedder, text"):
         parse_names("bert")

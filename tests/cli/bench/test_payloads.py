@@ -55,6 +55,8 @@ def test_an_answer_may_be_off_by_rounding_alone() -> None:
     check_close("x", expected + 0.01, expected)
     with pytest.raises(WrongAnswerError):
         check_close("x", expected + 0.1, expected)
+    with pytest.raises(WrongAnswerError):
+        check_close("x", expected + 0.01, expected, tolerance=1e-4)
     with pytest.raises(WrongAnswerError, match="expected 2 values, got 3"):
         check_close("x", np.zeros(3), expected)
 

@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet_cli.bench import payloads
 from onnxlet_cli.bench.models import load_model
-from onnxlet_cli.bench.stage import MEAN, STD
+from onnxlet_cli.bench.stage import PHOTO_TO_LABEL
 from onnxlet_cli.errors import PackageError
 from onnxlet_cli.package import wheels
 from onnxlet_cli.package.build import Options, Package, build
@@ -91,11 +90,8 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> Questions:
     registry, events = open_registry(url, create=True), []
     for name in MODELS:
         model = load_model(name, folder / "models")
-        takes_photos = name == PHOTOGRAPHED
-        side = payloads.PHOTO_SIDE
-        shape = ImagePreprocess(side, side, 3, "NCHW", mean=MEAN, std=STD) if takes_photos else None
-        labels = Classification(payloads.LABELS, "softmax") if takes_photos else None
-        publish(registry, Candidate(name, read_onnx(model.path), "test", shape, labels))
+        declared = PHOTO_TO_LABEL if name == PHOTOGRAPHED else {}
+        publish(registry, Candidate(name, read_onnx(model.path), "test", **declared))
         body, headers = payloads.v2_json(model.arrays())
         events.append(payloads.function_url_event(payloads.v2_path(name), body, headers))
     photo = payloads.function_url_event(f"/predict/{PHOTOGRAPHED}", payloads.photo(), {"content-type": "image/jpeg"})
