@@ -11,6 +11,8 @@ DEPLOY_OPTIONS = --cloud $(DEPLOY_CLOUD) $(if $(STACK),--stack $(STACK)) $(if $(
 ENGINE ?= native
 # What the functions import; functions/requirements.txt names what these ask for, too.
 DEPLOYED := numpy obstore onnxruntime orjson pillow
+# What functions for models of texts import too.
+DEPLOYED_TEXT := tokenizers
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
@@ -90,10 +92,15 @@ hashes: ## Pin again what is deployed, as constraints.txt names it, with the has
 	printf '%s\n' $(DEPLOYED) | uv pip compile - --quiet --universal --python-version 3.11 --constraint constraints.txt \
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links > requirements.part
 	{ sed -n '/^#/p' functions/requirements.txt && cat requirements.part; } > requirements.new
-	rm requirements.part && mv requirements.new functions/requirements.txt
+	mv requirements.new functions/requirements.txt
+	printf '%s\n' $(DEPLOYED_TEXT) | uv pip compile - --quiet --universal --python-version 3.11 --constraint constraints.txt \
+	    --no-deps --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links > requirements.part
+	{ sed -n '/^#/p' functions/requirements-text.txt && cat requirements.part; } > requirements.new
+	rm requirements.part && mv requirements.new functions/requirements-text.txt
 
 audit: .venv-audit ## Look up known vulnerabilities of what is deployed, and of all that is tested with it
 	.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement functions/requirements.txt
+	.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement functions/requirements-text.txt
 	.venv-audit/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 lint-infra: setup .venv-deploy .venv-checkov ## Check template.yaml and infra/: cfn-lint, sam, checkov, and terraform where it is

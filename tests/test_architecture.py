@@ -112,7 +112,9 @@ def test_a_planted_import_in_the_wrong_direction_is_found() -> None:
 
 def test_deployed_and_tested_versions_are_the_same() -> None:
     tested = set((ROOT / "constraints.txt").read_text().splitlines())
-    assert {str(pin) for pin in read_pins(FUNCTIONS / "requirements.txt")} <= tested
+    files = sorted(FUNCTIONS.glob("requirements*.txt"))
+    assert len(files) == 2
+    assert {str(pin) for file in files for pin in read_pins(file)} <= tested
 
 
 def onnx_runtimes(requirements: str, constraints: str, project: str) -> list[str]:
@@ -146,6 +148,14 @@ def test_all_that_is_deployed_is_pinned_with_its_hashes() -> None:
     assert asked == {*ASKED_FOR, "numpy"}
     (named,) = re.findall(r"^DEPLOYED := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert set(named.split()) == pins.keys() - {*ASKED_FOR}
+
+
+def test_what_functions_for_texts_have_in_addition_is_pinned_with_its_hashes() -> None:
+    """Without what it asks for, which no function imports: `onnxlet package` installs it alone."""
+    pins = read_pins(FUNCTIONS / "requirements-text.txt")
+    assert all(len(set(pin.hashes)) == len(pin.hashes) > 0 for pin in pins)
+    (named,) = re.findall(r"^DEPLOYED_TEXT := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert named.split() == [pin.name for pin in pins]
 
 
 def asked_for(name: str) -> Iterator[str]:

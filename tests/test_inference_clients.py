@@ -30,7 +30,8 @@ def picture() -> bytes:
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("clients")
     registry = (folder / "registry").as_uri()
-    publish_all(Registry(open_store(registry, create=True)), task_models.candidates())
+    models = [*task_models.candidates(), *task_models.picture_candidates()]
+    publish_all(Registry(open_store(registry, create=True)), models)
     with serve(request.param, LocalSettings(registry, "digits", 0), log=folder / "log") as address:
         yield address
 
@@ -50,6 +51,20 @@ def test_image_classification(ask: Any) -> None:
     every, two = ask("digits").image_classification(picture()), ask("digits").image_classification(picture(), top_k=2)
     assert [entry.label for entry in every[:2]] == [entry.label for entry in two]
     assert every[0].score > every[1].score
+
+
+def test_object_detection(ask: Any) -> None:
+    found = ask("object-detection").object_detection(picture(), threshold=0.5)
+    assert found
+    assert {entry.label for entry in found} <= {"cat", "dog", "bird"}
+    assert all(entry.score > 0.5 and entry.box.xmin < entry.box.xmax <= 200 for entry in found)
+    assert len(ask("object-detection").object_detection(picture())) > len(found)
+
+
+def test_image_segmentation(ask: Any) -> None:
+    found = ask("image-segmentation").image_segmentation(picture())
+    assert {entry.label for entry in found} == {"cat", "dog", "bird"}
+    assert all(entry.mask.size == (200, 100) for entry in found)
 
 
 def test_text_classification(ask: Any) -> None:

@@ -14,8 +14,8 @@ _PACKAGED = Path(__file__).with_name("files")
 
 _ROOT = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2]
 
-_NOT_DEPLOYED = ("__pycache__", ".*", "*.pyc", "*.egg-info", "__main__.py", "py.typed")
-"""Files next to the functions' code that are not deployed. A wheel adds the last two to the package `onnxlet`."""
+_NOT_DEPLOYED = ("__pycache__", ".*", "*.pyc", "*.egg-info", "__main__.py", "py.typed", "requirements-text.txt")
+"""Files next to the functions' code that are not deployed. A wheel adds two of them to the package `onnxlet`."""
 
 
 def functions_folder() -> Path:

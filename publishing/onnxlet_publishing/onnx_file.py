@@ -43,6 +43,8 @@ class OnnxFile:
     """The names of the classes in the order of the numbers, of each classifier in the graph."""
     categories: tuple[str | int, ...] = ()
     """Values for which the graph was made, if it lists them."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The texts that its exporter added to the file, by name."""
     notes: tuple[str, ...] = ()
     """Descriptions of the changes that were made to the graph."""
 
@@ -80,6 +82,7 @@ def read_onnx(path: Path) -> OnnxFile:
         class_names=class_names,
         class_orders=tuple(class_orders),
         categories=tuple(_categories(model)),
+        metadata={entry.key: entry.value for entry in model.metadata_props},
         notes=tuple(_notes(locales, class_names)),
     )
 

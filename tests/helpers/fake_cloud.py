@@ -114,4 +114,4 @@ class FakeCloud:
 def built(folder: Path) -> Any:
     """What stands for `onnxlet_cli.package.build.build`."""
     path = folder / "package.zip"
-    return lambda _target, _report: Package(path, path, "0" * 64, 0, (), {}, None, None, ())
+    return lambda _target, _extras, _report: Package(path, path, "0" * 64, 0, (), {}, None, None, ())

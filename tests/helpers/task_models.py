@@ -1,7 +1,14 @@
 """One small model of each task, ready to publish."""
 
-from onnxlet.contract.declarations import Classification
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.contract.tasks.declaration import Declaration
+from onnxlet.contract.tasks.pictures import ImageFeatures, ImageSegmentation, ObjectDetection
 from onnxlet.contract.tasks.texts import (
     FeatureExtraction,
     FillMask,
@@ -13,9 +20,12 @@ from onnxlet.contract.tasks.texts import (
 )
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.onnx_file import read_onnx
-from tests.helpers import graphs, picture_models, sounds, tables
+from tests.helpers import graphs, picture_models, picture_outputs, sounds, tables
+from tests.helpers.picture_outputs import SIDE, Floats
 from tests.helpers.text_models import BERT, FOLDER
 from tests.helpers.text_references import ENTITIES, MOODS, NLI
+
+FIT = ImagePreprocess(SIDE, SIDE, 3, layout="NCHW", fit="letterbox")
 
 PICTURE_TASKS = (picture_models.DETECTION, picture_models.SEGMENTATION, picture_models.FEATURES)
 
@@ -50,6 +60,24 @@ def text_candidate(task: str) -> Candidate:
     )
 
 
+def picture_candidates() -> list[Candidate]:
+    """Return a detector, a segmenter and a model of vectors, which see the same in every picture."""
+    labels = ("cat", "dog", "bird")
+    return [
+        _candidate(
+            ObjectDetection("object-detection", ("first",), "yolov8", labels), [picture_outputs.yolov8(60, len(labels))]
+        ),
+        _candidate(
+            ImageSegmentation("image-segmentation", ("first",), "classes", labels),
+            [picture_outputs.logits(len(labels), SIDE // 4)],
+        ),
+        _candidate(
+            ImageFeatures("image-feature-extraction", ("first",), normalize=True),
+            [np.arange(1, 9, dtype=np.float32)[None]],
+        ),
+    ]
+
+
 def candidates() -> list[Candidate]:
     """Return a model of each task."""
     return [
@@ -61,3 +89,18 @@ def candidates() -> list[Candidate]:
         sounds.loudness_candidate(),
         sounds.speech_candidate(),
     ]
+
+
+def _candidate(task: Declaration, outputs: Sequence[Floats]) -> Candidate:
+    return Candidate(task.name, graphs.to_file(_constant(outputs)), f"{task.name}.onnx", preprocess=FIT, task=task)
+
+
+def _constant(outputs: Sequence[Floats]) -> onnx.ModelProto:
+    """Return a model of pictures that always gives these outputs."""
+    names = [name for name, _ in zip(("first", "second"), outputs, strict=False)]
+    nodes = [helper.make_node("ReduceMax", ["images"], ["largest"], keepdims=0)]
+    nodes.append(helper.make_node("Sub", ["largest", "largest"], ["nothing"]))
+    nodes += [helper.make_node("Add", [f"{name}/kept", "nothing"], [name]) for name in names]
+    weights = {f"{name}/kept": output for name, output in zip(names, outputs, strict=True)}
+    results = [(name, TensorProto.FLOAT, output.shape) for name, output in zip(names, outputs, strict=True)]
+    return graphs.model(nodes, [("images", TensorProto.FLOAT, [1, 3, SIDE, SIDE])], results, weights)

@@ -37,7 +37,9 @@ def deploy(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|FILE.onnx", help="By default the deployed model, or else the only one of the registry."
+            metavar="NAME|PATH|hf:ORG/NAME",
+            help="A model of the registry, or what publish takes. By default the deployed model, or else the only one "
+            "of the registry.",
         ),
     ] = None,
     registry: Annotated[

@@ -20,17 +20,22 @@ def package(
     without: Annotated[
         str, typer.Option(metavar="NAMES", help="Leave out: pillow, if no request sends an image.")
     ] = "",
+    with_: Annotated[str, typer.Option("--with", metavar="NAMES", help="Add: text, for models that take texts.")] = "",
     engine: Annotated[
         str, typer.Option(help="c: only ONNX Runtime's library; python: its Python package, and numpy.")
     ] = "c",
     json: JsonOption = False,
 ) -> None:
     """Make the zip that a cloud deploys, and prove that it answers."""
-    names = tuple(name.strip().lower() for name in without.split(",") if name.strip())
-    options = Options(parse_target(cloud, arch, python), out, engine, names)
+    options = Options(parse_target(cloud, arch, python), out, engine, _names(without), _names(with_))
     built = build(options, output.print_note)
     lines = [summary.verdict(built), f"{built.path}  sha256 {built.sha256}", f"{built.bill}  CycloneDX"]
     if not json:
         for warning in built.warnings:
             output.print_warning(warning)
     output.show(summary.document(built, options), *lines, rows=summary.rows(built), json=json)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Return names that are separated by commas."""
+    return tuple(name.strip().lower() for name in text.split(",") if name.strip())

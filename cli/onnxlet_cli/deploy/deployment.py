@@ -23,7 +23,7 @@ CLOUDS = ("aws", "gcp")
 PLATFORMS = {"aws": "lambda", "gcp": "cloud-run"}
 """The platform of each cloud's functions, as `estimate` names it."""
 
-Build = Callable[[Target, Report], Package]
+Build = Callable[[Target, tuple[str, ...], Report], Package]
 """A function that makes the package for a target, and proves it if that is possible."""
 
 
@@ -154,12 +154,14 @@ def _prepare(
     default = found.model if found else None
     source = model.find_source(choice.model, choice.registry, list_deployed, default, choice.sign)
     report(f"model    {source.text}")
-    return found, source, (build_package or _build)(target, report)
+    registry = None if found is None else cloud.open_registry(found.outputs.registry_url)
+    extras = ("text",) if source.takes_text or (registry and model.takes_text(registry)) else ()
+    return found, source, (build_package or _build)(target, extras, report)
 
 
-def _build(target: Target, report: Report) -> Package:
+def _build(target: Target, extras: tuple[str, ...], report: Report) -> Package:
     """Make the package as `onnxlet package` does."""
-    return build(PackageOptions(target, deployment_folder() / "dist"), report)
+    return build(PackageOptions(target, deployment_folder() / "dist", extras=extras), report)
 
 
 def _verdict(answer: Answer | NotCalled) -> str:

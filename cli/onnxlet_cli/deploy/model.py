@@ -1,19 +1,22 @@
 """The model that a deployment will serve: a file, a version of a local registry, or one that is deployed already."""
 
 import hashlib
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 from onnxlet.contract import expectation
 from onnxlet.contract.manifest import Manifest
 from onnxlet.errors import ModelNotFoundError
+from onnxlet.record import to_dict
 from onnxlet.registry.registry import Registry, Sign
 from onnxlet_cli.assets import functions_folder
 from onnxlet_cli.package import wheels
 from onnxlet_cli.package.build import REQUIREMENTS
 from onnxlet_cli.registry import only_model, open_registry
+from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.errors import MachineError, UsageError
 from onnxlet_publishing.gate import check, with_activation
 from onnxlet_publishing.importers import find, read
@@ -47,6 +50,8 @@ class Source:
     copied: Manifest | None = None
     """The manifest of a version that is copied with its bytes; the graphs of a file are made when it is published."""
     sign: Sign | None = None
+    takes_text: bool = False
+    """Whether the functions need a tokenizer's library for it."""
 
     def publish(self, target: Registry) -> Published:
         """Publish the model to a registry.
@@ -73,7 +78,7 @@ def find_source(
     """Return the source of the model that the user means.
 
     Args:
-        model: A name or the path of an `.onnx` file; None for the default.
+        model: A name, the path of a file or a folder with `/` or `.onnx` in it, or `hf:ORG/NAME`; None for the default.
         registry_url: The URL of the user's registry; None for the default one.
         list_deployed: Returns the models with a live version in the deployment's own registry.
         default: The deployment's default model.
@@ -84,7 +89,7 @@ def find_source(
         ModelError: the functions could not serve the file.
     """
     if model is not None and (model.endswith(".onnx") or "/" in model):
-        return _from_file(Path(model), sign)
+        return _from_file(model, sign)
     local = open_registry(registry_url)
     name = model or default or only_model(local) or DEMO_MODEL
     try:
@@ -95,19 +100,38 @@ def find_source(
         raise _no_model(model, local) from None
     text = f"{name}, version {manifest.version} of {local.store.url}"
     put = partial(copy_version, local, manifest, sign=sign)
-    return Source(name, text, manifest.provenance.publication, put, manifest, sign)
+    takes_text = manifest.artifact("tokenizer") is not None
+    return Source(name, text, manifest.provenance.publication, put, manifest, sign, takes_text)
 
 
-def _from_file(path: Path, sign: Sign | None) -> Source:
-    source, *others = find(str(path))
+def takes_text(deployed: Registry) -> bool:
+    """Return whether a live version in a deployment's registry takes texts, whichever model is deployed now."""
+    for name in deployed.models():
+        with suppress(ModelNotFoundError):  # a model may have no live version
+            if deployed.resolve(name).artifact("tokenizer") is not None:
+                return True
+    return False
+
+
+def _from_file(model: str, sign: Sign | None) -> Source:
+    source, *others = find(model)
     if others:
-        raise UsageError(f"--model {path}: expected one .onnx file, got {len(others) + 1}")
+        raise UsageError(f"--model {model}: expected one .onnx file, got {len(others) + 1}")
     candidate, _ = with_activation(read(source).candidate)
     check(candidate)
-    # The same file is the same publication, however often it is deployed.
-    publication = hashlib.sha256(candidate.model.data).hexdigest()[:32]
+    publication = _publication(candidate)
     put = partial(publish, candidate=replace(candidate, publication=publication), sign=sign)
-    return Source(candidate.name, f"{candidate.name}, of {candidate.source}", publication, put, sign=sign)
+    text, takes_text = f"{candidate.name}, of {candidate.source}", candidate.tokenizer is not None
+    return Source(candidate.name, text, publication, put, sign=sign, takes_text=takes_text)
+
+
+def _publication(candidate: Candidate) -> str:
+    """Return the same identity for the same model and declarations, however often they are deployed."""
+    digest = hashlib.sha256(candidate.model.data)
+    if candidate.task is not None or candidate.preprocess is not None:
+        digest.update(candidate.tokenizer or b"")
+        digest.update(json.dumps(to_dict([candidate.task, candidate.preprocess, candidate.classification])).encode())
+    return digest.hexdigest()[:32]
 
 
 def _no_model(model: str | None, local: Registry) -> UsageError:

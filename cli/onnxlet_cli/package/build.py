@@ -36,6 +36,8 @@ class Options:
     """One of `slim.ENGINES`."""
     without: tuple[str, ...] = ()
     """Some of `slim.OPTIONAL`."""
+    extras: tuple[str, ...] = ()
+    """Some of `slim.EXTRAS`."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class Package:
 def build(options: Options, report: Report, fetch: Fetch = wheels.fetch) -> Package:
     """Make the zip that a cloud deploys, and prove it if this machine can run it.
 
-    Lambda's zip contains everything that is pinned; GCP's only our source, because its buildpack installs the rest.
+    Lambda's zip contains everything that is pinned; GCP's only our source and the extras, because its buildpack
+    installs the rest. It would install what the extras ask for, too, which no function loads.
 
     Raises:
         UsageError: The options exclude each other, or there is no wheel for the target.
@@ -72,7 +75,8 @@ def build(options: Options, report: Report, fetch: Fetch = wheels.fetch) -> Pack
         PackageError: A wheel is not as expected, or the package answers wrongly.
     """
     target = options.target
-    pins = _pins(options)
+    pins, extras = _pins(options), _extra_pins(options)
+    packed = [*pins, *extras] if target.is_complete else extras
     python = bytecode.find_python(target.python)
     warnings = targets.warnings(target)
     with _work_folder(options.out) as work:
@@ -80,11 +84,11 @@ def build(options: Options, report: Report, fetch: Fetch = wheels.fetch) -> Pack
         tree.mkdir()
         owners: dict[str, str] = {}
         left_out: dict[str, int] = {}
-        made_of = [Material(pin) for pin in pins]
-        if target.is_complete:
-            report(f"fetch    {', '.join(map(str, pins))} for Python {target.python} on {target.arch}")
-            fetch(pins, target, tree)
-            owners, made_of = archive.read_owners(tree), read_materials(tree, pins)
+        made_of = [Material(pin) for pin in pins if pin not in packed]
+        if packed:
+            report(f"fetch    {', '.join(map(str, packed))} for Python {target.python} on {target.arch}")
+            fetch(packed, target, tree)
+            owners, made_of = archive.read_owners(tree), [*made_of, *read_materials(tree, packed)]
             left_out = slim.slim(tree, target, options.engine)
             report(f"slim     {sum(left_out.values()) / 1e6:.1f} MB left out that inference does not load")
         copy_functions(tree)
@@ -115,6 +119,16 @@ def _pins(options: Options) -> list[Pin]:
         raise UsageError(f"--without, --engine: GCP's buildpack installs all of {REQUIREMENTS}")
     pins = wheels.read_pins(functions_folder() / REQUIREMENTS)
     return pins if not options.target.is_complete else [pin for pin in pins if pin.name.lower() not in left_out]
+
+
+def _extra_pins(options: Options) -> list[Pin]:
+    """Return the distributions of the extras.
+
+    Raises:
+        UsageError: There is no such extra.
+    """
+    files = slim.added_files(options.extras)
+    return [pin for name in files for pin in wheels.read_pins(functions_folder() / name)]
 
 
 @contextmanager
@@ -160,4 +174,5 @@ def _prove(
             fetch(_pins(options), options.target, dependencies)
     except MachineError as error:
         return None, str(error)
-    return prove(draft, interpreter, dependencies, has_images="pillow" not in options.without), None
+    has_images, has_text = "pillow" not in options.without, "text" in options.extras
+    return prove(draft, interpreter, dependencies, has_images=has_images, has_text=has_text), None

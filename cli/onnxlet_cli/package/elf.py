@@ -37,6 +37,30 @@ def machine_name(machine: int) -> str:
     return MACHINE_NAMES.get(machine, f"ELF machine {machine}")
 
 
+def without_symbols(data: bytes) -> bytes:
+    """Return a library without what follows its segments: symbols for debuggers, and the table of sections.
+
+    The loader of a process reads only segments.
+
+    Source: System V ABI, "Object Files", ELF header and program header.
+    """
+    segments_start, segment_bytes, segments = _u64(data, 32), _u16(data, 54), _u16(data, 56)
+    starts = [segments_start + index * segment_bytes for index in range(segments)]
+    end = max(_u64(data, start + 8) + _u64(data, start + 32) for start in starts)
+    kept = bytearray(data[: max(end, segments_start + segments * segment_bytes)])
+    kept[40:48] = bytes(8)  # where the table of sections is,
+    kept[58:64] = bytes(6)  # the size of its entries, their number, and which has their names
+    return bytes(kept)
+
+
+def _u64(data: bytes, offset: int) -> int:
+    return int.from_bytes(data[offset : offset + 8], "little")
+
+
+def _u16(data: bytes, offset: int) -> int:
+    return int.from_bytes(data[offset : offset + 2], "little")
+
+
 def parse_library(data: bytes, path: str) -> Library:
     """Read a library; `path` names it in errors.
 

@@ -17,6 +17,7 @@ import onnx.parser
 
 from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.contract.golden import Golden
+from onnxlet.contract.tasks.texts import IDS, FeatureExtraction, Tokenization
 from onnxlet.media.images import FORMATS
 from onnxlet_cli.errors import PackageError
 from onnxlet_cli.local.function_url import from_result, to_event
@@ -41,6 +42,25 @@ colours (float[batch, 8, 8, 3] input) => (float[batch, 3] output) <int64[2] axes
 }
 """
 """A graph that returns the mean of each channel."""
+
+WORDS = """
+<ir_version: 10, opset_import: ["" : 18]>
+words (int64[batch, tokens] ids) => (float[batch, tokens, 3] vectors)
+<float[4, 3] table = {0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1}> {
+    vectors = Gather (table, ids)
+}
+"""
+"""A graph that returns a vector for each word."""
+
+TOKENIZER = json.dumps(
+    {
+        "version": "1.0",
+        "added_tokens": [],
+        "pre_tokenizer": {"type": "Whitespace"},
+        "model": {"type": "WordLevel", "vocab": {"?": 0, "red": 1, "green": 2, "blue": 3}, "unk_token": "?"},
+    }
+).encode()
+"""The tokenizer of those words."""
 
 MAX_DIFFERENCE = 1e-3
 """The largest accepted difference to the golden answer: another CPU adds in another order."""
@@ -78,8 +98,17 @@ class _Question:
         return to_event("POST", self.path, "", headers, self.body)
 
 
-def prove(archive: Path, interpreter: Interpreter, dependencies: Path | None = None, *, has_images: bool) -> Proof:
+def prove(
+    archive: Path,
+    interpreter: Interpreter,
+    dependencies: Path | None = None,
+    *,
+    has_images: bool,
+    has_text: bool = False,
+) -> Proof:
     """Unpack a package and send it the golden request and, if it decodes images, one of each type and one to explain.
+
+    A package for models of texts is sent a text, too.
 
     The folder `dependencies` has the libraries that the cloud installs, if the package does not contain them.
 
@@ -93,6 +122,8 @@ def prove(archive: Path, interpreter: Interpreter, dependencies: Path | None = N
         registry = Path(work) / "registry"
         golden = _publish_colours(registry, has_images=has_images)
         questions = [_golden_question(golden), *(_image_questions() if has_images else [])]
+        if has_text:
+            questions.append(_text_question(registry))
         folders = [tree, *([dependencies.absolute()] if dependencies else [])]  # it runs in another folder
         environment = {  # complete, as on Lambda
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY_MIB),
@@ -133,6 +164,17 @@ def _publish_colours(folder: Path, *, has_images: bool) -> Golden:
     )
     publish(open_registry(str(folder), create=True), candidate)
     return golden
+
+
+def _text_question(folder: Path) -> _Question:
+    """Publish a model that returns the mean of a text's words as a vector, and return a text for it."""
+    path = folder / "words.onnx"
+    onnx.save(onnx.parser.parse_model(WORDS), path)
+    tokenization = Tokenization({IDS: "ids"}, max_length=32)
+    task = FeatureExtraction("feature-extraction", tokenization, "vectors", "mean")
+    candidate = Candidate("words", read_onnx(path), "onnxlet package", task=task, tokenizer=TOKENIZER)
+    publish(open_registry(str(folder)), candidate)
+    return _Question("text/plain", "/predict/words", b"red blue", [0.5, 0.0, 0.5])
 
 
 def _golden_question(golden: Golden) -> _Question:
@@ -202,4 +244,5 @@ def _is_right(document: dict[str, Any], expected: Sequence[float] | str) -> bool
     if isinstance(expected, str):
         answer = document["predictions"][0] if "predictions" in document else document
         return bool(answer["label"] == expected)
-    return bool(np.allclose(document["outputs"][0]["data"], expected, rtol=0, atol=MAX_DIFFERENCE))
+    values = document["predictions"][0] if "predictions" in document else document["outputs"][0]["data"]
+    return bool(np.allclose(values, expected, rtol=0, atol=MAX_DIFFERENCE))

@@ -96,6 +96,14 @@ PILLOW = (
     *(Rule(f"PIL/{name}.py", "nothing draws, prints or shows images") for name in UNUSED_PILLOW),
 )
 
+TOKENIZERS = (Rule("tokenizers/tools/*", "draws tokens in a notebook"),)
+
+SYMBOLS = "symbols for debuggers, and tables of sections"
+"""The reason why the end of each library is cut off."""
+
+EXTRAS = {"text": "requirements-text.txt"}
+"""Additions to a package, each with its file of pinned distributions next to `requirements.txt`."""
+
 NOT_NEEDED = Rule("*.libs/*", "no library that is kept loads it")
 
 
@@ -120,6 +128,19 @@ def left_out_distributions(engine: str, without: Iterable[str]) -> set[str]:
     return {*names, *ASKED_FOR, *(["numpy"] if engine == "c" else [])}
 
 
+def added_files(extras: Iterable[str]) -> list[str]:
+    """Return the requirements files of additions to a package.
+
+    Raises:
+        UsageError: There is no such addition.
+    """
+    names = sorted(set(extras))
+    for name in names:
+        if name not in EXTRAS:
+            raise UsageError(f"--with {name}: expected some of {', '.join(EXTRAS)}")
+    return [EXTRAS[name] for name in names]
+
+
 def slim(tree: Path, target: Target, engine: str) -> dict[str, int]:
     """Remove the files that inference does not load, and return the removed bytes by reason.
 
@@ -127,7 +148,7 @@ def slim(tree: Path, target: Target, engine: str) -> dict[str, int]:
         PackageError: A library is for another processor, or needs a library that a rule removes.
     """
     libraries = _read_libraries(tree, target)
-    rules = (*EVERYWHERE, *ONNXRUNTIME[engine], *NUMPY, *PILLOW)
+    rules = (*EVERYWHERE, *ONNXRUNTIME[engine], *NUMPY, *PILLOW, *TOKENIZERS)
     left_out: Counter[str] = Counter()
     for path in _files(tree):
         rule = rule_for(path, rules)
@@ -136,6 +157,11 @@ def slim(tree: Path, target: Target, engine: str) -> dict[str, int]:
     for path in _unreached(tree, libraries):
         left_out[NOT_NEEDED.reason] += _remove(tree / path)
     _require_complete(tree, libraries)
+    for file in (tree / path for path in libraries if (tree / path).exists()):
+        data = file.read_bytes()
+        kept = elf.without_symbols(data)
+        file.write_bytes(kept)
+        left_out[SYMBOLS] += len(data) - len(kept)
     return dict(left_out)
 
 

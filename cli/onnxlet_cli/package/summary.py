@@ -15,6 +15,7 @@ def document(package: Package, options: Options) -> dict[str, Any]:
         "bill": str(package.bill),
         **asdict(options.target),
         "engine": options.engine,
+        "extras": list(options.extras),
         "sha256": package.sha256,
         "size_bytes": package.size_bytes,
         "zipped_bytes": package.zipped_bytes,

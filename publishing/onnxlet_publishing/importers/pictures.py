@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from onnxlet.contract.declarations import parse_preprocess
+from onnxlet.contract.declarations import ImagePreprocess, parse_preprocess
 from onnxlet.contract.document import Document
 from onnxlet.contract.tasks.pictures import parse
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.importers.labels import read_labels
+from onnxlet_publishing.importers.picture_heads import find_activation, find_head
 from onnxlet_publishing.importers.settings import Settings, parsed
 
 FIELDS = ("threshold", "mask_threshold", "overlap", "at_most", "activation", "pooling", "normalize")
@@ -19,21 +20,32 @@ def build(candidate: Candidate, task: str, settings: Settings) -> Candidate:
     """Return a candidate that declares a task of pictures.
 
     Raises:
-        UsageError: The preprocessing or the labels are missing or cannot be read.
+        UsageError: The preprocessing or the labels are missing or cannot be read, or the outputs have no known form.
         ManifestError: A field breaks the contract.
     """
-    preprocess = settings.require("preprocess", f"the task {task} needs the way in which pictures become the input")
-    document: dict[str, Any] = {"name": task, "output": list(_outputs(candidate, settings))}
-    if task != "image-feature-extraction":
+    given = settings.require("preprocess", f"the task {task} needs the way in which pictures become the input")
+    preprocess = parsed(given, parse_preprocess)
+    assert preprocess is not None, "the setting is required"
+    document: dict[str, Any] = {"name": task}
+    if task == "image-feature-extraction":
+        document["output"] = list(settings.choose("output") or [candidate.model.outputs[0].name])
+    else:
         labels = settings.require("labels", f"the task {task} needs the names of its classes")
         document["labels"] = list(read_labels(labels) if isinstance(labels, Path) else labels)
-        document["head"] = settings.choose("head")
+        document |= _head(candidate, task, len(document["labels"]), preprocess, settings)
     document |= {field: value for field in FIELDS if (value := settings.choose(field)) is not None}
     declared = parse(Document(document, f"the task of {candidate.source}"))
-    return replace(candidate, task=declared, preprocess=parsed(preprocess, parse_preprocess))
+    return replace(candidate, task=declared, preprocess=preprocess)
 
 
-def _outputs(candidate: Candidate, settings: Settings) -> tuple[str, ...]:
-    """Return the outputs that the task reads: those that the importer found, else the first one."""
-    found: tuple[str, ...] | None = settings.choose("output")
-    return (candidate.model.outputs[0].name,) if found is None else found
+def _head(
+    candidate: Candidate, task: str, classes: int, preprocess: ImagePreprocess, settings: Settings
+) -> dict[str, Any]:
+    """Return the form of the outputs: the importer's, else the one that their shapes and values show."""
+    head, output = settings.choose("head"), settings.choose("output")
+    if head is not None and output is not None:
+        return {"head": head, "output": list(output)}
+    head, output = find_head(task, candidate.model.outputs, classes)
+    if head != "mask":
+        return {"head": head, "output": list(output)}
+    return {"head": head, "output": list(output), "activation": find_activation(candidate.model, preprocess, output[0])}

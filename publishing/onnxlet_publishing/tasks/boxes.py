@@ -176,6 +176,11 @@ def _add_rt_detr(graph: GraphBuilder, _task: Any, preprocess: ImagePreprocess, r
     return Objects(boxes, scores, graph.add("Mod", pairs, classes))
 
 
+def _add_rt_detr_rows(graph: GraphBuilder, task: Any, preprocess: ImagePreprocess, rows: list[str]) -> Objects:
+    found = _add_end_to_end(graph, task, preprocess, rows)
+    return Objects(_add_unit_boxes(graph, preprocess, found.boxes), found.scores, found.classes)
+
+
 def _add_unit_boxes(graph: GraphBuilder, preprocess: ImagePreprocess, boxes: str) -> str:
     """Add the nodes from centres and sizes from 0 to 1 to corners in the pixels of the model's input."""
     sides = graph.constant([preprocess.width, preprocess.height] * 2)
@@ -188,5 +193,6 @@ _ADD_CANDIDATES = {
     "end-to-end": _add_end_to_end,
     "detr": _add_detr,
     "rt-detr": _add_rt_detr,
+    "rt-detr-rows": _add_rt_detr_rows,
 }
 """The function that reads each form of outputs."""

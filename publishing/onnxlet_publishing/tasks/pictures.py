@@ -24,6 +24,7 @@ RANKS = {
     "end-to-end": (3, 4),
     "detr": (3, 3),
     "rt-detr": (3, 3),
+    "rt-detr-rows": (3,),
     "classes": (4,),
     "mask": (4,),
 }

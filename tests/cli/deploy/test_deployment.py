@@ -1,10 +1,12 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
 
 from onnxlet.contract import expectation
+from onnxlet.contract.tasks.texts import FeatureExtraction
 from onnxlet.errors import ArtifactError, OnnxletError, SettingsError, StoreError
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
@@ -18,6 +20,7 @@ from onnxlet_publishing.errors import ModelError, UsageError
 from onnxlet_publishing.publish import publish
 from tests.helpers import graphs
 from tests.helpers.fake_cloud import FakeCloud, built
+from tests.helpers.text_models import BERT, candidate
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def test_a_new_local_version_is_published_before_the_functions_are_told_of_it(
     publish(local, graphs.digits_candidate(seed=1))
     cloud.steps.clear()
     assert run(cloud, registry=local).published.live.version == 2
-    assert cloud.steps == ["check", "registry", "apply", "send", "tidy"]
+    assert cloud.steps == ["check", "registry", "registry", "apply", "send", "tidy"]
 
 
 def test_a_deployment_never_takes_live_back(cloud: FakeCloud, local: Registry) -> None:
@@ -140,8 +143,21 @@ def test_nothing_is_deployed_for_a_model_that_no_function_could_load(cloud: Fake
     assert cloud.applied == []
 
 
+def test_the_package_has_what_a_model_of_texts_needs_as_long_as_one_is_live(cloud: FakeCloud, local: Registry) -> None:
+    packed: list[tuple[str, ...]] = []
+
+    def build_package(target: Target, extras: tuple[str, ...], report: object) -> Any:
+        packed.append(extras)
+        return built(cloud.folder)(target, extras, report)
+
+    publish(local, candidate("feature-extraction", FeatureExtraction("feature-extraction", BERT, "last_hidden_state")))
+    for name in ("digits", "feature-extraction", "digits"):
+        deployment.deploy(cloud, Choice(name, local.store.url), silent, build_package)
+    assert packed == [(), ("text",), ("text",)]
+
+
 def test_nothing_is_deployed_when_the_package_cannot_be_built(cloud: FakeCloud, local: Registry) -> None:
-    def fails(_target: Target, _report: object) -> None:
+    def fails(_target: Target, _extras: object, _report: object) -> None:
         raise ArtifactError("the package answers wrongly")
 
     with pytest.raises(ArtifactError):

@@ -9,6 +9,7 @@ from onnxlet_cli.deploy import model
 from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.publish import publish
 from tests.helpers import graphs
+from tests.helpers.hugging_face import encoder, write_folder
 
 
 @pytest.fixture
@@ -37,6 +38,15 @@ def test_a_file_has_the_same_publication_each_time(local: Registry, tmp_path: Pa
     first, second = (find(str(path), local, []) for _ in range(2))
     assert first.publication is not None
     assert first.publication == second.publication
+
+
+def test_a_folder_is_another_publication_if_its_description_differs(local: Registry, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "vectors", encoder(("last_hidden_state", None)))
+    first, second = (find(str(folder), local, []) for _ in range(2))
+    assert first.text == "vectors, of vectors/model.onnx"
+    assert first.publication == second.publication
+    write_folder(folder, encoder(("last_hidden_state", None)), {"max_position_embeddings": 24})
+    assert find(str(folder), local, []).publication != first.publication
 
 
 def test_an_unknown_model_is_an_error_with_those_that_there_are(local: Registry) -> None:

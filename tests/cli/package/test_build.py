@@ -97,6 +97,25 @@ def test_its_parts_are_its_distributions_and_all_of_it(package: Package) -> None
     assert package.left_out["the engine calls only the library"] > 20e6
 
 
+@pytest.mark.parametrize("cloud", ["aws", "gcp"])
+def test_with_text_it_answers_a_text_and_stays_small(tmp_path: Path, cloud: str) -> None:
+    package = build(Options(Target(cloud, ARCH, PYTHON), tmp_path, extras=("text",)), silent, copy_installed)
+    assert package.proof is not None
+    assert package.proof.requests == 6
+    assert package.zipped_bytes < (24e6 if cloud == "aws" else 4e6)
+    with zipfile.ZipFile(package.path) as archive:
+        names = archive.namelist()
+    assert "tokenizers/tokenizers.abi3.so" in names
+    assert not [name for name in names if name.startswith(("huggingface_hub", "tokenizers/tools", "requirements-text"))]
+    bill = json.loads(package.bill.read_text())
+    assert {"tokenizers", "onnxruntime"} <= {each["name"] for each in bill["components"]}
+
+
+def test_an_unknown_addition_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--with speech: expected some of text"):
+        build(Options(HERE, tmp_path, extras=("speech",)), silent)
+
+
 def test_nothing_but_the_zip_and_its_bill_stays(package: Package, options: Options) -> None:
     assert set(options.out.iterdir()) == {package.path, package.bill}
 

@@ -46,3 +46,19 @@ def test_a_damaged_library_is_refused_or_read_and_never_breaks(data: st.DataObje
         assert "x.so" in str(error)
     else:
         assert isinstance(library.machine, int)
+
+
+def test_a_library_without_symbols_has_the_same_segments_and_loads() -> None:
+    extensions = [file for file in files("tokenizers") or [] if file.suffix == ".so"]
+    data = Path(str(extensions[0].locate())).read_bytes()
+    kept = elf.without_symbols(data)
+    assert len(kept) < 0.8 * len(data)
+    assert data.startswith(kept[:40])
+    assert kept[64:] == data[64 : len(kept)]
+    assert elf.parse_library(kept, "x.so") == elf.parse_library(data, "x.so")
+    assert elf.without_symbols(kept) == kept
+
+
+def test_a_library_that_ends_with_its_segments_stays_whole() -> None:
+    data = fake_elf.library(elf.X86_64, ["libc.so.6"])
+    assert len(elf.without_symbols(data)) == len(data)

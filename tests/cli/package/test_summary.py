@@ -54,6 +54,7 @@ def test_the_document_is_json_with_all_of_it() -> None:
         "arch": "arm64",
         "python": "3.13",
         "engine": "c",
+        "extras": [],
         "sha256": "ab" * 32,
         "size_bytes": 26_200_000,
         "zipped_bytes": 10_400_022,

@@ -8,13 +8,13 @@ from onnxlet.contract.artifact import Role
 from onnxlet.contract.document import Document
 from onnxlet.contract.tasks.declaration import Declaration
 
-DETECTION_HEADS = {"yolov5": 1, "yolov8": 1, "end-to-end": 1, "detr": 2, "rt-detr": 2}
+DETECTION_HEADS = {"yolov5": 1, "yolov8": 1, "end-to-end": 1, "detr": 2, "rt-detr": 2, "rt-detr-rows": 1}
 """The forms of a detector's outputs, with the number of outputs.
 
 `yolov5` is (batch, n, 5 + classes) and `yolov8`, which YOLO11 shares, is (batch, 4 + classes, n), with boxes as centre,
 width and height in the pixels of the model's input. `end-to-end` (YOLOv10, YOLO26) is (batch, n, 6): corners, score and
 class. `detr` and `rt-detr` are logits (batch, n, classes), DETR's with one more for nothing, and boxes (batch, n, 4)
-from 0 to 1.
+from 0 to 1: centre, width and height. `rt-detr-rows` (Ultralytics) is (batch, n, 6): such a box, score and class.
 """
 OVERLAPPING = ("yolov5", "yolov8")
 """The heads whose boxes overlap, so that all but the best of them are removed."""

@@ -38,7 +38,11 @@ def test_what_is_not_declared_has_a_default() -> None:
 @pytest.mark.parametrize(
     ("task", "changes", "words"),
     [
-        (DETECTION, {"head": "yolov3"}, "head: expected one of yolov5, yolov8, end-to-end, detr, rt-detr"),
+        (
+            DETECTION,
+            {"head": "yolov3"},
+            "head: expected one of yolov5, yolov8, end-to-end, detr, rt-detr",
+        ),
         (DETECTION, {"output": ["out"]}, "output: expected the names of 2 outputs, got ['out']"),
         (SEGMENTATION, {"output": ["a", "b"]}, "output: expected the names of 1 output, got ['a', 'b']"),
         (DETECTION, {"labels": []}, "labels: expected at least one label, got []"),
