@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.message import Message
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +19,7 @@ import onnx.parser
 from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.contract.golden import Golden
 from onnxlet.contract.tasks.texts import IDS, FeatureExtraction, Tokenization
-from onnxlet.media.images import FORMATS
+from onnxlet.media.image_headers import FORMATS
 from onnxlet_cli.errors import PackageError
 from onnxlet_cli.local.function_url import from_result, to_event
 from onnxlet_cli.local.lambda_function import MEMORY_MIB
@@ -191,7 +192,7 @@ def _image_questions() -> list[_Question]:
     from PIL import Image
 
     questions = []
-    for (content_type, name), label in zip(FORMATS.items(), LABELS, strict=True):
+    for (content_type, name), label in zip(FORMATS.items(), cycle(LABELS), strict=False):
         file = io.BytesIO()
         Image.new("RGB", (16, 12), label if label != "green" else "lime").save(file, name)
         questions.append(_Question(content_type, f"/predict/{NAME}", file.getvalue(), label))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from onnxlet.contract.declarations import CHANNELS, ImagePreprocess
@@ -11,15 +12,17 @@ from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import OnnxletError, UnreadablePayloadError, UnsupportedMediaError
 from onnxlet.limits import memory
 from onnxlet.media import image_colours, image_headers
+from onnxlet.media.image_headers import FORMATS
+from onnxlet.media.image_headers.image_file import PIXEL_BYTES
 from onnxlet.media.image_resizing import KEPT_BYTES, STRIP_BYTES, Resizing
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from onnxlet.media.image_headers import ImageFile
+    from onnxlet.media.image_headers.image_file import ImageFile
 
-FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
-"""The supported media types with Pillow's names of the formats; Pillow tries no other format."""
+LATE_PLUGINS = {"image/webp": "PIL.WebPImagePlugin", "image/tiff": "PIL.TiffImagePlugin"}
+"""Modules of Pillow for formats that it does not know at first: to find them it would import all its formats."""
 
 
 def prepare() -> None:
@@ -38,15 +41,6 @@ def require_pillow() -> None:
         import PIL  # noqa: F401 - checks that it is installed
     except ImportError as error:
         raise UnsupportedMediaError("this function was packaged without Pillow, which images need") from error
-
-
-def sniff(body: bytes) -> str | None:
-    """Return the media type of an image by its first bytes; None for anything else."""
-    if image_headers.is_png(body):
-        return "image/png"
-    if image_headers.is_jpeg(body):
-        return "image/jpeg"
-    return "image/webp" if image_headers.is_webp(body) else None
 
 
 def decode(
@@ -120,7 +114,7 @@ def resizing_bytes(pixels: Tensor, declaration: ImagePreprocess) -> int:
     if resizing is None:
         return graph_bytes(pixels, declaration)
     count, height, width, channels = pixels.shape
-    one = (channels + 2 * image_headers.PIXEL_BYTES) * height * width + STRIP_BYTES
+    one = (channels + 2 * PIXEL_BYTES) * height * width + STRIP_BYTES
     return one + KEPT_BYTES * count * math.prod(resizing.size)
 
 
@@ -184,8 +178,8 @@ def _read(file: ImageFile, media_type: str, mode: str, resizing: Resizing) -> Im
 
     from PIL import Image
 
-    if media_type == "image/webp":
-        from PIL import WebPImagePlugin  # noqa: F401 - otherwise Pillow imports all its formats to find this one
+    if media_type in LATE_PLUGINS:
+        import_module(LATE_PLUGINS[media_type])
     Image.MAX_IMAGE_PIXELS = None  # `image_headers.parse` has checked the size
     with Image.open(BytesIO(b"".join(file.parts)), formats=[FORMATS[media_type]]) as image:
         if image.size != (file.width, file.height):

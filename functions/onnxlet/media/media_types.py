@@ -1,6 +1,6 @@
 """Media types: one decision for bodies, parts of forms, base64 in JSON, objects in storage and messages."""
 
-from onnxlet.media import images, npy
+from onnxlet.media import image_headers, npy
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -13,12 +13,15 @@ MULTIPART = "multipart/form-data"
 
 TABLES = (CSV, TSV, JSON_LINES)
 
-MEDIA_TYPES = (*images.FORMATS, WAV, NPY, TEXT, *TABLES, JSON, MULTIPART)
+MEDIA_TYPES = (*image_headers.FORMATS, WAV, NPY, TEXT, *TABLES, JSON, MULTIPART)
 
 ALIASES = {
     "image/jpg": "image/jpeg",
     "image/pjpeg": "image/jpeg",
     "image/x-png": "image/png",
+    "image/x-bmp": "image/bmp",
+    "image/x-ms-bmp": "image/bmp",
+    "image/tif": "image/tiff",
     "text/json": JSON,
     "application/x-json": JSON,
     "application/x-ndjson": JSON_LINES,
@@ -45,6 +48,11 @@ MEDIA_TYPE_BY_SUFFIX = {
     "jfif": "image/jpeg",
     "png": "image/png",
     "webp": "image/webp",
+    "gif": "image/gif",
+    "bmp": "image/bmp",
+    "dib": "image/bmp",
+    "tif": "image/tiff",
+    "tiff": "image/tiff",
     "npy": NPY,
     "txt": TEXT,
     "json": JSON,
@@ -80,10 +88,10 @@ def kind_of(body: bytes, media_type: str = "", key: str = "") -> str:
     sniffed = sniff(body)
     if sniffed is not None:
         return sniffed
-    if declared in MEDIA_TYPES and not (declared in images.FORMATS and _unsupported(body)):
+    if declared in MEDIA_TYPES and not (declared in image_headers.FORMATS and _unsupported(body)):
         return declared
     by_key = media_type_of(key)
-    if by_key in MEDIA_TYPES and by_key not in images.FORMATS:
+    if by_key in MEDIA_TYPES and by_key not in image_headers.FORMATS:
         return by_key
     if declared in SILENT and begins_as_json(body):
         return JSON
@@ -109,7 +117,7 @@ def sniff(body: bytes) -> str | None:
     """Return the media type of an image, a sound or an array by its first bytes; None for anything else."""
     if body.startswith(b"RIFF") and body[8:12] == b"WAVE":
         return WAV
-    return NPY if body.startswith(npy.MAGIC) else images.sniff(body)
+    return NPY if body.startswith(npy.MAGIC) else image_headers.sniff(body)
 
 
 def begins_as_json(body: bytes) -> bool:
@@ -125,12 +133,6 @@ def media_type_of(key: str) -> str:
 
 def _unsupported(body: bytes) -> str | None:
     """Return the media type of an image or a sound in an unsupported format, so that an error can name it."""
-    if body.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    if body.startswith((b"II*\0", b"MM\0*")):
-        return "image/tiff"
-    if body.startswith(b"BM") and body[6:10] == bytes(4):
-        return "image/bmp"
     if body.startswith((b"ID3", b"fLaC", b"OggS")):
         return {b"ID": "audio/mpeg", b"fL": "audio/flac", b"Og": "audio/ogg"}[body[:2]]
     if body[:1] != b"\0" or body[4:8] != b"ftyp":

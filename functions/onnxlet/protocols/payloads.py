@@ -13,7 +13,7 @@ from onnxlet.errors import (
     json_word,
 )
 from onnxlet.limits import deadline
-from onnxlet.media import images, media_types, texts
+from onnxlet.media import image_headers, media_types, texts
 from onnxlet.media.json_body import parse_json
 from onnxlet.models.model import Model
 from onnxlet.protocols import tables, v1
@@ -147,7 +147,7 @@ def _decode_part(reader: Reader, part: Part) -> Iterator[Rows]:
 
 def _decode_one(reader: Reader, kind: str, body: bytes, media_type: str) -> Payload:
     """Decode a payload that is not a form."""
-    if kind in images.FORMATS:
+    if kind in image_headers.FORMATS:
         return Payload(iter([_decode_image(reader, kind, body)]))
     if kind == media_types.WAV:
         return Payload(iter([reader.sound(body)]))

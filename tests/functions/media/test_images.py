@@ -10,7 +10,8 @@ from PIL import Image
 
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import OnnxletError
-from onnxlet.media.images import encode_png, sniff
+from onnxlet.media.image_headers import sniff
+from onnxlet.media.images import encode_png
 from tests.helpers.image_files import COLOR, GREY, NOISE, PIXELS, decode, encode, exif, fix_checksums
 
 
@@ -50,11 +51,9 @@ def test_a_damaged_image_is_read_or_refused_but_never_crashes(
         assert error.status in {413, 422}
 
 
-@pytest.mark.parametrize(
-    ("file_format", "media_type"), [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("WEBP", "image/webp")]
-)
-def test_an_image_is_known_by_its_first_bytes(file_format: str, media_type: str) -> None:
-    assert sniff(encode(NOISE, file_format)) == media_type
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_an_image_is_known_by_its_first_bytes(file_format: str) -> None:
+    assert sniff(encode(NOISE, file_format)) == f"image/{file_format.lower()}"
 
 
 @pytest.mark.parametrize("data", [b"", b"RIFF1234WAVE", b"GIF89a", b"\x89PNG"])
@@ -147,6 +146,15 @@ print(counted[0], peak_bytes() - before)
         ("JPEG", {"progressive": True, "subsampling": 0}, "RGB"),
         ("JPEG", {"progressive": True}, "CMYK"),
         ("JPEG", {"progressive": True}, "L"),
+        ("GIF", {}, "P"),
+        ("GIF", {"transparency": 0}, "P"),
+        ("BMP", {}, "RGB"),
+        ("BMP", {}, "L"),
+        ("TIFF", {}, "RGB"),
+        ("TIFF", {"compression": "tiff_lzw"}, "RGB"),
+        ("TIFF", {"compression": "tiff_adobe_deflate"}, "CMYK"),
+        ("TIFF", {"compression": "packbits"}, "I;16"),
+        ("TIFF", {}, "1"),
         ("WEBP", {"lossless": True, "method": 0, "quality": 0}, "RGB"),
         ("WEBP", {"lossless": True, "method": 0, "quality": 0}, "RGBA"),
         ("WEBP", {"method": 0, "quality": 1}, "RGB"),

@@ -1,7 +1,7 @@
 // Pictures from a file, the clipboard or a camera.
 import { element, field } from "./dom.js";
 
-const ACCEPTED = "image/png,image/jpeg,image/webp";
+const ACCEPTED = "image/png,image/jpeg,image/webp,image/gif,image/bmp";
 
 /** Creates a field for pictures; calls onPicture with a file. */
 export function pictures(onPicture) {
