@@ -4,6 +4,7 @@ import json
 import struct
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from math import pi, sin
@@ -23,6 +24,7 @@ from onnxlet.protocols import payloads
 from onnxlet.protocols.reader import Reader
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.errors import ModelError
+from onnxlet_publishing.tasks.tables import sample_rows
 
 SENTENCE = "The weather is lovely today in Paris, said Anna."
 
@@ -54,19 +56,40 @@ def with_example(
     Raises:
         ModelError: The model does not answer the user's example, or the one that fits its task.
     """
-    example = candidate.example or default_example(model.manifest, probed)
-    if example is None or candidate.crashes:
+    if candidate.crashes:
+        return candidate, None
+    if candidate.example is None and isinstance(candidate.task, TableTask):
+        return _with_row(candidate, candidate.task, model, probed)
+    example = candidate.example or default_example(model.manifest)
+    if example is None:
         return candidate, None
     try:
-        rows = payloads.decode(Reader(model.manifest), example.media_type, example.body).rows
-        first, *_ = model.predict(rows, model.parse_parameters(example.parameters))
+        return replace(candidate, example=example), _inputs_for(example, model)
     except OnnxletError as error:
         raise ModelError(f"{candidate.source}: does not answer its example ({example.media_type}): {error}") from error
-    return replace(candidate, example=example), first.batch.inputs
 
 
-def default_example(manifest: Manifest, probed: Mapping[str, Tensor] | None) -> Example | None:
-    """Return a payload that fits what a version takes; None for a version of tensors, or a table without rows."""
+def _with_row(
+    candidate: Candidate, task: TableTask, model: Model, probed: Mapping[str, Tensor] | None
+) -> tuple[Candidate, Mapping[str, Tensor] | None]:
+    """Return the candidate with the first row that the model answers; an encoder may refuse values that it lacks."""
+    rows = [*sample_rows(task, candidate.model), *([] if probed is None else [_row(task, probed)])]
+    for row in rows:
+        example = Example("application/json", orjson.dumps(row))
+        with suppress(OnnxletError):
+            return replace(candidate, example=example), _inputs_for(example, model)
+    return candidate, None
+
+
+def _inputs_for(example: Example, model: Model) -> Mapping[str, Tensor]:
+    """Return the model's inputs for an example that it answers."""
+    rows = payloads.decode(Reader(model.manifest), example.media_type, example.body).rows
+    first, *_ = model.predict(rows, model.parse_parameters(example.parameters))
+    return first.batch.inputs
+
+
+def default_example(manifest: Manifest) -> Example | None:
+    """Return a payload that fits what a version takes; None for a version of tensors or tables."""
     takes, task = manifest.takes(), manifest.task_name()
     if takes == "picture":
         return Example("image/png", _picture())
@@ -74,8 +97,6 @@ def default_example(manifest: Manifest, probed: Mapping[str, Tensor] | None) -> 
         return Example("audio/wav", _tone())
     if takes == "text":
         return _text(task or "", getattr(manifest.task, "mask_token", ""))
-    if isinstance(manifest.task, TableTask) and probed is not None:
-        return Example("application/json", orjson.dumps(_row(manifest.task, probed)))
     return None
 
 

@@ -45,6 +45,10 @@ class OnnxFile:
     """Values for which the graph was made, if it lists them."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """The texts that its exporter added to the file, by name."""
+    producer: str = ""
+    """The name of the converter that made the file."""
+    domains: tuple[str, ...] = ()
+    """The domains of the graph's operators."""
     notes: tuple[str, ...] = ()
     """Descriptions of the changes that were made to the graph."""
 
@@ -57,11 +61,20 @@ def read_onnx(path: Path) -> OnnxFile:
             have the datatype of a tensor.
     """
     data, model = _load(path)
-    is_changed = external_data.inline(model, path)
+    return _described(path, model, None if external_data.inline(model, path) else data)
+
+
+def from_model(source: str, model: onnx.ModelProto) -> OnnxFile:
+    """Return a model that was made of a file; `source` names it in errors. Raises as `read_onnx`."""
+    return _described(Path(source), model, None)
+
+
+def _described(path: Path, model: onnx.ModelProto, data: bytes | None) -> OnnxFile:
+    """Change what the functions could not run or serve; without data, the model is no longer that of its file."""
     locales = graph_rewrites.name_known_locales(model)
     class_orders = dict.fromkeys(names for node in all_nodes(model) if (names := graph_rewrites.class_names(node)))
     class_names = graph_rewrites.remove_zipmaps(model)
-    if is_changed or locales or class_names:
+    if data is None or locales or class_names:
         data = _serialize(path, model)
     graph = model.graph
     constants = {tensor.name for tensor in graph.initializer}
@@ -83,6 +96,8 @@ def read_onnx(path: Path) -> OnnxFile:
         class_orders=tuple(class_orders),
         categories=tuple(_categories(model)),
         metadata={entry.key: entry.value for entry in model.metadata_props},
+        producer=model.producer_name,
+        domains=tuple(dict.fromkeys(opset.domain for opset in model.opset_import)),
         notes=tuple(_notes(locales, class_names)),
     )
 

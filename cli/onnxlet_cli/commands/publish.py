@@ -101,7 +101,12 @@ def publish(
         typer.Option(min=0, max=1, help="The lowest score of what a detector answers.", rich_help_panel=TABLE),
     ] = None,
     columns: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="A table's columns, separated by commas.", rich_help_panel=TABLE)
+        str | None,
+        typer.Option(metavar="NAMES|FILE", help="A table's columns, with commas between them.", rich_help_panel=TABLE),
+    ] = None,
+    sampling_rate: Annotated[
+        int | None,
+        typer.Option(min=1, help="The samples a second that a model of sounds takes.", rich_help_panel=TABLE),
     ] = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Publish the files of a folder that pass, even if others do not.")
@@ -123,7 +128,18 @@ def publish(
     onnxlet publish hf:ORG/NAME   a repository on Hugging Face
     """  # noqa: D301 - click keeps the lines of a paragraph that begins with the character \b
     overrides = Overrides(
-        task, labels, activation, preprocess, generation, tokenizer, pooling, normalize, max_length, threshold, columns
+        task,
+        labels,
+        activation,
+        preprocess,
+        generation,
+        tokenizer,
+        pooling,
+        normalize,
+        max_length,
+        threshold,
+        columns,
+        sampling_rate,
     )
     target, alias = open_registry(registry, create=True), None if stage else layout.LIVE
     signer = load_sign(sign) if sign else None

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from onnxlet.contract import layout
 from onnxlet_publishing.errors import UsageError
-from onnxlet_publishing.importers import foreign, hub, hugging_face, plain, ultralytics
+from onnxlet_publishing.importers import foreign, hub, hugging_face, plain, scikit_learn, silero, ultralytics
 from onnxlet_publishing.importers.assembly import Import, assemble
 from onnxlet_publishing.importers.hugging_face.folder import choose_file, describes, folder_of, name_of
 from onnxlet_publishing.importers.settings import NO_OVERRIDES, Findings, Overrides
@@ -26,7 +26,12 @@ class Importer(Protocol):
         """Return what the importer found out about a model; None if the model is not of its kind."""
 
 
-IMPORTERS: dict[str, Importer] = {"hugging-face": hugging_face, "ultralytics": ultralytics}
+IMPORTERS: dict[str, Importer] = {
+    "hugging-face": hugging_face,
+    "ultralytics": ultralytics,
+    "scikit-learn": scikit_learn,
+    "silero": silero,
+}
 """The importers by the names that `--importer` takes, without the plain one, which takes the models that are left."""
 
 PLAIN = "plain"

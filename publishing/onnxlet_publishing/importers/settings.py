@@ -33,7 +33,8 @@ class Overrides:
     max_length: int | None = None
     threshold: float | None = None
     columns: str | None = None
-    """The names of a table's columns, separated by commas."""
+    """The names of a table's columns with commas between them, or a file with them."""
+    sampling_rate: int | None = None
 
     def given(self) -> list[str]:
         """Return the names of the settings that the user gives."""

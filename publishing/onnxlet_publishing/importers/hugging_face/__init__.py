@@ -1,6 +1,6 @@
 """The importer of models in Hugging Face's form: folders of transformers, Optimum and sentence-transformers."""
 
-from onnxlet_publishing.importers.hugging_face import pictures, tasks, texts
+from onnxlet_publishing.importers.hugging_face import pictures, sounds, tasks, texts
 from onnxlet_publishing.importers.hugging_face.folder import Folder, find_labels, kind_of_inputs
 from onnxlet_publishing.importers.settings import Findings, Found
 from onnxlet_publishing.importers.source import Source
@@ -22,4 +22,6 @@ def recognise(source: Source, model: OnnxFile) -> Findings | None:
         settings |= texts.find_settings(folder, model)
     elif kind == "picture":
         settings |= pictures.find_settings(folder, model, None if task is None else task.value)
+    elif kind == "sound":
+        settings |= sounds.find_settings(folder)
     return Findings(folder.describe(), settings, texts.advise(folder) | pictures.advise(folder))
