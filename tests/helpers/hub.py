@@ -57,7 +57,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         self.server.tokens.add(self.headers.get("authorization", ""))
         path = self.path.partition("?")[0].strip("/")
-        if path.startswith("api/models/"):
+        if "/tree/" in path:
+            self._tree(path.removeprefix("api/models/").partition("/tree/")[0])
+        elif path.startswith("api/models/"):
             repository, _, revision = path.removeprefix("api/models/").partition("/revision/")
             self._model(repository, revision or "main")
         else:
@@ -73,13 +75,18 @@ class _Handler(BaseHTTPRequestHandler):
         elif revision not in REVISIONS:
             self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         else:
-            files = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
-            document: dict[str, Any] = {
-                "id": repository,
-                "sha": COMMIT,
-                "siblings": [{"rfilename": name} for name in sorted(files)],
-            }
-            self._send(200, json.dumps(document).encode(), {"content-type": "application/json"})
+            siblings = [{"rfilename": name} for name in self._files(repository)]
+            self._send_json({"id": repository, "sha": COMMIT, "siblings": siblings})
+
+    def _tree(self, repository: str) -> None:
+        """Answer the listing that newer versions of `huggingface_hub` ask for."""
+        files = self._files(repository).items()
+        self._send_json([{"type": "file", "path": name, "size": size, "oid": "0"} for name, size in files])
+
+    def _files(self, repository: str) -> dict[str, int]:
+        folder = self.server.folder / repository
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return {str(path.relative_to(folder)): path.stat().st_size for path in files}
 
     def _file(self, repository: str, revision: str, name: str) -> None:
         data = (self.server.folder / repository / name).read_bytes()
@@ -87,6 +94,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.requested.append(name)
         assert revision == COMMIT, "files are those of a commit"
         self._send(200, data, {"etag": f'"{hashlib.sha1(data).hexdigest()}"', "x-repo-commit": COMMIT})
+
+    def _send_json(self, document: Any) -> None:
+        self._send(200, json.dumps(document).encode(), {"content-type": "application/json"})
 
     def _send(self, status: int, data: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

@@ -15,7 +15,7 @@ from onnxlet_publishing.importers import foreign, hub, hugging_face, plain, scik
 from onnxlet_publishing.importers.assembly import Import, assemble
 from onnxlet_publishing.importers.hugging_face.folder import choose_file, describes, folder_of, name_of
 from onnxlet_publishing.importers.settings import NO_OVERRIDES, Findings, Overrides
-from onnxlet_publishing.importers.source import Source, to_name
+from onnxlet_publishing.importers.source import Source, file_name, possible_name
 from onnxlet_publishing.onnx_file import OnnxFile, read_onnx
 
 
@@ -61,13 +61,13 @@ def find(what: str, file: str | None = None) -> list[Source]:
     files = sorted(path.glob("*.onnx"))
     if not files:
         raise UsageError(f"{path}: expected .onnx files in this folder, got none")
-    return [Source(each, to_name(each.stem), each.name) for each in files]
+    return [Source(each, file_name(each.stem), each.name) for each in files]
 
 
 def _repository(download: hub.Download) -> Source:
     """Return the model of a repository; its folder may have no description."""
     folder = download.folder if describes(download.folder) else None
-    name = to_name(download.repository.rpartition("/")[2])
+    name = possible_name(download.repository.rpartition("/")[2])
     return Source(download.folder / download.file, name, download.origin, folder)
 
 
@@ -75,9 +75,9 @@ def _file(file: Path) -> Source:
     """Return an ONNX file, with the folder that describes it."""
     folder = folder_of(file)
     if folder is None:
-        return Source(file, to_name(file.stem), file.name)
+        return Source(file, file_name(file.stem), file.name)
     name = name_of(folder)
-    return Source(file, to_name(name), f"{name}/{file.relative_to(folder)}", folder)
+    return Source(file, possible_name(name), f"{name}/{file.relative_to(folder)}", folder)
 
 
 def read(

@@ -97,7 +97,13 @@ class Snapshot:
 
         try:
             folder = Path(
-                snapshot_download(self.repository, revision=revision, cache_dir=self.cache, local_files_only=True)
+                snapshot_download(
+                    self.repository,
+                    revision=revision,
+                    allow_patterns=[],  # newer versions refuse a snapshot that lacks one of these
+                    cache_dir=self.cache,
+                    local_files_only=True,
+                )
             )
         except errors.LocalEntryNotFoundError:
             raise MachineError(
@@ -135,6 +141,7 @@ def _translated_errors(reference: str) -> Iterator[None]:
 
 
 def _unreachable() -> tuple[type[Exception], ...]:
-    """Return the errors of a hub that does not answer; httpx, which `huggingface_hub` 1 uses, has its own."""
-    httpx = sys.modules.get("httpx")
-    return (OSError,) if httpx is None else (OSError, httpx.TransportError)
+    """Return the errors of a hub that does not answer: each `huggingface_hub` imports those of its HTTP library."""
+    from huggingface_hub import errors
+
+    return (OSError, getattr(errors, "HTTPError", OSError))

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from onnxlet_publishing.errors import UsageError
 
+MAX_NAME = 63
+"""Characters in a model's name."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -21,9 +24,14 @@ class Source:
     """The folder with a description of the model in Hugging Face's form; None without one."""
 
 
-def to_name(text: str) -> str:
-    """Return the name of a file or a repository as the name of a model, which may still be an impossible one."""
-    return re.sub(r"[ /]+", "-", text.lower())
+def file_name(stem: str) -> str:
+    """Return the name of a plain file as a model's name; an impossible one is refused, so that no two files share one."""
+    return stem.lower().replace(" ", "-")
+
+
+def possible_name(text: str) -> str:
+    """Return the name of a folder or a repository as a name that a model may have."""
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:MAX_NAME].rstrip("-._") or "model"
 
 
 def read_bytes(path: Path) -> bytes:
