@@ -25,7 +25,7 @@ class Source:
 
 
 def file_name(stem: str) -> str:
-    """Return the name of a plain file as a model's name; an impossible one is refused, so that no two files share one."""
+    """Return the name of a plain file as the name of a model, which may be an impossible one."""
     return stem.lower().replace(" ", "-")
 
 
