@@ -15,12 +15,15 @@ from onnxlet.errors import InferenceError, InvalidRequestError
 from onnxlet.limits import MAX_CANDIDATES
 from onnxlet.tasks.parameters import Parser, flag, integer, text
 from onnxlet.tasks.rows import Batch, Parameters, Prediction, Rows
-from onnxlet.tasks.text_task import CUTTING, TextTask, Tokenized, field_text, field_texts, fields_of, text_of
+from onnxlet.tasks.text_task import CUTTING, TextTask, Tokenized, field_text, field_texts, fields_of, size_of, text_of
 from onnxlet.tasks.tokenizer import TokenIds, to_rows
 
 Vector = list[float]
 
 MAX_DIMENSIONS = 65_536
+
+NUMBER_BYTES = 32
+"""The memory of one number of an answer in JSON."""
 
 
 class FeatureExtractionTask(TextTask):
@@ -67,6 +70,13 @@ class FeatureExtractionTask(TextTask):
             start += len(item.texts)
             answers.append([cosine(own[0], other) for other in own[1:]] if item.are_compared else own[0])
         prediction.answers = answers
+
+    def answer_bytes(self, rows: int, length: int) -> int:
+        """Return the memory that the model's outputs take, and the numbers of the vectors in JSON."""
+        (spec,) = (spec for spec in self.manifest.outputs if spec.name == self.declaration.output)
+        sizes = [size_of(size, length) for size in (spec.shape or ())[1:]]
+        numbers = math.prod(sizes if self.declaration.pooling == "none" else sizes[-1:])
+        return super().answer_bytes(rows, length) + NUMBER_BYTES * rows * numbers
 
     def _to_token_batch(self, values: Sequence[object]) -> Batch:
         """Return lists of the model's own tokens, which OpenAI's protocol allows, as a batch; they are not changed.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from onnxlet.contract.tasks.texts import TextTask as TextDeclaration
+from onnxlet.contract.tensors import Dimension
 from onnxlet.errors import ArtifactError, InvalidRequestError, UnsupportedMediaError, json_word
+from onnxlet.limits import memory
 from onnxlet.tasks import tokenizer
 from onnxlet.tasks.parameters import Parser, choice, flag
 from onnxlet.tasks.rows import Batch, Items, Parameters, Rows
@@ -109,9 +112,26 @@ class TextTask(Task):
     def to_batch(
         self, encodings: Sequence[Encoding | TokenIds], items: Sequence[Any], cut: Sequence[int] = ()
     ) -> Batch:
-        """Return the batch of tokenized texts, padded to the longest of them."""
+        """Return the batch of tokenized texts, padded to the longest of them.
+
+        Raises:
+            TooLargeError, BusyError: there is no memory for the model's outputs.
+        """
         length = tokenizer.padded_length(encodings, self.tokenization)
+        memory.take(self.answer_bytes(len(encodings), length))
         return self._batch(Tokenized(encodings, items, cut), length)
+
+    def answer_bytes(self, rows: int, length: int) -> int:
+        """Return the memory that the model's outputs take until the texts are answered.
+
+        Args:
+            rows: The number of texts.
+            length: The number of tokens of each.
+        """
+        return sum(
+            spec.datatype.size_bytes * rows * math.prod(size_of(size, length) for size in (spec.shape or ())[1:])
+            for spec in self.manifest.outputs
+        )
 
     def values(self, rows: Rows) -> Sequence[Any]:
         """Return the client's values.
@@ -134,6 +154,11 @@ class TextTask(Task):
         length = _longest(batch.context)
         padded = lengths[_group(length)]
         return batch if length == padded else self._batch(batch.context, padded)
+
+
+def size_of(dimension: Dimension, length: int) -> int:
+    """Return the size of an output's dimension, which is the number of tokens if the model does not fix it."""
+    return length if isinstance(dimension, str) else dimension
 
 
 def text_of(value: object) -> str:

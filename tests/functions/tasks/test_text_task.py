@@ -7,6 +7,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from onnxlet.contract.tasks.texts import FeatureExtraction, Tokenization
+from onnxlet.errors import TooLargeError
+from onnxlet.limits import memory
 from onnxlet.models.model import Model
 from onnxlet.record import replace
 from onnxlet.tasks.rows import Items
@@ -86,3 +88,16 @@ def test_a_model_of_a_fixed_shape_gets_padded_texts_as_many_at_a_time_as_it_take
     assert together == [model.predict([Items([text])])[0].answers for text in texts]
     sentences = {"source_sentence": texts[0], "sentences": texts}
     assert model.predict([Items([sentences])])[0].answers[0][0] == pytest.approx(1)  # type: ignore[index]
+
+
+def test_the_memory_of_the_outputs_is_counted_before_the_model_runs() -> None:
+    model = embedder(64)
+    texts = Items(["a " * 62] * 100)
+    (batch,) = [model.prepare(item) for item in [texts]]
+    inputs_bytes = sum(tensor.buffer.nbytes for tensor in batch.inputs.values())
+    output_bytes, vectors_bytes = 100 * 64 * 16 * 4, 100 * 16 * 32
+    needed = 2 * inputs_bytes + output_bytes + vectors_bytes
+    with memory.Budget(needed).share():
+        model.prepare(texts)
+    with memory.Budget(needed - 1).share(), pytest.raises(TooLargeError, match="send less at once"):
+        model.prepare(texts)
