@@ -64,7 +64,7 @@ MAX_SOUND_CHANNELS = 32
 """Channels of a sound: twice those of the largest cinema format; a recorder in a meeting has eight."""
 
 MAX_TEXT_CHARACTERS = 500_000
-"""Characters of the texts that are tokenized at once: a second of work that nothing can stop, and 100 MiB of memory."""
+"""Characters of the texts that are tokenized at once: one or two seconds of work that nothing can stop."""
 
 MAX_CANDIDATES = 256
 """Labels or texts that one row may name, each a row of the model's input: a page of search results to rank."""

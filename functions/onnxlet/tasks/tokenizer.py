@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from onnxlet.contract.tasks.texts import IDS, MASK, POSITIONS, TYPES, Tokenization
 from onnxlet.contract.tensors import DataType, Tensor, TensorSpec
 from onnxlet.errors import ArtifactError, InvalidRequestError, MissingLibraryError, TooLargeError
-from onnxlet.limits import MAX_TEXT_CHARACTERS, deadline
+from onnxlet.limits import MAX_TEXT_CHARACTERS, deadline, memory
 from onnxlet.record import Record
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Text = str | tuple[str, str]
 """A text, or a pair of texts that a model reads together."""
+
+CHARACTER_BYTES = 600
+"""The most memory that tokenizing takes for each character: emoji and accents, of which each is several tokens."""
 
 LONGEST, FIRST, SECOND = "longest_first", "only_first", "only_second"
 """The texts of a pair that are cut: the longer one token by token, or always the same one."""
@@ -107,29 +110,28 @@ class Tokenizer:
         """Return the tokens of each text, however many, with their places in the text.
 
         Raises:
-            TooLargeError: the texts have too many characters in all.
+            TooLargeError, BusyError: the texts have too many characters in all, or there is no memory for their tokens.
             DeadlineError: other requests hold the tokenizer for too long.
         """
-        _check_characters(texts)
-        with deadline.locked(self._lock):
+        with memory.taken(CHARACTER_BYTES * _characters(texts)), deadline.locked(self._lock):
             return self._encode(texts, adds_specials=adds_specials)
 
     def encode_cut(self, texts: Sequence[Text], truncation: Truncation) -> list[Encoding]:
         """Return the tokens of each text, cut; `overflowing` has the parts that were cut off.
 
         Raises:
-            TooLargeError: the texts have too many characters in all.
+            TooLargeError, BusyError: the texts have too many characters in all, or there is no memory for their tokens.
             InvalidRequestError: the texts cannot be cut in this way.
             DeadlineError: other requests hold the tokenizer for too long.
         """
-        _check_characters(texts)
+        count = _characters(texts)
         specials = self._library.num_special_tokens_to_add(bool(texts) and isinstance(texts[0], tuple))
         if truncation.max_length - specials <= truncation.stride:
             raise InvalidRequestError(
                 f"texts of {truncation.max_length} tokens with {specials} special ones: expected more than "
                 f"{truncation.stride} others, which is the number that parts share"
             )
-        with deadline.locked(self._lock):
+        with memory.taken(CHARACTER_BYTES * count), deadline.locked(self._lock):
             self._library.enable_truncation(
                 truncation.max_length, stride=truncation.stride, strategy=truncation.strategy, direction=truncation.side
             )
@@ -207,10 +209,16 @@ def padded_length(encodings: Sequence[Encoding | TokenIds], tokenization: Tokeni
     return tokenization.padded_length or max(map(len, encodings))
 
 
-def _check_characters(texts: Sequence[Text]) -> None:
+def _characters(texts: Sequence[Text]) -> int:
+    """Return the number of characters of all texts.
+
+    Raises:
+        TooLargeError: there are more than `MAX_TEXT_CHARACTERS`.
+    """
     count = sum(len(text) if isinstance(text, str) else len(text[0]) + len(text[1]) for text in texts)
     if count > MAX_TEXT_CHARACTERS:
         raise TooLargeError(f"texts: expected at most {MAX_TEXT_CHARACTERS} characters in all, got {count}")
+    return count
 
 
 def _cleaned_up(text: str) -> str:

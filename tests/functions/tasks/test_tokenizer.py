@@ -11,8 +11,17 @@ from transformers import PreTrainedTokenizerFast
 from onnxlet.contract.tasks.texts import FED, Tokenization
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import ArtifactError, InvalidRequestError, TooLargeError
-from onnxlet.limits import MAX_TEXT_CHARACTERS
-from onnxlet.tasks.tokenizer import LONGEST, SECOND, Text, Tokenizer, Truncation, padded_length, to_inputs
+from onnxlet.limits import MAX_TEXT_CHARACTERS, memory
+from onnxlet.tasks.tokenizer import (
+    CHARACTER_BYTES,
+    LONGEST,
+    SECOND,
+    Text,
+    Tokenizer,
+    Truncation,
+    padded_length,
+    to_inputs,
+)
 from tests.helpers import texts
 
 PADS = {"wordpiece": "[PAD]", "byte-level": "<pad>", "unigram": "<pad>"}
@@ -203,3 +212,14 @@ def test_threads_that_cut_and_threads_that_do_not_never_meet() -> None:
         thread.join()
     assert set(found) == {(whole, 8)}
     assert len(found) == 200
+
+
+def test_the_memory_of_tokens_is_counted_before_they_are_made() -> None:
+    text = "a " * 50_000
+    with (
+        memory.Budget(CHARACTER_BYTES * len(text) - 1).share(),
+        pytest.raises(TooLargeError, match="send less at once"),
+    ):
+        ours("wordpiece").encode([text])
+    with memory.Budget(CHARACTER_BYTES * len(text)).share():
+        assert len(ours("wordpiece").encode([text])[0]) > 50_000
