@@ -66,6 +66,8 @@ def with_example(
     try:
         return replace(candidate, example=example), _inputs_for(example, model)
     except OnnxletError as error:
+        if candidate.example is None and model.manifest.takes() == "tensor":
+            return candidate, None  # it takes other strings than sentences
         raise ModelError(f"{candidate.source}: does not answer its example ({example.media_type}): {error}") from error
 
 
@@ -95,7 +97,7 @@ def default_example(manifest: Manifest) -> Example | None:
         return Example("image/png", _picture())
     if takes == "sound":
         return Example("audio/wav", _tone())
-    if takes == "text":
+    if takes == "text" or task == "text-classification":  # whose model may take texts without a tokenizer
         return _text(task or "", getattr(manifest.task, "mask_token", ""))
     return None
 

@@ -132,3 +132,11 @@ def texts() -> Any:
 def texts_file() -> onnx.ModelProto:
     file: onnx.ModelProto = convert_sklearn(texts(), initial_types=[("text", StringTensorType([None, 1]))])
     return file
+
+
+def words_file() -> onnx.ModelProto:
+    """A classifier of one column of words, whose encoder refuses others."""
+    model = make_pipeline(OneHotEncoder(), LogisticRegression())
+    model.fit(np.array([["yes"], ["no"]] * 2, object), ["spam", "ham"] * 2)
+    file: onnx.ModelProto = convert_sklearn(model, initial_types=[("word", StringTensorType([None, 1]))])
+    return file

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from onnxlet.contract.declarations import Classification
 from onnxlet.contract.example import Example
 from onnxlet.contract.tasks.tables import Column, TableTask
 from onnxlet.errors import ManifestError
@@ -13,8 +14,9 @@ from onnxlet.storage import open_store
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.gate import pass_gate
+from onnxlet_publishing.onnx_file import from_model
 from onnxlet_publishing.publish import publish
-from tests.helpers import graphs, task_models
+from tests.helpers import graphs, scikit_models, task_models
 
 
 def people() -> Candidate:
@@ -44,6 +46,25 @@ def test_a_model_of_pictures_gets_a_picture() -> None:
 def test_a_model_of_tables_gets_a_row_by_column() -> None:
     candidate = people()
     assert json.loads(example_of(candidate).body).keys() == {spec.name for spec in candidate.model.inputs}
+
+
+def test_a_row_has_values_that_the_encoders_of_the_graph_know() -> None:
+    columns = tuple(Column(name, name) for name in scikit_models.PASSENGER_TYPES)
+    candidate = Candidate(
+        "passengers",
+        from_model("m.onnx", scikit_models.passengers_file()),
+        "test",
+        task=TableTask("tabular-regression", columns),
+    )
+    assert json.loads(example_of(candidate).body)["sex"] in {"female", "male"}
+
+
+def test_a_classifier_of_strings_gets_a_sentence_if_it_takes_one() -> None:
+    labels = Classification(("ham", "spam"), output="output_probability")
+    texts = Candidate("t", from_model("m.onnx", scikit_models.texts_file()), "test", classification=labels)
+    assert example_of(texts).media_type == "text/plain"
+    words = replace(texts, model=from_model("m.onnx", scikit_models.words_file()))
+    assert pass_gate(words).candidate.example is None
 
 
 def test_a_model_of_tensors_gets_none() -> None:

@@ -142,9 +142,9 @@ def prediction_lines(prediction: object) -> list[str]:
     """Return one prediction as lines for people: its labels, most probable first, or the values of its outputs."""
     if not isinstance(prediction, dict):
         return [_values(prediction)]
-    if "label" not in prediction:
+    if "top" not in prediction:
         return [f"{name}  {_values(value)}" for name, value in prediction.items()]
-    return ["  ".join(map(output.to_cell, entry.values())) for entry in prediction.get("top", [prediction])]
+    return ["  ".join(map(output.to_cell, entry.values())) for entry in prediction["top"]]
 
 
 def _values(values: object) -> str:

@@ -4,13 +4,18 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from onnxlet.registry.registry import Registry
+from onnxlet.storage import open_store
 from onnxlet_cli.commands.predict import prediction_lines
 from onnxlet_cli.main import app
+from tests.helpers import sounds, tables
 from tests.helpers.command import Command, write_classifier
+from tests.helpers.ungated import publish
 
 
 def test_images_get_labels_and_tensors_get_tensors(onnxlet: Command, tmp_path: Path) -> None:
@@ -27,6 +32,25 @@ def test_images_get_labels_and_tensors_get_tensors(onnxlet: Command, tmp_path: P
     (tmp_path / "request.json").write_text(json.dumps({"inputs": [tensor]}))
     answer = json.loads(onnxlet("predict", "shapes", "request.json").stdout)
     assert answer["outputs"][0]["shape"] == [1, 2]
+
+
+def test_tables_and_sounds_are_read_by_the_suffix_of_their_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    registry = Registry(open_store((tmp_path / "registry").as_uri(), create=True))
+    for candidate in (tables.sums_candidate(), sounds.loudness_candidate()):
+        publish(registry, candidate)
+    Path("rows.csv").write_text("c,b,a\n3,2,1\n")
+    Path("rows.jsonl").write_text('{"a": 1, "b": 2, "c": 3}\n[0, 0, 1]\n')
+    Path("a.wav").write_bytes(sounds.wav_of(np.full(8000, 0.5), 16_000))
+
+    def predict(*arguments: str) -> str:
+        return CliRunner().invoke(app, ["predict", *arguments, "--registry", "registry"]).stdout
+
+    assert predict("sums", "rows.csv") == "sums version 1\n  321.0\n"
+    assert predict("sums", "rows.jsonl") == "sums version 1\n  321.0\n  100.0\n"
+    assert predict("loudness", "a.wav") == "loudness version 1\n  quiet  0.7500\n  loud  0.2500\n"
 
 
 class TestPredict:
@@ -93,3 +117,4 @@ class TestPredict:
             "b  1 x 40 values; --json prints them",
         ]
         assert prediction_lines([]) == ["[]"]
+        assert prediction_lines({"label": 1, "scores": [0.5]}) == ["label  1", "scores  [0.5]"]
