@@ -31,7 +31,7 @@ NAMED_REFUSALS = 50
 """The most refused files that one error names; it counts the others."""
 
 
-MODEL, TEXT, TABLE = "Model", "Texts", "Pictures, sounds and tables"
+MODEL, TEXT, TABLE = "Model", "Texts and vectors", "Pictures, sounds and tables"
 """The groups of options in the help."""
 
 
