@@ -73,6 +73,12 @@ def square() -> Candidate:
     return replace(with_labels(graphs.candidate("square", proto)), preprocess=ImagePreprocess(14, 28, 3))
 
 
+def cropped() -> Candidate:
+    """As `square`, for the middle of pictures whose shorter side becomes 28 pixels."""
+    crop = ImagePreprocess(14, 28, 3, fit="crop", shorter_side=28)
+    return replace(square(), name="cropped", preprocess=crop)
+
+
 def strings() -> Candidate:
     """One text to its length's share of nothing: any classifier of texts."""
     proto = graphs.model(

@@ -93,7 +93,9 @@ def publish(
     preprocess: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="How images become the input: JSON, as in a manifest.", rich_help_panel=TABLE
+            metavar="FILE",
+            help="How pictures become the input: JSON with height, width, channels, fit and others (docs/pictures.md).",
+            rich_help_panel=TABLE,
         ),
     ] = None,
     threshold: Annotated[
@@ -124,6 +126,7 @@ def publish(
     \b
     onnxlet publish model.onnx --name shapes
     onnxlet publish model.onnx --labels labels.txt --preprocess image.json
+    onnxlet publish yolo11n.onnx  of Ultralytics
     onnxlet publish FOLDER        of Optimum or sentence-transformers
     onnxlet publish hf:ORG/NAME   a repository on Hugging Face
     """  # noqa: D301 - click keeps the lines of a paragraph that begins with the character \b

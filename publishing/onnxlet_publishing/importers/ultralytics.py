@@ -28,8 +28,9 @@ MAX_LITERAL_CHARACTERS = 1_000_000
 """Length of a Python literal in metadata that is read."""
 
 LIMITS = {"threshold": 0.25, "overlap": 0.7, "at_most": 300}
+SEGMENT_LIMITS = {"threshold": 0.25, "overlap": 0.7, "at_most": 100}
 YOLOV5_LIMITS = {"threshold": 0.25, "overlap": 0.45, "at_most": 1000}
-"""The defaults of `predict`, and of YOLOv5's `detect.py`."""
+"""The defaults of `predict`, with fewer masks because of their memory, and of YOLOv5's `detect.py`."""
 
 
 def recognise(source: Source, model: OnnxFile) -> Findings | None:
@@ -62,7 +63,7 @@ def recognise(source: Source, model: OnnxFile) -> Findings | None:
 def _found_head(model: OnnxFile, kind: str, head: str) -> dict[str, Found]:
     count = 2 if kind == "segment" else 1
     output = tuple(spec.name for spec in model.outputs[:count])
-    limits = YOLOV5_LIMITS if head == "yolov5" else LIMITS
+    limits = YOLOV5_LIMITS if head == "yolov5" else SEGMENT_LIMITS if kind == "segment" else LIMITS
     return {
         "output": Found(output, ORIGIN),
         "head": Found(head, "the shape of the output", head),

@@ -10,7 +10,7 @@ from onnxlet.storage import open_store
 from onnxlet.web.app import App
 from onnxlet_publishing.publish import publish_all
 from tests.helpers import graphs, real_digits
-from tests.helpers.explanations import additive, moods, product, square, strings
+from tests.helpers.explanations import additive, cropped, moods, product, square, strings
 
 
 @pytest.fixture(scope="package")
@@ -20,6 +20,7 @@ def app() -> App:
         additive(),
         product(),
         square(),
+        cropped(),
         strings(),
         moods(),
         real_digits.regression(),

@@ -53,6 +53,16 @@ class TestImages:
         assert found[5:9, 4:12].mean() > 0.1
         assert abs(found[:, 20:]).max() < 0.05
 
+    def test_a_map_covers_the_whole_picture_if_the_model_sees_its_middle(self, app: App) -> None:
+        pixels = np.zeros((56, 84, 3), np.uint8)
+        pixels[24:32, 22:38] = (255, 0, 0)  # the model sees 28 x 14 pixels in the middle of 42 x 28
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        found = values(explained(app, "cropped", file.getvalue(), "image/png"))
+        assert found.shape == (28, 42)
+        assert found[12:16, 11:19].mean() > 0.1
+        assert abs(found[:, 30:]).max() < 0.05
+
     def test_against_the_other_label_they_have_the_lowest(self, app: App) -> None:
         there, absent = (values(explained(app, "square", dark(), "image/png", target=each)) for each in LABELS)
         assert np.allclose(there, -absent, atol=1e-5)

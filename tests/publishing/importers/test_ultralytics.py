@@ -82,7 +82,7 @@ def test_yolov5_has_its_own_head_and_limits() -> None:
 def test_a_segmenter_has_rows_and_prototypes(rows: tuple[Any, ...], changes: dict[str, str], head: str) -> None:
     candidate = declared(exported(rows, (1, 32, 80, 80), metadata=EXPORT | {"task": "segment"} | changes))
     names = ("output0", "output1")
-    assert candidate.task == ImageSegmentation("image-segmentation", names, head, ("cat", "dog"), at_most=300)
+    assert candidate.task == ImageSegmentation("image-segmentation", names, head, ("cat", "dog"), at_most=100)
     assert candidate.preprocess == LETTERBOX
 
 
