@@ -17,6 +17,7 @@ from onnxlet.storage import open_store
 from onnxlet_cli.local.serve import LocalSettings, serve
 from onnxlet_publishing.publish import publish_all
 from tests.helpers import task_models
+from tests.helpers.sounds import wav_of
 from tests.helpers.text_models import cases
 
 
@@ -65,6 +66,21 @@ def test_image_segmentation(ask: Any) -> None:
     found = ask("image-segmentation").image_segmentation(picture())
     assert {entry.label for entry in found} == {"cat", "dog", "bird"}
     assert all(entry.mask.size == (200, 100) for entry in found)
+
+
+def test_tabular_classification(ask: Any) -> None:
+    """The client itself refuses tabular-regression, for which Hugging Face has no service."""
+    assert ask("choices").tabular_classification({"one": ["1", "0"], "two": ["0", "1"]}) == ["second", "first"]
+
+
+def test_audio_classification(ask: Any, tmp_path: Path) -> None:
+    file = tmp_path / "sound.wav"
+    file.write_bytes(wav_of(np.full(4000, 0.5), 8000))
+    for sound in (file, str(file), file.read_bytes()):
+        found = ask("loudness").audio_classification(sound, top_k=1)
+        assert [(entry.label, round(entry.score, 2)) for entry in found] == [("quiet", 0.75)]
+    (none, _) = ask("loudness").audio_classification(file.read_bytes(), function_to_apply="sigmoid")
+    assert none.score == pytest.approx(0.679, abs=1e-3)
 
 
 def test_text_classification(ask: Any) -> None:

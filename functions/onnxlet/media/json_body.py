@@ -24,7 +24,7 @@ def parse_json(body: bytes | memoryview) -> Any:
     if body[:3] == _BYTE_ORDER_MARK:
         body = body[3:]
     if len(body) >= MIN_COUNTED_BYTES:
-        memory.take(_count_bytes(bytes(body)))
+        memory.take(count_bytes(bytes(body)))
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -55,7 +55,7 @@ def _finite(text: str) -> float:
     return value
 
 
-def _count_bytes(body: bytes) -> int:
+def count_bytes(body: bytes) -> int:
     """Return the memory that a JSON body takes, estimated by its characters, including those inside of its texts.
 
     Raises:

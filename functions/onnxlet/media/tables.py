@@ -19,7 +19,7 @@ from onnxlet.errors import (
     json_shown,
 )
 from onnxlet.limits import MAX_JSON_TEXTS, MAX_ROWS, deadline, memory
-from onnxlet.media.json_body import parse_json
+from onnxlet.media.json_body import count_bytes, parse_json
 
 DELIMITERS = (",", ";", "\t")
 """Characters between values. The first one that the first line contains outside of quotes is the table's."""
@@ -76,7 +76,7 @@ def parse_json_lines(body: bytes) -> list[Any]:
     if not lines:
         raise InvalidRequestError("JSON Lines: expected at least one row, got none")
     _check_rows(len(lines))
-    memory.take(3 * len(body) + CELL_BYTES * body.count(b","))
+    memory.take(count_bytes(body))
     rows = []
     for number, line in enumerate(lines, 1):
         try:

@@ -13,10 +13,10 @@ from onnxlet.errors import (
     json_word,
 )
 from onnxlet.limits import deadline
-from onnxlet.media import image_headers, media_types, texts
+from onnxlet.media import image_headers, media_types
 from onnxlet.media.json_body import parse_json
 from onnxlet.models.model import Model
-from onnxlet.protocols import tables, v1
+from onnxlet.protocols import v1
 from onnxlet.protocols.parameters import parse_parameters
 from onnxlet.protocols.reader import Reader
 from onnxlet.record import EMPTY, Record
@@ -158,6 +158,8 @@ def _decode_one(reader: Reader, kind: str, body: bytes, media_type: str) -> Payl
     if kind == media_types.JSON:
         return _decode_json(reader, body)
     if reader.manifest.takes() == "table" and kind in TABLES:
+        from onnxlet.protocols import tables  # few models take a table
+
         return Payload(tables.decode(reader.manifest, kind, body, media_type))
     return Payload(_decode_text(reader, kind, body, media_type))
 
@@ -167,6 +169,8 @@ def _decode_json(reader: Reader, body: bytes) -> Payload:
     document = parse_json(body)
     parameters = parse_parameters(document) if isinstance(document, dict) and INSTANCES in document else EMPTY
     if reader.manifest.takes() == "table":
+        from onnxlet.protocols import tables  # few models take a table
+
         return Payload(tables.rows_of(reader.manifest, tables.values_of(reader.manifest, document)), parameters)
     return Payload(v1.parse_rows(reader, _instances(reader.manifest, document)), parameters)
 
@@ -202,6 +206,8 @@ def _takes_text(manifest: Manifest) -> bool:
 
 def _one_text(reader: Reader, body: bytes, media_type: str) -> Rows:
     """Decode one text, for a task that takes texts or a model whose one input is strings."""
+    from onnxlet.media import texts  # most models take something else
+
     if reader.manifest.takes() == "text":
         return Items([texts.decode(body, media_type)])
     spec = reader.only_input()

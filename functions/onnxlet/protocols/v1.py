@@ -16,7 +16,6 @@ from onnxlet.contract.tensors import Dimension, Tensor, TensorSpec
 from onnxlet.errors import InvalidRequestError, InvalidTensorError, UnreadablePayloadError, json_word
 from onnxlet.limits import MAX_INSTANCES, deadline
 from onnxlet.media import media_types
-from onnxlet.protocols import tables
 from onnxlet.protocols.reader import Reader
 from onnxlet.tasks.rows import Batch, Items, Rows
 
@@ -43,6 +42,8 @@ def parse_rows(reader: Reader, instances: object) -> Iterator[Rows]:
     if not isinstance(instances, list) or not 0 < len(instances) <= MAX_INSTANCES:
         raise InvalidRequestError(f"instances: expected a list of 1 to {MAX_INSTANCES}, got {_describe(instances)}")
     if reader.manifest.takes() == "table":
+        from onnxlet.protocols import tables  # few models take a table
+
         return tables.rows_of(reader.manifest, instances)
     if reader.manifest.takes() == "text":
         return Items(instances).each()

@@ -16,7 +16,7 @@ from onnxlet.tasks.task import Task
 if TYPE_CHECKING:
     from onnxlet.contract.tasks.sounds import AudioClassification, SoundTask
 
-FORMS = 3
+FORMS = 4
 """The number of times that the longer form of a sound is in memory while it is resampled, at most."""
 
 

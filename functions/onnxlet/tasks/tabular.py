@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 TRUTH = {"true": True, "false": False, "1": True, "0": False}
 """Truth values as texts, in lower case."""
 
+INFINITIES = ("inf", "infinity")
+"""Texts that stand for an infinity. Any other text that Python reads as one is too large a number."""
+
 SHOWN_COLUMNS = 300
 """Characters of a list of columns that an error shows."""
 
@@ -219,9 +222,11 @@ def _parse_number(value: object) -> float:
     text = "" if value is None else value
     if isinstance(text, str) and "_" not in text:  # Python allows it between digits
         try:
-            return float(text) if text and not text.isspace() else math.nan
+            number = float(text) if text and not text.isspace() else math.nan
         except ValueError:
-            pass
+            number = math.inf
+        if not math.isinf(number) or text.strip().lower().lstrip("+-") in INFINITIES:
+            return number
     raise ValueError("a number")
 
 

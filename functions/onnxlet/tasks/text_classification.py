@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from onnxlet.errors import InvalidRequestError
-from onnxlet.tasks.parameters import Parser, choice
-from onnxlet.tasks.rows import Batch, Parameters, Rows
+from onnxlet.tasks import classification
+from onnxlet.tasks.parameters import Parser
+from onnxlet.tasks.rows import Batch, Parameters, Prediction, Rows
 from onnxlet.tasks.text_task import CUTTING, TextTask, text_or_pair
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class TextClassificationTask(TextTask):
 
     PARAMETERS: ClassVar[Mapping[str, Parser]] = {
         **CUTTING,
-        "function_to_apply": choice("none", "softmax", "sigmoid"),
+        **classification.PARAMETERS,
     }
     declaration: TextClassification
 
@@ -27,15 +27,13 @@ class TextClassificationTask(TextTask):
         """Return texts as a batch.
 
         Raises:
-            InvalidRequestError: a value is neither a text nor a pair, or too long; or another activation than the
-                model's is requested.
+            InvalidRequestError: a value is neither a text nor a pair, or too long.
             UnsupportedMediaError, TooLargeError: the rows are no texts, or have too many characters.
         """
-        classification = self.manifest.classification
-        activation = "none" if classification is None else classification.activation
-        wanted = parameters.get("function_to_apply", activation)
-        if wanted != activation:
-            raise InvalidRequestError(f"function_to_apply: this model answers with {activation}, got {wanted}")
         texts = [text_or_pair(value) for value in self.values(rows)]
         encodings, cut = self.tokenize(texts, parameters)
         return self.to_batch(encodings, texts, cut)
+
+    def answer(self, prediction: Prediction, parameters: Parameters) -> None:
+        """Apply another function than the declared one to the output, if the client asks for that."""
+        classification.apply_function(self.manifest, prediction, parameters)

@@ -89,6 +89,8 @@ def test_too_many_rows_are_a_413() -> None:
         parse_csv("," * 1_000_001, ["x"])
     with pytest.raises(TooLargeError, match=f"at most {MAX_ROWS} rows"):
         parse_json_lines(b"1\n" * (MAX_ROWS + 1))
+    with pytest.raises(TooLargeError, match="at most 1000000 lists"):
+        parse_json_lines((b"[" + b"[]," * 200_000 + b"1]\n") * 6)
 
 
 @given(st.lists(st.lists(st.text(), min_size=2, max_size=2), min_size=1, max_size=5))

@@ -69,6 +69,11 @@ def test_nothing_is_no_number(app: App, missing: Any) -> None:
     assert predictions(app, "sums", [[missing, 1, 1]]) == [None]
 
 
+def test_an_infinity_is_a_number(app: App) -> None:
+    status, answer = post(app, "/predict/sums", [["-Infinity", 1, 1], ["inf", 1, 1]])
+    assert (status, answer["predictions"]) == (200, [None, None])
+
+
 def test_nothing_is_an_empty_text(app: App) -> None:
     body = b"age,height,name\n3,,\n"
     assert predictions(app, "people", body, "text/csv") == [{"older": 4, "taller": None, "named": ""}]
@@ -83,6 +88,7 @@ def test_nothing_is_an_empty_text(app: App) -> None:
         ("sums", [[1, 2, 3], [1, 2]], "row 2: expected 3 values, a, b, c, got 2"),
         ("sums", [[1, 2, 3], 5], "row 2: expected 3 values, a, b, c, got 1"),
         ("sums", [[1, 2, "three"]], "row 1, column 'c': expected a number, got 'three'"),
+        ("sums", [[1, 2, "1e400"]], "row 1, column 'c': expected a number, got '1e400'"),
         ("sums", [[1, 2, "1_000"]], "row 1, column 'c': expected a number, got '1_000'"),
         ("sums", [[1, 2, [3, 4]]], "row 1, column 'c': expected a number, got [3, 4]"),
         ("sums", [[1, 2, {}]], "row 1, column 'c': expected a number, got object"),
