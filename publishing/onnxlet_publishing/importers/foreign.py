@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from onnxlet_publishing.errors import UsageError
+from onnxlet_publishing.importers.hugging_face.folder import describes
 
 _TORCH = (
     "PyTorch's own format",
@@ -77,6 +78,8 @@ def refuse(path: Path) -> None:
     export = _SAVED_MODEL if (path / SAVED_MODEL_FILE).is_file() else EXPORTS.get(foreign.suffix.lower())
     if export is None:
         return
+    if describes(foreign.parent):
+        export = _WEIGHTS
     kind, *lines = export
     folder = str(foreign.parent).rstrip("/")
     commands = "; ".join(line.format(file=foreign, stem=foreign.stem, folder=folder) for line in lines)

@@ -53,3 +53,11 @@ def test_weights_next_to_an_onnx_file_do_not_matter(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     (tmp_path / "m.onnx").write_bytes(graphs.sums().SerializeToString())
     assert [source.name for source in find(str(tmp_path))] == ["m"]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "tf_model.h5", "optimizer.pt"])
+def test_weights_in_hugging_faces_form_are_exported_by_optimum(tmp_path: Path, name: str) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / name).write_bytes(b"weights")
+    with pytest.raises(UsageError, match=r"got weights without a graph; .*optimum-cli export onnx --model"):
+        find(str(tmp_path))

@@ -31,6 +31,9 @@ MODEL = "model.onnx"
 FOLDERS = ("", "onnx/")
 """The folders of a repository that have graphs; the first one that has `model.onnx` comes first."""
 
+DEFAULT_LABELS = ("LABEL_0", "LABEL_1")
+"""The names of the classes of a head that was made without names; transformers does not write them down."""
+
 INPUTS = {"input_ids": "text", "pixel_values": "picture", "input_values": "sound", "input_features": "sound"}
 """The kind of what a model takes, by the names that transformers gives to inputs."""
 
@@ -162,13 +165,13 @@ def choose_file(paths: Iterable[str], requested: str | None, where: str) -> str:
 
 
 def find_labels(folder: Folder) -> dict[str, Found]:
-    """Return the names of the classes as a setting, if the configuration has them.
+    """Return the names of the classes as a setting.
 
     Raises:
         UsageError: The names are not those of all classes.
     """
     if not isinstance(folder.config.get(ID2LABEL), dict):
-        return {}
+        return {"labels": found_labels(DEFAULT_LABELS, f"transformers' names, as {CONFIG} has none")}
     try:
         return {"labels": found_labels(tuple(labels_of(folder.config)), f"{CONFIG}, {ID2LABEL}")}
     except ValueError as error:
