@@ -106,5 +106,5 @@ def test_the_memory_of_windows_is_counted() -> None:
     tensor, rate = sounds.decode(wav_of(np.zeros(4_000_000), 16_000))
     with Budget(130 * MIB).share():
         model.predict([Sound(tensor, rate)])
-    with Budget(90 * MIB).share(), pytest.raises(TooLargeError):
+    with Budget(70 * MIB).share(), pytest.raises(TooLargeError):
         model.predict([Sound(tensor, rate)])
