@@ -60,9 +60,10 @@ def download(reference: str, file: str | None, endpoint: str | None = None, cach
             raise
         except _unreachable() as error:  # also huggingface_hub's offline mode
             return snapshot.cached(revision or None, file, reference, error)
-        names = [name for sibling in info.siblings or () if (name := sibling.rfilename).endswith(".onnx")]
+        names = [sibling.rfilename for sibling in info.siblings or ()]
         chosen = choose_file(names, file, f"{PREFIX}{repository}")
-        return snapshot.fetched(revision or None, chosen, 0 if file else len(names) - 1)
+        others = 0 if file else sum(name.endswith(".onnx") for name in names) - 1
+        return snapshot.fetched(revision or None, chosen, others)
 
 
 @dataclass(frozen=True)
