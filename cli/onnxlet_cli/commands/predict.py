@@ -1,6 +1,5 @@
 """`onnxlet predict`: answers a file in this process, with the functions' own code."""
 
-import json as json_format
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,14 +18,12 @@ from onnxlet.settings import Settings
 from onnxlet.web.app import App
 from onnxlet_cli import output
 from onnxlet_cli.options import JsonOption, RegistryOption
+from onnxlet_cli.predictions import prediction_lines
 from onnxlet_cli.registry import open_registry
 from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.google_identity import storage_of
 
 STDIN = Path("-")
-
-SHOWN_VALUES = 32
-"""The most values of an output that are printed without `--json`."""
 
 
 def predict(
@@ -136,22 +133,3 @@ def _is_v2(body: bytes) -> bool:
         return False
     inputs = document.get("inputs") if isinstance(document, dict) else None
     return isinstance(inputs, list) and all(isinstance(item, dict) and "name" in item for item in inputs)
-
-
-def prediction_lines(prediction: object) -> list[str]:
-    """Return one prediction as lines for people: its labels, most probable first, or the values of its outputs."""
-    if not isinstance(prediction, dict):
-        return [_values(prediction)]
-    if "top" not in prediction:
-        return [f"{name}  {_values(value)}" for name, value in prediction.items()]
-    return ["  ".join(map(output.to_cell, entry.values())) for entry in prediction["top"]]
-
-
-def _values(values: object) -> str:
-    """Return a few values as JSON; of many values, only their shape."""
-    shape, first, count = [], values, 1
-    while isinstance(first, list):
-        shape.append(str(len(first)))
-        count *= len(first)
-        first = first[0] if first else None
-    return f"{' x '.join(shape)} values; --json prints them" if count > SHOWN_VALUES else json_format.dumps(values)

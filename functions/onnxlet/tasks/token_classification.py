@@ -31,7 +31,7 @@ class TokenClassificationTask(TextTask):
     PARAMETERS: ClassVar[Mapping[str, Parser]] = {
         **CUTTING,
         "aggregation_strategy": choice(*STRATEGIES),
-        "ignore_labels": texts(MAX_CANDIDATES, at_least=0),
+        "ignore_labels": texts(MAX_CANDIDATES),
         "stride": integer(0, 100_000),
     }
     declaration: TokenClassification

@@ -24,8 +24,6 @@ class Download:
     folder: Path
     file: str
     """The path of the ONNX file in the folder."""
-    others: int
-    """The number of other ONNX files in the repository, if the user does not name one."""
 
     @property
     def origin(self) -> str:
@@ -61,9 +59,7 @@ def download(reference: str, file: str | None, endpoint: str | None = None, cach
         except _unreachable() as error:  # also huggingface_hub's offline mode
             return snapshot.cached(revision or None, file, reference, error)
         names = [sibling.rfilename for sibling in info.siblings or ()]
-        chosen = choose_file(names, file, f"{PREFIX}{repository}")
-        others = 0 if file else sum(name.endswith(".onnx") for name in names) - 1
-        return snapshot.fetched(revision or None, chosen, others)
+        return snapshot.fetched(revision or None, choose_file(names, file, f"{PREFIX}{repository}"))
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ class Snapshot:
     endpoint: str | None
     cache: Path | None
 
-    def fetched(self, revision: str | None, file: str, others: int) -> Download:
+    def fetched(self, revision: str | None, file: str) -> Download:
         """Download what the cache lacks of a revision; the cache then knows its commit for the offline mode."""
         from huggingface_hub import snapshot_download
 
@@ -89,7 +85,7 @@ class Snapshot:
                 cache_dir=self.cache,
             )
         )
-        return Download(self.repository, folder.name, folder, file, others)
+        return Download(self.repository, folder.name, folder, file)
 
     def cached(self, revision: str | None, file: str | None, reference: str, reason: Exception) -> Download:
         """Return what the cache has of a revision.
@@ -115,8 +111,7 @@ class Snapshot:
                 f"HF_ENDPOINT and HF_HUB_OFFLINE ({type(reason).__name__})"
             ) from reason
         names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.onnx")]
-        chosen = choose_file(names, file, f"{PREFIX}{self.repository}")
-        return Download(self.repository, folder.name, folder, chosen, 0 if file else len(names) - 1)
+        return Download(self.repository, folder.name, folder, choose_file(names, file, f"{PREFIX}{self.repository}"))
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from typer.testing import CliRunner, Result
 
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
-from onnxlet_cli.commands.predict import prediction_lines
 from onnxlet_cli.main import app
 from tests.helpers import sounds, tables
 from tests.helpers.command import Command, write_classifier
@@ -109,12 +108,3 @@ class TestPredict:
         for reference, version in (("raw", 2), ("raw@live", 2), ("raw@1", 1), ("raw@2", 2)):
             assert predict(reference, "rows.json").stdout.startswith(f"raw version {version}\n")
         assert "no version 3" in str(predict("raw@3", "rows.json").exception)
-
-    def test_many_values_are_counted_and_not_printed(self) -> None:
-        assert prediction_lines([[[0.0] * 300] * 200]) == ["1 x 200 x 300 values; --json prints them"]
-        assert prediction_lines({"a": [1.0, 2.0], "b": [[0] * 40]}) == [
-            "a  [1.0, 2.0]",
-            "b  1 x 40 values; --json prints them",
-        ]
-        assert prediction_lines([]) == ["[]"]
-        assert prediction_lines({"label": 1, "scores": [0.5]}) == ["label  1", "scores  [0.5]"]

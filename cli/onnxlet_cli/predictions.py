@@ -1,0 +1,60 @@
+"""Predictions: one answer of a model as lines for people."""
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from onnxlet_cli import output
+
+SHOWN_VALUES = 32
+"""The most values of an output, and entries of an answer, that are printed without `--json`."""
+
+
+def prediction_lines(prediction: object) -> list[str]:
+    """Return one prediction as lines: its labels, most probable first, what was found, or the values of its outputs."""
+    if isinstance(prediction, list) and all(isinstance(entry, dict) for entry in prediction):
+        return _table(prediction) if prediction else ["nothing found"]
+    if not isinstance(prediction, dict):
+        return [_values(prediction)]
+    if "top" not in prediction:
+        return [f"{name}  {_values(value)}" for name, value in prediction.items()]
+    return ["  ".join(map(output.to_cell, entry.values())) for entry in prediction["top"]]
+
+
+def _table(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return entries with the same keys as the lines of a table whose head is their keys."""
+    shown = entries[:SHOWN_VALUES]
+    rows = [list(entries[0]), *([_cell(name, value) for name, value in entry.items()] for entry in shown)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    rest = len(entries) - len(shown)
+    return [*lines, f"and {rest} more; --json prints them"] if rest else lines
+
+
+def _cell(name: str, value: object) -> str:
+    if name == "mask":
+        return _mask(str(value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {number:.0f}" for key, number in value.items())
+    return output.to_cell(value)
+
+
+def _mask(png: str) -> str:
+    """Return the size of a mask and its share of the picture; the mask is a PNG in base64."""
+    with Image.open(io.BytesIO(base64.b64decode(png))) as mask:
+        share = 1 - mask.convert("L").histogram()[0] / (mask.width * mask.height)
+        return f"{share:.1%} of {mask.width} x {mask.height} pixels"
+
+
+def _values(values: object) -> str:
+    """Return a few values as JSON; of many values, only their shape."""
+    shape, first, count = [], values, 1
+    while isinstance(first, list):
+        shape.append(str(len(first)))
+        count *= len(first)
+        first = first[0] if first else None
+    return f"{' x '.join(shape)} values; --json prints them" if count > SHOWN_VALUES else json.dumps(values)
