@@ -1,7 +1,7 @@
 """The publish gate: loads a candidate exactly as a function will, before anything is uploaded."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -75,7 +75,7 @@ def pass_gate(candidate: Candidate) -> GateResult:
         check_vocabulary(candidate.task.tokenization, model, candidate.model, candidate.source)
     candidate, inputs = with_example(replace(candidate, crashes=probed.crashes), model, probed.inputs)
     samples = (probed.inputs, inputs) if candidate.task is None else (inputs, probed.inputs)
-    candidate = _with_golden(candidate, model, samples[0] or samples[1])
+    candidate = _with_golden(candidate, model, [sample for sample in samples if sample is not None])
     finished = with_optimized(candidate)
     return GateResult(finished, check(finished), finding)
 
@@ -178,32 +178,39 @@ def _load(candidate: Candidate) -> Model:
     return Model(manifest, main, preprocess, postprocess, task)
 
 
-def _with_golden(candidate: Candidate, model: Model, inputs: Mapping[str, Tensor] | None) -> Candidate:
-    """Return the candidate with a golden example that can be stored, or without an example.
+def _with_golden(candidate: Candidate, model: Model, samples: Sequence[Mapping[str, Tensor]]) -> Candidate:
+    """Return the candidate with the first golden example that can be stored, or without an example.
 
     Args:
         candidate: The candidate, perhaps with an example of its framework.
         model: The loaded model.
-        inputs: Sample inputs that the model runs on; None if it runs on no sample inputs.
+        samples: Sample inputs that the model runs on, the most telling first. Those made of a picture are often too
+            large to store; those of the probe repeat a few numbers.
 
     Raises:
         ModelError: The model does not give the answers of the framework's example.
     """
-    uncertain = random_outputs(candidate.model.data)
-    examples = []
-    if candidate.golden is not None:
-        examples.append(_without_random(candidate.golden, model, uncertain))
-        _check_golden(candidate, examples[0], model)
-    if inputs is not None:
-        examples.append(_without_random(Golden(inputs, model.run(inputs)), model, uncertain))
+    examples = _examples(candidate, model, samples)
     golden = next((stored for example in examples if (stored := _storable(example)) is not None), None)
     if golden is None:
+        has_examples = bool(samples) or candidate.golden is not None
         logger.warning(
             "%s: no golden example, with which others could check its answers: %s",
             candidate.source,
-            "every example is too large" if examples else "the model runs on none of the gate's sample inputs",
+            "every example is too large" if has_examples else "the model runs on none of the gate's sample inputs",
         )
     return replace(candidate, golden=golden)
+
+
+def _examples(candidate: Candidate, model: Model, samples: Sequence[Mapping[str, Tensor]]) -> Iterator[Golden]:
+    """Yield the framework's example and one for each sample of inputs, without random outputs."""
+    uncertain = random_outputs(candidate.model.data)
+    if candidate.golden is not None:
+        example = _without_random(candidate.golden, model, uncertain)
+        _check_golden(candidate, example, model)
+        yield example
+    for inputs in samples:
+        yield _without_random(Golden(inputs, model.run(inputs)), model, uncertain)
 
 
 def _without_random(golden: Golden, model: Model, uncertain: set[str]) -> Golden:

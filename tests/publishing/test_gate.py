@@ -12,6 +12,7 @@ from onnxlet import session
 from onnxlet.contract.artifact import ORT
 from onnxlet.contract.declarations import Classification, ImagePreprocess
 from onnxlet.contract.golden import MAX_BYTES, Golden
+from onnxlet.contract.tasks.pictures import ImageFeatures
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import ArtifactError, InvalidNameError, OnnxletError
 from onnxlet.models.loading import load
@@ -100,6 +101,18 @@ def test_every_document_of_a_large_model_is_one_that_functions_read(registry: Re
     assert golden is not None
     assert manifest.artifact("golden").size_bytes <= MAX_BYTES  # type: ignore[union-attr]
     assert golden.inputs["x"].shape == golden.samples["y"].shape == (1, 3, 600, 600)
+    assert load(registry, manifest, threads=1).difference(golden) < 1e-4
+
+
+def test_a_model_of_pictures_too_large_to_store_has_an_example_of_repeated_numbers(registry: Registry) -> None:
+    candidate = replace(
+        graphs.candidate("vectors", fixed_convolution(600)),
+        preprocess=ImagePreprocess(600, 600, 3, layout="NCHW"),
+        task=ImageFeatures("image-feature-extraction", ("y",), pooling="mean"),
+    )
+    manifest = publish(registry, candidate)
+    golden = registry.golden(manifest)
+    assert golden is not None
     assert load(registry, manifest, threads=1).difference(golden) < 1e-4
 
 
