@@ -59,9 +59,8 @@ class ImageSegmentationTask(PictureTask):
                 masks, scores, classes = self.run_graph(outputs, size, thresholds, MASKS)
                 indices = json_tensors.to_values(classes)
                 answers.append(_masks(declaration, masks, json_tensors.to_values(scores), indices))
-                if len(prediction.batch.context) == 1:
-                    values = [min(index + 1, mask_files.MAX_VALUES) for index in indices]
-                    prediction.picture = mask_files.draw(masks, size, values)
+                if len(prediction.batch.context) == 1 and max(indices, default=0) < mask_files.MAX_VALUES:
+                    prediction.picture = mask_files.draw(masks, size, [index + 1 for index in indices])
         prediction.answers = answers
 
 
