@@ -6,6 +6,7 @@ from onnxlet.contract.tensors import TensorSpec
 from onnxlet_publishing.importers.class_labels import find_label_output, find_labels
 from onnxlet_publishing.importers.settings import Findings, Found, found_labels
 from onnxlet_publishing.importers.source import Source
+from onnxlet_publishing.importers.tables import names_of
 from onnxlet_publishing.onnx_file import OnnxFile
 from onnxlet_publishing.output_heads import FLOATS
 
@@ -36,9 +37,13 @@ def recognise(_source: Source, model: OnnxFile) -> Findings | None:
     if not all(model.class_names.values()):
         return Findings(f"a model of {library} that labels several things")
     labels, output = find_labels(model, onnx.load_from_string(model.data).graph)
+    names = names_of(model.inputs)
+    origin = "the inputs" if names == tuple(spec.name for spec in model.inputs) else "by their places"
+    columns = found_labels(names, origin)
     is_text = [spec.datatype.name for spec in model.inputs] == ["BYTES"]
     if not labels or not _has_scores(model):
-        return Findings(f"a model of {library}", {"task": Found("tabular-regression", "no class names")})
+        task = Found("tabular-regression", "no class names")
+        return Findings(f"a model of {library}", {"task": task, "columns": columns})
     settings = {"labels": found_labels(labels, GRAPH)}
     if output is not None:
         settings["output"] = Found(output, "the graph's ZipMap")
@@ -48,13 +53,19 @@ def recognise(_source: Source, model: OnnxFile) -> Findings | None:
     if label is not None:
         settings["label"] = Found((label.name, labels), GRAPH)
     return Findings(
-        f"a classifier of {library}", {"task": Found("tabular-classification", "its class names"), **settings}
+        f"a classifier of {library}",
+        {"task": Found("tabular-classification", "its class names"), **settings, "columns": columns},
     )
 
 
 def _is_columns(spec: TensorSpec) -> bool:
     """Return whether an input has a known number of values for each row."""
-    if spec.shape is None or len(spec.shape) not in RANKS or not (spec.datatype.has_json or spec.datatype.code):
+    if (
+        spec.shape is None
+        or len(spec.shape) not in RANKS
+        or isinstance((*spec.shape, 1)[1], str)
+        or not (spec.datatype.has_json or spec.datatype.code)
+    ):
         return False
     return isinstance(spec.shape[0], str) or spec.shape[0] == 1
 

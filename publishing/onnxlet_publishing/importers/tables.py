@@ -11,7 +11,6 @@ from onnxlet_publishing.errors import ModelError, UsageError
 from onnxlet_publishing.importers.classification import with_classification
 from onnxlet_publishing.importers.settings import Settings
 from onnxlet_publishing.importers.source import read_bytes
-from onnxlet_publishing.onnx_file import OnnxFile
 
 
 def build(candidate: Candidate, task: str, settings: Settings) -> Candidate:
@@ -27,7 +26,8 @@ def build(candidate: Candidate, task: str, settings: Settings) -> Candidate:
         candidate = with_classification(candidate, settings)
         label = _own_label(candidate, settings)
     widths = {spec.name: _width(candidate, spec) for spec in candidate.model.inputs}
-    names = _names(candidate.model, widths, settings)
+    given = settings.choose("columns")
+    names = _parse_names(given, sum(widths.values())) if isinstance(given, str) else names_of(candidate.model.inputs)
     sources = [source for source, width in widths.items() for _ in range(width)]
     columns = tuple(Column(name, source) for name, source in zip(names, sources, strict=True))
     return replace(candidate, task=TableTask(task, columns, label))
@@ -52,18 +52,16 @@ def _width(candidate: Candidate, spec: TensorSpec) -> int:
     return int((*shape, 1)[1])
 
 
-def _names(model: OnnxFile, widths: dict[str, int], settings: Settings) -> list[str]:
-    """Return the names of all columns: the user's, else those of the inputs, numbered if one has several columns."""
-    given = settings.choose("columns")
-    if given is not None:
-        return _parse_names(given, sum(widths.values()))
-    if len(model.inputs) == 1 and sum(widths.values()) > 1:
-        return [f"x{place}" for place in range(sum(widths.values()))]
-    return [
+def names_of(inputs: tuple[TensorSpec, ...]) -> tuple[str, ...]:
+    """Return the names of all columns: those of the inputs, numbered if an input has several columns."""
+    widths = {spec.name: int((*(spec.shape or ()), 1)[1]) for spec in inputs}
+    if len(widths) == 1 and sum(widths.values()) > 1:
+        return tuple(f"x{place}" for place in range(sum(widths.values())))
+    return tuple(
         name
         for source, width in widths.items()
         for name in ([source] if width == 1 else [f"{source}{place}" for place in range(width)])
-    ]
+    )
 
 
 def _parse_names(given: str, count: int) -> list[str]:

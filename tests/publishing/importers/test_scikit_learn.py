@@ -76,6 +76,11 @@ def test_it_says_what_it_found(tmp_path: Path) -> None:
         "a classifier of scikit-learn",
         "task: tabular-classification (its class names; --task)",
         "labels: 3 (blue, green, red) (the graph; --labels)",
+        "columns: 4 (x0, x1, x2, x3) (by their places; --columns)",
+    )
+    assert (
+        "columns: 4 (age, class, sex, port) (the inputs; --columns)"
+        in imported(tmp_path, scikit_models.passengers_file()).lines
     )
 
 
