@@ -31,10 +31,11 @@ from onnxlet.storage import open_store
 from onnxlet.web.app import App
 from onnxlet.web.endpoints import ROUTES
 from onnxlet_publishing.publish import publish
-from tests.helpers import graphs
+from tests.helpers import graphs, task_models, ungated
 from tests.hostile.bombs import object_bombs, peak_kib, pixel_and_decompression_bombs
 from tests.hostile.mutation import TEXTS, mutate, mutate_document, mutate_text
 from tests.hostile.operators import OPERATORS
+from tests.hostile.task_requests import TASKS, post
 from tests.test_clouds import png
 
 SIDE = graphs.SIDE_PIXELS
@@ -182,10 +183,6 @@ def graph_sha256() -> str:
     return artifact.sha256
 
 
-def post(path: str, document: Any, **headers: str) -> Request:
-    return Request("POST", path, json.dumps(document).encode(), {"content-type": "application/json", **headers})
-
-
 BODIES: tuple[Seed, ...] = (
     v2_binary,
     v2_raw,
@@ -205,6 +202,7 @@ BODIES: tuple[Seed, ...] = (
     explained,
     invocation,
     index,
+    *TASKS,
     *(partial(operator, name) for name in FAMILIES),
 )
 SEEDS: tuple[Seed, ...] = (*BODIES, *(partial(asked, route.pattern) for route in ROUTES if route.method == "GET"))
@@ -223,6 +221,8 @@ def serve(root: str) -> App:
         *(graphs.candidate(name, OPERATORS[name]()) for name in FAMILIES),
     ):
         publish(registry, candidate)
+    for candidate in task_models.candidates()[1:]:
+        ungated.publish(registry, candidate)
     layout.EDGE_FILES[RUNTIME_FILE] = hashlib.sha256(RUNTIME).hexdigest()
     registry.store.put_if_absent(layout.edge_key(RUNTIME_FILE), gzip.compress(RUNTIME))
     settings = Settings(root, model="digits", inputs=(f"s3://{'x' * 20}/in",), refresh_s=1e6, edge=True)
@@ -322,6 +322,8 @@ def answer(app: App, chance: random.Random) -> int:
         aws_http.from_response(response, event)
     if response.status >= 400:
         document = json.loads(response.body)
+        if isinstance(document["error"], dict):  # in OpenAI's form
+            document = {"code": document["error"]["code"], "error": document["error"]["message"]}
         assert document["code"], request
         assert "\n" not in document["error"], request
     return response.status

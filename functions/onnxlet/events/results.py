@@ -200,7 +200,7 @@ def _decode(service: Service, item: Item) -> State:
             body, media_type, key = source.body, source.media_type, ""
         payload = payloads.decode(Reader(model.manifest, service.allowed_objects.read), media_type, body, key)
         parameters = model.parse_parameters(payload.parameters)
-        return Decoded(model, etag, [model.prepare(item, parameters) for item in payload.rows], parameters)
+        return Decoded(model, etag, model.prepare_all(payload.rows, parameters), parameters)
     except Exception as error:
         return _without_predictions(error, model, etag)
 

@@ -18,7 +18,7 @@ from onnxlet.contract.golden import Golden
 from onnxlet.contract.manifest import Manifest
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import InferenceError, InvalidTensorError, OnnxletError, TooLargeError, UnsupportedMediaError
-from onnxlet.limits import MAX_JOINED_BYTES, MAX_LABELS, MAX_TOP_K, deadline, memory
+from onnxlet.limits import MAX_JOINED_BYTES, MAX_LABELS, MAX_ROWS, MAX_TOP_K, deadline, memory
 from onnxlet.models import batches
 from onnxlet.record import EMPTY, Record
 from onnxlet.tasks.rows import Batch, Images, Labels, Outputs, Parameters, Prediction, Rows
@@ -83,10 +83,27 @@ class Model(Record):
         Raises:
             InvalidTensorError: a tensor does not fit the model's inputs.
             InferenceError: a graph cannot run on a row.
-            TooLargeError: the answer would have too many labels.
+            TooLargeError: there are too many rows, or the answer would have too many labels.
         """
-        batches = self.align([self.prepare(item, parameters) for item in rows])
+        batches = self.align(self.prepare_all(rows, parameters))
         return self.to_predictions(batches, self.run_all(batches), parameters, only_images=only_images)
+
+    def prepare_all(self, rows: Iterable[Rows], parameters: Parameters = EMPTY) -> list[Batch]:
+        """Return each item of rows as a batch; raise as `prepare`.
+
+        Raises:
+            TooLargeError: the model would run on too many rows.
+            DeadlineError: the time of the request is over.
+        """
+        prepared, count = [], 0
+        for item in rows:
+            deadline.check()
+            batch = self.prepare(item, parameters)
+            count += batch.rows or 1
+            if count > MAX_ROWS and not isinstance(item, Batch):
+                raise TooLargeError(f"expected a request that becomes at most {MAX_ROWS} rows, got more")
+            prepared.append(batch)
+        return prepared
 
     def prepare(self, rows: Rows, parameters: Parameters = EMPTY) -> Batch:
         """Return rows as a batch of the model's inputs: run the preprocess graph on images, the task on other rows.
@@ -155,6 +172,7 @@ class Model(Record):
         if self.task is not None:
             for item in answered:
                 if item.batch.context is not None:  # else the client sent tensors, and gets tensors
+                    deadline.check()
                     self.task.answer(item, parameters)
         return predictions
 

@@ -11,7 +11,7 @@ from onnxlet.contract.tasks.declaration import OUTPUT
 from onnxlet.contract.tasks.texts import COUNT, PICKED, FillMask
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import ArtifactError, InferenceError, InvalidRequestError
-from onnxlet.limits import MAX_CANDIDATES, MAX_TOP_K
+from onnxlet.limits import MAX_CANDIDATES, MAX_TOP_K, deadline, memory
 from onnxlet.tasks.parameters import Parser, integer, texts
 from onnxlet.tasks.rows import Batch, Parameters, Prediction, Rows
 from onnxlet.tasks.task import Parts
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
     from onnxlet.contract.manifest import Manifest
+
+DOCUMENT_BYTES, TOKEN_CHARACTERS = 500, 8
+"""The memory of one answer, and of each token of the text that it repeats."""
 
 DEFAULT_TOP_K = 5
 
@@ -53,10 +56,13 @@ class FillMaskTask(TextTask):
 
         Raises:
             InvalidRequestError: a value is not a text, has no mask, or is too long.
-            UnsupportedMediaError, TooLargeError: the rows are no texts, or have too many characters.
+            UnsupportedMediaError, TooLargeError: the rows are no texts, or have too many characters or answers.
         """
         encodings, cut = self.tokenize([text_of(value) for value in self.values(rows)], parameters)
         masked = [self._masks(encoding.ids) for encoding in encodings]
+        count = parameters.get("top_k", DEFAULT_TOP_K)
+        for encoding, masks in zip(encodings, masked, strict=True):
+            memory.take(len(masks) * count * (DOCUMENT_BYTES + TOKEN_CHARACTERS * len(encoding)))
         return self.to_batch(encodings, masked, cut)
 
     def answer(self, prediction: Prediction, parameters: Parameters) -> None:
@@ -131,6 +137,7 @@ class FillMaskTask(TextTask):
         self, encoding: Encoding, position: int, masks: int, best: Sequence[tuple[int, float]]
     ) -> list[dict[str, Any]]:
         """Return the documents for one mask of a text; with several, the others stay in `sequence`."""
+        deadline.check()
         documents = []
         for token, score in best:
             ids = [*encoding.ids[:position], token, *encoding.ids[position + 1 :]]

@@ -82,24 +82,29 @@ def text(at_most: int) -> Parser:
     """Return the parser of a text of 1 to `at_most` characters."""
 
     def parse_text(name: str, value: object) -> str:
-        if not isinstance(value, str) or not 0 < len(value) <= at_most:
+        if not isinstance(value, str) or not _is_text(value, at_most):
             raise _error(name, f"a text of 1 to {at_most} characters", value)
         return value
 
     return parse_text
 
 
-def texts(at_most: int, characters: int = 1000) -> Parser:
-    """Return the parser of a list of 1 to `at_most` texts; a single text may stand for a list of them with commas."""
+def texts(at_most: int, characters: int = 1000, at_least: int = 1) -> Parser:
+    """Return the parser of a list of texts; a single text may stand for a list of them with commas."""
 
     def parse_texts(name: str, value: object) -> list[str]:
-        items: Any = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
-        is_list = isinstance(items, list) and 0 < len(items) <= at_most
-        if not is_list or not all(isinstance(item, str) and 0 < len(item) <= characters for item in items):
-            raise _error(name, f"a list of 1 to {at_most} texts of 1 to {characters} characters", value)
+        items: Any = [item.strip() for item in value.split(",") if item] if isinstance(value, str) else value
+        is_list = isinstance(items, list) and at_least <= len(items) <= at_most
+        if not is_list or not all(isinstance(item, str) and _is_text(item, characters) for item in items):
+            raise _error(name, f"a list of {at_least} to {at_most} texts of 1 to {characters} characters", value)
         return list(items)
 
     return parse_texts
+
+
+def _is_text(value: str, at_most: int) -> bool:
+    """Return whether a text has a possible length, and no half of a surrogate pair, which has no form in UTF-8."""
+    return 0 < len(value) <= at_most and (value.isascii() or not any("\ud800" <= item <= "\udfff" for item in value))
 
 
 def _number(value: object) -> float | None:

@@ -22,6 +22,12 @@ Text = str | tuple[str, str]
 CHARACTER_BYTES = 600
 """The most memory that tokenizing takes for each character: emoji and accents, of which each is several tokens."""
 
+TOKEN_BYTES = 256
+"""The memory of a token with its place in the text, as the library keeps it until the request is answered."""
+
+MAX_CUT_TOKENS = 1_000_000
+"""Tokens of all parts into which texts are cut, where parts repeat each other's tokens: 250 MiB."""
+
 LONGEST, FIRST, SECOND = "longest_first", "only_first", "only_second"
 """The texts of a pair that are cut: the longer one token by token, or always the same one."""
 
@@ -114,14 +120,15 @@ class Tokenizer:
             DeadlineError: other requests hold the tokenizer for too long.
         """
         with memory.taken(CHARACTER_BYTES * _characters(texts)), deadline.locked(self._lock):
-            return self._encode(texts, adds_specials=adds_specials)
+            encodings = self._encode(texts, adds_specials=adds_specials)
+        return _kept(encodings)
 
     def encode_cut(self, texts: Sequence[Text], truncation: Truncation) -> list[Encoding]:
         """Return the tokens of each text, cut; `overflowing` has the parts that were cut off.
 
         Raises:
             TooLargeError, BusyError: the texts have too many characters in all, or there is no memory for their tokens.
-            InvalidRequestError: the texts cannot be cut in this way.
+            InvalidRequestError: the texts cannot be cut in this way, or only into too many parts.
             DeadlineError: other requests hold the tokenizer for too long.
         """
         count = _characters(texts)
@@ -131,16 +138,18 @@ class Tokenizer:
                 f"texts of {truncation.max_length} tokens with {specials} special ones: expected more than "
                 f"{truncation.stride} others, which is the number that parts share"
             )
-        with memory.taken(CHARACTER_BYTES * count), deadline.locked(self._lock):
+        cut_tokens = self._count_parts(texts, truncation, truncation.max_length - specials) * truncation.max_length
+        with memory.taken(max(CHARACTER_BYTES * count, TOKEN_BYTES * cut_tokens)), deadline.locked(self._lock):
             self._library.enable_truncation(
                 truncation.max_length, stride=truncation.stride, strategy=truncation.strategy, direction=truncation.side
             )
             try:
-                return self._encode(texts)
+                encodings = self._encode(texts)
             except Exception as error:  # the library raises no narrower error
                 raise InvalidRequestError(f"texts: not to be cut to {truncation.max_length} tokens: {error}") from error
             finally:
                 self._library.no_truncation()
+        return _kept(encodings)
 
     def decode(self, token_ids: Sequence[int], *, skips_specials: bool = False) -> str:
         """Return the text of tokens."""
@@ -151,6 +160,27 @@ class Tokenizer:
         """Return the text of tokens that are given as strings; nothing is skipped or cleaned up."""
         decoder = self._library.decoder
         return " ".join(tokens) if decoder is None else str(decoder.decode(list(tokens)))
+
+    def _count_parts(self, texts: Sequence[Text], truncation: Truncation, space: int) -> int:
+        """Return into how many parts texts will be cut, before the library does it.
+
+        Raises:
+            InvalidRequestError: the parts would have more than `MAX_CUT_TOKENS` tokens.
+        """
+        at_most = MAX_CUT_TOKENS // truncation.max_length
+        parts = 0
+        for text in texts:
+            pair = (text,) if isinstance(text, str) else text
+            own = _parts([len(part) for part in pair], truncation, space)
+            if own > at_most // len(texts):  # by the characters, of which a token seldom has less than one
+                own = _parts([len(part) for part in self.encode(pair, adds_specials=False)], truncation, space)
+            parts += own
+            if parts > at_most:
+                raise InvalidRequestError(
+                    f"texts: expected at most {at_most} parts of {truncation.max_length} tokens, got more: send "
+                    "shorter texts"
+                )
+        return parts
 
     def _encode(self, texts: Sequence[Text], *, adds_specials: bool = True) -> list[Encoding]:
         if len(texts) > 1:
@@ -207,6 +237,29 @@ def to_rows(rows: Sequence[list[int]], length: int, padding: int, datatype: Data
 def padded_length(encodings: Sequence[Encoding | TokenIds], tokenization: Tokenization) -> int:
     """Return the number of tokens to which texts of one run are padded."""
     return tokenization.padded_length or max(map(len, encodings))
+
+
+def _kept(encodings: list[Encoding]) -> list[Encoding]:
+    """Count the memory of tokens, which stay until the request is answered."""
+    memory.take(TOKEN_BYTES * sum(map(len, encodings)))
+    return encodings
+
+
+def _parts(counts: Sequence[int], truncation: Truncation, space: int) -> int:
+    """Return into how many parts the library divides a text or a pair; 1 if all of them have no token twice.
+
+    Args:
+        counts: The tokens of the text, or of both texts of a pair.
+        truncation: The way in which the texts are cut.
+        space: The most tokens of a part, without special ones.
+    """
+    if len(counts) == 1:
+        return -(-counts[0] // max(1, space - truncation.stride)) if truncation.stride else 1
+    if truncation.strategy == LONGEST:  # each part of one text with each part of the other
+        half = max(1, space // 2 - truncation.stride)
+        return -(-counts[0] // half) * -(-counts[1] // half)
+    divided, kept = counts if truncation.strategy == FIRST else counts[::-1]
+    return -(-divided // max(1, space - kept - truncation.stride))
 
 
 def _characters(texts: Sequence[Text]) -> int:

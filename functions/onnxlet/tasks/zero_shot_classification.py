@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 from onnxlet.contract import json_tensors
 from onnxlet.contract.tasks.texts import ZeroShotClassification
-from onnxlet.errors import InferenceError, InvalidRequestError
-from onnxlet.limits import MAX_CANDIDATES
+from onnxlet.errors import InferenceError, InvalidRequestError, TooLargeError
+from onnxlet.limits import MAX_CANDIDATES, MAX_TEXT_CHARACTERS
 from onnxlet.tasks.parameters import Parser, flag, text, texts
 from onnxlet.tasks.rows import Batch, Parameters, Prediction, Rows
 from onnxlet.tasks.text_task import CUTTING, TextTask, Tokenized, text_of
@@ -48,6 +48,12 @@ class ZeroShotClassificationTask(TextTask):
         if PLACE not in template:
             raise InvalidRequestError(
                 f"hypothesis_template: expected a sentence with {PLACE} in it, got {template!r:.80}"
+            )
+        places = template.count(PLACE)
+        count = sum(len(template) + places * len(label) for label in labels)
+        if count > MAX_TEXT_CHARACTERS:
+            raise TooLargeError(
+                f"candidate_labels: expected at most {MAX_TEXT_CHARACTERS} characters in the template, got {count}"
             )
         sentences = [template.replace(PLACE, label) for label in labels]
         values = [text_of(value) for value in self.values(rows)]
