@@ -31,7 +31,7 @@ class TokenClassificationTask(TextTask):
     PARAMETERS: ClassVar[Mapping[str, Parser]] = {
         **CUTTING,
         "aggregation_strategy": choice(*STRATEGIES),
-        "ignore_labels": texts(MAX_CANDIDATES),
+        "ignore_labels": texts(MAX_CANDIDATES, at_least=0),
         "stride": integer(0, 100_000),
     }
     declaration: TokenClassification

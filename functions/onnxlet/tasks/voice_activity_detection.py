@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from onnxlet.contract.tensors import Tensor
 from onnxlet.errors import InferenceError
+from onnxlet.limits import memory
 from onnxlet.record import Record
 from onnxlet.tasks import parameters as parsers
 from onnxlet.tasks.audio_classification import resampled_count, to_inputs
@@ -26,6 +27,9 @@ MAX_MS = 60_000
 HYSTERESIS = 0.15
 """The distance below the threshold that the probability of silence after speech has."""
 LOWEST_THRESHOLD = 0.01
+
+WINDOWS = 3
+"""The number of times that the samples are in memory as windows while the model runs."""
 
 DECIMALS = 3
 """Decimals of a time in seconds: a sample at 16 kHz takes 0.06 ms."""
@@ -56,11 +60,14 @@ class VoiceActivityDetectionTask(Task):
         Raises:
             UnsupportedMediaError: the row is not a sound.
             InferenceError: the preprocess graph cannot run on the sound.
+            TooLargeError, BusyError: there is no memory for the windows.
         """
         if not isinstance(rows, Sound):
             return super().prepare(rows, parameters)
         declaration = self._declaration
-        return Batch(to_inputs(self, declaration, rows), 1, is_image=True, context=resampled_count(declaration, rows))
+        inputs = to_inputs(self, declaration, rows)
+        memory.take(WINDOWS * sum(tensor.buffer.nbytes for tensor in inputs.values()))
+        return Batch(inputs, 1, is_image=True, context=resampled_count(declaration, rows))
 
     def align(self, batches: Sequence[Batch]) -> Sequence[Batch]:
         """Fill sounds up with silence so that those of similar lengths run as one tensor.

@@ -6,6 +6,7 @@ that is not of its kind. `assembly` makes a candidate of the findings; the user'
 `find` and `read` are the only functions that decide what a path or a reference is.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -57,7 +58,8 @@ def find(what: str, file: str | None = None) -> list[Source]:
         raise UsageError(f"{path}: no such file or folder")
     if file is not None or describes(path):
         paths = [each.relative_to(path).as_posix() for each in path.rglob("*.onnx")]
-        return [_file(path / choose_file(paths, file, what))]
+        chosen = _file(path / choose_file(paths, file, what))
+        return [replace(chosen, others=0 if file else len(paths) - 1)]
     files = sorted(path.glob("*.onnx"))
     if not files:
         raise UsageError(f"{path}: expected .onnx files in this folder, got none")
@@ -68,7 +70,7 @@ def _repository(download: hub.Download) -> Source:
     """Return the model of a repository; its folder may have no description."""
     folder = download.folder if describes(download.folder) else None
     name = possible_name(download.repository.rpartition("/")[2])
-    return Source(download.folder / download.file, name, download.origin, folder)
+    return Source(download.folder / download.file, name, download.origin, folder, download.others)
 
 
 def _file(file: Path) -> Source:

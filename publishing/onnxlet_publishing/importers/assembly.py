@@ -53,7 +53,13 @@ def assemble(name: str, source: Source, model: OnnxFile, findings: Findings, ove
             settings.require(name, f"the task {task} needs a file")
         candidate = _with_declarations(candidate, settings)
     settings.require_all_used(f"the task {task}" if task else "a model without a task")
-    return Import(candidate, (_summary(findings, candidate), *settings.lines))
+    return Import(candidate, (_summary(findings, candidate), *_choice(source), *settings.lines))
+
+
+def _choice(source: Source) -> list[str]:
+    """Return a line about the choice of the file, if there were several."""
+    count = source.others + 1
+    return [f"file: {source.file.name} (the usual one of {count} ONNX files; --file)"] if source.others else []
 
 
 def _summary(findings: Findings, candidate: Candidate) -> str:

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from onnxlet_publishing.errors import UsageError
+from onnxlet_publishing.importers.hugging_face.folder import MODULES, Folder, describes, export_lines
+from onnxlet_publishing.importers.hugging_face.tasks import optimum_task
 
 _TORCH = (
     "PyTorch's own format",
@@ -19,10 +21,11 @@ _PICKLE = (
     'model = skl2onnx.to_onnx(joblib.load("{file}"), first_rows)',
     'pathlib.Path("{stem}.onnx").write_bytes(model.SerializeToString())',
 )
+WEIGHTS = "weights without a graph"
 _WEIGHTS = (
-    "weights without a graph",
+    WEIGHTS,
     "pip install 'optimum-onnx[onnxruntime]'",
-    "optimum-cli export onnx --model {folder} {folder}-onnx",
+    "optimum-cli export onnx --model ORG/NAME {stem}-onnx",
 )
 _GGUF = (
     "llama.cpp's format, which cannot be converted",
@@ -77,8 +80,17 @@ def refuse(path: Path) -> None:
     export = _SAVED_MODEL if (path / SAVED_MODEL_FILE).is_file() else EXPORTS.get(foreign.suffix.lower())
     if export is None:
         return
-    kind, *lines = export
-    folder = str(foreign.parent).rstrip("/")
-    commands = "; ".join(line.format(file=foreign, stem=foreign.stem, folder=folder) for line in lines)
+    if describes(foreign.parent):
+        export = _WEIGHTS
+    if describes(foreign.parent):
+        kind, commands = WEIGHTS, _export_of_folder(Folder(foreign.parent))
+    else:
+        kind, *lines = export
+        commands = "; ".join(line.format(file=foreign, stem=foreign.stem) for line in lines)
     other = f" ({ULTRALYTICS.format(file=foreign)})" if export is _TORCH else ""
     raise UsageError(f"{foreign}: expected an .onnx file, got {kind}; export it first: {commands}{other}")
+
+
+def _export_of_folder(folder: Folder) -> str:
+    path = str(folder.path)
+    return export_lines(path, f"{path}-onnx", is_sentence=folder.has(MODULES), task=optimum_task(folder))

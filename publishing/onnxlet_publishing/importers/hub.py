@@ -24,6 +24,8 @@ class Download:
     folder: Path
     file: str
     """The path of the ONNX file in the folder."""
+    others: int
+    """The number of other ONNX files in the repository, if the user does not name one."""
 
     @property
     def origin(self) -> str:
@@ -59,7 +61,9 @@ def download(reference: str, file: str | None, endpoint: str | None = None, cach
         except _unreachable() as error:  # also huggingface_hub's offline mode
             return snapshot.cached(revision or None, file, reference, error)
         names = [sibling.rfilename for sibling in info.siblings or ()]
-        return snapshot.fetched(revision or None, choose_file(names, file, f"{PREFIX}{repository}"))
+        chosen = choose_file(names, file, f"{PREFIX}{repository}")
+        others = 0 if file else sum(name.endswith(".onnx") for name in names) - 1
+        return snapshot.fetched(revision or None, chosen, others)
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Snapshot:
     endpoint: str | None
     cache: Path | None
 
-    def fetched(self, revision: str | None, file: str) -> Download:
+    def fetched(self, revision: str | None, file: str, others: int) -> Download:
         """Download what the cache lacks of a revision; the cache then knows its commit for the offline mode."""
         from huggingface_hub import snapshot_download
 
@@ -85,7 +89,7 @@ class Snapshot:
                 cache_dir=self.cache,
             )
         )
-        return Download(self.repository, folder.name, folder, file)
+        return Download(self.repository, folder.name, folder, file, others)
 
     def cached(self, revision: str | None, file: str | None, reference: str, reason: Exception) -> Download:
         """Return what the cache has of a revision.
@@ -111,7 +115,8 @@ class Snapshot:
                 f"HF_ENDPOINT and HF_HUB_OFFLINE ({type(reason).__name__})"
             ) from reason
         names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.onnx")]
-        return Download(self.repository, folder.name, folder, choose_file(names, file, f"{PREFIX}{self.repository}"))
+        chosen = choose_file(names, file, f"{PREFIX}{self.repository}")
+        return Download(self.repository, folder.name, folder, chosen, 0 if file else len(names) - 1)
 
 
 @contextmanager

@@ -22,6 +22,8 @@ class Source:
     """The source in the version's provenance: the file's name, or the repository with its commit."""
     folder: Path | None = None
     """The folder with a description of the model in Hugging Face's form; None without one."""
+    others: int = 0
+    """The number of other ONNX files from which this one was chosen."""
 
 
 def file_name(stem: str) -> str:

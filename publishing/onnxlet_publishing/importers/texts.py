@@ -25,6 +25,9 @@ OUTPUTS = ("logits", "sentence_embedding", "last_hidden_state", "token_embedding
 PADDINGS, MASKS, FIRSTS = ("[PAD]", "<pad>", "<|endoftext|>"), ("[MASK]", "<mask>"), ("[CLS]", "<s>")
 """The usual tokens for padding, for a masked word and for the beginning of a text."""
 
+UNKNOWNS = ("[UNK]", "<unk>")
+"""The usual tokens for words that the vocabulary lacks."""
+
 SIDES = ("padding_side", "truncation_side", "pad_type_id", "cleans_up", "truncates")
 """Fields of the tokenization that an importer may find."""
 
@@ -108,8 +111,9 @@ def _classification(_model: OnnxFile, _tokenizer: TokenizerFile, _settings: Sett
     return {}
 
 
-def _tokens(model: OnnxFile, _tokenizer: TokenizerFile, settings: Settings) -> dict[str, Any]:
-    return {"output": _output(model).name, "labels": _labels(settings)}
+def _tokens(model: OnnxFile, tokenizer: TokenizerFile, settings: Settings) -> dict[str, Any]:
+    unknown = tokenizer.token_of((settings.choose("unk_token"), *UNKNOWNS))
+    return {"output": _output(model).name, "labels": _labels(settings), "unk_token": unknown}
 
 
 def _vectors(model: OnnxFile, _tokenizer: TokenizerFile, settings: Settings) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def test_padding_on_the_left_changes_no_answer() -> None:
 
 def test_places_are_characters_of_the_text() -> None:
     text = "🙂 日本語 Zürich"
-    (found,) = answers(MODELS["token-classification"], [text], {"ignore_labels": ["none"]})
+    (found,) = answers(MODELS["token-classification"], [text], {"ignore_labels": []})
     assert "".join(text[entity["start"] : entity["end"]] for entity in found).replace(" ", "") == text.replace(" ", "")
 
 

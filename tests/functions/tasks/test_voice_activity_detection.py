@@ -4,11 +4,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from onnxlet.errors import TooLargeError
+from onnxlet.limits import MIB
+from onnxlet.limits.memory import Budget
+from onnxlet.media import sounds
+from onnxlet.tasks.rows import Sound
 from onnxlet.tasks.voice_activity_detection import Rules, segments
 from onnxlet.web.app import App
+from onnxlet_publishing.gate import check
 from tests.helpers import app_requests
 from tests.helpers.payload_requests import post, predictions
-from tests.helpers.sounds import wav_of
+from tests.helpers.sounds import speech_candidate, wav_of
 
 WINDOW = 512
 RULES = Rules(threshold=0.5, least_speech=4000, least_silence=1600, padding=480)
@@ -93,3 +99,12 @@ def test_numbers_are_tensors(app: App) -> None:
 )
 def test_probabilities_become_parts(probabilities: list[float], rules: Rules, expected: list[tuple[int, int]]) -> None:
     assert segments(probabilities, WINDOW, len(probabilities) * WINDOW, rules) == expected
+
+
+def test_the_memory_of_windows_is_counted() -> None:
+    model = check(speech_candidate())
+    tensor, rate = sounds.decode(wav_of(np.zeros(4_000_000), 16_000))
+    with Budget(130 * MIB).share():
+        model.predict([Sound(tensor, rate)])
+    with Budget(70 * MIB).share(), pytest.raises(TooLargeError):
+        model.predict([Sound(tensor, rate)])

@@ -68,6 +68,13 @@ def test_two_outputs_are_the_start_and_the_end_of_an_answer(tmp_path: Path, toke
         task_of(tmp_path, encoder(("a", None)), **options)
 
 
+def test_entities_know_the_token_of_unknown_words(tmp_path: Path, tokenizer: Path) -> None:
+    (tmp_path / "labels.txt").write_text("O\nB-PER\n")
+    options: dict[str, Any] = {"tokenizer": tokenizer, "max_length": 8, "labels": tmp_path / "labels.txt"}
+    task = task_of(tmp_path, encoder(("logits", 2)), task="token-classification", **options)
+    assert (task.labels, task.unk_token) == (("O", "B-PER"), "[UNK]")
+
+
 def test_a_masked_word_needs_a_token(tmp_path: Path) -> None:
     document = hugging_face.tokenizer()
     document["added_tokens"].pop()

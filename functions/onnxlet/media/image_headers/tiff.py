@@ -58,7 +58,7 @@ def read(body: bytes) -> ImageFile | None:
     rows = min(_first(body, order, fields, ROWS, height), height)
     starts, sizes = (_values(body, order, fields, field, ()) for field in (OFFSETS, COUNTS))
     strips = -(-height // rows) if rows > 0 else 0
-    if not strips == len(starts) == len(sizes) or any(map(len(body).__lt__, map(sum, zip(starts, sizes, strict=True)))):
+    if not strips == len(starts) == len(sizes) or not _are_inside(starts, sizes, len(body)):
         return None
     raw_bytes = samples * bits[0] / 8
     pixel_bytes = (raw_bytes if samples == 1 and bits[0] >= 8 else 1 if samples == 1 else PIXEL_BYTES) + raw_bytes
@@ -98,6 +98,13 @@ def _values(body: bytes, order: Order, fields: dict[int, bytes], tag: int, defau
 def _first(body: bytes, order: Order, fields: dict[int, bytes], tag: int, default: int) -> int:
     """Return the first number of a field; the default if it is missing, and -1 if it is damaged."""
     return next(iter(_values(body, order, fields, tag, (default,))), -1)
+
+
+def _are_inside(starts: tuple[int, ...], sizes: tuple[int, ...], size_bytes: int) -> bool:
+    """Return whether strips lie inside of a file and do not repeat its bytes: libtiff reads all bytes of each strip."""
+    return sum(sizes) <= size_bytes and all(
+        start + size <= size_bytes for start, size in zip(starts, sizes, strict=True)
+    )
 
 
 def _check_form(body: bytes, order: Order, fields: dict[int, bytes], bits: tuple[int, ...], samples: int) -> None:

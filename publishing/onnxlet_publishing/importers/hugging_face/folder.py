@@ -31,6 +31,9 @@ MODEL = "model.onnx"
 FOLDERS = ("", "onnx/")
 """The folders of a repository that have graphs; the first one that has `model.onnx` comes first."""
 
+DEFAULT_LABELS = ("LABEL_0", "LABEL_1")
+"""The names of the classes of a head that was made without names; transformers does not write them down."""
+
 INPUTS = {"input_ids": "text", "pixel_values": "picture", "input_values": "sound", "input_features": "sound"}
 """The kind of what a model takes, by the names that transformers gives to inputs."""
 
@@ -143,16 +146,15 @@ def choose_file(paths: Iterable[str], requested: str | None, where: str) -> str:
     Raises:
         UsageError: There is no ONNX file, not the requested one, or several and none is `model.onnx`.
     """
+    paths = list(paths)
     graphs = sorted(path for path in paths if path.endswith(".onnx") and _depth(path) < len(FOLDERS))
     if requested is not None:
         if requested not in graphs:
             raise UsageError(f"--file {requested}: expected one of {', '.join(graphs) or 'no files'}, got no such file")
         return requested
     if not graphs:
-        raise UsageError(
-            f"{where}: expected an .onnx file, got none; export it first: pip install 'optimum-onnx[onnxruntime]'; "
-            f"optimum-cli export onnx --model {where.removeprefix('hf:')} exported"
-        )
+        lines = export_lines(where.removeprefix("hf:"), "exported", is_sentence=MODULES in paths)
+        raise UsageError(f"{where}: expected an .onnx file, got none; export it first: {lines}")
     usual = [folder + MODEL for folder in FOLDERS if folder + MODEL in graphs]
     if not usual and len(graphs) > 1:
         raise UsageError(
@@ -161,14 +163,30 @@ def choose_file(paths: Iterable[str], requested: str | None, where: str) -> str:
     return (usual or graphs)[0]
 
 
+def export_lines(model: str, folder: str, *, is_sentence: bool, task: str | None = None) -> str:
+    """Return the two lines that export a model to a folder.
+
+    Args:
+        model: The repository or the folder of the model.
+        folder: The new folder.
+        is_sentence: Whether the model is one of sentence-transformers.
+        task: Optimum's name of the task, which it cannot tell from a folder; None for a repository.
+    """
+    if not is_sentence:
+        option = "" if task is None else f"--task {task} "
+        return f"pip install 'optimum-onnx[onnxruntime]'; optimum-cli export onnx --model {model} {option}{folder}"
+    export = f'SentenceTransformer("{model}", backend="onnx", model_kwargs={{"export": True}})'
+    return f'from sentence_transformers import SentenceTransformer; {export}.save_pretrained("{folder}")'
+
+
 def find_labels(folder: Folder) -> dict[str, Found]:
-    """Return the names of the classes as a setting, if the configuration has them.
+    """Return the names of the classes as a setting.
 
     Raises:
         UsageError: The names are not those of all classes.
     """
     if not isinstance(folder.config.get(ID2LABEL), dict):
-        return {}
+        return {"labels": found_labels(DEFAULT_LABELS, f"transformers' names, as {CONFIG} has none")}
     try:
         return {"labels": found_labels(tuple(labels_of(folder.config)), f"{CONFIG}, {ID2LABEL}")}
     except ValueError as error:

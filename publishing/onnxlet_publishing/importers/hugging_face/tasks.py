@@ -67,10 +67,23 @@ def find_task(folder: Folder, model: OnnxFile) -> Found | None:
     card = folder.card("pipeline_tag")
     if card in BY_CARD[kind]:
         return Found(card, CARD)
-    for end, tasks in BY_ARCHITECTURE.items():
-        if folder.architecture.endswith(end) and kind in tasks:
-            return Found(tasks[kind], f"{CONFIG}, {folder.architecture}")
-    return None
+    task = _tasks_of(folder.architecture).get(kind)
+    return None if task is None else Found(task, f"{CONFIG}, {folder.architecture}")
+
+
+def _tasks_of(architecture: str) -> dict[str, str]:
+    """Return the tasks of an architecture by what the model takes; an `LMHeadModel` generates texts and has none."""
+    if "Head" in architecture:
+        return {}
+    return next((tasks for end, tasks in BY_ARCHITECTURE.items() if architecture.endswith(end)), {})
+
+
+def optimum_task(folder: Folder) -> str:
+    """Return the name that Optimum has for the task of an architecture; `TASK` for an unknown one."""
+    task = next(iter(_tasks_of(folder.architecture).values()), "TASK")
+    return {"image-segmentation": "semantic-segmentation", "image-feature-extraction": "feature-extraction"}.get(
+        task, task
+    )
 
 
 def is_cross_encoder(folder: Folder) -> bool:

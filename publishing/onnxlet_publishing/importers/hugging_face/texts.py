@@ -109,6 +109,7 @@ def _token_settings(folder: Folder) -> dict[str, Found]:
         "pad_token": _token(config.get("pad_token")),
         "mask_token": _token(config.get("mask_token")),
         "cls_token": _token(config.get("cls_token")),
+        "unk_token": _token(config.get("unk_token")),
         "truncates": True if folder.modules or is_cross_encoder(folder) else None,
     }
     return {key: Found(value, name) for key, value in settings.items() if value is not None}

@@ -62,9 +62,16 @@ def test_a_gif_without_a_whole_frame_is_damaged(end: int) -> None:
 
 def test_blocks_that_never_end_are_damaged() -> None:
     head = encode(Image.new("L", (4, 3)), "GIF")[:13]
-    for tail in (b"!\xfe" + b"\xff" * 1000, b"!\xfe\x01a\0" * 1000, b"?" * 1000):
+    for tail in (b"!\xfe" + b"\xff" * 1000, b"!\xfe\x01a\0" * 10, b"?" * 1000):
         with pytest.raises(UnreadablePayloadError):
             decode(head[:10] + b"\0\0\0" + tail, media_type=GIF)
+
+
+def test_more_blocks_than_a_real_image_has_are_refused() -> None:
+    head = encode(Image.new("L", (4, 3)), "GIF")[:10] + b"\0\0\0"
+    for words, tail in {"blocks": b"!\xfe" + b"\x01a" * 70_000, "extensions": b"!\xfe\x01a\0" * 50_000}.items():
+        with pytest.raises(TooLargeError, match=f"too many {words}"):
+            decode(head + tail, media_type=GIF)
 
 
 def test_greys_are_kept() -> None:

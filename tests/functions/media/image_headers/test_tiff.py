@@ -111,6 +111,20 @@ def test_a_page_that_its_file_cannot_have_is_damaged(tag: int, value: int, count
         decode(changed(encode(NOISE, "TIFF"), tag, value, count=count), media_type=TIFF)
 
 
+def test_strips_that_share_bytes_are_damaged() -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8))
+    data = encode(image, "TIFF", compression="tiff_lzw", strip_size=64)
+    positions = fields(data)
+    counts, starts = (struct.unpack_from("<HHII", data, positions[tag])[2:] for tag in (279, 273))
+    assert counts[0] == starts[0] > 1
+    shared = bytearray(data)
+    for index in range(counts[0]):
+        shared[starts[1] + 4 * index : starts[1] + 4 * index + 4] = struct.pack("<I", 8)
+        shared[counts[1] + 4 * index : counts[1] + 4 * index + 4] = struct.pack("<I", len(data) - 8)
+    with pytest.raises(UnreadablePayloadError):
+        decode(bytes(shared), media_type=TIFF)
+
+
 def test_too_many_pixels_fields_or_values_are_refused() -> None:
     data = encode(NOISE, "TIFF")
     for name, file in {

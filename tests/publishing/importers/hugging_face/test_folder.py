@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from onnxlet_publishing.errors import UsageError
-from onnxlet_publishing.importers import find
+from onnxlet_publishing.importers import find, read
 from onnxlet_publishing.importers.hugging_face.folder import Folder, choose_file
 from tests.helpers.hugging_face import encoder, write_folder
 
@@ -50,6 +50,15 @@ def test_a_folder_of_the_cache_is_named_after_its_repository(tmp_path: Path) -> 
     folder = write_folder(tmp_path / "models--org--MiniLM/snapshots/0123abcd", VECTORS)
     (source,) = find(str(folder))
     assert source.name == "minilm"
+
+
+def test_the_choice_among_several_files_is_said(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "m", VECTORS, file="onnx/model.onnx")
+    write_folder(folder, VECTORS, file="onnx/model_int8.onnx")
+    (source,) = find(str(folder))
+    assert read(source).lines[1] == "file: model.onnx (the usual one of 2 ONNX files; --file)"
+    (source,) = find(str(folder), "onnx/model_int8.onnx")
+    assert not any(line.startswith("file:") for line in read(source).lines)
 
 
 def test_another_config_does_not_describe_a_model(tmp_path: Path) -> None:

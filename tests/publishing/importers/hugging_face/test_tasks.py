@@ -44,6 +44,7 @@ def model(folder: Path, inputs: str, outputs: str) -> OnnxFile:
         # A graph that was exported without the head of the configuration's architecture.
         ("BertForMaskedLM", "input_ids", "last_hidden_state", "feature-extraction"),
         ("GPT2LMHeadModel", "input_ids past_key_values.0.key", "logits present.0.key", None),
+        ("GPT2LMHeadModel", "input_ids attention_mask", "logits", None),
         ("T5ForConditionalGeneration", "input_ids decoder_input_ids", "logits", None),
         ("CLIPModel", "input_ids pixel_values", "logits_per_image image_embeds", None),
         ("Wav2Vec2ForCTC", "input_values", "logits", None),

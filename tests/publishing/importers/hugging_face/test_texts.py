@@ -187,6 +187,13 @@ def test_a_classifier_has_its_labels_and_its_activation(tmp_path: Path) -> None:
     assert multi.activation == "sigmoid"
 
 
+def test_a_head_without_names_has_those_of_transformers(tmp_path: Path) -> None:
+    config = {"architectures": ["BertForSequenceClassification"]}
+    classification = read_folder(write_folder(tmp_path, encoder(("logits", 2)), config)).candidate.classification
+    assert classification is not None
+    assert classification.labels == ("LABEL_0", "LABEL_1")
+
+
 def test_labels_that_are_no_labels_are_refused(tmp_path: Path) -> None:
     config = {"id2label": {"0": "a", "2": "b"}, "architectures": ["BertForSequenceClassification"]}
     with pytest.raises(UsageError, match="id2label: the class 1 of 0 to 1 is missing"):
