@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,12 +20,14 @@ from onnxlet.storage import open_store
 from onnxlet_cli.edge import npm, runtime
 from onnxlet_cli.local.cloud_function import serve_cloud_function
 from onnxlet_cli.local.serve import LocalSettings, serve
+from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.publish import publish_all
 from onnxlet_training.recipe import Options
 from onnxlet_training.recipes import find_recipe
 from onnxlet_training.run import run
 from tests.browser.playground import Playground
-from tests.helpers import graphs
+from tests.helpers import graphs, tables, task_models
+from tests.helpers.explanations import moods
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
@@ -36,6 +39,8 @@ QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",  # a microphone that beeps
 ]
 """Of its own accord Chromium asks for updates and the like, which is none of the page's doing."""
 
@@ -53,8 +58,17 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     run(find_recipe("digits"), Options(epochs=EPOCHS), found, tmp_path_factory.mktemp("run"), Console(quiet=True))
     sums = graphs.candidate("sums", graphs.sums())
     publish_all(found, [graphs.char_candidate(), graphs.generator_candidate(), sums, graphs.halves_candidate("rows")])
+    publish_all(found, _task_candidates())
     runtime.install(found.store)
     return found
+
+
+def _task_candidates() -> list[Candidate]:
+    """Return a model of each task, and one of pictures without a task."""
+    tasks = [candidate for candidate in task_models.candidates() if candidate.name not in {"digits", "sums"}]
+    vectors = next(candidate for candidate in tasks if candidate.name == "image-feature-extraction")
+    numbers = replace(vectors, name="picture-numbers", task=None)
+    return [*tasks, numbers, moods(), tables.people_candidate()]
 
 
 @pytest.fixture(scope="session")

@@ -20,10 +20,10 @@ LOADING_MS = 60_000
 """Until the runtime and a model have come into the browser, on a busy machine."""
 
 
-DROP = """(target, [name, data]) => {
+DROP = """(target, [name, data, type]) => {
   const transfer = new DataTransfer();
   const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
-  transfer.items.add(new File([bytes], name, { type: "image/png" }));
+  transfer.items.add(new File([bytes], name, { type }));
   const fire = (kind) => target.dispatchEvent(
     new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: transfer }));
   fire("dragenter");
@@ -66,10 +66,10 @@ class Playground:
                 self.page.mouse.move(*place, steps=5)
             self.page.mouse.up()
 
-    def drop(self, path: Path, target: str) -> None:
+    def drop(self, path: Path, target: str, media_type: str = "image/png") -> None:
         """Drop a file on what a selector names, as a browser does: it opens the file itself where nobody takes it."""
         data = b64encode(path.read_bytes()).decode()
-        is_taken = self.page.locator(target).first.evaluate(DROP, [path.name, data])
+        is_taken = self.page.locator(target).first.evaluate(DROP, [path.name, data, media_type])
         if not is_taken:
             self.page.goto(path.as_uri())
 

@@ -84,13 +84,13 @@ def test_a_picture_may_be_dropped_anywhere_on_the_page(
     assert page.page.url == f"{served}/"
 
 
-def test_a_file_that_is_dropped_on_a_model_without_pictures_is_an_error_in_words(
+def test_a_file_that_is_dropped_on_a_model_without_files_is_an_error_in_words(
     page: Playground, served: str, tmp_path: Path
 ) -> None:
     page.open(served, "sums")
     Image.new("L", (28, 28)).save(tmp_path / "black.png")
     page.drop(tmp_path / "black.png", "main")
-    assert page.problem() == "sums does not take pictures"
+    assert page.problem() == "sums does not take files"
     assert page.page.url == f"{served}/"
 
 

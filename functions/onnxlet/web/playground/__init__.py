@@ -32,7 +32,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 HEADERS = {
     "cache-control": "no-cache",
     "content-security-policy": CONTENT_SECURITY_POLICY,
-    "permissions-policy": "camera=(self), geolocation=(), microphone=()",
+    "permissions-policy": "camera=(self), geolocation=(), microphone=(self)",
     "referrer-policy": "no-referrer",
 }
 

@@ -1,8 +1,10 @@
 // Answers on the page: bars, values, texts, pictures, and the time of each step.
-import { element, linkOf, short } from "./dom.js";
+import { element, linkOf, percent, scroll, short, table } from "./dom.js";
+import { shares } from "./marks.js";
 
 const STEPS = ["network", "load", "decode", "run", "encode"];
-const MAX_VALUES = 200; // the most values of an output that are shown
+const MAX_VALUES = 200, FIRST_VALUES = 24; // the most values of an output that are shown, and how many of a larger one
+const MAX_SHARES = 40; // the most contributions that are shown
 
 /** Shows probabilities, highest first: [{ label, probability }]. */
 export function bars(ranked) {
@@ -19,15 +21,11 @@ export function bars(ranked) {
 /** Shows outputs: [{ name, datatype, shape, data }]. */
 export function outputs(found) {
   const rows = found.map(({ name, datatype, shape, data }) => {
-    const values = data.slice(0, MAX_VALUES).map((value) => (value === null ? "NaN" : short(value))).join(", ");
-    return element("tr", {},
-      element("th", { scope: "row" }, name),
-      element("td", { className: "mono" }, `${datatype} (${shape.join(", ")})`),
-      element("td", { className: "mono" }, data.length > MAX_VALUES ? `${values}, … ${data.length} in all` : values));
+    const values = data.slice(0, data.length > MAX_VALUES ? FIRST_VALUES : MAX_VALUES).map((value) => (value === null ? "NaN" : short(value))).join(", ");
+    const mono = (words) => element("span", { className: "mono" }, words);
+    return [name, mono(`${datatype} (${shape.join(", ")})`), mono(data.length > MAX_VALUES ? `${values}, … ${data.length} in all` : values)];
   });
-  const heads = ["Output", "Type", "Values"].map((words) => element("th", { scope: "col" }, words));
-  return element("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Outputs" },
-    element("table", {}, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows)));
+  return scroll("Outputs", table(["Output", "Type", "Values"], rows));
 }
 
 /** Shows generated pictures, each a PNG as base64. */
@@ -35,20 +33,24 @@ export function sheet(images) {
   return element("div", { className: "sheet" }, ...images.map((image, index) => pngOf(image, `Picture ${index + 1}`)));
 }
 
-/** Shows an explanation: a picture with evidence for the label in orange and against it in blue, or each number's share. */
-export function explanation({ label, probability, overlay, contributions, baseline_probability: baseline, runs, milliseconds }) {
+/**
+ * Shows an explanation: a picture with evidence for the label in orange and against it in blue, a text whose words have
+ * these colours, or the share of each number or column.
+ */
+export function explanation(found, question) {
+  const { label, probability, overlay, contributions, baseline_probability: baseline, runs, milliseconds } = found;
   const told = `Why ${label} (${percent(probability)}): ${runs} runs of the model in ${milliseconds.toFixed(0)} ms`;
   if (overlay) {
     return element("figure", {}, pngOf(overlay, `Evidence for ${label} in orange, against it in blue`),
       element("figcaption", { className: "quiet" }, `${told}. Orange is evidence for it, blue against it.`));
   }
-  const rows = contributions.map(({ input, index, value, contribution }) => element("tr", {},
-    element("th", { scope: "row" }, `${input}[${index.join(", ")}]`), element("td", {}, short(value)),
-    element("td", {}, `${contribution > 0 ? "+" : ""}${(contribution * 100).toFixed(1)} %`)));
-  const heads = ["Feature", "Value", "Share"].map((words) => element("th", { scope: "col" }, words));
-  return element("figure", {},
-    element("table", {}, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows)),
-    element("figcaption", { className: "quiet" }, `${told}. The shares add up to the difference from the baseline of zeros, which gets ${percent(baseline)}.`));
+  const areWords = contributions.length > 0 && "word" in contributions[0];
+  const texts = areWords ? textsOf(question.value).map(([name, text]) => shares(text, contributions.filter(({ field = name }) => field === name))) : [];
+  const of = areWords ? "the text without words" : "the baseline of zeros";
+  return element("figure", {}, ...texts, scroll("Shares", areWords
+    ? table(["Word", "Share"], contributions.slice(0, MAX_SHARES).map(({ word, contribution }) => [word, signed(contribution)]))
+    : table(["Feature", "Value", "Share"], contributions.slice(0, MAX_SHARES).map((item) => [nameOf(item), short(item.value), signed(item.contribution)]))),
+  element("figcaption", { className: "quiet" }, `${told}. The shares add up to the difference from ${of}, which gets ${percent(baseline)}.`));
 }
 
 /** Shows which version answered, where, and the time of each step. */
@@ -74,6 +76,6 @@ function pngOf({ b64 }, words) {
   return element("img", { src: linkOf(new Blob([bytes], { type: "image/png" })), alt: words });
 }
 
-function percent(probability) {
-  return `${(probability * 100).toFixed(probability > 0.9995 || probability < 0.0005 ? 2 : 1)} %`;
-}
+const textsOf = (value) => (typeof value === "string" ? [["text", value]] : Object.entries(value));
+const nameOf = ({ column, input, index }) => column ?? `${input}[${index.join(", ")}]`;
+const signed = (share) => `${share > 0 ? "+" : ""}${(share * 100).toFixed(1)} %`;

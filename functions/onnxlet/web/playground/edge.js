@@ -1,4 +1,5 @@
 // Runs a version in this browser with ONNX Runtime Web, including its preprocess and postprocess graphs.
+import { answerOf } from "./edge_tasks.js";
 import { flatten } from "./questions.js";
 
 const RUNTIME = new URL("edge/", document.baseURI);
@@ -52,16 +53,14 @@ class EdgeModel {
     this.sessions = sessions;
   }
 
-  /** Answers as the functions do: { ranked or outputs, version, milliseconds, isCold }. */
+  /** Answers as the functions do: { predictions or outputs, version, milliseconds, isCold }. */
   async answer(question) {
     const clock = [performance.now()];
-    const feeds = question.picture ? await this.#fromPicture(question.picture) : this.#fromInputs(question.inputs);
+    const { feeds, size } = await this.#prepare(question);
     clock.push(performance.now());
     const found = await this.sessions.model.run(feeds);
     clock.push(performance.now());
-    const answer = this.manifest.classification
-      ? { ranked: await this.#rank(found[this.manifest.classification.output ?? this.manifest.outputs[0].name]) }
-      : { outputs: this.manifest.outputs.map(({ name }) => toOutput(name, found[name])) };
+    const answer = await this.#answerOf(found, question, size);
     clock.push(performance.now());
     const [decode, run, encode] = clock.slice(1).map((time, step) => time - clock[step]);
     const isCold = this.#isCold;
@@ -69,12 +68,34 @@ class EdgeModel {
     return { ...answer, version: this.manifest.version, place: "at the edge", milliseconds: { decode, run, encode }, isCold };
   }
 
+  /** Returns the model's inputs; and the height and width of a picture. */
+  async #prepare({ file, samples, rate, rows, csv, inputs }) {
+    if (csv !== undefined) throw new Error("Rows as CSV are answered in the cloud only.");
+    if (samples) return { feeds: await this.#preprocessed({ samples: new this.ort.Tensor("float32", samples, [samples.length]), rate: int64(this.ort, [rate]) }) };
+    if (file) return this.#fromPicture(file);
+    return { feeds: this.#fromInputs(rows ? this.#columns(rows) : inputs) };
+  }
+
   async #fromPicture(picture) {
     const { channels } = this.manifest.preprocess;
     const { data, width, height } = await pixelsOf(picture);
     const images = new this.ort.Tensor("uint8", toChannels(data, channels), [1, height, width, channels]);
-    const { tensor } = await this.sessions.preprocess.run({ images });
+    return { feeds: await this.#preprocessed({ images }), size: [height, width] };
+  }
+
+  async #preprocessed(tensors) {
+    const { tensor } = await this.sessions.preprocess.run(tensors);
     return { [this.manifest.inputs[0].name]: tensor };
+  }
+
+  /** Returns the values of each input, row by row; no value is NaN. */
+  #columns(rows) {
+    const { columns } = this.manifest.task;
+    return Object.fromEntries(this.manifest.inputs.map(({ name, shape }) => {
+      const own = columns.filter(({ input }) => input === name);
+      const values = rows.map((row) => own.map((column) => row[column.name] ?? NaN));
+      return [name, shape?.length === 1 ? values.flat() : values];
+    }));
   }
 
   #fromInputs(inputs) {
@@ -84,11 +105,28 @@ class EdgeModel {
     }));
   }
 
-  async #rank(output) {
+  async #answerOf(found, { parameters }, size) {
+    const { classification, outputs, task } = this.manifest;
+    if (classification) return { predictions: [await this.#labelled(found[classification.output ?? outputs[0].name], found[task?.label])] };
+    if (task?.output && this.sessions.postprocess) {
+      const given = Object.fromEntries(task.output.map((name, index) => [`output${index}`, found[name]]));
+      return { predictions: [await answerOf(this.ort, this.sessions.postprocess, given, task, size, parameters)] };
+    }
+    const values = outputs.map(({ name }) => toOutput(name, found[name]));
+    if (size) for (const value of values) if (value.shape[0] === 1) value.shape = value.shape.slice(1); // one picture is one row
+    if (task?.name !== "tabular-regression") return { outputs: values };
+    const cells = values.map(({ name, data }) => [name, data.length === 1 ? data[0] : data]);
+    return { predictions: [cells.length === 1 ? cells[0][1] : Object.fromEntries(cells)] };
+  }
+
+  /** Ranks the labels by probability, after the label that the model itself gave if it gives one. */
+  async #labelled(output, own) {
     const { labels } = this.manifest.classification;
-    const k = new this.ort.Tensor("int64", BigInt64Array.of(BigInt(Math.min(TOP, labels.length))), [1]);
-    const { indices, probabilities } = await this.sessions.postprocess.run({ output, k });
-    return [...probabilities.data].map((probability, rank) => ({ label: labels[Number(indices.data[rank])], probability }));
+    const { indices, probabilities } = await this.sessions.postprocess.run({ output, k: int64(this.ort, [labels.length]) });
+    const ranked = [...probabilities.data].map((probability, rank) => ({ label: labels[Number(indices.data[rank])], probability }));
+    const isFirst = ({ label }) => label === String(own?.data[0]);
+    const top = [...ranked.filter(isFirst), ...ranked.filter((item) => !isFirst(item))].slice(0, TOP);
+    return { ...top[0], top };
   }
 }
 
@@ -100,6 +138,8 @@ async function loadRuntime() {
   }
   return runtime;
 }
+
+const int64 = (ort, values) => new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [values.length]);
 
 /** Refuses bytes that are not the published ones. */
 async function verify(bytes, { role, sha256 }) {

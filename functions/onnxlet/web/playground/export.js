@@ -18,6 +18,8 @@ export const exported = {
 
   manifest: load,
 
+  example: async () => null,
+
   artifact(_manifest, artifact, onProgress) {
     return bytesOf(`model/${artifact.sha256}.onnx`, artifact.size_bytes, onProgress);
   },

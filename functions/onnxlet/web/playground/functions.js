@@ -28,6 +28,14 @@ export const functions = {
     return found;
   },
 
+  /** Returns the version's example: { type, blob, parameters }, or null. */
+  async example(manifest) {
+    if (!manifest.artifacts.some(({ role }) => role === "example")) return null;
+    const reply = await request(`v2/models/${manifest.model}/versions/${manifest.version}/example`, {});
+    const blob = await reply.blob();
+    return { type: blob.type, blob, parameters: JSON.parse(reply.headers.get("onnxlet-parameters") ?? "{}") };
+  },
+
   /** Downloads one of a version's graphs. */
   artifact(manifest, artifact, onProgress) {
     const path = `v2/models/${manifest.model}/versions/${manifest.version}/artifacts/${artifact.sha256}`;
@@ -59,6 +67,9 @@ export async function ask(path, { method = "GET", body, type, accept = "applicat
 export function unlock(key) {
   sessionStorage.setItem(KEY, key);
 }
+
+/** Returns whether requests have a key. */
+export const hasKey = () => sessionStorage.getItem(KEY) !== null;
 
 /** Downloads bytes and reports the progress. */
 export async function bytesOf(path, size, onProgress = () => {}) {

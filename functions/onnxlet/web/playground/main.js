@@ -1,21 +1,19 @@
 // The page: the reader chooses a model, asks a question and sees the answer.
 import * as show from "./answers.js";
-import { element, linkOf, part } from "./dom.js";
-import { drawing } from "./drawing.js";
+import { copyButton, element, linkOf, part } from "./dom.js";
 import { loadEdge, sizeOf } from "./edge.js";
 import { exported } from "./export.js";
+import { takeDrops, takePastes } from "./files.js";
 import { ask, functions, unlock } from "./functions.js";
-import { generateForm } from "./generation.js";
-import { pasted, pictures, takeDrops } from "./pictures.js";
-import { askFunctions, explain, snippets } from "./questions.js";
-import { tensorForm } from "./tensors.js";
+import { askFunctions, explain } from "./questions.js";
+import { snippets } from "./snippets.js";
+import { canExplain, familyModule, invitation, runsInBrowser } from "./tasks.js";
 
 const SMALL_BYTES = 25e6; // the largest model that "auto" downloads
-const MAX_DRAWN_PIXELS = 64; // the longest side of a model's picture that is drawn by hand
 const MIB = 1024 * 1024;
 
 const source = document.body.dataset.exported ? exported : functions;
-const state = { manifest: null, version: "live", question: null, edge: null, hasEdge: false, hasExplain: false, limits: null, asked: 0 };
+const state = { manifest: null, version: "live", family: null, form: null, question: null, edge: null, hasEdge: false, hasExplain: false, limits: null, asked: 0 };
 
 async function start() {
   part("model").addEventListener("change", () => attempt(chooseModel));
@@ -31,14 +29,11 @@ async function start() {
     part("unlock").hidden = true;
     attempt(open);
   });
-  document.addEventListener("paste", (event) => {
-    const picture = pasted(event);
-    if (picture && state.manifest?.preprocess) takePicture(picture);
-  });
-  takeDrops((file) => {
-    if (state.manifest?.preprocess) takePicture(file);
-    else if (state.manifest) attempt(() => { throw new Error(`${state.manifest.model} does not take pictures`); });
-  });
+  takePastes((file) => { if (state.form?.take && file.type.startsWith(state.form.accepts)) state.form.take(file); });
+  takeDrops((file) => attempt(async () => {
+    if (state.form?.take) state.form.take(file);
+    else if (state.manifest) throw new Error(`${state.manifest.model} does not take files`);
+  }));
   await attempt(open);
 }
 
@@ -65,17 +60,16 @@ async function chooseModel() {
 
 async function chooseVersion() {
   const [model, version] = [part("model").value, part("version").value];
-  const found = await source.manifest(model, version);
-  if (found.generation && source.canAnswer) state.limits ??= await generationLimits();
+  const manifest = await source.manifest(model, version);
+  const family = await familyModule(manifest);
+  if (manifest.generation && source.canAnswer) state.limits ??= await generationLimits();
+  const example = await source.example(manifest).catch(() => null); // the form works without one
+  const form = await family.form({ manifest, example, limits: state.limits }, put);
   if (model !== part("model").value || version !== part("version").value) return; // the reader has chosen another one meanwhile
-  state.version = version;
-  state.manifest = found;
-  state.edge = null;
-  state.question = null;
-  const { manifest } = state;
+  Object.assign(state, { version, manifest, family, form, edge: null, question: null });
   part("about").textContent = about(manifest);
   offerPlaces(manifest);
-  part("input").replaceChildren(inputFor(manifest));
+  part("input").replaceChildren(form.box);
   part("input").dataset.model = manifest.model;
   for (const id of ["results", "explanation", "snippets"]) part(id).replaceChildren();
   part("code").hidden = true;
@@ -88,23 +82,18 @@ async function generationLimits() {
   return description.components.schemas.GenerateRequest.properties;
 }
 
-/** Returns what the reader can do first. */
-function invitation(manifest) {
-  if (manifest.generation) return "Press Generate to see a result here.";
-  return manifest.preprocess ? "Draw or choose a picture to get an answer." : "Press Ask to send the example, or change it first.";
-}
-
-/** Describes a version and its metrics in one line. */
+/** Describes a version, its task and its metrics in one line. */
 function about(manifest) {
   const names = "accuracy" in manifest.metrics ? ["accuracy"] : Object.keys(manifest.metrics).slice(0, 2);
   const metrics = names.map((name) => `${name.replaceAll("_", " ")} ${manifest.metrics[name].toPrecision(4)}`);
   const made = manifest.provenance.created_at.slice(0, 10);
-  return [`Version ${manifest.version} of ${made}, ${manifest.provenance.source}`, ...metrics].join(" · ");
+  const task = manifest.task ? [manifest.task.name.replaceAll("-", " ")] : [];
+  return [`Version ${manifest.version} of ${made}, ${manifest.provenance.source}`, ...task, ...metrics].join(" · ");
 }
 
-/** Offers the places where this version can run. Generating models need a loop that only the functions have. */
+/** Offers the places where this version can run. */
 function offerPlaces(manifest) {
-  const canEdge = state.hasEdge && !manifest.generation;
+  const canEdge = state.hasEdge && runsInBrowser(manifest);
   part("where").hidden = !canEdge || !source.canAnswer;
   if (!canEdge) choose("cloud");
   if (!source.canAnswer) choose("edge");
@@ -113,29 +102,6 @@ function offerPlaces(manifest) {
 
 const chosen = () => document.querySelector("#where input:checked").value;
 const choose = (place) => { document.querySelector(`#where input[value=${place}]`).checked = true; };
-
-function inputFor(manifest) {
-  if (manifest.generation) return generateForm(manifest.generation, state.limits, (request, error) => put({ generate: request }, error));
-  if (!manifest.preprocess) return tensorForm(manifest.inputs, (inputs, error) => put({ inputs }, error));
-  const { channels, height, width } = manifest.preprocess;
-  const isDrawn = channels === 1 && height <= MAX_DRAWN_PIXELS && width <= MAX_DRAWN_PIXELS;
-  const canvas = isDrawn ? drawing((picture) => {
-    part("shown").replaceChildren();
-    put(picture && { picture });
-  }) : null;
-  state.forgetDrawing = canvas ? canvas.forget : () => {};
-  return element("div", {}, canvas && canvas.box, pictures(takePicture), element("div", { id: "shown" }));
-}
-
-/** Shows a picture and asks about it. */
-function takePicture(picture) {
-  const { height } = state.manifest.preprocess;
-  const className = height <= MAX_DRAWN_PIXELS ? "shown small" : "shown";
-  const image = element("img", { src: linkOf(picture), alt: "Your picture", className, onerror: () => image.remove() });
-  state.forgetDrawing();
-  part("shown").replaceChildren(image);
-  put({ picture });
-}
 
 /** Asks a question; null removes the previous one. An error is shown instead. */
 function put(question, error = null) {
@@ -156,19 +122,18 @@ async function answer() {
     return tell(invitation(manifest));
   }
   tell("Asking …");
-  const answers = await answersTo(question, (partly) => { if (asked === state.asked) part("results").replaceChildren(side(partly)); });
+  const answers = await answersTo(question, (partly) => { if (asked === state.asked) part("results").replaceChildren(side(question, partly)); });
   if (asked !== state.asked) return;
   tell("");
-  part("results").replaceChildren(element("div", { className: "sides" }, ...answers.map(side)));
+  part("results").replaceChildren(element("div", { className: "sides" }, ...answers.map((found) => side(question, found))));
   showCode(manifest, version, question);
-  if (state.hasExplain && manifest.classification) offerExplanation(manifest, version, question);
+  if (state.hasExplain && canExplain(manifest) && answers[0].predictions.length === 1) offerExplanation(manifest, version, question);
 }
 
 /** Returns one answer, or two next to each other, from the places that the reader has chosen. */
 async function answersTo(question, onPart) {
-  const cloud = () => (question.generate
-    ? generateForm.answer(state.manifest, state.version, question, onPart)
-    : askFunctions(state.manifest, state.version, question));
+  const { manifest, version, family } = state;
+  const cloud = () => (family.answer ?? askFunctions)(manifest, version, question, onPart);
   const edge = async () => (await edgeModel()).answer(question);
   switch (chosen()) {
     case "edge": return [await edge()];
@@ -186,8 +151,9 @@ async function automatically(cloud, edge) {
     return [await cloud()];
   }
   const near = await edge();
-  const isSure = !near.ranked || near.ranked[0].probability >= Number(part("threshold").value);
-  return isSure ? [near] : [{ ...(await cloud()), note: `used because the edge was only ${(near.ranked[0].probability * 100).toFixed(0)} % certain` }];
+  const best = near.predictions?.[0].top?.[0].probability ?? 1;
+  const isSure = best >= Number(part("threshold").value);
+  return isSure ? [near] : [{ ...(await cloud()), note: `used because the edge was only ${(best * 100).toFixed(0)} % certain` }];
 }
 
 /** Loads the selected version into this browser, once. */
@@ -206,28 +172,24 @@ async function edgeModel() {
   }
 }
 
-function side(found) {
-  const parts = [];
-  if (found.ranked) parts.push(show.bars(found.ranked));
-  if (found.outputs) parts.push(show.outputs(found.outputs));
-  if (found.text !== undefined) parts.push(element("p", { className: "text" }, found.text));
-  if (found.images) parts.push(show.sheet(found.images));
+/** Shows one answer, and which version gave it. */
+function side(question, found) {
+  const parts = state.family.show(state.manifest, question, found);
   if (found.note) parts.push(element("p", { className: "quiet" }, found.note));
   return element("div", { className: "side", "data-place": found.place }, ...parts, show.signature({ manifest: state.manifest, ...found }));
 }
 
 function showCode(manifest, version, question) {
   if (!source.canAnswer) return;
-  const { curl, python, file } = snippets(manifest, version, question);
-  const download = file && element("p", { className: "quiet" }, "With ", element("a", { href: linkOf(file.blob), download: file.name }, file.name), " in the same folder.");
+  const { file, snippets: found } = snippets(manifest, version, question);
+  const download = file ? [element("p", { className: "quiet" }, "With ", element("a", { href: linkOf(file.blob), download: file.name }, file.name), " in the same folder.")] : [];
   part("code").hidden = false;
-  part("snippets").replaceChildren(snippet("curl", curl), snippet("Python", python), ...(download ? [download] : []));
+  part("snippets").replaceChildren(element("div", { className: "snippets" }, ...found.map(snippet)), ...download);
 }
 
-function snippet(name, lines) {
-  const copy = element("button", { type: "button", onclick: async () => { await navigator.clipboard.writeText(lines); copy.textContent = "Copied"; } }, "Copy");
+function snippet({ name, lines }) {
   return element("div", { className: "snippet" },
-    element("header", {}, element("h3", {}, name), navigator.clipboard ? copy : null),
+    element("header", { className: "copied" }, element("h3", {}, name), copyButton(lines)),
     element("pre", { tabIndex: 0, role: "region", "aria-label": `This request with ${name}` }, lines));
 }
 
@@ -237,7 +199,7 @@ function offerExplanation(manifest, version, question) {
     button.textContent = "Explaining …";
     try {
       const found = await explain(manifest, version, question);
-      if (question === state.question) part("explanation").replaceChildren(show.explanation(found));
+      if (question === state.question) part("explanation").replaceChildren(show.explanation(found, question));
     } finally {
       button.disabled = false;
       button.textContent = "Why?";

@@ -1,39 +1,73 @@
-// Pictures from a file, the clipboard or a camera.
-import { element, field } from "./dom.js";
+// Pictures: the form for a file, the clipboard, a camera or a drawing, and the answers of the tasks of pictures.
+import { bars, outputs } from "./answers.js";
+import { element, field, linkOf, slider } from "./dom.js";
+import { drawing } from "./drawing.js";
+import { overlay } from "./overlay.js";
+import { toOutputs } from "./questions.js";
+import { taskOf } from "./tasks.js";
+import { vectors } from "./vectors.js";
 
 const ACCEPTED = "image/png,image/jpeg,image/webp,image/gif,image/bmp";
+const MAX_DRAWN_PIXELS = 64; // the longest side of a model's picture that is drawn by hand
+
+/** Creates the form; `take` asks about a file that was dropped or pasted. */
+export function form({ manifest, example }, ask) {
+  const { channels, height, width } = manifest.preprocess;
+  const isSmall = height <= MAX_DRAWN_PIXELS && width <= MAX_DRAWN_PIXELS;
+  const canvas = isSmall && channels === 1 ? drawing((picture) => { shown.replaceChildren(); put(picture); }) : null;
+  const threshold = hasThreshold(manifest) ? slider("Smallest score", manifest.task.threshold, () => { if (file) put(file); }) : null;
+  const shown = element("div", { id: "shown" });
+  let file = null;
+
+  function put(picture) {
+    file = picture;
+    ask(picture && { file: picture, parameters: threshold ? { threshold: Number(threshold.input.value) } : {} });
+  }
+
+  function take(picture) {
+    canvas?.forget();
+    shown.replaceChildren(imageOf(picture, "Your picture", isSmall));
+    put(picture);
+  }
+
+  if (example?.type.startsWith("image/")) {
+    const button = element("button", { type: "button", className: "main", onclick: () => { button.remove(); put(example.blob); } }, "Ask about this picture");
+    shown.append(imageOf(example.blob, "The model's example", isSmall), button);
+  }
+  return { box: element("div", {}, canvas && canvas.box, chooser(take), shown, threshold && threshold.box), accepts: "image/", take };
+}
+
+/** Shows the answer about a picture. */
+export function show(manifest, question, { predictions, outputs: found }) {
+  if (found) return [outputs(found)];
+  const [prediction] = predictions;
+  if (prediction.top) return [bars(prediction.top)];
+  switch (taskOf(manifest)) {
+    case "object-detection":
+    case "image-segmentation": return [overlay(question.file, prediction)];
+    case "image-feature-extraction": return [vectors([prediction])];
+    default: return [outputs(toOutputs(manifest, prediction))];
+  }
+}
+
+/** Returns whether the smallest score matters: masks of classes are always answered. */
+function hasThreshold({ task }) {
+  return task?.name === "object-detection" || (task?.name === "image-segmentation" && !["classes", "mask"].includes(task.head));
+}
+
+function imageOf(picture, words, isSmall) {
+  const image = element("img", { src: linkOf(picture), alt: words, className: isSmall ? "shown small" : "shown", onerror: () => image.remove() });
+  return image;
+}
 
 /** Creates a field for pictures; calls onPicture with a file. */
-export function pictures(onPicture) {
-  const chooser = element("input", {
-    type: "file", accept: ACCEPTED, onchange: () => { if (chooser.files.length) onPicture(chooser.files[0]); },
+function chooser(onPicture) {
+  const input = element("input", {
+    type: "file", accept: ACCEPTED, onchange: () => { if (input.files.length) onPicture(input.files[0]); },
   });
-  const place = element("div", { className: "drop" }, field("Picture: choose, drop or paste one", chooser));
+  const place = element("div", { className: "drop" }, field("Picture: choose, drop or paste one", input));
   if (navigator.mediaDevices?.getUserMedia) place.append(camera(onPicture));
   return place;
-}
-
-/** Accepts files dropped anywhere on the page, which the browser would otherwise open; calls onFile. */
-export function takeDrops(onFile) {
-  const hasFiles = (event) => event.dataTransfer.types.includes("Files");
-  const mark = (isOver) => document.body.classList.toggle("over", isOver);
-  document.addEventListener("dragover", (event) => {
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    mark(true);
-  });
-  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) mark(false); });
-  document.addEventListener("drop", (event) => {
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    mark(false);
-    if (event.dataTransfer.files.length) onFile(event.dataTransfer.files[0]);
-  });
-}
-
-/** Returns a pasted picture, or null. */
-export function pasted(event) {
-  return [...event.clipboardData?.files ?? []].find((file) => file.type.startsWith("image/")) ?? null;
 }
 
 function camera(onPicture) {

@@ -1,28 +1,36 @@
-// A form for tensors, built from the manifest and filled with an example.
+// Tensors: a form that is built from the manifest and filled with numbers, and the outputs.
+import { bars, outputs } from "./answers.js";
 import { element } from "./dom.js";
+import { toOutputs } from "./questions.js";
 
 const MAX_CELLS = 24; // the largest tensor with a field for each number
 const WHOLE = /^U?INT/;
 
-/** Creates the form; calls onAsk with { name: nested values } for the inputs. */
-export function tensorForm(specs, onAsk) {
-  const fields = specs.map(tensorField);
-  return element("form", { className: "inputs", onsubmit: submit },
+/** Creates the form; asks with { name: nested values } for the inputs. */
+export function form({ manifest }, ask) {
+  const fields = manifest.inputs.map(tensorField);
+  return { box: element("form", { className: "inputs", onsubmit: submit },
     ...fields.map(({ box }) => box),
-    element("div", { className: "row" }, element("button", { className: "main" }, "Ask")));
+    element("div", { className: "row" }, element("button", { className: "main" }, "Ask"))) };
 
   function submit(event) {
     event.preventDefault();
     try {
-      onAsk(Object.fromEntries(fields.map(({ name, read }) => [name, read()])), null);
+      ask({ inputs: Object.fromEntries(fields.map(({ name, read }) => [name, read()])) });
     } catch (error) {
-      onAsk(null, error);
+      ask(null, error);
     }
   }
 }
 
+/** Shows the labels or the outputs. */
+export function show(manifest, _question, { predictions, outputs: found }) {
+  if (predictions?.[0].top) return [bars(predictions[0].top)];
+  return [outputs(found ?? toOutputs(manifest, predictions[0]))];
+}
+
 /** Describes a tensor, as "FP32 (batch, 4)". */
-export function describe(spec) {
+function describe(spec) {
   const shape = spec.shape === null ? "any shape" : `(${spec.shape.join(", ")}${spec.shape.length === 1 ? "," : ""})`;
   return `${spec.datatype} ${shape}`;
 }
