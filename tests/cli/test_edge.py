@@ -22,7 +22,8 @@ from onnxlet_cli.errors import ServiceError
 from onnxlet_cli.local.http import Handler, serving
 from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.publish import publish
-from tests.helpers import graphs
+from tests.helpers import graphs, sounds
+from tests.helpers.explanations import moods
 from tests.helpers.findings import only, wrong
 
 NAMES = ("small.mjs", "small.wasm")
@@ -151,6 +152,7 @@ def test_a_folder_holds_the_page_the_runtime_and_the_live_version(registry: Regi
     assert {path.name: path.read_bytes() for path in (folder / "edge").iterdir()} == {
         name: name.encode() for name in NAMES
     }
+    assert json.loads((folder / "model" / "example.json").read_bytes())["media_type"] == "image/png"
     stored = json.loads((folder / "model" / "manifest.json").read_bytes())
     assert stored == manifest.to_document()
     for artifact in manifest.artifacts:
@@ -161,7 +163,7 @@ def test_a_folder_holds_the_page_the_runtime_and_the_live_version(registry: Regi
             assert not path.exists()
 
 
-def test_a_folder_with_something_in_it_and_a_model_that_generates_are_refused(
+def test_a_folder_with_something_in_it_and_a_model_that_needs_functions_are_refused(
     registry: Registry, tmp_path: Path
 ) -> None:
     (tmp_path / "full").mkdir()
@@ -171,3 +173,9 @@ def test_a_folder_with_something_in_it_and_a_model_that_generates_are_refused(
     publish(registry, graphs.char_candidate())
     with pytest.raises(UsageError, match='model "char" generates'):
         export(registry, "char", tmp_path / "out", none)
+    publish(registry, moods())
+    publish(registry, sounds.speech_candidate())
+    with pytest.raises(UsageError, match='model "moods" takes texts: its tokenizer runs only in the functions'):
+        export(registry, "moods", tmp_path / "out", none)
+    with pytest.raises(UsageError, match='model "speech" hears speech'):
+        export(registry, "speech", tmp_path / "out", none)

@@ -18,6 +18,9 @@ from onnxlet_publishing.errors import UsageError
 MODEL = "model"
 """The folder of the version's files, which `playground/export.js` reads."""
 
+EXAMPLE = "example.json"
+"""The version's example in that folder."""
+
 REPLACED = {
     "<body>": '<body data-exported="true">',
     '<p>What you draw, drop or type is sent only to this function. <a href="openapi.json">All routes</a></p>': (
@@ -34,14 +37,15 @@ def export(registry: Registry, name: str, folder: Path, fetch: Callable[[], runt
     The registry keeps the runtime from the first export on; see `runtime.install`.
 
     Raises:
-        UsageError: The folder is not empty, or the model generates, which needs a function.
+        UsageError: The folder is not empty, or the model needs more than its graphs.
         ModelNotFoundError, ArtifactError, StoreError: The version or the runtime cannot be read.
     """
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder}: expected a new or an empty folder")
     manifest = registry.resolve(name)
-    if manifest.generation is not None:
-        raise UsageError(f'model "{name}" generates: the loop around its graph runs only in the functions')
+    reason = _needs_functions(manifest)
+    if reason is not None:
+        raise UsageError(f'model "{name}" {reason} only in the functions')
     files = runtime.install(registry.store, fetch)
     _write_page(folder)
     (folder / "edge").mkdir()
@@ -49,6 +53,17 @@ def export(registry: Registry, name: str, folder: Path, fetch: Callable[[], runt
         (folder / "edge" / file).write_bytes(gzip.decompress(files[file]))
     _write_version(folder / MODEL, registry, manifest)
     return manifest
+
+
+def _needs_functions(manifest: Manifest) -> str | None:
+    """Return what a browser cannot do of a model's work; None if the model's graphs do all of it."""
+    if manifest.generation is not None:
+        return "generates: the loop around its graph runs"
+    if manifest.takes() == "text":
+        return "takes texts: its tokenizer runs"
+    if manifest.task_name() == "voice-activity-detection":
+        return "hears speech: the rules for its parts run"
+    return None
 
 
 def _write_page(folder: Path) -> None:
@@ -70,3 +85,6 @@ def _write_version(folder: Path, registry: Registry, manifest: Manifest) -> None
     for artifact in manifest.artifacts:
         if artifact.role in GRAPH_ROLES and artifact.format == ONNX:
             (folder / f"{artifact.sha256}.onnx").write_bytes(registry.artifacts.read(artifact))
+    example = manifest.artifact("example")
+    if example is not None:
+        (folder / EXAMPLE).write_bytes(registry.artifacts.read(example))

@@ -38,6 +38,7 @@ def test_a_page_says_what_a_browser_may_do_with_it() -> None:
     assert response.content_type == "text/html; charset=utf-8"
     assert "default-src 'none'" in response.headers["content-security-policy"]
     assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
+    assert response.headers["permissions-policy"] == "camera=(self), geolocation=(), microphone=(self)"
 
 
 @pytest.mark.parametrize("name", ["__init__.py", "../app.py", "missing.js", ""])

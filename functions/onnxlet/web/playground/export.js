@@ -18,7 +18,12 @@ export const exported = {
 
   manifest: load,
 
-  example: async () => null,
+  async example({ artifacts }) {
+    if (!artifacts.some(({ role }) => role === "example")) return null;
+    const { media_type: type, b64, parameters } = JSON.parse(new TextDecoder().decode(await bytesOf("model/example.json")));
+    const bytes = Uint8Array.from(atob(b64), (character) => character.charCodeAt(0));
+    return { type, blob: new Blob([bytes], { type }), parameters };
+  },
 
   artifact(_manifest, artifact, onProgress) {
     return bytesOf(`model/${artifact.sha256}.onnx`, artifact.size_bytes, onProgress);

@@ -57,7 +57,7 @@ function ofClient(manifest, question, file) {
     found.push({ name: "Rerank", lines: [
       "import requests", "",
       `body = ${toPython({ model: manifest.model, query, documents: texts })}`,
-      `print(requests.post("${urlOf("v1/rerank")}", json=body).json())`,
+      `print(requests.post("${urlOf("v1/rerank")}", json=body${hasKey() ? `, headers={"x-api-key": "${KEY}"}` : ""}).json())`,
     ].join("\n") });
   }
   return found;

@@ -1,4 +1,4 @@
-// Runs beside the page and passes the microphone's samples on, mixed down to one channel.
+// Runs next to the page and passes the microphone's samples on, mixed down to one channel.
 class Tap extends AudioWorkletProcessor {
   process([channels]) {
     if (!channels.length) return true;
