@@ -1,4 +1,4 @@
-"""Resampling: the nodes of a graph that takes the samples of a sound at another rate.
+"""Resampling: the part of a graph that takes the samples of a sound at another rate.
 
 The filter is a sinc function under a Hann window, as `torchaudio.functional.resample` has it by default: the numbers
 are the same. The rate of the sound is an input of the graph, so the filter is computed when the graph runs.
@@ -7,12 +7,12 @@ Source: Julius O. Smith, "Digital Audio Resampling"; torchaudio, `functional.py`
 """
 
 import math
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
+
+from onnxlet_publishing.graph_builder import GraphBuilder
 
 LOBES = 6
 """Zeros of the sinc function on each side of its middle, torchaudio's `lowpass_filter_width`."""
@@ -25,63 +25,42 @@ MAX_FILTERS = 1_000_000
 """Elements of the filters for all positions between two samples: rates without a common divisor need many more."""
 
 
-class _Nodes:
-    """Nodes of a graph, whose values get names below a prefix."""
-
-    def __init__(self, prefix: str) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self._prefix = prefix
-
-    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node and return the name of its output."""
-        output = f"{self._prefix}{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
-        return output
-
-    def constant(self, value: object, dtype: type) -> str:
-        """Add a constant and return its name."""
-        array: npt.NDArray[Any] = np.array(value, dtype)
-        return self.add("Constant", value=numpy_helper.from_array(array))
-
-
-def resampled(samples: str, rate: str, target: int, output: str) -> list[onnx.NodeProto]:
-    """Return nodes from samples at any rate to samples at the rate `target`.
+def resampled(graph: GraphBuilder, samples: str, rate: str, target: int) -> str:
+    """Add what takes samples at any rate to samples at the rate `target`; return the name of the result.
 
     Args:
+        graph: The graph.
         samples: The name of the samples, FP32 (samples,).
         rate: The name of their rate, INT64 (1,).
-        target: The rate of the output, in samples a second.
-        output: The name of the output, FP32 (samples,).
+        target: The rate of the result, in samples a second.
     """
-    main = _Nodes(f"{output}/")
-    zero, wanted = main.constant([0], np.int64), main.constant([target], np.int64)
-    divisors = main.constant([number for number in range(1, target + 1) if target % number == 0], np.int64)
-    divides = main.add("Equal", main.add("Mod", rate, divisors), zero)
-    common = main.add("ReduceMax", main.add("Where", divides, divisors, zero), keepdims=1)
-    before, after = main.add("Div", rate, common), main.add("Div", wanted, common)
-    is_same = main.add("Equal", rate, wanted)
-    many = main.add("Greater", main.add("Mul", before, after), main.constant([MAX_FILTERS], np.int64))
-    shape = main.constant([], np.int64)
-    is_simple = main.add("Reshape", main.add("Or", is_same, many), shape)
-    branches = {
-        "then_branch": _branch(_resized(samples, rate, target, f"{output}/resized"), f"{output}/resized"),
-        "else_branch": _branch(_filtered(samples, before, after, f"{output}/filtered"), f"{output}/filtered"),
-    }
-    return [*main.nodes, helper.make_node("If", [is_simple], [output], **branches)]
-
-
-def _branch(nodes: list[onnx.NodeProto], output: str) -> onnx.GraphProto:
-    return helper.make_graph(
-        nodes, output.replace("/", "_"), [], [helper.make_tensor_value_info(output, TensorProto.FLOAT, [None])]
+    zero, wanted = graph.integers(0), graph.integers(target)
+    divisors = graph.integers(*(number for number in range(1, target + 1) if target % number == 0))
+    divides = graph.add("Equal", graph.add("Mod", rate, divisors), zero)
+    common = graph.add("ReduceMax", graph.add("Where", divides, divisors, zero), keepdims=1)
+    before, after = graph.add("Div", rate, common), graph.add("Div", wanted, common)
+    is_same = graph.add("Equal", rate, wanted)
+    many = graph.add("Greater", graph.add("Mul", before, after), graph.integers(MAX_FILTERS))
+    shape = graph.integers()
+    is_simple = graph.add("Reshape", graph.add("Or", is_same, many), shape)
+    simple, filtered = GraphBuilder("resized/"), GraphBuilder("filtered/")
+    return graph.add(
+        "If",
+        is_simple,
+        then_branch=_branch(simple, _resized(simple, samples, rate, target)),
+        else_branch=_branch(filtered, _filtered(filtered, samples, before, after)),
     )
 
 
-def _resized(samples: str, rate: str, target: int, output: str) -> list[onnx.NodeProto]:
-    """Return nodes that interpolate with cubic functions; at the same rate they only copy."""
-    part = _Nodes(f"{output}/")
+def _branch(part: GraphBuilder, output: str) -> onnx.GraphProto:
+    return part.to_graph("branch", {}, {output: (TensorProto.FLOAT, ["resampled"])})
+
+
+def _resized(part: GraphBuilder, samples: str, rate: str, target: int) -> str:
+    """Add the interpolation with cubic functions, which at the same rate only copies."""
     ratio = part.add("Div", part.constant([target], np.float32), part.add("Cast", rate, to=TensorProto.FLOAT))
     scales = part.add("Concat", part.constant([1, 1, 1], np.float32), ratio, axis=0)
-    picture = part.add("Reshape", samples, part.constant([1, 1, 1, -1], np.int64))
+    picture = part.add("Reshape", samples, part.integers(1, 1, 1, -1))
     resized = part.add(
         "Resize",
         picture,
@@ -92,21 +71,19 @@ def _resized(samples: str, rate: str, target: int, output: str) -> list[onnx.Nod
         antialias=1,
         exclude_outside=1,
     )
-    flat = part.constant([-1], np.int64)
-    return [*part.nodes, helper.make_node("Reshape", [resized, flat], [output])]
+    return part.add("Reshape", resized, part.integers(-1))
 
 
-def _filtered(samples: str, before: str, after: str, output: str) -> list[onnx.NodeProto]:
-    """Return nodes that filter: `before` samples become `after` samples, each by a filter of its own.
+def _filtered(part: GraphBuilder, samples: str, before: str, after: str) -> str:
+    """Add what makes `after` samples of `before` samples, each by a filter of its own.
 
     Rows of a few hundred samples are multiplied with a matrix of the filters of all positions. A filter also needs the
     samples that follow its row: those are at the beginning of the next row.
     """
-    part = _Nodes(f"{output}/")
-    zero, one, two = (part.constant([number], np.int64) for number in (0, 1, 2))
+    zero, one, two = (part.integers(number) for number in (0, 1, 2))
     count = part.add("Shape", samples)
     lowest, width = _width(part, before, after)
-    least = part.add("Mul", width, part.constant([ROW_WIDTHS], np.int64))
+    least = part.add("Mul", width, part.integers(ROW_WIDTHS))
     times = part.add("Add", part.add("Div", least, before), one)
     before_row, after_row = part.add("Mul", before, times), part.add("Mul", after, times)
     filters = _filters(part, before_row, after_row, part.add("Mul", lowest, _double(part, times)), width)
@@ -114,7 +91,7 @@ def _filtered(samples: str, before: str, after: str, output: str) -> list[onnx.N
     end = part.add("Sub", part.add("Sub", part.add("Mul", rows, before_row), count), width)
     padded = part.add("Pad", samples, part.add("Concat", width, end, axis=0))
     matrix = part.add("Reshape", padded, part.add("Concat", rows, before_row, axis=0))
-    last = part.constant([-1], np.int64)
+    last = part.integers(-1)
     both, first_axis, second_axis = part.add("Mul", width, two), zero, one
     own = part.add("Slice", matrix, zero, last, first_axis)
     following = part.add("Slice", part.add("Slice", matrix, one, rows, first_axis), zero, both, second_axis)
@@ -126,10 +103,10 @@ def _filtered(samples: str, before: str, after: str, output: str) -> list[onnx.N
     )
     wanted = part.add("Div", part.add("Sub", part.add("Add", part.add("Mul", count, after), before), one), before)
     flat = part.add("Reshape", products, last)
-    return [*part.nodes, helper.make_node("Slice", [flat, zero, wanted], [output])]
+    return part.add("Slice", flat, zero, wanted)
 
 
-def _width(part: _Nodes, before: str, after: str) -> tuple[str, str]:
+def _width(part: GraphBuilder, before: str, after: str) -> tuple[str, str]:
     """Add what the filters depend on.
 
     Returns:
@@ -141,17 +118,17 @@ def _width(part: _Nodes, before: str, after: str) -> tuple[str, str]:
     return lowest, part.add("Cast", part.add("Ceil", part.add("Div", lobes, lowest)), to=TensorProto.INT64)
 
 
-def _filters(part: _Nodes, before: str, after: str, lowest: str, width: str) -> str:
+def _filters(part: GraphBuilder, before: str, after: str, lowest: str, width: str) -> str:
     """Add the filters for each of `after` samples, and return their name: FP32 (2 * width + before, after)."""
     before_f, after_f = _double(part, before), _double(part, after)
-    scalar = part.constant([], np.int64)
+    scalar = part.integers()
     start = part.add("Reshape", part.add("Neg", width), scalar)
     stop = part.add("Reshape", part.add("Add", width, before), scalar)
     zero, step = part.constant(0, np.int64), part.constant(1, np.int64)
     taken = part.add("Div", _double(part, part.add("Range", start, stop, step)), before_f)
     made = part.add("Range", zero, part.add("Reshape", after, scalar), step)
     made = part.add("Div", _double(part, made), after_f)
-    column = part.add("Reshape", taken, part.constant([-1, 1], np.int64))
+    column = part.add("Reshape", taken, part.integers(-1, 1))
     distance = part.add("Mul", part.add("Sub", column, made), lowest)
     lobes = part.constant(float(LOBES), np.float64)
     distance = part.add("Clip", distance, part.add("Neg", lobes), lobes)
@@ -164,5 +141,5 @@ def _filters(part: _Nodes, before: str, after: str, lowest: str, width: str) -> 
     return part.add("Cast", part.add("Mul", sinc, height), to=TensorProto.FLOAT)
 
 
-def _double(part: _Nodes, value: str) -> str:
+def _double(part: GraphBuilder, value: str) -> str:
     return part.add("Cast", value, to=TensorProto.DOUBLE)

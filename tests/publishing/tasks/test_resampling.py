@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto
 from scipy.signal import resample_poly
 
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.session import open_session
+from onnxlet_publishing.graph_builder import GraphBuilder, Tensors
 from onnxlet_publishing.graphs import to_tensor
 from onnxlet_publishing.tasks.resampling import resampled
 
@@ -18,21 +18,10 @@ Samples = npt.NDArray[np.float32]
 
 
 def graph(target: int) -> bytes:
-    model = helper.make_model(
-        helper.make_graph(
-            resampled("samples", "rate", target, "tensor"),
-            "resampling",
-            [
-                helper.make_tensor_value_info("samples", TensorProto.FLOAT, ["n"]),
-                helper.make_tensor_value_info("rate", TensorProto.INT64, [1]),
-            ],
-            [helper.make_tensor_value_info("tensor", TensorProto.FLOAT, ["m"])],
-        ),
-        opset_imports=[helper.make_opsetid("", 18)],
-        ir_version=10,
-    )
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString())
+    builder = GraphBuilder()
+    builder.add("Identity", resampled(builder, "samples", "rate", target), result="tensor")
+    inputs: Tensors = {"samples": (TensorProto.FLOAT, ["n"]), "rate": (TensorProto.INT64, [1])}
+    return builder.to_bytes("resampling", inputs, {"tensor": (TensorProto.FLOAT, ["m"])})
 
 
 def run(samples: Samples, rate: int, target: int) -> Samples:
