@@ -10,6 +10,9 @@ from PIL import Image
 
 from onnxlet_cli import output
 
+FIRST_VALUES = 4
+"""Numbers of a long vector that are printed without `--json`."""
+
 SHOWN_VALUES = 32
 """The most values of an output, and entries of an answer, that are printed without `--json`."""
 
@@ -20,9 +23,16 @@ def prediction_lines(prediction: object) -> list[str]:
         return _table(prediction) if prediction else ["nothing found"]
     if not isinstance(prediction, dict):
         return [_values(prediction)]
+    if prediction.keys() == {"sequence", "labels", "scores"}:
+        return _table([dict(zip(("label", "score"), pair, strict=True)) for pair in _ranked(prediction)])
     if "top" not in prediction:
         return [f"{name}  {_values(value)}" for name, value in prediction.items()]
     return ["  ".join(map(output.to_cell, entry.values())) for entry in prediction["top"]]
+
+
+def _ranked(prediction: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Return the labels of a zero-shot classification with their scores."""
+    return list(zip(prediction["labels"], prediction["scores"], strict=True))
 
 
 def _table(entries: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -51,10 +61,13 @@ def _mask(png: str) -> str:
 
 
 def _values(values: object) -> str:
-    """Return a few values as JSON; of many values, only their shape."""
+    """Return a few values as JSON, the length and the first numbers of a long vector, and the shape of other values."""
     shape, first, count = [], values, 1
     while isinstance(first, list):
         shape.append(str(len(first)))
         count *= len(first)
         first = first[0] if first else None
+    if count > SHOWN_VALUES and len(shape) == 1 and isinstance(values, list):
+        beginning = ", ".join(map(output.to_cell, values[:FIRST_VALUES]))
+        return f"{count} values: {beginning}, ...; --json prints them"
     return f"{' x '.join(shape)} values; --json prints them" if count > SHOWN_VALUES else json.dumps(values)

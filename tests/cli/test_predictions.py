@@ -48,3 +48,19 @@ def test_the_entries_of_a_long_answer_are_counted() -> None:
     *lines, last = prediction_lines([{"start": 0.0, "end": 1.5}] * 100)
     assert lines[:2] == ["start   end", "0.0000  1.5000"]
     assert (len(lines), last) == (33, "and 68 more; --json prints them")
+
+
+def test_a_long_vector_is_printed_by_its_length_and_its_first_numbers() -> None:
+    assert prediction_lines([0.25] * 384) == ["384 values: 0.2500, 0.2500, 0.2500, 0.2500, ...; --json prints them"]
+    assert prediction_lines([0.5, 0.25]) == ["[0.5, 0.25]"]
+
+
+def test_a_span_and_labels_of_the_clients_own_are_printed() -> None:
+    assert prediction_lines({"answer": "Paris", "score": 0.5, "start": 3, "end": 8}) == [
+        'answer  "Paris"',
+        "score  0.5",
+        "start  3",
+        "end  8",
+    ]
+    labels = {"sequence": "a", "labels": ["weather", "sports"], "scores": [0.75, 0.25]}
+    assert prediction_lines(labels) == ["label    score", "weather  0.7500", "sports   0.2500"]

@@ -7,6 +7,7 @@ import typer
 from onnxlet.contract import layout, signature
 from onnxlet.contract.alias import Alias
 from onnxlet.contract.manifest import Manifest
+from onnxlet.contract.tensors import TensorSpec
 from onnxlet.errors import ManifestError, ModelNotFoundError
 from onnxlet.registry.registry import Registry
 from onnxlet_cli import output
@@ -26,8 +27,12 @@ def models(
     """List the models of the registry, or the versions of one."""
     source = open_registry(registry)
     rows, problems = _models(source) if name is None else _versions(source, name)
+    described = {} if name is None else _described_live(source, name)
+    if json and described:
+        rows = [{**row, **(described if row["live"] else {})} for row in rows]
     hint = f"No models in {source.store.url} yet: onnxlet train digits, or onnxlet publish MODEL.onnx"
-    output.show(rows, *([] if rows or problems else [hint]), rows=rows, json=json)
+    lines = [f"{title:8} {value}" for title, value in described.items()]
+    output.show(rows, *(lines if rows or problems else [hint]), rows=rows, json=json)
     for problem in problems:
         output.print_warning(problem)
     if problems:
@@ -78,6 +83,28 @@ def _versions(registry: Registry, name: str) -> tuple[list[Row], list[str]]:
     if not rows and not problems:
         raise ModelNotFoundError(f'model "{name}": not in the registry {registry.store.url}')
     return rows, problems
+
+
+def _described_live(registry: Registry, name: str) -> dict[str, str]:
+    """Return what the live version does, its tensors, and the command that asks its example; empty without one."""
+    try:
+        live = _live_alias(registry, name)
+    except DAMAGED:
+        return {}
+    if live is None:
+        return {}
+    manifest = live.manifest
+    described = {
+        "task": f"{manifest.task_name() or 'none'}, takes a {manifest.takes()}",
+        "inputs": ", ".join(map(_tensor, manifest.inputs)),
+        "outputs": ", ".join(map(_tensor, manifest.outputs)),
+    }
+    has_example = manifest.artifact("example") is not None
+    return {**described, "example": f"onnxlet predict {name}"} if has_example else described
+
+
+def _tensor(spec: TensorSpec) -> str:
+    return f"{spec.name} {spec}"
 
 
 def _live_alias(registry: Registry, name: str) -> Alias | None:

@@ -1,7 +1,7 @@
 """`onnxlet predict`: answers a file in this process, with the functions' own code."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -28,44 +28,53 @@ STDIN = Path("-")
 
 def predict(
     name: Annotated[str, typer.Argument(help="Name of the model: NAME, NAME@ALIAS or NAME@VERSION.")],
-    file: Annotated[
-        Path | None,
+    files: Annotated[
+        list[Path] | None,
         typer.Argument(
-            help="A file that the model's task takes, an array (.npy), rows as JSON, or a V2 request; - reads standard "
-            "input. Without it, the version's own example."
+            help="Files that the model's task takes, arrays (.npy), rows as JSON, or V2 requests; - reads standard "
+            "input. Without a file, the version's own example.",
+        ),
+    ] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A parameter of the task, such as top_k=3 or candidate_labels=red,green.", metavar="NAME=VALUE"
         ),
     ] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Answer a file in this process, with the functions' own code."""
+    """Answer files in this process, with the functions' own code."""
     opened = open_registry(registry)
-    answer = predict_example(opened, name) if file is None else predict_file(opened.store.url, name, file)
-    lines = [f"  {line}" for prediction in answer.get("predictions", []) for line in prediction_lines(prediction)]
-    is_v2 = "predictions" not in answer
-    title = "" if is_v2 else f"{answer['model']} version {answer['version']}"
-    output.show(answer, title, *lines, json=json or is_v2)
+    parameters = dict(map(_parse_parameter, parameter or []))
+    if not files:
+        _show(predict_example(opened, name, parameters), json=json)
+    elif len(files) == 1:
+        _show(predict_file(opened.store.url, name, files[0], parameters), json=json)
+    else:
+        _show_each(opened.store.url, name, files, parameters, json=json)
 
 
-def predict_file(registry_url: str, name: str, file: Path) -> dict[str, Any]:
+def predict_file(
+    registry_url: str, name: str, file: Path, parameters: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """Return the app's answer to a file: to a V2 request by `infer`, to anything else by `predict`.
 
     Args:
         registry_url: The registry's root.
         name: `NAME`, `NAME@ALIAS` or `NAME@VERSION`.
         file: The payload; `-` is the standard input.
+        parameters: The parameters of the task.
 
     Raises:
         UsageError: The file cannot be read, or the app refuses it.
     """
-    body = _read(file)
-    model, version = _split(name)
-    path = model if version is None else f"{model}/versions/{version}"
-    path = f"/v2/models/{path}/infer" if _is_v2(body) else f"/predict/{path}"
-    return _post(registry_url, path, str(file), body, _media_type(file, body), {})
+    return _predict_file(_app(registry_url), name, file, parameters)
 
 
-def predict_example(registry: Registry, name: str) -> dict[str, Any]:
+def predict_example(
+    registry: Registry, name: str, parameters: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """Return the app's answer to a version's own example; raises as `predict_file`, also if there is no example."""
     reference, version = _split(name)
     model, _, alias = reference.partition("@")
@@ -77,7 +86,7 @@ def predict_example(registry: Registry, name: str) -> dict[str, Any]:
         key: ",".join(value) if isinstance(value, list) else str(value) for key, value in example.parameters.items()
     }
     path = f"/predict/{manifest.model}/versions/{manifest.version}"
-    return _post(registry.store.url, path, name, example.body, example.media_type, query)
+    return _post(_app(registry.store.url), path, name, example.body, example.media_type, {**query, **parameters})
 
 
 def _split(name: str) -> tuple[str, int | None]:
@@ -91,19 +100,77 @@ def post_file(
 ) -> dict[str, Any]:
     """Post a file to a path of the app and return the response's document; raises as `predict_file`."""
     body = _read(file)
-    return _post(registry_url, path, str(file), body, _media_type(file, body), query)
+    return _post(_app(registry_url), path, str(file), body, _media_type(file, body), query)
 
 
-def _post(
-    registry_url: str, path: str, source: str, body: bytes, media_type: str, query: Mapping[str, str]
-) -> dict[str, Any]:
+def _predict_file(app: App, name: str, file: Path, parameters: Mapping[str, str]) -> dict[str, Any]:
+    body = _read(file)
+    model, version = _split(name)
+    path = model if version is None else f"{model}/versions/{version}"
+    path = f"/v2/models/{path}/infer" if _is_v2(body) else f"/predict/{path}"
+    return _post(app, path, str(file), body, _media_type(file, body), parameters)
+
+
+def _show(answer: dict[str, Any], *, json: bool) -> None:
+    """Print one answer; tensors are printed as JSON."""
+    is_v2 = "predictions" not in answer
+    title = "" if is_v2 else f"{answer['model']} version {answer['version']}"
+    output.show(answer, title, *_lines(answer), json=json or is_v2)
+
+
+def _show_each(
+    registry_url: str, name: str, files: Sequence[Path], parameters: Mapping[str, str], *, json: bool
+) -> None:
+    """Print the answer to each of several files; a file without an answer does not keep the others from theirs.
+
+    Raises:
+        Exit: A file has no answer.
+    """
+    app, answers, has_failed = _app(registry_url), [], False
+    for file in files:
+        try:
+            answer = _predict_file(app, name, file, parameters)
+        except UsageError as error:
+            output.print_error(error)
+            has_failed = True
+            continue
+        answers.append({"file": str(file), **answer})
+        if not json:
+            output.show(answer, str(file), *_lines(answer), json=False)
+    if json:
+        output.print_json(answers)
+    if has_failed:
+        raise typer.Exit(1)
+
+
+def _lines(answer: dict[str, Any]) -> list[str]:
+    predictions = answer.get("predictions", answer.get("outputs", []))
+    return [f"  {line}" for prediction in predictions for line in prediction_lines(prediction)]
+
+
+def _parse_parameter(text: str) -> tuple[str, str]:
+    """Return the name and the value of `NAME=VALUE`.
+
+    Raises:
+        UsageError: There is no name or no equals sign.
+    """
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise UsageError(f"--parameter: expected NAME=VALUE, got {text!r}")
+    return name, value
+
+
+def _app(registry_url: str) -> App:
     settings = Settings(
         registry_url,
         storage=storage_of(registry_url),
         explain_runs=MAX_EXPLAIN_RUNS,
         generate_length=MAX_LENGTH,
     )
-    app = App(settings, write_line=lambda _line: None)
+    return App(settings, write_line=lambda _line: None)
+
+
+def _post(app: App, path: str, source: str, body: bytes, media_type: str, query: Mapping[str, str]) -> dict[str, Any]:
     response = app.handle(Request("POST", path, body, {"content-type": media_type}, query))
     document: dict[str, Any] = orjson.loads(response.body)
     if response.status != 200:
@@ -119,10 +186,19 @@ def _read(file: Path) -> bytes:
 
 
 def _media_type(file: Path, body: bytes) -> str:
-    """Return the media type of a file by its name, or of the standard input by its first byte."""
-    if file != STDIN:
-        return media_types.media_type_of(file.name)
-    return media_types.JSON if body.lstrip()[:1] in (b"{", b"[") else "application/octet-stream"
+    """Return the media type of a file by its name; else JSON or text, if the bytes are that."""
+    suffix = media_types.media_type_of(file.name)
+    if suffix in media_types.MEDIA_TYPES:
+        return suffix
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return suffix
+    try:
+        is_json = isinstance(orjson.loads(body), dict | list)
+    except orjson.JSONDecodeError:
+        is_json = False
+    return media_types.JSON if is_json else media_types.TEXT if text.strip() else suffix
 
 
 def _is_v2(body: bytes) -> bool:

@@ -11,7 +11,7 @@ from onnxlet.contract.document import MAX_DOCUMENT_BYTES, MAX_REPAIR_BYTES
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_publishing.publish import publish_all
-from tests.helpers import graphs, keys
+from tests.helpers import graphs, keys, task_models
 from tests.helpers.command import Command, fails, run_here, write_classifier
 from tests.helpers.damage import resealed
 
@@ -54,6 +54,26 @@ def test_a_signed_version_is_listed_with_its_publisher(onnxlet: Command, tmp_pat
     for key, expected in (("no.pem", "expected an Ed25519 private key"), ("gone.pem", "No such file")):
         fails(onnxlet("publish", "shapes.onnx", "--sign", key), f"--sign {key}", expected)
     fails(onnxlet("train", "digits", "--on", "vertex", "--sign", "key-1.pem"), "--sign", "private key stays here")
+
+
+def test_the_live_version_is_described_by_its_task_its_tensors_and_its_example(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = Registry(open_store(tmp_path.as_uri()))
+    publish_all(registry, [task_models.text_candidate("text-ranking"), graphs.candidate("plain", graphs.sums())])
+    tokens = "INT64 (batch, tokens)"
+    said = run_here(capsys, "models", "text-ranking", "--registry", str(tmp_path))
+    assert [line.rstrip() for line in said.output.splitlines()[2:]] == [
+        "task     text-ranking, takes a text",
+        f"inputs   input_ids {tokens}, attention_mask {tokens}, token_type_ids {tokens}",
+        "outputs  logits FP32 (batch, 1)",
+        "example  onnxlet predict text-ranking",
+    ]
+    said = run_here(capsys, "models", "plain", "--registry", str(tmp_path))
+    assert "task     none, takes a tensor" in said.output
+    assert "example" not in said.output
+    (row,) = run_here(capsys, "models", "text-ranking", "--json", "--registry", str(tmp_path)).rows
+    assert row["task"] == "text-ranking, takes a text"
 
 
 DAMAGES: dict[str, tuple[str, Callable[[Path], object], str]] = {

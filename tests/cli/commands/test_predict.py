@@ -12,7 +12,8 @@ from typer.testing import CliRunner, Result
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import open_store
 from onnxlet_cli.main import app
-from tests.helpers import sounds, tables
+from onnxlet_publishing.publish import publish_all
+from tests.helpers import sounds, tables, task_models
 from tests.helpers.command import Command, write_classifier
 from tests.helpers.ungated import publish
 
@@ -108,3 +109,56 @@ class TestPredict:
         for reference, version in (("raw", 2), ("raw@live", 2), ("raw@1", 1), ("raw@2", 2)):
             assert predict(reference, "rows.json").stdout.startswith(f"raw version {version}\n")
         assert "no version 3" in str(predict("raw@3", "rows.json").exception)
+
+
+class TestTasks:
+    """Texts, parameters, several files and a version's own example."""
+
+    @pytest.fixture
+    def predict(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+        monkeypatch.chdir(tmp_path)
+        registry = Registry(open_store((tmp_path / "registry").as_uri(), create=True))
+        tasks = ("text-classification", "feature-extraction", "zero-shot-classification")
+        publish_all(registry, [task_models.text_candidate(task) for task in tasks])
+        (tmp_path / "a.txt").write_text("It is warm.")
+        (tmp_path / "notes").write_text("[MASK] is cold.")
+
+        def run(*arguments: str, stdin: bytes = b"") -> Result:
+            return CliRunner().invoke(app, ["predict", *arguments, "--registry", "registry"], input=stdin)
+
+        return run
+
+    def test_a_text_may_come_from_a_file_or_the_standard_input(self, predict: Callable[..., Result]) -> None:
+        done = predict("text-classification", "a.txt")
+        assert done.stdout.splitlines()[0] == "text-classification version 1"
+        assert predict("text-classification", "-", stdin=b"It is warm.").stdout == done.stdout
+        assert predict("text-classification", "-", stdin=b'["It is warm."]').stdout == done.stdout
+        assert predict("text-classification", "notes").exit_code == 0, "a text, though it begins as JSON does"
+        assert predict("feature-extraction", "a.txt").stdout.splitlines()[1].startswith("  [")
+
+    def test_parameters_are_those_of_the_task(self, predict: Callable[..., Result]) -> None:
+        done = predict("text-classification", "a.txt", "--parameter", "top_k=1")
+        assert len(done.stdout.splitlines()) == 2
+        done = predict("zero-shot-classification", "a.txt", "--parameter", "candidate_labels=warm, cold")
+        assert {line.split()[0] for line in done.stdout.splitlines()[2:]} == {"warm", "cold"}
+        assert "expected one of this model's parameters" in str(
+            predict("text-classification", "a.txt", "--parameter", "colour=1").exception
+        )
+        assert "expected NAME=VALUE" in str(predict("text-classification", "a.txt", "--parameter", "1").exception)
+
+    def test_several_files_are_answered_and_a_bad_one_spoils_no_other(
+        self, predict: Callable[..., Result], tmp_path: Path
+    ) -> None:
+        (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\xfd")
+        done = predict("text-classification", "a.txt", "bad.txt", "notes", "--parameter", "top_k=1")
+        assert done.exit_code == 1
+        assert [line for line in done.stdout.splitlines() if not line.startswith("  ")] == ["a.txt", "notes"]
+        done = predict("text-classification", "a.txt", "notes", "--json")
+        assert [answer["file"] for answer in json.loads(done.stdout)] == ["a.txt", "notes"]
+
+    def test_without_a_file_the_versions_own_example_is_asked(self, predict: Callable[..., Result]) -> None:
+        done = predict("zero-shot-classification")
+        assert done.exit_code == 0, done.output
+        assert {line.split()[0] for line in done.stdout.splitlines()[2:]} == {"weather", "sports", "politics"}
+        done = predict("zero-shot-classification", "--parameter", "candidate_labels=rain,sun")
+        assert {line.split()[0] for line in done.stdout.splitlines()[2:]} == {"rain", "sun"}
