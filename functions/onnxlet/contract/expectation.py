@@ -25,7 +25,7 @@ NAME_DIGITS = 8
 """Digits of the line's short name."""
 
 MAX_BLOBS = 8
-"""Blobs for one class of CPUs: three graphs and a golden example are four."""
+"""Blobs for one class of CPUs: a tokenizer, three graphs and a golden example are five."""
 
 
 def to_text(manifest: Manifest, variant: str | None, version: str) -> str:

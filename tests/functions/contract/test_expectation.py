@@ -23,6 +23,13 @@ def test_each_class_of_cpus_is_told_what_it_will_load() -> None:
     assert expectation.parse(line, "x86_64-nchwc8") == [LAID_OUT.blob, *small, GOLDEN.blob]
 
 
+def test_a_tokenizer_is_expected_before_the_weights() -> None:
+    tokenizer = Artifact.of("tokenizer", "fp32", b"{}", "json")
+    line = expectation.to_text(replace(FORMS, artifacts=(*FORMS.artifacts, tokenizer)), None, "1.31.1")
+    for cpu in ("aarch64", "x86_64-nchwc8"):
+        assert expectation.parse(line, cpu)[0] == tokenizer.blob
+
+
 def test_a_line_begins_with_a_name_of_all_of_it() -> None:
     line, other = (expectation.to_text(FORMS, None, version) for version in ("1.31.1", "1.30.0"))
     name, _, rest = line.partition("=;")
