@@ -48,6 +48,11 @@ VECTORS = (
 
 FEATURES = {"text": "feature-extraction", "picture": "image-feature-extraction"}
 CROSS_ENCODER = "CrossEncoder"
+UNNAMED = "LABEL_0"
+"""The name that transformers gives to the first class of a model whose classes have none."""
+
+ENTAILMENT = "entail"
+"""The beginning of the label of models that tell whether one text follows from another."""
 ACTIVATION = "sbert_ce_default_activation_function"
 """The field by which older versions of sentence-transformers mark the configuration of a cross-encoder."""
 
@@ -62,13 +67,21 @@ def find_task(folder: Folder, model: OnnxFile) -> Found | None:
         return Found("feature-extraction", MODULES)
     if vectors is not None and kind in FEATURES and not _has_answers(model):
         return Found(FEATURES[kind], f'the output "{vectors}"')
-    if is_cross_encoder(folder):
+    if kind == "text" and is_cross_encoder(folder):
         return Found("text-ranking", SENTENCE_CONFIG if folder.has(SENTENCE_CONFIG) else CONFIG)
     card = folder.card("pipeline_tag")
     if card in BY_CARD[kind]:
         return Found(card, CARD)
     task = _tasks_of(folder.architecture).get(kind)
-    return None if task is None else Found(task, f"{CONFIG}, {folder.architecture}")
+    return None if task is None else Found(task, f"{CONFIG}, {folder.architecture}", _words(task, folder))
+
+
+def _words(task: str, folder: Folder) -> str | None:
+    """Return the words for a task whose labels fit another one too, which only the user can choose."""
+    labels = (folder.config.get("id2label") or {}).values()
+    if task == "text-classification" and any(str(label).lower().startswith(ENTAILMENT) for label in labels):
+        return f"{task}; its labels fit zero-shot-classification too"
+    return None
 
 
 def _tasks_of(architecture: str) -> dict[str, str]:
@@ -87,11 +100,16 @@ def optimum_task(folder: Folder) -> str:
 
 
 def is_cross_encoder(folder: Folder) -> bool:
-    """Return whether a model with one number for a pair of texts is a cross-encoder of sentence-transformers."""
-    if len(folder.config.get("id2label", ())) != 1:
+    """Return whether a model gives one score to a pair of texts: a cross-encoder of sentence-transformers, or alike.
+
+    One class without a name is a score too, unless the model was trained for another problem.
+    """
+    labels = list((folder.config.get("id2label") or {}).values())
+    if len(labels) != 1:
         return False
     is_marked = ACTIVATION in folder.config or "sentence_transformers" in folder.config
-    return is_marked or folder.read(SENTENCE_CONFIG).get("model_type") == CROSS_ENCODER
+    is_ranker = labels == [UNNAMED] and folder.config.get("problem_type") is None
+    return is_marked or is_ranker or folder.read(SENTENCE_CONFIG).get("model_type") == CROSS_ENCODER
 
 
 def _has_answers(model: OnnxFile) -> bool:

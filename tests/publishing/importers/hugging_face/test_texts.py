@@ -206,12 +206,19 @@ def test_labels_that_are_no_labels_are_refused(tmp_path: Path) -> None:
         ({"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"}, "none"),
         ({"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}}, "sigmoid"),
         ({"sentence_transformers": {"version": "4.1.0"}}, "sigmoid"),
+        ({}, "sigmoid"),
     ],
 )
 def test_a_cross_encoder_ranks_with_its_activation(tmp_path: Path, config: dict[str, Any], activation: str) -> None:
     config = {**with_labels("LABEL_0"), "architectures": ["BertForSequenceClassification"], **config}
     task = task_of(write_folder(tmp_path, encoder(("logits", 1)), config))
     assert (task.name, task.activation, task.tokenization.truncates) == ("text-ranking", activation, True)
+
+
+def test_a_regression_with_one_number_is_not_a_ranking(tmp_path: Path) -> None:
+    config = {"architectures": ["BertForSequenceClassification"], "problem_type": "regression"}
+    task = task_of(write_folder(tmp_path, encoder(("logits", 1)), {**with_labels("LABEL_0"), **config}))
+    assert task.name == "text-classification"
 
 
 def test_zero_shot_classification_needs_to_be_asked_for_and_finds_the_entailment(tmp_path: Path) -> None:
@@ -221,6 +228,7 @@ def test_zero_shot_classification_needs_to_be_asked_for_and_finds_the_entailment
     }
     folder = write_folder(tmp_path, encoder(("logits", 3)), config)
     assert task_of(folder).name == "text-classification"
+    assert "its labels fit zero-shot-classification too" in "".join(read(find(str(folder))[0]).lines)
     assert task_of(folder, task="zero-shot-classification").entailment == 2
     config.update(with_labels("a", "b", "c"))
     with pytest.raises(UsageError, match="expected a label that begins with 'entail', got a, b, c"):
