@@ -55,8 +55,8 @@ SIGNED_SHARE = 0.7
 """Share of the numeric inputs that get negative numbers too: pictures and counts have none."""
 INTEGERS = (0, 1, 2, 5, 10)
 WORDS = ("", "a", "one two three", "0", "1")
-FREE_SIZES = (1, 8, 32, 224)
-"""Sizes tried for free dimensions other than the batch."""
+FREE_SIZES = (1, 8, 32, 224, 16_000)
+"""Sizes tried for free dimensions other than the batch: numbers, tokens, pictures, and a second of sound."""
 MAX_ELEMENTS = 10_000_000
 """Largest number of elements of a sample input that has free dimensions."""
 

@@ -88,3 +88,20 @@ def test_a_fixed_batch_and_free_sizes_are_run() -> None:
     )
     finding = found(graphs.to_file(proto))
     assert (finding.activation, finding.is_sure) == ("none", True)
+
+
+def test_a_model_of_sounds_is_run_with_a_second_of_sound() -> None:
+    proto = graphs.model(
+        [
+            node("Unsqueeze", ["x", "one"], ["u"]),
+            node("Conv", ["u", "k"], ["c"], strides=[160]),
+            node("GlobalAveragePool", ["c"], ["p"]),
+            node("Flatten", ["p"], ["f"]),
+            node("Softmax", ["f"], ["y"]),
+        ],
+        [("x", FLOAT, ["batch", "samples"])],
+        [("y", FLOAT, ["batch", 3])],
+        {"one": np.array([1]), "k": np.random.default_rng(0).normal(size=(3, 1, 400)).astype(np.float32)},
+    )
+    finding = found(graphs.to_file(proto))
+    assert (finding.activation, finding.is_sure) == ("none", True)
