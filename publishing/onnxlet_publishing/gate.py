@@ -12,7 +12,7 @@ from onnxlet.contract import layout, tensors
 from onnxlet.contract.artifact import Role
 from onnxlet.contract.declarations import PREPROCESS_INPUT, ImagePreprocess
 from onnxlet.contract.generation import Generation, TextGeneration
-from onnxlet.contract.golden import MAX_DIFFERENCE, Golden
+from onnxlet.contract.golden import MAX_DIFFERENCE, PERIOD, Golden, repeated
 from onnxlet.contract.tasks.texts import TextTask
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.errors import InferenceError, ManifestError, OnnxletError
@@ -184,8 +184,7 @@ def _with_golden(candidate: Candidate, model: Model, samples: Sequence[Mapping[s
     Args:
         candidate: The candidate, perhaps with an example of its framework.
         model: The loaded model.
-        samples: Sample inputs that the model runs on, the most telling first. Those made of a picture are often too
-            large to store; those of the probe repeat a few numbers.
+        samples: Sample inputs that the model runs on, the most telling first.
 
     Raises:
         ModelError: The model does not give the answers of the framework's example.
@@ -203,14 +202,26 @@ def _with_golden(candidate: Candidate, model: Model, samples: Sequence[Mapping[s
 
 
 def _examples(candidate: Candidate, model: Model, samples: Sequence[Mapping[str, Tensor]]) -> Iterator[Golden]:
-    """Yield the framework's example and one for each sample of inputs, without random outputs."""
+    """Yield the framework's example and one for each sample of inputs, without random outputs.
+
+    The last ones repeat the first numbers of the samples, because a picture or a sound is often too large to store.
+    """
     uncertain = random_outputs(candidate.model.data)
     if candidate.golden is not None:
         example = _without_random(candidate.golden, model, uncertain)
         _check_golden(candidate, example, model)
         yield example
-    for inputs in samples:
-        yield _without_random(Golden(inputs, model.run(inputs)), model, uncertain)
+    for inputs in (*samples, *({name: _repeating(tensor) for name, tensor in sample.items()} for sample in samples)):
+        with suppress(InferenceError):
+            yield _without_random(Golden(inputs, model.run(inputs)), model, uncertain)
+
+
+def _repeating(tensor: Tensor) -> Tensor:
+    """Return a tensor of the same shape whose first elements repeat, which an example stores once."""
+    size_bytes = tensor.datatype.size_bytes
+    if not size_bytes:
+        return tensor
+    return repeated(tensor.datatype, tensor.shape, bytes(tensor.buffer[: PERIOD * size_bytes]))
 
 
 def _without_random(golden: Golden, model: Model, uncertain: set[str]) -> Golden:

@@ -86,8 +86,8 @@ def test_a_graph_that_no_function_can_load_is_refused(candidate: Candidate) -> N
         check_size(candidate, len(candidate.model.data) - 1)
 
 
-def fixed_convolution(side: int) -> onnx.ModelProto:
-    """A convolution of pictures of one size, as exporters of segmenters and detectors write them."""
+def convolution(side: int | str) -> onnx.ModelProto:
+    """A convolution of pictures of one size, as exporters of segmenters and detectors write them, or of any size."""
     weights = {"w": np.random.default_rng(0).normal(size=(3, 3, 3, 3)).astype(np.float32)}
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])]
     shape: list[int | str] = [1, 3, side, side]
@@ -96,7 +96,7 @@ def fixed_convolution(side: int) -> onnx.ModelProto:
 
 def test_every_document_of_a_large_model_is_one_that_functions_read(registry: Registry) -> None:
     """Its example, stored whole, would be larger than any document may be."""
-    manifest = publish(registry, graphs.candidate("large", fixed_convolution(600)))
+    manifest = publish(registry, graphs.candidate("large", convolution(600)))
     golden = registry.golden(registry.resolve("large"))
     assert golden is not None
     assert manifest.artifact("golden").size_bytes <= MAX_BYTES  # type: ignore[union-attr]
@@ -104,9 +104,12 @@ def test_every_document_of_a_large_model_is_one_that_functions_read(registry: Re
     assert load(registry, manifest, threads=1).difference(golden) < 1e-4
 
 
-def test_a_model_of_pictures_too_large_to_store_has_an_example_of_repeated_numbers(registry: Registry) -> None:
+@pytest.mark.parametrize("side", [600, "side"])
+def test_a_model_of_pictures_too_large_to_store_has_an_example_of_repeated_numbers(
+    registry: Registry, side: int | str
+) -> None:
     candidate = replace(
-        graphs.candidate("vectors", fixed_convolution(600)),
+        graphs.candidate("vectors", convolution(side)),
         preprocess=ImagePreprocess(600, 600, 3, layout="NCHW"),
         task=ImageFeatures("image-feature-extraction", ("y",), pooling="mean"),
     )
@@ -117,7 +120,7 @@ def test_a_model_of_pictures_too_large_to_store_has_an_example_of_repeated_numbe
 
 
 def test_an_example_of_the_framework_that_is_too_large_is_compared_and_then_replaced(registry: Registry) -> None:
-    plain = graphs.candidate("large", fixed_convolution(600))
+    plain = graphs.candidate("large", convolution(600))
     data = np.random.default_rng(5).random((1, 3, 600, 600), np.float32)
     inputs = {"x": Tensor(DATATYPES["FP32"], data.shape, memoryview(data.tobytes()))}
     right = check(plain).run(inputs)
