@@ -1,4 +1,4 @@
-"""Predictions: one answer of a model as lines for people."""
+"""Predictions: the answers of a model as lines for people."""
 
 import base64
 import io
@@ -15,6 +15,14 @@ FIRST_VALUES = 4
 
 SHOWN_VALUES = 32
 """The most values of an output, and entries of an answer, that are printed without `--json`."""
+
+
+def answer_lines(predictions: Sequence[object]) -> list[str]:
+    """Return predictions as lines, with a heading for each row if there are several of more than one line."""
+    answers = [prediction_lines(prediction) for prediction in predictions]
+    if len(answers) == 1 or all(len(lines) == 1 for lines in answers):
+        return [line for lines in answers for line in lines]
+    return [line for row, lines in enumerate(answers, 1) for line in (f"row {row}", *(f"  {line}" for line in lines))]
 
 
 def prediction_lines(prediction: object) -> list[str]:

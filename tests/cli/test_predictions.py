@@ -5,7 +5,7 @@ import io
 
 from PIL import Image
 
-from onnxlet_cli.predictions import prediction_lines
+from onnxlet_cli.predictions import answer_lines, prediction_lines
 
 
 def test_labels_are_printed_with_their_probabilities() -> None:
@@ -64,3 +64,10 @@ def test_a_span_and_labels_of_the_clients_own_are_printed() -> None:
     ]
     labels = {"sequence": "a", "labels": ["weather", "sports"], "scores": [0.75, 0.25]}
     assert prediction_lines(labels) == ["label    score", "weather  0.7500", "sports   0.2500"]
+
+
+def test_rows_with_several_lines_have_a_heading() -> None:
+    row = {"mean": 1.0, "std": 0.5}
+    assert answer_lines([row]) == ["mean  1.0", "std  0.5"]
+    assert answer_lines([row, row]) == ["row 1", "  mean  1.0", "  std  0.5", "row 2", "  mean  1.0", "  std  0.5"]
+    assert answer_lines([0.5, 0.25]) == ["0.5", "0.25"]

@@ -18,7 +18,7 @@ from onnxlet.settings import Settings
 from onnxlet.web.app import App
 from onnxlet_cli import output
 from onnxlet_cli.options import JsonOption, RegistryOption
-from onnxlet_cli.predictions import prediction_lines
+from onnxlet_cli.predictions import answer_lines, prediction_lines
 from onnxlet_cli.registry import open_registry
 from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.google_identity import storage_of
@@ -144,8 +144,9 @@ def _show_each(
 
 
 def _lines(answer: dict[str, Any]) -> list[str]:
-    predictions = answer.get("predictions", answer.get("outputs", []))
-    return [f"  {line}" for prediction in predictions for line in prediction_lines(prediction)]
+    if "predictions" in answer:
+        return [f"  {line}" for line in answer_lines(answer["predictions"])]
+    return [f"  {line}" for tensor in answer.get("outputs", []) for line in prediction_lines(tensor)]
 
 
 def _parse_parameter(text: str) -> tuple[str, str]:
