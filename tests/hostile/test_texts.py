@@ -88,6 +88,9 @@ ATTACKS: dict[str, Request] = {
     "windows that a question fills": hugging_face(
         "question-answering", {"question": "a " * 58, "context": TOKENS}, doc_stride=0
     ),
+    "windows that share more than they have": hugging_face(
+        "question-answering", {"question": "a b", "context": "c " * 100}, doc_stride=6, max_seq_len=10
+    ),
     "parts that move by one token": hugging_face("token-classification", TOKENS, stride=61),
     "parts of both texts of a pair": hugging_face(
         "text-ranking", {"query": TOKENS[:240_000], "texts": [TOKENS[:240_000]]}, truncate=True

@@ -49,7 +49,7 @@ MAX_REQUEST_PIXELS = 4 * MAX_PIXELS
 """Pixels of all images in one request or object: 34 bytes of WebP can hold as many as one image may have."""
 
 MAX_CHUNKS = 16_384
-"""Chunks of an image file, each a step in Python: 32 MiB in chunks of 2 KiB."""
+"""Chunks of an image or a sound file, each a step in Python: 32 MiB in chunks of 2 KiB."""
 
 MAX_SCANS = 100
 """Scans of a JPEG: each takes 10 bytes and visits every pixel. Progressive files have about ten."""

@@ -13,7 +13,7 @@ from operator import add
 
 from onnxlet.contract.tensors import DATATYPES, Tensor
 from onnxlet.errors import TooLargeError, UnreadablePayloadError
-from onnxlet.limits import MAX_SOUND_CHANNELS, MAX_SOUND_FRAMES, MAX_SOUND_S, deadline, memory
+from onnxlet.limits import MAX_CHUNKS, MAX_SOUND_CHANNELS, MAX_SOUND_FRAMES, MAX_SOUND_S, deadline, memory
 from onnxlet.record import Record
 
 RATES = (1000, 384_000)
@@ -86,7 +86,9 @@ def decode(body: bytes) -> tuple[Tensor, int]:
 def _parse(body: memoryview) -> tuple[_Format, memoryview]:
     """Return the format and the data of a file, whose other chunks are left out."""
     form, position = None, 12
-    while position + 8 <= len(body):
+    for _ in range(MAX_CHUNKS):
+        if position + 8 > len(body):
+            raise UnreadablePayloadError("the WAV file has no samples: it ends before its data")
         name, size = bytes(body[position : position + 4]), int.from_bytes(body[position + 4 : position + 8], "little")
         chunk = body[position + 8 : position + 8 + size]
         if name == b"fmt ":
@@ -100,7 +102,7 @@ def _parse(body: memoryview) -> tuple[_Format, memoryview]:
                 raise UnreadablePayloadError(f"the WAV file ends after {len(chunk)} of {size} bytes of samples")
             return form, chunk
         position += 8 + size + size % 2
-    raise UnreadablePayloadError("the WAV file has no samples: it ends before its data")
+    raise UnreadablePayloadError(f"the WAV file has more than {MAX_CHUNKS} chunks before its data")
 
 
 def _parse_format(chunk: bytes) -> _Format:

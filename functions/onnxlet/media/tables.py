@@ -49,7 +49,7 @@ def parse_csv(
         TooLargeError: the table has too many rows or values.
     """
     delimiter = delimiter or _delimiter_of(text)
-    _check_size(text.count(delimiter) + text.count("\n") + 1)
+    _check_size(text.count(delimiter) + max(text.count("\n"), text.count("\r")) + 1)
     lines = _read(text, delimiter)
     if not lines:
         raise InvalidRequestError("CSV: expected a table with at least one row, got none")
@@ -109,6 +109,7 @@ def _read(text: str, delimiter: str) -> list[list[str]]:
         for line in reader:
             if len(lines) % 1000 == 0:
                 deadline.check()
+                _check_rows(len(lines))
             if line:
                 lines.append(line)
     except csv.Error as error:

@@ -81,10 +81,11 @@ def embeddings_response(manifest: Manifest, request: EmbeddingsRequest, predicti
     Raises:
         UnsupportedMediaError: the model gives a vector for each token, not for each text.
     """
+    from onnxlet.tasks.feature_extraction import require_one_vector  # the model's task has imported it
+
     vectors = [vector for prediction in predictions for vector in prediction.answers or ()]
-    if any(vector and isinstance(vector[0], list) for vector in vectors):
-        name = manifest.model
-        raise UnsupportedMediaError(f'model "{name}" gives a vector for each token: publish it with --pooling mean')
+    for vector in vectors:
+        require_one_vector(manifest.model, vector)
     data = [
         {"object": "embedding", "index": index, "embedding": _base64(vector) if request.is_base64 else vector}
         for index, vector in enumerate(vectors)

@@ -11,7 +11,7 @@ from onnxlet.contract import json_tensors
 from onnxlet.contract.tasks.declaration import MASK, OUTPUT, VECTORS
 from onnxlet.contract.tasks.texts import POOLED, FeatureExtraction
 from onnxlet.contract.tensors import DATATYPES, Tensor
-from onnxlet.errors import InferenceError, InvalidRequestError
+from onnxlet.errors import InferenceError, InvalidRequestError, UnsupportedMediaError
 from onnxlet.limits import MAX_CANDIDATES
 from onnxlet.tasks.parameters import Parser, flag, integer, text
 from onnxlet.tasks.rows import Batch, Parameters, Prediction, Rows
@@ -59,6 +59,7 @@ class FeatureExtractionTask(TextTask):
 
         Raises:
             InferenceError: the output is not that of the task.
+            UnsupportedMediaError: the model gives a vector for each token, and sentences are to be compared.
         """
         tokenized: Tokenized = prediction.batch.context
         prompt, *items = tokenized.items
@@ -68,6 +69,8 @@ class FeatureExtractionTask(TextTask):
         for item in items:
             own = vectors[start : start + len(item.texts)]
             start += len(item.texts)
+            if item.are_compared:
+                require_one_vector(self.manifest.model, own[0])
             answers.append([cosine(own[0], other) for other in own[1:]] if item.are_compared else own[0])
         prediction.answers = answers
 
@@ -162,6 +165,18 @@ def _sentences(value: object) -> _Sentences:
     fields = fields_of(value, ("source_sentence", "sentences"))
     others = field_texts(fields, "sentences", MAX_CANDIDATES)
     return _Sentences([field_text(fields, "source_sentence"), *others], are_compared=True)
+
+
+def require_one_vector(model: str, vector: Sequence[Any]) -> None:
+    """Refuse the answer to a text that has a vector for each of its tokens.
+
+    Raises:
+        UnsupportedMediaError: the model does not pool the vectors.
+    """
+    if vector and isinstance(vector[0], list):
+        raise UnsupportedMediaError(
+            f'model "{model}" gives a vector for each token, not for each text: publish it with --pooling mean'
+        )
 
 
 def _per_token(tensor: Tensor, mask: Tensor) -> list[list[Vector]]:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 DOCUMENT_BYTES, TOKEN_CHARACTERS = 500, 8
 """The memory of one answer, and of each token of the text that it repeats."""
 
+WORD_BYTES = 84
+"""The memory of a word of the vocabulary with its score, in tensors and as Python's numbers."""
+
 DEFAULT_TOP_K = 5
 
 
@@ -70,6 +73,7 @@ class FillMaskTask(TextTask):
 
         Raises:
             InvalidRequestError: none of the targets has a token.
+            TooLargeError, BusyError: there is no memory for the scores of all words.
             InferenceError: the output is not that of the task.
         """
         tokenized: Tokenized = prediction.batch.context
@@ -92,8 +96,9 @@ class FillMaskTask(TextTask):
             PICKED: to_rows(places, 2, 0, DATATYPES["INT64"], "right"),
             COUNT: Tensor(DATATYPES["INT64"], (1,), memoryview(count.to_bytes(8, "little"))),
         }
-        indices, scores = map(json_tensors.to_nested, self.run_postprocess(inputs, POSTPROCESS_OUTPUTS))
-        best = [self._best(*row, targets, parameters) for row in zip(indices, scores, strict=True)]
+        with memory.taken(WORD_BYTES * count * len(places)):
+            indices, scores = map(json_tensors.to_nested, self.run_postprocess(inputs, POSTPROCESS_OUTPUTS))
+            best = [self._best(*row, targets, parameters) for row in zip(indices, scores, strict=True)]
         prediction.answers = []
         for encoding, masks in zip(tokenized.encodings, tokenized.items, strict=True):
             own, best = best[: len(masks)], best[len(masks) :]

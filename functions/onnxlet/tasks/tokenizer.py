@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from onnxlet.contract.tasks.texts import IDS, MASK, POSITIONS, TYPES, Tokenization
 from onnxlet.contract.tensors import DataType, Tensor, TensorSpec
-from onnxlet.errors import ArtifactError, InvalidRequestError, MissingLibraryError, TooLargeError
+from onnxlet.errors import (
+    ArtifactError,
+    InferenceError,
+    InvalidRequestError,
+    MissingLibraryError,
+    OnnxletError,
+    TooLargeError,
+)
 from onnxlet.limits import MAX_TEXT_CHARACTERS, deadline, memory
 from onnxlet.record import Record
 
@@ -27,6 +35,9 @@ TOKEN_BYTES = 256
 
 MAX_CUT_TOKENS = 1_000_000
 """Tokens of all parts into which texts are cut, where parts repeat each other's tokens: 250 MiB."""
+
+PANIC = "PanicException"
+"""The class of the library's failed assertions. It is not an `Exception`, and ends a process that does not catch it."""
 
 LONGEST, FIRST, SECOND = "longest_first", "only_first", "only_second"
 """The texts of a pair that are cut: the longer one token by token, or always the same one."""
@@ -79,10 +90,8 @@ class Tokenizer:
         require_tokenizers()
         import tokenizers
 
-        try:
+        with _errors_as(ArtifactError, "tokenizer: expected a tokenizer.json of Hugging Face, got"):
             self._library = tokenizers.Tokenizer.from_buffer(bytes(data))
-        except Exception as error:  # the library raises no narrower error
-            raise ArtifactError(f"tokenizer: expected a tokenizer.json of Hugging Face, got {error}") from error
         self.tokenization = tokenization
         self._lock = threading.Lock()
         self._library.no_truncation()
@@ -117,9 +126,14 @@ class Tokenizer:
 
         Raises:
             TooLargeError, BusyError: the texts have too many characters in all, or there is no memory for their tokens.
+            InferenceError: the tokenizer has no tokens for a text, for instance none for unknown words.
             DeadlineError: other requests hold the tokenizer for too long.
         """
-        with memory.taken(CHARACTER_BYTES * _characters(texts)), deadline.locked(self._lock):
+        with (
+            memory.taken(CHARACTER_BYTES * _characters(texts)),
+            deadline.locked(self._lock),
+            _errors_as(InferenceError, "texts: expected texts that the model's tokenizer can read:"),
+        ):
             encodings = self._encode(texts, adds_specials=adds_specials)
         return _kept(encodings)
 
@@ -144,9 +158,8 @@ class Tokenizer:
                 truncation.max_length, stride=truncation.stride, strategy=truncation.strategy, direction=truncation.side
             )
             try:
-                encodings = self._encode(texts)
-            except Exception as error:  # the library raises no narrower error
-                raise InvalidRequestError(f"texts: not to be cut to {truncation.max_length} tokens: {error}") from error
+                with _errors_as(InvalidRequestError, f"texts: not to be cut to {truncation.max_length} tokens:"):
+                    encodings = self._encode(texts)
             finally:
                 self._library.no_truncation()
         return _kept(encodings)
@@ -200,6 +213,17 @@ def require_tokenizers() -> None:
             "tokenizers, which models of texts need, is not installed: package the function by onnxlet package --with "
             "text; on your own machine run pip install tokenizers"
         ) from error
+
+
+@contextmanager
+def _errors_as(error: Callable[[str], OnnxletError], problem: str) -> Iterator[None]:
+    """Raise an error of a function for any of the library, which has no narrower classes of errors."""
+    try:
+        yield
+    except BaseException as reason:
+        if isinstance(reason, Exception) or type(reason).__name__ == PANIC:
+            raise error(f"{problem} {reason}") from reason
+        raise
 
 
 def to_inputs(

@@ -97,6 +97,7 @@ def test_a_file_from_a_pipe_ends_where_its_bytes_end(size: int) -> None:
         (wav(PCM, 1, 0, 16, b"\0\0"), "0 samples a second, expected 1000 to 384000"),
         (wav(PCM, 1, 8000, 16, b"\0\0", format_bytes=14), "has 14 bytes, expected 16"),
         (b"RIFF\0\0\0\0WAVEdata\x02\0\0\0\0\0", "data before its format"),
+        (b"RIFF\0\0\0\0WAVE" + bytes(8) * 20_000, "more than 16384 chunks"),
         (wav(FLOAT, 1, 8000, 32, struct.pack("<f", math.nan)), "not finite"),
         (wav(FLOAT, 1, 8000, 64, struct.pack("<d", 1e300)), "not finite"),
     ],

@@ -87,6 +87,8 @@ def test_too_many_rows_are_a_413() -> None:
         parse_csv("1\n" * (MAX_ROWS + 1), ["x"])
     with pytest.raises(TooLargeError, match="at most 1000000 values"):
         parse_csv("," * 1_000_001, ["x"])
+    with pytest.raises(TooLargeError, match="at most 1000000 values"):
+        parse_csv("1\r" * 1_000_001, ["x"])
     with pytest.raises(TooLargeError, match=f"at most {MAX_ROWS} rows"):
         parse_json_lines(b"1\n" * (MAX_ROWS + 1))
     with pytest.raises(TooLargeError, match="at most 1000000 lists"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from onnxlet.contract.tasks.texts import FeatureExtraction
-from onnxlet.errors import InvalidRequestError
+from onnxlet.errors import InvalidRequestError, UnsupportedMediaError
 from onnxlet.models.model import Model
 from onnxlet.record import replace
 from tests.helpers.text_models import BERT, answers, cases, opened
@@ -70,6 +70,11 @@ def test_sentences_are_compared_by_the_cosine() -> None:
     lengths = np.linalg.norm(vectors, axis=1)
     np.testing.assert_allclose(found, vectors @ vectors[0] / lengths / lengths[0], atol=1e-5)
     assert found[0] == pytest.approx(1)
+
+
+def test_vectors_of_tokens_cannot_be_compared() -> None:
+    with pytest.raises(UnsupportedMediaError, match="gives a vector for each token, not for each text: publish it"):
+        answers(embedder(), [{"source_sentence": "a", "sentences": ["b"]}])
 
 
 def test_texts_and_sentences_may_be_mixed_in_one_request() -> None:

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from onnxlet.contract.tasks.texts import FillMask
-from onnxlet.errors import ArtifactError, InvalidRequestError
+from onnxlet.errors import ArtifactError, InvalidRequestError, TooLargeError
+from onnxlet.limits import memory
 from onnxlet.record import replace
 from tests.helpers.text_models import BERT, answers, cases, opened
 
@@ -46,6 +47,14 @@ def test_a_text_without_a_mask_is_refused() -> None:
 def test_targets_without_a_token_are_refused() -> None:
     with pytest.raises(InvalidRequestError, match="targets: expected a word that has a token, got none"):
         answers(MODEL, ["a [MASK]"], {"targets": ["\u200b"]})
+
+
+def test_the_scores_of_all_words_are_counted_for_targets() -> None:
+    text, budget = "[MASK] " * 40, memory.Budget(800 * 1024)
+    with budget.share():
+        answers(MODEL, [text], {"top_k": 1})
+        with pytest.raises(TooLargeError, match="of memory, expected at most"):
+            answers(MODEL, [text], {"top_k": 1, "targets": ["a"]})
 
 
 def test_a_mask_that_the_vocabulary_lacks_is_refused_when_the_model_is_opened() -> None:

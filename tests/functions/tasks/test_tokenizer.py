@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from onnxlet.contract.tasks.texts import FED, Tokenization
 from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
-from onnxlet.errors import ArtifactError, InvalidRequestError, TooLargeError
+from onnxlet.errors import ArtifactError, InferenceError, InvalidRequestError, TooLargeError
 from onnxlet.limits import MAX_TEXT_CHARACTERS, memory
 from onnxlet.tasks.tokenizer import (
     CHARACTER_BYTES,
@@ -155,6 +156,43 @@ def test_a_length_without_room_for_text_is_refused(truncation: Truncation) -> No
 def test_a_pair_whose_uncut_text_is_too_long_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="not to be cut to 8 tokens"):
         ours("wordpiece").encode_cut([("word " * 20, "a b c")], Truncation(8, "right", SECOND))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_parts_without_room_for_a_new_token_are_refused_and_the_tokenizer_goes_on(count: int) -> None:
+    tokenizer = ours("wordpiece")
+    question = "a b c d"  # leaves 5 of 12 tokens, of which each part would share 6
+    with pytest.raises(InvalidRequestError, match="not to be cut to 12 tokens: `stride` must be strictly less than"):
+        tokenizer.encode_cut([(question, "a " * 40)] * count, Truncation(12, "right", SECOND, stride=6))
+    assert len(tokenizer.encode([question])[0]) == 6
+
+
+def changed_tokenizer(**changes: Any) -> bytes:
+    return json.dumps(json.loads(texts.tokenizer_json("wordpiece")) | changes).encode()
+
+
+CHARACTERS = {"type": "Precompiled", "precompiled_charsmap": ""}
+UNKNOWN = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "[X]", "type_id": 0}}], "pair": []}
+
+
+def test_a_tokenizer_on_which_the_library_fails_is_refused() -> None:
+    with pytest.raises(ArtifactError, match="Hugging Face, got Precompiled: Error"):
+        Tokenizer(changed_tokenizer(normalizer=CHARACTERS), Tokenization({"input_ids": "input_ids"}, 64))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"post_processor": {**UNKNOWN, "special_tokens": {}}}, "no entry found for key"),
+        ({"model": {"type": "WordPiece", "unk_token": "?", "vocab": {"a": 0}}}, "Missing"),
+    ],
+)
+def test_a_text_on_which_the_library_fails_is_refused(changes: dict[str, Any], problem: str) -> None:
+    document = json.loads(texts.tokenizer_json("wordpiece"))
+    model = document["model"] | changes.pop("model", {})
+    tokenizer = Tokenizer(changed_tokenizer(**changes, model=model), Tokenization({"input_ids": "input_ids"}, 64))
+    with pytest.raises(InferenceError, match=f"tokenizer can read: .*{problem}"):
+        tokenizer.encode(["b"])
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"PK\x03\x04", texts.tokenizer_json("wordpiece")[:-20]])
