@@ -1,14 +1,19 @@
 """Plain ONNX files: a ZipMap's class names are the only labels that a graph brings."""
 
+import re
 from pathlib import Path
 
 import onnx
+import pytest
 from onnx import TensorProto, helper
 
 from onnxlet.contract.declarations import Classification
 from onnxlet_publishing.candidate import Candidate
+from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.importers import find, read
+from onnxlet_publishing.importers.settings import Overrides
 from onnxlet_publishing.output_heads import AUTO
+from tests.helpers import graphs
 from tests.publishing.test_graph_rewrites import zipmap
 
 
@@ -32,3 +37,19 @@ def test_two_models_of_dictionaries_get_no_labels_by_themselves(tmp_path: Path) 
     candidate = read_graph(tmp_path, proto)
     assert candidate.classification is None
     assert len(candidate.model.outputs) == 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "document"),
+    [
+        (["batch", 3, 48, 64], '{"height": 48, "width": 64, "channels": 3, "layout": "NCHW"}'),
+        ([1, 28, 28, 1], '{"height": 28, "width": 28, "channels": 1, "layout": "NHWC"}'),
+    ],
+)
+def test_a_task_of_pictures_is_told_which_file_it_needs(tmp_path: Path, shape: list[int | str], document: str) -> None:
+    tensor = TensorProto.FLOAT
+    proto = graphs.model([helper.make_node("Relu", ["x"], ["y"])], [("x", tensor, shape)], [("y", tensor, shape)])
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    (source,) = find(str(tmp_path / "m.onnx"))
+    with pytest.raises(UsageError, match=f"--preprocess: .*{re.escape(document)}"):
+        read(source, overrides=Overrides(task="image-segmentation"))

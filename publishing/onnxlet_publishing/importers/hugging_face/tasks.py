@@ -68,7 +68,7 @@ def find_task(folder: Folder, model: OnnxFile) -> Found | None:
     if vectors is not None and kind in FEATURES and not _has_answers(model):
         return Found(FEATURES[kind], f'the output "{vectors}"')
     if kind == "text" and is_cross_encoder(folder):
-        return Found("text-ranking", SENTENCE_CONFIG if folder.has(SENTENCE_CONFIG) else CONFIG)
+        return Found("text-ranking", SENTENCE_CONFIG if folder.has(SENTENCE_CONFIG) else f"{CONFIG}, one score")
     card = folder.card("pipeline_tag")
     if card in BY_CARD[kind]:
         return Found(card, CARD)

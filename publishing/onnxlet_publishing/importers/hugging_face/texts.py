@@ -138,7 +138,9 @@ def _activation_of_pairs(folder: Folder) -> Found:
     if declared is None:
         name = CONFIG
         own = folder.config.get("sentence_transformers") or {}
-        declared = own.get("activation_fn") or folder.config.get(ACTIVATION) or "Sigmoid"
+        declared = own.get("activation_fn") or folder.config.get(ACTIVATION)
+    if declared is None:
+        return Found("sigmoid", "as sentence-transformers")
     kind = str(declared).rpartition(".")[2]
     return Found("none" if kind == "Identity" else kind.lower(), f"{name}, {kind}")
 
