@@ -12,7 +12,13 @@ from tests.helpers import graphs, keys
 def test_a_candidate_becomes_the_live_version_with_its_graphs(registry: Registry, candidate: Candidate) -> None:
     manifest = publish(registry, candidate)
     assert registry.resolve("classifier") == manifest
-    assert {artifact.role for artifact in manifest.artifacts} == {"model", "preprocess", "postprocess", "golden"}
+    assert {artifact.role for artifact in manifest.artifacts} == {
+        "model",
+        "preprocess",
+        "postprocess",
+        "golden",
+        "example",
+    }
 
 
 def test_a_staged_candidate_is_not_live(registry: Registry, candidate: Candidate) -> None:

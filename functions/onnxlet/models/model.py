@@ -51,20 +51,27 @@ class Model(Record):
         """Return the name and version that every answer carries, over HTTP and in the result of an event."""
         return {"model": self.manifest.model, "version": self.manifest.version}
 
-    def parse_parameters(self, sent: Mapping[str, object]) -> Parameters:
+    def parse_parameters(self, sent: Mapping[str, object], query: Mapping[str, object] = EMPTY) -> Parameters:
         """Return the checked parameters of a request; a model of tensors has none and ignores what is sent.
+
+        Args:
+            sent: The parameters that a body has.
+            query: The query of the URL, which precedes. It may also have what gateways and pages add: a model without a
+                declared task ignores names that it does not know.
 
         Raises:
             InvalidRequestError: a parameter is unknown, or its value is not possible.
         """
-        if not sent or (self.task is None and self.manifest.classification is None):
+        if not (sent or query) or (self.task is None and self.manifest.classification is None):
             return EMPTY
         from onnxlet.tasks import parameters  # few requests have parameters
 
         parsers: dict[str, Parser] = {} if self.task is None else {**self.task.PARAMETERS}
         if self.manifest.classification is not None:
             parsers["top_k"] = parameters.integer(1, MAX_TOP_K)
-        return parameters.parse(sent, parsers)
+        if self.task is None:
+            query = {name: query[name] for name in query if name in parsers}
+        return parameters.parse({**sent, **query}, parsers)
 
     def predict(
         self, rows: Iterable[Rows], parameters: Parameters = EMPTY, *, only_images: bool = False

@@ -79,7 +79,7 @@ def predict(exchange: Exchange, model: str | None = None, version: str | None = 
     with exchange.step("decode"):
         reader = Reader(loaded.manifest, exchange.service.allowed_objects.read)
         payload = payloads.decode(reader, request.headers.get("content-type", ""), request.body)
-        parameters = loaded.parse_parameters({**payload.parameters, **request.query})
+        parameters = loaded.parse_parameters(payload.parameters, request.query)
     predictions = _run(exchange, loaded, payload.rows, parameters)
     if PNG in request.headers.get("accept", "") and len(predictions) == 1 and predictions[0].picture is not None:
         return Response(200, predictions[0].picture, PNG)
