@@ -10,7 +10,7 @@ from onnxlet.contract.tasks.pictures import parse
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.importers.labels import read_labels
 from onnxlet_publishing.importers.picture_heads import find_activation, find_head
-from onnxlet_publishing.importers.settings import Settings, parsed
+from onnxlet_publishing.importers.settings import Found, Settings, parsed
 
 FIELDS = ("threshold", "mask_threshold", "overlap", "at_most", "activation", "pooling", "normalize")
 """Fields of declarations that an importer may find, or that have options."""
@@ -46,6 +46,10 @@ def _head(
     if head is not None and output is not None:
         return {"head": head, "output": list(output)}
     head, output = find_head(task, candidate.model.outputs, classes)
+    settings.report("head", Found(head, "the shapes of the outputs"))
     if head != "mask":
         return {"head": head, "output": list(output)}
-    return {"head": head, "output": list(output), "activation": find_activation(candidate.model, preprocess, output[0])}
+    activation = find_activation(candidate.model, preprocess, output[0])
+    if settings.choose("activation") is None:
+        settings.report("activation", Found(activation, "found by running the model on pictures; --activation"))
+    return {"head": head, "output": list(output), "activation": activation}

@@ -113,6 +113,10 @@ class Settings:
             raise UsageError(f"{option_of(name)}: {purpose}, {self._findings.advice.get(name, 'got no such option')}")
         return value
 
+    def report(self, name: str, found: Found) -> None:
+        """Add the line of a setting that the task's own module found out about the model."""
+        self._lines[name] = f"{_words(name)}: {_text(found)} ({found.origin})"
+
     def require_all_used(self, purpose: str) -> None:
         """Refuse an option that nothing of this model uses.
 

@@ -1,6 +1,7 @@
 """Plain ONNX files: a ZipMap's class names are the only labels that a graph brings."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -8,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from onnxlet.contract.declarations import Classification
+from onnxlet.contract.tasks.pictures import ImageSegmentation
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.importers import find, read
@@ -53,3 +55,26 @@ def test_a_task_of_pictures_is_told_which_file_it_needs(tmp_path: Path, shape: l
     (source,) = find(str(tmp_path / "m.onnx"))
     with pytest.raises(UsageError, match=f"--preprocess: .*{re.escape(document)}"):
         read(source, overrides=Overrides(task="image-segmentation"))
+
+
+def test_the_form_and_the_activation_that_a_model_shows_are_printed(tmp_path: Path) -> None:
+    tensor = TensorProto.FLOAT
+    proto = graphs.model(
+        [helper.make_node("Sigmoid", ["x"], ["y"])],
+        [("x", tensor, ["batch", 1, 8, 8])],
+        [("y", tensor, ["batch", 1, 8, 8])],
+    )
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    (tmp_path / "labels.txt").write_text("sky\n")
+    (tmp_path / "preprocess.json").write_text('{"height": 8, "width": 8, "channels": 1, "layout": "NCHW"}')
+    (source,) = find(str(tmp_path / "m.onnx"))
+    given = Overrides("image-segmentation", labels=tmp_path / "labels.txt", preprocess=tmp_path / "preprocess.json")
+    assert read(source, overrides=given).lines == (
+        "an ONNX file",
+        "head: mask (the shapes of the outputs)",
+        "activation: none (found by running the model on pictures; --activation)",
+    )
+    chosen = read(source, overrides=replace(given, activation="sigmoid"))
+    assert chosen.lines == ("an ONNX file", "head: mask (the shapes of the outputs)")
+    assert isinstance(chosen.candidate.task, ImageSegmentation)
+    assert chosen.candidate.task.activation == "sigmoid"
