@@ -3,13 +3,21 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from onnxlet.contract.document import Document
 from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.importers.source import read_bytes
 
-Declaration = TypeVar("Declaration")
+
+class Documented(Protocol):
+    """A declaration that can be written into a manifest."""
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the declaration as JSON."""
+
+
+Declaration = TypeVar("Declaration", bound=Documented)
 
 SHOWN_LABELS = 4
 SHOWN_CHARACTERS = 100
@@ -141,10 +149,14 @@ def _text(found: Found) -> str:
 
 
 def parsed(value: Path | Declaration | None, parse: Callable[[Document], Declaration]) -> Declaration | None:
-    """Return a declaration: an importer's own, or the one in the user's file.
+    """Return a declaration: the one in the user's file, or an importer's own, made of numbers in the model's files.
 
     Raises:
         UsageError: The file cannot be read.
-        ManifestError: The content of the file breaks the contract.
+        ManifestError: The content of the declaration breaks the contract.
     """
-    return parse(Document.parse(read_bytes(value), str(value))) if isinstance(value, Path) else value
+    if value is None:
+        return None
+    if isinstance(value, Path):
+        return parse(Document.parse(read_bytes(value), str(value)))
+    return parse(Document(value.to_document(), "the settings in the model's files"))

@@ -22,6 +22,8 @@ class TokenizerFile:
             raise UsageError(f"{path}: expected the tokenizer.json of a tokenizer, got no JSON: {error}") from error
         if not isinstance(document, dict) or not isinstance(document.get("model"), dict):
             raise UsageError(f"{path}: expected the tokenizer.json of a tokenizer, got another JSON document")
+        if not _has_tokens(document):
+            raise UsageError(f"{path}: expected tokens with their numbers in the tokenizer.json, got another document")
         self.data = data
         self._document = document
 
@@ -32,7 +34,7 @@ class TokenizerFile:
     def id_of(self, token: str) -> int | None:
         """Return the number of a token; None if the vocabulary does not have it."""
         for added in self._document.get("added_tokens") or ():
-            if added.get("content") == token:
+            if added["content"] == token:
                 return int(added["id"])
         vocabulary = self._document["model"].get("vocab")
         if isinstance(vocabulary, Mapping):
@@ -44,3 +46,23 @@ class TokenizerFile:
         """Return the length to which the file itself truncates; None if it does not."""
         truncation: dict[str, Any] = self._document.get("truncation") or {}
         return truncation.get("max_length")
+
+
+def _has_tokens(document: Mapping[str, Any]) -> bool:
+    """Return whether the parts of a document that are read have the form of a tokenizer's."""
+    added, vocabulary = document.get("added_tokens") or [], document["model"].get("vocab") or {}
+    if isinstance(vocabulary, dict):
+        is_vocabulary = all(type(number) is int for number in vocabulary.values())
+    else:
+        is_vocabulary = isinstance(vocabulary, list) and all(isinstance(entry, list) for entry in vocabulary)
+    truncation = document.get("truncation") or {}
+    return (
+        is_vocabulary
+        and isinstance(truncation, dict)
+        and isinstance(added, list)
+        and all(isinstance(token, dict) and _is_token(token) for token in added)
+    )
+
+
+def _is_token(added: Mapping[str, Any]) -> bool:
+    return isinstance(added.get("content"), str) and type(added.get("id")) is int

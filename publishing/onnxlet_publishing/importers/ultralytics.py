@@ -79,7 +79,8 @@ def _head(model: OnnxFile, kind: str, classes: int) -> str | None:
         return None
     if model.metadata.get("head") == "RTDETRDecoder":
         return "rt-detr-rows" if shape[2] == 6 else None
-    is_final = model.metadata.get("end2end") == "True" or _literal(model.metadata.get("args"), {}).get("nms")
+    arguments = _literal(model.metadata.get("args"), {})
+    is_final = model.metadata.get("end2end") == "True" or (isinstance(arguments, dict) and arguments.get("nms"))
     if is_final or (shape[2] == 6 + rest and shape[1] != 4 + classes + rest):
         return "end-to-end"
     if shape[2] == 5 + classes + rest and "task" not in model.metadata:
@@ -132,5 +133,5 @@ def _literal(text: str | None, default: Any) -> Any:
         return default
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return default

@@ -35,6 +35,24 @@ def test_the_files_own_truncation_is_a_length() -> None:
     assert open_file(truncation={"max_length": 128, "strategy": "LongestFirst"}).max_length() == 128
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"added_tokens": {"a": 1}},
+        {"added_tokens": ["a"]},
+        {"added_tokens": [{"id": "4", "content": "a"}]},
+        {"added_tokens": [{"id": 4}]},
+        {"truncation": [1]},
+        {"model": {"vocab": {"a": "0"}}},
+        {"model": {"vocab": ["a"]}},
+        {"model": {"vocab": 1}},
+    ],
+)
+def test_tokens_in_another_form_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"t\.json: expected tokens with their numbers in the tokenizer\.json"):
+        open_file(**changes)
+
+
 @pytest.mark.parametrize("data", [b"{", b"[]", b"{}", b'{"model": 1}', b"\xff"])
 def test_what_is_no_tokenizer_is_refused(data: bytes) -> None:
     with pytest.raises(UsageError, match=r"t\.json: expected the tokenizer\.json of a tokenizer, got"):

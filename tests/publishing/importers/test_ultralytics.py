@@ -52,6 +52,7 @@ def declared(model: OnnxFile) -> Any:
     ("shape", "changes", "head"),
     [
         ((1, 6, 2100), {}, "yolov8"),
+        ((1, 6, 2100), {"args": "None"}, "yolov8"),
         (("batch", "rows", "anchors"), {}, "yolov8"),
         ((1, 300, 6), {"end2end": "True"}, "end-to-end"),
         ((1, 300, 6), {"args": "{'nms': True}"}, "end-to-end"),
@@ -135,6 +136,7 @@ def test_outputs_of_another_form_are_served_as_tensors() -> None:
         {"names": EXPORT["names"]},
         {"stride": "32", "names": "{1: 'cat', 3: 'dog'}"},
         {"stride": "32", "names": "__import__('os')"},
+        {"stride": "32", "names": "{[]: 1}"},
         {"stride": "32", "names": "[" * 100_000},
     ],
     ids=lambda metadata: str(metadata)[:40],

@@ -7,8 +7,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from onnxlet_publishing.errors import UsageError
+from onnxlet_publishing.importers.hugging_face import fields
 from onnxlet_publishing.importers.labels import ID2LABEL, labels_of
 from onnxlet_publishing.importers.settings import Found, found_labels
+from onnxlet_publishing.importers.source import read_bytes
 from onnxlet_publishing.onnx_file import OnnxFile
 
 CONFIG = "config.json"
@@ -48,16 +50,20 @@ class Folder:
         """Return the JSON object in a file; an empty one if there is no such file.
 
         Raises:
-            UsageError: The file has no JSON object.
+            UsageError: The file has no JSON object, or one with a field of another kind.
         """
         document = self._parse(name)
         if not isinstance(document, dict):
             raise UsageError(f"{self.path / name}: expected a JSON object, got {document!r:.80}")
+        fields.check(document, self.path / name)
         return document
 
     def has(self, name: str) -> bool:
         """Return whether the folder has a file."""
-        return (self.path / name).is_file()
+        try:
+            return (self.path / name).is_file()
+        except OSError:  # an impossible name
+            return False
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -69,6 +75,8 @@ class Folder:
         """The modules of sentence-transformers in their order: the folder of each, by the class's name."""
         document = self._parse(MODULES)
         modules = document if isinstance(document, list) else []
+        if not all(isinstance(each, dict) for each in modules):
+            raise UsageError(f"{self.path / MODULES}: expected a list of objects, got {document!r:.80}")
         return {str(each.get("type", "")).rpartition(".")[2]: str(each.get("path", "")) for each in modules}
 
     def in_transformer(self, name: str) -> str:
@@ -79,8 +87,8 @@ class Folder:
     @property
     def architecture(self) -> str:
         """The name of the model's class in transformers; empty if the folder does not say it."""
-        architectures = self.config.get("architectures") or [""]
-        return str(architectures[0])
+        architectures: list[str] = self.config.get("architectures") or [""]
+        return architectures[0]
 
     def card(self, key: str) -> str | None:
         """Return a value of the model card's head, which is YAML; None if the card does not have it."""
@@ -103,7 +111,7 @@ class Folder:
         if not self.has(name):
             return {}
         try:
-            return json.loads((self.path / name).read_bytes())
+            return json.loads(read_bytes(self.path / name))
         except (ValueError, RecursionError) as error:
             raise UsageError(f"{self.path / name}: expected JSON, got {error}") from error
 
@@ -115,7 +123,7 @@ def describes(path: Path) -> bool:
     if not (path / CONFIG).is_file():
         return False
     try:
-        config = json.loads((path / CONFIG).read_bytes())
+        config = json.loads(read_bytes(path / CONFIG))
     except (ValueError, RecursionError):
         return False
     return isinstance(config, dict) and bool({"model_type", "architectures"} & config.keys())

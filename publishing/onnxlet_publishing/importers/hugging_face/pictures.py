@@ -3,6 +3,7 @@
 from typing import Any
 
 from onnxlet.contract.declarations import ImagePreprocess
+from onnxlet.limits import MAX_SIDE_PIXELS
 from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.importers.hugging_face.folder import CONFIG, IMAGE_CONFIG, Folder
 from onnxlet_publishing.importers.settings import Found
@@ -76,17 +77,24 @@ def _vector(folder: Folder, model: OnnxFile) -> dict[str, Found]:
 def _preprocess(folder: Folder, model: OnnxFile) -> ImagePreprocess:
     """Return the steps of transformers' image processor."""
     config = folder.read(IMAGE_CONFIG)
-    steps: dict[str, Any] = {**_fit(folder, config, model), **_numbers(config), **_colours(folder, config)}
+    steps: dict[str, Any] = {**_fit(folder, config, model), **_numbers(folder, config), **_colours(folder, config)}
     return ImagePreprocess(channels=3, layout="NCHW", **steps)
 
 
-def _numbers(config: dict[str, Any]) -> dict[str, Any]:
-    steps: dict[str, Any] = {"scale": 1.0}
-    if config.get("do_rescale", True):
-        steps["scale"] = float(config.get("rescale_factor", 1 / 255))
-    if config.get("do_normalize", True) and "image_mean" in config:
-        steps |= {"mean": tuple(config["image_mean"]), "std": tuple(config["image_std"])}
+def _numbers(folder: Folder, config: dict[str, Any]) -> dict[str, Any]:
+    steps: dict[str, Any] = {"scale": _factor(config)}
+    mean, std = config.get("image_mean"), config.get("image_std")
+    if config.get("do_normalize", True) and (mean is not None or std is not None):
+        if mean is None or std is None:
+            raise _unserved(folder, f"image_mean {mean} with image_std {std}")
+        steps |= {"mean": tuple(mean), "std": tuple(std)}
     return steps
+
+
+def _factor(config: dict[str, Any]) -> float:
+    """Return the number by which a pixel is multiplied."""
+    factor = config.get("rescale_factor") if config.get("do_rescale", True) else 1
+    return 1 / 255 if factor is None else float(factor)
 
 
 def _colours(folder: Folder, config: dict[str, Any]) -> dict[str, Any]:
@@ -125,23 +133,21 @@ def _fit(folder: Folder, config: dict[str, Any], model: OnnxFile) -> dict[str, A
 def _convnext(side: int, ratio: float) -> dict[str, Any]:
     if side >= CONVNEXT_WHOLE_PIXELS:
         return {"height": side, "width": side}
-    return {"fit": "crop", "shorter_side": int(side / ratio), "height": side, "width": side}
+    return {"fit": "crop", "shorter_side": int(min(side / ratio, MAX_SIDE_PIXELS)), "height": side, "width": side}
 
 
 def _mean_pixel(config: dict[str, Any]) -> float:
     """Return the pixel that normalizing makes about 0, as transformers pads."""
     mean = config.get("image_mean") or [0.0]
-    factor = config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0
-    return float(round(sum(mean) / len(mean) / factor)) if config.get("do_normalize", True) else 0.0
+    return float(round(sum(mean) / len(mean) / (_factor(config) or 1.0))) if config.get("do_normalize", True) else 0.0
 
 
 def _sides(size: object) -> tuple[int, int] | None:
     """Return height and width; None for a size in another form."""
     if isinstance(size, int):
         return size, size
-    if isinstance(size, dict) and {"height", "width"} <= size.keys():
-        return int(size["height"]), int(size["width"])
-    return None
+    height, width = (size.get("height"), size.get("width")) if isinstance(size, dict) else (None, None)
+    return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
 
 def _of_input(folder: Folder, model: OnnxFile) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Folders in Hugging Face's form: which they are, and which of their files is the model."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,3 +87,25 @@ def test_the_transformers_own_folder_is_found(tmp_path: Path) -> None:
     (folder / "transformer.json").rename(folder / "0_Transformer/config.json")
     assert Folder(folder).config == {"model_type": "mpnet"}
     assert Folder(folder).in_transformer("tokenizer.json") == "tokenizer.json"
+
+
+@pytest.mark.parametrize(
+    ("documents", "problem"),
+    [
+        (
+            {"config": {"model_type": "bert", "architectures": 5}},
+            "architectures: expected a list of texts",
+        ),
+        ({"modules": [["a"]]}, "modules.json: expected a list of objects"),
+        (
+            {"modules": [{"type": "Transformer", "path": "a" * 5000}], "sentence_bert_config": []},
+            "config.json: expected",
+        ),
+    ],
+)
+def test_a_folder_with_values_in_another_form_is_refused(
+    tmp_path: Path, documents: dict[str, Any], problem: str
+) -> None:
+    (source,) = find(str(write_folder(tmp_path / "a", VECTORS, **documents)))
+    with pytest.raises(UsageError, match=problem):
+        read(source)

@@ -11,6 +11,7 @@ from PIL import Image
 from transformers import CLIPImageProcessor, ConvNextImageProcessor, SegformerImageProcessor, ViTImageProcessor
 
 from onnxlet.contract.declarations import PREPROCESS_INPUT, PREPROCESS_OUTPUT, ImagePreprocess
+from onnxlet.errors import ManifestError
 from onnxlet_publishing.errors import UsageError
 from onnxlet_publishing.graphs import Graph
 from onnxlet_publishing.importers import find, hugging_face, read
@@ -157,3 +158,19 @@ def test_a_folder_without_preprocessing_names_the_file_that_it_lacks(tmp_path: P
     (source,) = find(str(tmp_path / "vit"))
     with pytest.raises(UsageError, match=r"--preprocess: the task image-classification .*, got no preprocessor_config"):
         read(source)
+
+
+@pytest.mark.parametrize(("size", "problem"), [({"height": 8, "width": -1}, "width"), ({"shortest_edge": 0}, "height")])
+def test_a_preprocessing_is_checked_as_a_declared_one(tmp_path: Path, size: dict[str, int], problem: str) -> None:
+    write(tmp_path, "last_hidden_state", config={"architectures": ["ViTModel"]}, preprocessor_config={"size": size})
+    (source,) = find(str(tmp_path))
+    with pytest.raises(ManifestError, match=problem):
+        read(source, "vit")
+
+
+def test_a_mean_without_a_deviation_is_refused(tmp_path: Path) -> None:
+    processor = {"size": 8, "image_mean": [0.5], "image_std": None, "rescale_factor": None}
+    write(tmp_path, "last_hidden_state", config={"architectures": ["ViTModel"]}, preprocessor_config=processor)
+    (source,) = find(str(tmp_path))
+    with pytest.raises(UsageError, match=r"got image_mean \[0\.5\] with image_std None"):
+        read(source, "vit")
