@@ -36,7 +36,7 @@ def check_inputs(tokenization: Tokenization, inputs: tuple[TensorSpec, ...], sou
 
 
 def check_vocabulary(tokenization: Tokenization, model: Model, file: OnnxFile, source: str) -> None:
-    """Run a model on the tokenizer's last token, and on as many tokens as it declares to take.
+    """Run a model on the tokenizer's last token with padding, and on as many tokens as it declares to take.
 
     Raises:
         ModelError: The model does not take them, or has far more tokens than the tokenizer.
@@ -48,13 +48,13 @@ def check_vocabulary(tokenization: Tokenization, model: Model, file: OnnxFile, s
     rows = _rows_of_embedding(file, tokenization.inputs[IDS])
     if rows is not None and not MIN_SHARE * rows <= last + 1 <= rows:
         raise ModelError(f"{source}: expected a tokenizer for the model's {rows} tokens, got one with {last + 1}")
-    length = tokenization.padded_length or 1
+    length = tokenization.padded_length or min(tokenization.max_length, 2)
     try:
         model.run(_inputs(model, tokenization, [last], length))
     except OnnxletError as error:
         raise ModelError(
-            f"{source}: the model does not take token {last}, the tokenizer's last: expected the tokenizer of this "
-            f"model: {error}"
+            f"{source}: the model does not take token {last}, the tokenizer's last, with the padding "
+            f"{tokenization.pad_id}: expected the tokenizer of this model: {error}"
         ) from error
     length = tokenization.padded_length or min(tokenization.max_length, MAX_TRIED_TOKENS)
     try:

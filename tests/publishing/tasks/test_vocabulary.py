@@ -55,6 +55,13 @@ def test_a_tokenizer_of_another_model_is_refused() -> None:
         pass_gate(smaller)
 
 
+@pytest.mark.parametrize("changes", [{"pad_id": TOKENS}, {"pad_type_id": 9}])
+def test_a_padding_that_the_model_does_not_take_is_refused(changes: dict[str, int]) -> None:
+    padding = changes.get("pad_id", 0)
+    with pytest.raises(ModelError, match=f"does not take token {TOKENS - 1}, .*, with the padding {padding}: expected"):
+        pass_gate(of_tokenization(**changes))
+
+
 def test_a_length_that_the_model_does_not_take_is_refused() -> None:
     assert pass_gate(of_tokenization(max_length=66))
     with pytest.raises(ModelError, match="the model does not take texts of 67 tokens: declare a shorter max_length"):
