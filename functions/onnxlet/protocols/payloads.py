@@ -195,8 +195,11 @@ def _decode_text(reader: Reader, kind: str, body: bytes, media_type: str) -> Ite
 
 def _decode_image(reader: Reader, kind: str, body: bytes) -> Images:
     if reader.manifest.preprocess is None:
-        name = reader.manifest.model
-        raise UnsupportedMediaError(f'model "{name}" takes tensors, not images: POST /v2/models/{name}/infer')
+        name, takes = reader.manifest.model, reader.manifest.takes()
+        other = (
+            f"tensors, not images: POST /v2/models/{name}/infer" if takes == "tensor" else f"a {takes}, not an image"
+        )
+        raise UnsupportedMediaError(f'model "{name}" takes {other}')
     return reader.image(body, kind, reader.manifest.preprocess)
 
 

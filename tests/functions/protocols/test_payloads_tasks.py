@@ -41,6 +41,12 @@ def test_bytes_that_are_no_text_are_a_422(app: App) -> None:
     assert (status, answer["code"]) == (422, "unreadable_payload")
 
 
+@pytest.mark.parametrize(("model", "takes"), [("text-classification", "text"), ("choices", "table")])
+def test_a_picture_for_another_model_is_a_415_that_says_what_it_takes(app: App, model: str, takes: str) -> None:
+    status, answer = post(app, f"/predict/{model}", app_requests.png(), "image/png")
+    assert (status, answer["error"]) == (415, f'model "{model}" takes a {takes}, not an image')
+
+
 @pytest.mark.parametrize("model", ["text-classification", "choices"])
 def test_json_has_its_parameters_next_to_its_instances(app: App, model: str) -> None:
     rows: list[Any] = [SENTENCE] if model == "text-classification" else [[1, 2]]
