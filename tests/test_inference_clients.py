@@ -17,7 +17,7 @@ from onnxlet.storage import open_store
 from onnxlet_cli.local.serve import LocalSettings, serve
 from onnxlet_publishing.publish import publish_all
 from tests.helpers import task_models
-from tests.helpers.sounds import wav_of
+from tests.helpers.sounds import spelled, wav_of
 from tests.helpers.text_models import cases
 
 
@@ -81,6 +81,10 @@ def test_audio_classification(ask: Any, tmp_path: Path) -> None:
         assert [(entry.label, round(entry.score, 2)) for entry in found] == [("quiet", 0.75)]
     (none, _) = ask("loudness").audio_classification(file.read_bytes(), function_to_apply="sigmoid")
     assert none.score == pytest.approx(0.679, abs=1e-3)
+
+
+def test_automatic_speech_recognition(ask: Any) -> None:
+    assert ask("spelling").automatic_speech_recognition(spelled("hhe_l_lo|he")).text == "hello he"
 
 
 def test_text_classification(ask: Any) -> None:

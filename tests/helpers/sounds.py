@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from onnxlet.contract.declarations import Classification
-from onnxlet.contract.tasks.sounds import AudioClassification, VoiceActivity
+from onnxlet.contract.tasks.sounds import AudioClassification, SpeechRecognition, VoiceActivity
 from onnxlet_publishing.candidate import Candidate
 from tests.helpers import graphs
 
@@ -138,6 +139,35 @@ def loudness_candidate(name: str = "loudness", length: int | None = None, *, nor
         classification=Classification(LABELS, "none"),
         task=AudioClassification("audio-classification", RATE, length, most, normalizes),
     )
+
+
+VOCABULARY = ("<pad>", "|", "h", "e", "l", "o")
+"""The characters of `spelling_candidate`; the first one is blank."""
+
+
+def spelling_candidate(name: str = "spelling") -> Candidate:
+    """Return a model that hears a character in each sample: the tenth part of its place in the vocabulary."""
+    nodes = [
+        helper.make_node("Mul", ["samples", "ten"], ["tens"]),
+        helper.make_node("Round", ["tens"], ["rounded"]),
+        helper.make_node("Cast", ["rounded"], ["places"], to=TensorProto.INT64),
+        helper.make_node("OneHot", ["places", "depth", "values"], ["logits"]),
+    ]
+    weights = {"ten": np.float32(10), "depth": np.int64(len(VOCABULARY)), "values": np.array([0, 1], np.float32)}
+    proto = graphs.model(
+        nodes,
+        [("samples", TensorProto.FLOAT, ["batch", "n"])],
+        [("logits", TensorProto.FLOAT, ["batch", "n", len(VOCABULARY)])],
+        {key: np.asarray(value) for key, value in weights.items()},
+    )
+    task = SpeechRecognition("automatic-speech-recognition", RATE, output="logits", vocabulary=VOCABULARY)
+    return replace(graphs.candidate(name, proto), task=task)
+
+
+def spelled(characters: str) -> bytes:
+    """Return a WAV file in which `spelling_candidate` hears characters; an underscore stands for a blank."""
+    places = [0 if character == "_" else VOCABULARY.index(character) for character in characters]
+    return wav_of(np.array(places) / 10, RATE, bits=24)
 
 
 def speech_candidate(name: str = "speech", window: int = 512) -> Candidate:

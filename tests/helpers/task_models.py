@@ -88,6 +88,7 @@ def candidates() -> list[Candidate]:
         tables.choices_candidate(),
         sounds.loudness_candidate(),
         sounds.speech_candidate(),
+        sounds.spelling_candidate(),
     ]
 
 

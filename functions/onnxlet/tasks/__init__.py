@@ -24,6 +24,7 @@ MODULES: dict[str, str] = {
     "tabular-classification": "tabular:TabularTask",
     "tabular-regression": "tabular:TabularTask",
     "audio-classification": "audio_classification:AudioClassificationTask",
+    "automatic-speech-recognition": "automatic_speech_recognition:SpeechRecognitionTask",
     "voice-activity-detection": "voice_activity_detection:VoiceActivityDetectionTask",
 }
 """The module of each task that a manifest may declare, and the name of its class, as `module:Class`."""

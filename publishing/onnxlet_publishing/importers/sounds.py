@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import onnx
 
-from onnxlet.contract.tasks.sounds import AudioClassification, VoiceActivity
+from onnxlet.contract.tasks.sounds import AudioClassification, SpeechRecognition, VoiceActivity
 from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.errors import ModelError, UsageError
 from onnxlet_publishing.importers.classification import with_classification
@@ -32,16 +32,26 @@ def build(candidate: Candidate, task: str, settings: Settings) -> Candidate:
     rate = settings.require("sampling_rate", RATE_PURPOSE)
     if task == "voice-activity-detection":
         return _with_windows(candidate, rate, settings.choose("threshold", DEFAULT_THRESHOLD))
+    if task == "automatic-speech-recognition":
+        vocabulary = settings.require("vocabulary", f"the task {task} needs the file vocab.json of its folder")
+        declared = SpeechRecognition(
+            task,
+            rate,
+            *_form(candidate, settings),
+            output=candidate.model.outputs[0].name,
+            vocabulary=vocabulary,
+            blank=settings.choose("blank", 0),
+            space=settings.choose("space", "|"),
+        )
+        return replace(candidate, task=declared)
     settings.require("labels", f"the task {task} needs the names of its classes")
     candidate = with_classification(candidate, settings)
-    declared = AudioClassification(
-        task,
-        rate,
-        length=_length(candidate),
-        max_length=settings.choose("max_length"),
-        normalizes=bool(settings.choose("normalizes")),
-    )
-    return replace(candidate, task=declared)
+    return replace(candidate, task=AudioClassification(task, rate, *_form(candidate, settings)))
+
+
+def _form(candidate: Candidate, settings: Settings) -> tuple[int | None, int | None, bool]:
+    """Return the length, the largest length and the normalization of the samples."""
+    return _length(candidate), settings.choose("max_length"), bool(settings.choose("normalizes"))
 
 
 def _with_windows(candidate: Candidate, rate: int, threshold: float) -> Candidate:

@@ -1,14 +1,17 @@
 """The graph before a model of sounds, compared with its definition in numpy."""
 
+from itertools import groupby
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from onnxlet.contract.tasks.sounds import AudioClassification, SoundTask, VoiceActivity
-from onnxlet.contract.tensors import DATATYPES, Tensor
+from onnxlet.contract.tasks.sounds import AudioClassification, SoundTask, SpeechRecognition, VoiceActivity
+from onnxlet.contract.tensors import DATATYPES, Tensor, TensorSpec
 from onnxlet.session import open_session
+from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.graphs import to_tensor
-from onnxlet_publishing.tasks.sounds import preprocess_graph
+from onnxlet_publishing.tasks.sounds import ctc_graph, preprocess_graph
 
 SOUND = np.random.default_rng(0).normal(0.2, 0.3, 1000).astype(np.float32)
 
@@ -43,3 +46,21 @@ def test_samples_are_normalized_before_they_are_filled_up() -> None:
     assert not found[0, 1000:].any()
     silence = run(AudioClassification("", 16_000, normalizes=True), np.zeros(100, np.float32), 16_000)
     assert not silence.any()
+
+
+@pytest.mark.parametrize("blank", [0, 2])
+@pytest.mark.parametrize("frames", [1, 2, 300])
+def test_characters_are_those_of_the_definition_of_ctc(blank: int, frames: int) -> None:
+    task = SpeechRecognition("", 16_000, vocabulary=("a", "b", "c", "d"), blank=blank)
+    scores = np.random.default_rng(frames).normal(size=(1, frames, 4)).astype(np.float32)
+    spec = TensorSpec("logits", DATATYPES["FP32"], ("batch", "frames", 4))
+    (tokens,) = open_session(ctc_graph(task, spec)).run({"output0": to_tensor(scores)}, ["tokens"])
+    best = [key for key, _ in groupby(scores[0].argmax(axis=1)) if key != blank]
+    assert np.frombuffer(tokens.buffer, np.int64).tolist() == best
+
+
+@pytest.mark.parametrize("shape", [("batch", 4), ("batch", "frames", 5), None])
+def test_scores_of_another_form_are_refused(shape: tuple[str | int, ...] | None) -> None:
+    task = SpeechRecognition("", 16_000, vocabulary=("a", "b", "c", "d"))
+    with pytest.raises(ModelError, match=r'"logits": expected scores \(batch, frames, 4\)'):
+        ctc_graph(task, TensorSpec("logits", DATATYPES["FP32"], shape))

@@ -25,6 +25,7 @@ FAMILIES = {
     "tabular-classification": "tables",
     "tabular-regression": "tables",
     "audio-classification": "sounds",
+    "automatic-speech-recognition": "sounds",
     "voice-activity-detection": "sounds",
 }
 """The module of this package with the declaration of each task that a manifest may name."""

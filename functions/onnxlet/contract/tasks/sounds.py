@@ -13,6 +13,10 @@ MAX_SAMPLES = 2**31 - 1
 """Samples that a declaration may name: those that one dimension of a tensor can have."""
 
 
+TOKENS = "tokens"
+"""Output of the postprocess graph for speech: the classes of the characters, INT64 (n,)."""
+
+
 class SoundTask(Declaration):
     """A task whose model takes the samples of a sound.
 
@@ -32,8 +36,8 @@ class SoundTask(Declaration):
         return ("preprocess",)
 
 
-class AudioClassification(SoundTask):
-    """Labels for a sound, by the manifest's classification."""
+class WholeSound(SoundTask):
+    """A task whose model takes a whole sound at once."""
 
     length: int | None = None
     """The samples that the model takes: a shorter sound is filled up with zeros. None for any number."""
@@ -41,6 +45,35 @@ class AudioClassification(SoundTask):
     """The most samples that the model takes; None without a limit."""
     normalizes: bool = False
     """Whether the samples get the mean 0 and the variance 1, as Wav2Vec2's models expect."""
+
+
+class AudioClassification(WholeSound):
+    """Labels for a sound, by the manifest's classification."""
+
+
+class SpeechRecognition(WholeSound):
+    """The words of a sound, by a model that gives the scores of a character for each frame (CTC).
+
+    The output has the shape (batch, frames, vocabulary). Source: Graves et al. 2006, "Connectionist Temporal
+    Classification".
+    """
+
+    output: str = "logits"
+    """The name of the output."""
+    vocabulary: tuple[str, ...] = ()
+    """One character or token for each class, in the order of the output."""
+    blank: int = 0
+    """The class of a frame without a character of its own; it separates equal characters."""
+    space: str = "|"
+    """The token that stands between words."""
+
+    def outputs(self) -> tuple[str, ...]:
+        """Return the names of the model's outputs that the task reads."""
+        return (self.output,)
+
+    def roles(self) -> tuple[Role, ...]:
+        """Return the roles of the artifacts that the task needs in addition to the model's graph."""
+        return ("preprocess", "postprocess")
 
 
 class VoiceActivity(SoundTask):
@@ -80,12 +113,20 @@ def parse(document: Document) -> SoundTask:
     normalizes = document.content.get("normalizes", False)
     if not isinstance(normalizes, bool):
         raise document.error("normalizes", "true or false")
-    return AudioClassification(
+    form = (_samples(document, "length"), _samples(document, "max_length"), normalizes)
+    if name == "audio-classification":
+        return AudioClassification(name, rate, *form)
+    vocabulary = document.texts("vocabulary")
+    if not vocabulary:
+        raise document.error("vocabulary", "at least one token")
+    return SpeechRecognition(
         name,
         rate,
-        length=_samples(document, "length"),
-        max_length=_samples(document, "max_length"),
-        normalizes=normalizes,
+        *form,
+        output=document.text("output"),
+        vocabulary=vocabulary,
+        blank=document.integer("blank", 0, len(vocabulary) - 1),
+        space=document.text("space"),
     )
 
 

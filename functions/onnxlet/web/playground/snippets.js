@@ -72,6 +72,7 @@ const METHODS = {
   "object-detection": (question, file) => `object_detection("${file}"${named(question.parameters)})`,
   "image-segmentation": (question, file) => `image_segmentation("${file}"${named(question.parameters)})`,
   "audio-classification": (_, file) => `audio_classification("${file}")`,
+  "automatic-speech-recognition": (_, file) => `automatic_speech_recognition("${file}")`,
   "text-classification": ({ value }) => typeof value === "string" && `text_classification(${toPython(value)})`,
   "token-classification": ({ value }) => `token_classification(${toPython(value)})`,
   "fill-mask": ({ value }) => `fill_mask(${toPython(value)})`,

@@ -45,6 +45,7 @@ export function form({ manifest, example }, ask) {
 /** Shows the answer about a sound. */
 export function show(_manifest, { samples, rate }, { predictions: [prediction] }) {
   if (prediction.top) return [bars(prediction.top)];
+  if (prediction.text !== undefined) return [element("p", { className: "heard" }, prediction.text || "No words were heard.")];
   const rows = prediction.map(({ start, end }) => element("li", {}, `${start.toFixed(2)} – ${end.toFixed(2)} s`));
   return [waveform(samples, rate, prediction), prediction.length
     ? element("ol", { className: "segments" }, ...rows)

@@ -8,7 +8,7 @@ const FAMILIES = {
   "text-classification": "texts", "token-classification": "texts", "fill-mask": "texts", "question-answering": "texts",
   "zero-shot-classification": "texts", "feature-extraction": "texts", "sentence-similarity": "texts", "text-ranking": "texts",
   "tabular-classification": "tables", "tabular-regression": "tables",
-  "audio-classification": "sounds", "voice-activity-detection": "sounds",
+  "audio-classification": "sounds", "automatic-speech-recognition": "sounds", "voice-activity-detection": "sounds",
 };
 
 const MODULES = {

@@ -25,6 +25,7 @@ CARD = "README.md"
 
 DESCRIPTIONS = (
     *(CONFIG, MODULES, TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS, SENTENCE_CONFIG, LENGTH_CONFIG, IMAGE_CONFIG, CARD),
+    "vocab.json",
     *("*/config.json", "*/tokenizer.json", "*/tokenizer_config.json", "*/sentence_bert_config.json"),
 )
 """The files that describe a model, as patterns of its repository's paths; weights are never among them."""

@@ -14,6 +14,7 @@ from onnxlet_publishing.onnx_file import OnnxFile
 BY_ARCHITECTURE = {
     "ForSequenceClassification": {"text": "text-classification", "sound": "audio-classification"},
     "ForAudioClassification": {"sound": "audio-classification"},
+    "ForCTC": {"sound": "automatic-speech-recognition"},
     "ForTokenClassification": {"text": "token-classification"},
     "ForQuestionAnswering": {"text": "question-answering"},
     "ForMaskedLM": {"text": "fill-mask"},
@@ -32,7 +33,7 @@ BY_CARD = {
         *("question-answering", "zero-shot-classification"),
     ),
     "picture": ("image-classification", "object-detection", "image-segmentation", "image-feature-extraction"),
-    "sound": ("audio-classification",),
+    "sound": ("audio-classification", "automatic-speech-recognition"),
 }
 """The tasks of a model card that a model of each kind may have."""
 

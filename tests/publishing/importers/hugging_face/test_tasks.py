@@ -47,7 +47,7 @@ def model(folder: Path, inputs: str, outputs: str) -> OnnxFile:
         ("GPT2LMHeadModel", "input_ids attention_mask", "logits", None),
         ("T5ForConditionalGeneration", "input_ids decoder_input_ids", "logits", None),
         ("CLIPModel", "input_ids pixel_values", "logits_per_image image_embeds", None),
-        ("Wav2Vec2ForCTC", "input_values", "logits", None),
+        ("Wav2Vec2ForCTC", "input_values", "logits", "automatic-speech-recognition"),
         ("Unknown", "x", "y", None),
     ],
 )
