@@ -47,6 +47,8 @@ def find_window_model(model: onnx.ModelProto) -> WindowModel | None:
 
     Version 5 has one state of 128 numbers, `state` and `stateN`; versions 3 and 4 have two of 64, `h`, `c`, `hn`, `cn`.
     """
+    if any(opset.version < SMALLEST_OPSET for opset in model.opset_import if opset.domain in {"", "ai.onnx"}):
+        return None
     inputs = {value.name: value for value in model.graph.input}
     outputs = [value.name for value in model.graph.output]
     for states, size, context in (((("state", "stateN"),), 128, 64), ((("h", "hn"), ("c", "cn")), 64, 0)):

@@ -86,3 +86,10 @@ def test_other_models_are_not_of_this_kind() -> None:
     fixed = window_model(5)
     fixed.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 100
     assert [find_window_model(model) for model in (other_size, other_name, fixed)] == [None] * 3
+
+
+def test_a_model_of_an_opset_without_the_operators_forms_is_another_model() -> None:
+    model = window_model(5)
+    assert find_window_model(model) is not None
+    model.opset_import[0].version = 12
+    assert find_window_model(model) is None
