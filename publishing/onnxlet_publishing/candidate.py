@@ -16,13 +16,10 @@ from onnxlet.contract.tasks.declaration import Declaration
 from onnxlet.contract.training_statistics import TrainingStatistics
 from onnxlet_publishing.graphs import pixels_graph, postprocess_graph
 from onnxlet_publishing.onnx_file import OnnxFile
-from onnxlet_publishing.optimize import GraphForm
+from onnxlet_publishing.optimize import MAIN_VARIANT, GraphForm
 from onnxlet_publishing.output_heads import scores_of
 from onnxlet_publishing.picture_graph import preprocess_graph
 from onnxlet_publishing.tasks import task_graphs
-
-MAIN_VARIANT = "fp32"
-"""The variant that is served by default; it comes first among a version's graphs."""
 
 
 @dataclass(frozen=True)

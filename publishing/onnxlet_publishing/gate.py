@@ -24,11 +24,11 @@ from onnxlet.models.model import Model
 from onnxlet.protocols.generate import parse_generate
 from onnxlet.registry.registry import Registry
 from onnxlet.storage import Store
-from onnxlet_publishing.candidate import MAIN_VARIANT, Candidate
+from onnxlet_publishing.candidate import Candidate
 from onnxlet_publishing.crash_probe import probe
 from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.example import with_example
-from onnxlet_publishing.optimize import optimize
+from onnxlet_publishing.optimize import MAIN_VARIANT, optimize
 from onnxlet_publishing.output_heads import AUTO, Finding, check_output, decide
 from onnxlet_publishing.randomness import random_outputs
 from onnxlet_publishing.tasks.vocabulary import check_inputs, check_vocabulary

@@ -40,6 +40,10 @@ ROUNDS = 15
 """Rounds of the comparison, with one run of each graph in turn."""
 
 
+MAIN_VARIANT = "fp32"
+"""The variant that is served by default; it comes first among a version's graphs."""
+
+
 @dataclass(frozen=True)
 class GraphForm:
     """One form of a graph of a candidate, as it is published."""

@@ -11,7 +11,7 @@ from onnxlet.contract.tensors import TensorSpec
 from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.graph_builder import GraphBuilder, Shape
 from onnxlet_publishing.onnx_file import OnnxFile
-from onnxlet_publishing.optimize import GraphForm
+from onnxlet_publishing.optimize import MAIN_VARIANT, GraphForm
 from onnxlet_publishing.tasks.boxes import detection_graph
 from onnxlet_publishing.tasks.masks import segmentation_graph
 
@@ -40,7 +40,7 @@ def build(task: Declaration, model: OnnxFile, preprocess: ImagePreprocess | None
     assert isinstance(task, PictureTask), "the caller has chosen the family"
     if preprocess is None:
         raise ModelError(f"{task.name}: expected the preprocessing of pictures (--preprocess FILE), got none")
-    return [GraphForm("postprocess", "fp32", postprocess_graph(task, preprocess, model.outputs))]
+    return [GraphForm("postprocess", MAIN_VARIANT, postprocess_graph(task, preprocess, model.outputs))]
 
 
 def postprocess_graph(task: PictureTask, preprocess: ImagePreprocess, outputs: Sequence[TensorSpec]) -> bytes:

@@ -9,10 +9,8 @@ from onnxlet.contract.tensors import TensorSpec
 from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.graph_builder import GraphBuilder, Tensors
 from onnxlet_publishing.onnx_file import OnnxFile
-from onnxlet_publishing.optimize import GraphForm
+from onnxlet_publishing.optimize import MAIN_VARIANT, GraphForm
 from onnxlet_publishing.tasks.resampling import resampled
-
-VARIANT = "fp32"
 
 SMALLEST_VARIANCE = 1e-7
 """Added to the variance of the samples, as in transformers, so that silence stays silence."""
@@ -25,10 +23,10 @@ def build(task: Declaration, model: OnnxFile, _preprocess: ImagePreprocess | Non
         ModelError: The output does not have the scores of a character for each frame.
     """
     assert isinstance(task, SoundTask), "the module is that of the family of sounds"
-    graphs = [GraphForm("preprocess", VARIANT, preprocess_graph(task))]
+    graphs = [GraphForm("preprocess", MAIN_VARIANT, preprocess_graph(task))]
     if isinstance(task, SpeechRecognition):
         (spec,) = (spec for spec in model.outputs if spec.name == task.output)
-        graphs.append(GraphForm("postprocess", VARIANT, ctc_graph(task, spec)))
+        graphs.append(GraphForm("postprocess", MAIN_VARIANT, ctc_graph(task, spec)))
     return graphs
 
 

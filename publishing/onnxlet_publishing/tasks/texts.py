@@ -22,10 +22,7 @@ from onnxlet.contract.tensors import TensorSpec, shape_text
 from onnxlet_publishing.errors import ModelError
 from onnxlet_publishing.graph_builder import GraphBuilder, Shape
 from onnxlet_publishing.onnx_file import OnnxFile
-from onnxlet_publishing.optimize import GraphForm
-
-VARIANT = "fp32"
-"""The variant of the graph, which is the same for every variant of the model."""
+from onnxlet_publishing.optimize import MAIN_VARIANT, GraphForm
 
 FLOATS = ("FP32", "FP16", "FP64")
 
@@ -40,7 +37,7 @@ def build(task: Declaration, model: OnnxFile, _preprocess: ImagePreprocess | Non
     """
     assert isinstance(task, TextTask), "the module is that of the family of texts"
     data = postprocess_graph(task, {spec.name: spec for spec in model.outputs})
-    return [] if data is None else [GraphForm("postprocess", VARIANT, data)]
+    return [] if data is None else [GraphForm("postprocess", MAIN_VARIANT, data)]
 
 
 def postprocess_graph(task: TextTask, outputs: Mapping[str, TensorSpec]) -> bytes | None:
